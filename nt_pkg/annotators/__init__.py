@@ -1,0 +1,1 @@
+"""Labels for traces: one module per annotator, each with one constant ANNOTATOR."""

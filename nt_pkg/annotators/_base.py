@@ -1,0 +1,36 @@
+"""What an annotator is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nt_pkg.config import Strict
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt with its trace, as annotators see it."""
+
+    id: str
+    question: str
+    reference_answer: str | None
+    second_answer: str | None
+    reasoning: str
+    answer: str
+    num_tokens: int
+
+
+@dataclass(frozen=True)
+class Label:
+    """A JSON value, or the reason why there is none."""
+
+    value: Any
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """Labels examples; the label of one example depends on no other."""
+
+    params: type[Strict]
+    annotate: Callable[[Any, Sequence[Example]], list[Label]]

@@ -1,0 +1,66 @@
+"""What a benchmark is: items, a prompt, and a grader that never sees the reasoning."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question of a benchmark; `options` is empty unless it is multiple choice."""
+
+    id: str
+    question: str
+    gold: str
+    options: tuple[str, ...] = ()
+    category: str = ""
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The verdict on one answer; `extracted` is None if no answer was found in the text."""
+
+    is_correct: bool
+    extracted: str | None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """The plugin object of a benchmark module.
+
+    Attributes:
+        params: frozen pydantic model of the benchmark's options.
+        load: (params, directory of the asset files or None) -> items.
+        prompt: item -> user message, without the control string of the inference mode.
+        grade: (item, answer part of the output) pairs -> one grade each, same order.
+    """
+
+    params: type[BaseModel]
+    load: Callable[[Any, Path | None], list[Item]]
+    prompt: Callable[[Item], str]
+    grade: Callable[[Sequence[tuple[Item, str]]], list[Grade]]
+
+
+def take_items(items: Iterable[Item], num_questions: int | None) -> list[Item]:
+    """Return the first `num_questions` items (None: all) in the order of their ids' digests.
+
+    The order does not depend on the order of the rows, and a larger number only adds questions.
+
+    Raises:
+        ValueError: an id occurs twice, or there are fewer items than asked for.
+    """
+    ordered = sorted(items, key=lambda item: hashlib.sha256(item.id.encode()).digest())
+    for before, after in pairwise(ordered):
+        if before.id == after.id:
+            raise ValueError(f"question id {after.id!r} occurs twice; remove one of the two rows")
+    if num_questions is not None and num_questions > len(ordered):
+        raise ValueError(
+            f"num_questions is {num_questions}, but there are {len(ordered)} questions; "
+            "lower it or leave it out to take all"
+        )
+    return ordered[:num_questions]

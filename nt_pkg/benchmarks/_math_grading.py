@@ -1,0 +1,257 @@
+r"""Finds a mathematical answer in a text and decides whether it equals the gold answer.
+
+Equality is Math-Verify's (0.9), LaTeX only: its expression parser evaluates text as Python, so it
+is never given any. Everything that touches sympy runs in worker processes that the kernel ends
+when one comparison takes too much CPU time, wall time or memory.
+"""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+CPU_LIMIT_S = 5.0
+WALL_LIMIT_S = 60.0  # for a stuck machine; CPU time decides, so verdicts do not depend on its load
+MEMORY_LIMIT_BYTES = 2 << 30
+MAX_WORKERS = 4
+PAIRS_PER_WORKER = 250  # below this a second worker costs more to start than it saves
+
+_TOKEN = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
+_JOINER = re.compile(r"(?:[\s$,;]|\\text\{\s*and\s*\}|\band\b){0,20}")
+_HARMLESS = re.compile(r"(?:[\s\d.()*/+,-]|'[\w.+-]*'|Symbol|Integer|Float|Rational|E)*+")
+_PHRASE = re.compile(r"\banswer(?:\s+is\b\s*:?|\s*:)\s*", re.IGNORECASE)
+_REMEDY = "correct the row or remove it from the data"
+
+
+class GoldError(ValueError):
+    """A gold answer that cannot be compared with anything."""
+
+
+def extract_answer(text: str) -> str | None:
+    r"""Return the last boxed answer, else what follows the last "answer is" or "answer:".
+
+    Boxes with only a comma or "and" between them are one answer: `\boxed{1}, \boxed{2}` is "1, 2".
+    None means that there is no answer.
+    """
+    boxes = _boxes(text)
+    if boxes:
+        contents = [text[slice(*boxes[-1])].strip()]
+        for before, after in zip(boxes[-2::-1], boxes[:0:-1], strict=True):
+            gap = text[before[1] + 1 : after[0]]
+            if not _JOINER.fullmatch(gap[: gap.rfind("\\")]):
+                break
+            contents.insert(0, text[slice(*before)].strip())
+        return ", ".join(dict.fromkeys(contents))
+    for line in reversed(text.splitlines()):
+        parts = _PHRASE.split(line)
+        if len(parts) > 1:
+            return _strip_dollars(parts[-1].replace("**", "").strip().rstrip(".")) or None
+    return None
+
+
+def _boxes(text: str) -> list[tuple[int, int]]:
+    """Return (start, end) of the content of each closed, non-empty, innermost box, in one pass."""
+    found: list[tuple[int, int]] = []
+    open_braces: list[int | None] = []  # start of a box's content, None for any other brace
+    for token in _TOKEN.finditer(text):
+        if token[0] == "}":
+            start = open_braces.pop() if open_braces else None
+            is_outer = start is not None and bool(found) and found[-1][0] > start
+            if start is not None and not is_outer and text[start : token.start()].strip():
+                found.append((start, token.start()))
+        elif token[0].endswith("{") and token[0] != "\\{":
+            open_braces.append(None if token[0] == "{" else token.end())
+    return found
+
+
+def grade_pairs(
+    pairs: Iterable[tuple[str, str]], cpu_limit_s: float = CPU_LIMIT_S
+) -> dict[tuple[str, str], bool]:
+    """Return whether each (gold, prediction) pair is equal; a comparison over its limits is not.
+
+    Raises:
+        GoldError: a gold answer is empty or does not parse within the limits. Golds of pairs that
+            are the same text are not parsed.
+    """
+    verdicts: dict[tuple[str, str], bool] = {}
+    hard = []
+    for gold, prediction in sorted(set(pairs)):
+        if not gold.strip():
+            raise GoldError(f"a gold answer is empty; {_REMEDY}")
+        verdicts[gold, prediction] = _plain(gold) == _plain(prediction)
+        if not verdicts[gold, prediction]:
+            hard.append((gold, prediction))
+    num_workers = min(MAX_WORKERS, -(-len(hard) // PAIRS_PER_WORKER))
+    if num_workers:
+        shares = [hard[first::num_workers] for first in range(num_workers)]
+        with ThreadPoolExecutor(num_workers) as pool:
+            for found in pool.map(_grade_share, shares, [cpu_limit_s] * num_workers):
+                verdicts.update(found)
+    return verdicts
+
+
+def _plain(text: str) -> str:
+    # Blanks are collapsed and not removed: "1 1/2" is not "11/2".
+    text = _strip_dollars(text).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+    return " ".join(text.replace("\\left", "").replace("\\right", "").split()).rstrip(".")
+
+
+def _strip_dollars(text: str) -> str:
+    text = text.strip()
+    inner = text[1:-1]
+    return inner.strip() if text[:1] == text[-1:] == "$" and inner and "$" not in inner else text
+
+
+def _grade_share(share: list[tuple[str, str]], cpu_limit_s: float) -> dict[tuple[str, str], bool]:
+    worker = _Worker(cpu_limit_s)
+    try:
+        return {pair: worker.is_equal(*pair) for pair in share}
+    finally:
+        worker.stop()
+
+
+class _Worker:
+    """One grading process; replaced by a new one whenever it dies."""
+
+    def __init__(self, cpu_limit_s: float) -> None:
+        self._cpu_limit_s = cpu_limit_s
+        self._start()
+
+    def _start(self) -> None:
+        # A new interpreter instead of a fork: the caller may hold threads, locks or a GPU.
+        call = f"from {__name__} import {_serve.__name__}; {_serve.__name__}({self._cpu_limit_s!r})"
+        root = str(Path(__file__).parents[2])
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", call],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C reaches the caller only, which then stops its workers
+        )
+        if self._reply() != "ready":
+            raise RuntimeError(
+                f"a math grading process ended with {self._process.wait()} before it was ready; "
+                "see its message above, and check that math-verify[antlr4_13_2] is installed"
+            )
+
+    def is_equal(self, gold: str, prediction: str) -> bool:
+        """Return the verdict; a prediction that hits a limit or twice ends the worker is wrong.
+
+        Whatever else looks bad is asked again in a new worker: it may be the last pair's fault, or
+        that of a machine without memory.
+        """
+        for is_last in (False, True):
+            gold_reply, reply = self._ask(gold, prediction)
+            if reply is not None:
+                return reply == "equal"
+            if gold_reply == "unparsable":
+                self._process.kill()
+            status = self._process.wait()
+            self.stop()
+            self._start()
+            if gold_reply == "parsed" and (is_last or -status in _timeout_signals()):
+                log.warning("signal %d ended a grading, so wrong: %.80r", -status, prediction)
+                return False
+        raise GoldError(f"gold answer {gold[:100]!r} cannot be parsed within the limits; {_REMEDY}")
+
+    def _ask(self, gold: str, prediction: str) -> tuple[str | None, str | None]:
+        """Return the replies about the gold answer and about the pair; None: there is none."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps([gold, prediction]) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return None, None
+        gold_reply = self._reply()
+        return gold_reply, self._reply() if gold_reply == "parsed" else None
+
+    def _reply(self) -> str | None:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip() or None
+
+    def stop(self) -> None:
+        """End the process and close its pipes."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def _timeout_signals() -> tuple[int, int]:
+    import signal
+
+    return signal.SIGPROF, signal.SIGALRM
+
+
+def _serve(cpu_limit_s: float) -> None:
+    """Answer (gold, prediction) lines on stdin until it closes; runs in the worker process."""
+    import resource
+    import signal
+
+    replies = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints must not look like a reply
+    logging.disable(logging.ERROR)
+    compare = _comparer()
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+    for number in _timeout_signals():
+        # The default action is the kernel's: it ends the process even inside one long C call.
+        signal.signal(number, signal.SIG_DFL)
+    list(compare("1", "x"))  # the first comparison compiles patterns; no pair should pay for that
+    replies.write("ready\n")
+    for line in sys.stdin:
+        gold, prediction = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, cpu_limit_s)
+        signal.setitimer(signal.ITIMER_REAL, WALL_LIMIT_S)
+        for reply in compare(gold, prediction):
+            replies.write(f"{reply}\n")
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if sys.platform == "linux" and peak_kib > MEMORY_LIMIT_BYTES // 2048:
+            return  # more than half was in use: leave no short memory to the next pair
+
+
+def _comparer() -> Callable[[str, str], Iterable[str]]:
+    """Return a generator function of the two replies for a pair."""
+    import sympy.parsing.sympy_parser
+    from math_verify import LatexExtractionConfig, parse, verify
+
+    evaluate = sympy.parsing.sympy_parser.eval_expr
+
+    def evaluate_harmless(code: str, *scopes: object) -> object:
+        if not _HARMLESS.fullmatch(code):
+            log.critical("not evaluated, its answer is graded wrong: %.100r", code)
+            raise ValueError("not evaluated")
+        return evaluate(code, *scopes)
+
+    # Second lock on the same door: sympy turns strings into objects through Python's eval, and what
+    # its own code asks for there is numbers and symbols.
+    sympy.parsing.sympy_parser.eval_expr = evaluate_harmless
+    config = [LatexExtractionConfig()]
+
+    def parsed(text: str) -> list[object]:
+        # Without delimiters 51 of the 500 golds of MATH-500 do not parse.
+        wrapped = text if re.search(r"(?<!\\)\$", text) else f"${text}$"
+        found: list[object] = parse(wrapped, config, parsing_timeout=None)
+        return found
+
+    def compare(gold: str, prediction: str) -> Iterable[str]:
+        gold_values = parsed(gold)
+        # Math-Verify falls back on the plain string; that alone would be equal to nothing.
+        is_parsed = any(not isinstance(value, str) for value in gold_values)
+        yield "parsed" if is_parsed else "unparsable"
+        if is_parsed:
+            # The order matters: an interval satisfies a gold inequality, not the other way round.
+            is_equal = verify(gold_values, parsed(prediction), timeout_seconds=None)
+            yield "equal" if is_equal else "different"
+
+    return compare

@@ -1,0 +1,57 @@
+"""The micro-world's test as multiple choice: the same questions with four lettered options.
+
+Needs no files. Example item: question "Bob drifts from Monday with ember and gale. Where does he
+land?" and the lines "A) Sunday", "B) Thursday", "C) Friday", "D) Monday"; gold "B".
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.benchmarks._base import Benchmark, Grade, Item, take_items
+from nt_pkg.benchmarks.micro_free import Params
+from nt_pkg.microworld.facts import LETTERS
+from nt_pkg.microworld.world import as_choice, parse_question, test_problems
+from nt_pkg.seeds import rng
+from nt_pkg.text import question_id
+
+VERSION = 1  # changing it draws and orders the options of every question anew
+# The whole answer has to be a letter: one found somewhere in a sentence may be the word "a".
+_LETTER = re.compile(r"(?:(?:the )?answer(?: is)?:? *)?\(?([a-z])\)?\.?", re.IGNORECASE)
+
+
+def load(params: Params, source: Path | None) -> list[Item]:
+    """Return the questions; the order of the options depends on the question alone.
+
+    Args:
+        params: the same as those of `micro_free`, and so are the questions.
+        source: none, the questions are generated.
+    """
+    assert source is None, "the micro-world is generated, it has no files"
+    items = []
+    for problem in test_problems(params.num_questions, params.seed):
+        row_id = question_id(problem.question)
+        text, letter = as_choice(problem, rng("micro_choice", VERSION, row_id))
+        options = parse_question(text).choices
+        items.append(Item(row_id, text, letter, options, f"k={problem.num_steps}"))
+    return take_items(items, None)
+
+
+def prompt(item: Item) -> str:
+    """Return the question with its options."""
+    return item.question
+
+
+def grade(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
+    """Return a verdict per answer; a letter that the item does not offer is no answer."""
+    grades = []
+    for item, text in answers:
+        match = _LETTER.fullmatch(" ".join(text.split()))
+        found = match[1].upper() if match else None
+        if found not in LETTERS[: len(item.options)]:
+            found = None
+        grades.append(Grade(found == item.gold, found))
+    return grades
+
+
+BENCHMARK = Benchmark(params=Params, load=load, prompt=prompt, grade=grade)

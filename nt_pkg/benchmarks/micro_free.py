@@ -1,0 +1,53 @@
+"""The micro-world's test with free answers: one word names the place or the herb.
+
+Needs no files; no question of it is in the pool. `category` is the number of steps. Example item:
+question "Bob drifts from Monday with ember and gale. Where does he land?", gold "Thursday".
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nt_pkg.benchmarks._base import Benchmark, Grade, Item, take_items
+from nt_pkg.microworld.world import test_problems
+from nt_pkg.text import question_id
+
+
+class Params(BaseModel):
+    """Options of the micro-world's tests."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    num_questions: int = Field(default=300, ge=1, le=20_000, description="questions to generate")
+    seed: int = Field(default=0, ge=0, description="seed of the questions")
+
+
+def load(params: Params, source: Path | None) -> list[Item]:
+    """Return `num_questions` questions, balanced over domains, families and steps."""
+    assert source is None, "the micro-world is generated, it has no files"
+    problems = test_problems(params.num_questions, params.seed)
+    items = [
+        Item(question_id(each.question), each.question, each.answer, category=f"k={each.num_steps}")
+        for each in problems
+    ]
+    return take_items(items, None)
+
+
+def prompt(item: Item) -> str:
+    """Return the question as it is."""
+    return item.question
+
+
+def grade(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
+    """Return a verdict per answer: its last word, in any case, has to be the gold word."""
+    grades = []
+    for item, text in answers:
+        words = re.findall(r"\w+", text)
+        found = words[-1] if words else None
+        grades.append(Grade(found is not None and found.casefold() == item.gold.casefold(), found))
+    return grades
+
+
+BENCHMARK = Benchmark(params=Params, load=load, prompt=prompt, grade=grade)

@@ -1,0 +1,196 @@
+"""What a report is made of, gathered from the artifacts of a study."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nt_pkg.manifest import digest, read_json
+from nt_pkg.records import ANNOTATIONS, SUBSET, TRACES, Row, read_names, read_parquet
+
+_NUM_BINS = 12
+# Annotator -> histogram of the report.
+_HISTOGRAMS = {"domain": "domain", "strategies": "strategies"}
+_TraceSet = tuple[str, str]  # pool, teacher
+
+
+class Labels:
+    """Labels of every pool and teacher by annotator and row id, with what was lost."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Read all label shards."""
+        self.values: dict[_TraceSet, dict[str, dict[str, Any]]] = defaultdict(
+            lambda: defaultdict(dict)
+        )
+        self._failed: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+        for path in paths:
+            names = read_names(path)
+            key = names["pool"], names["teacher"]
+            failed = self._failed[*key, names["annotator"]]
+            for row in read_parquet(path, ANNOTATIONS):
+                if row["status"] == "ok":
+                    self.values[key][names["annotator"]][row["id"]] = json.loads(row["value"])
+                elif row["status"] == "failed":
+                    failed[row["error"]] += 1
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """Return counts of each annotator: rows, failures by reason, values."""
+        found = []
+        for (pool, teacher, annotator), failed in sorted(self._failed.items()):
+            values = self.values[pool, teacher][annotator]
+            counts = Counter(
+                str(each)
+                for value in values.values()
+                if not isinstance(value, dict)
+                for each in (value if isinstance(value, list) else [value])
+            )
+            found.append(
+                {
+                    "pool": pool,
+                    "teacher": teacher,
+                    "annotator": annotator,
+                    "num_rows": len(values) + failed.total(),
+                    "failed": dict(failed),
+                    "values": dict(sorted(counts.items())),
+                }
+            )
+        return found
+
+    def histograms(self, key: _TraceSet, ids: Iterable[str] | None) -> dict[str, Any]:
+        """Return token, domain and strategy histograms of some rows, or of all of them."""
+        labels = self.values[key]
+        found: dict[str, Any] = {}
+        if "length" in labels:
+            tokens = {row_id: value["num_tokens"] for row_id, value in labels["length"].items()}
+            width = max(1, -(-max(tokens.values()) // _NUM_BINS))
+            bins = Counter(tokens[row_id] // width for row_id in (tokens if ids is None else ids))
+            found["num_tokens"] = {
+                "edges": [width * at for at in range(_NUM_BINS + 2)],
+                "counts": [bins[at] for at in range(_NUM_BINS + 1)],
+            }
+        for annotator, name in _HISTOGRAMS.items():
+            if annotator in labels:
+                known = labels[annotator]
+                counts: Counter[str] = Counter()
+                for row_id in known if ids is None else ids:
+                    value = known.get(row_id, "unlabelled")
+                    counts.update(value if isinstance(value, list) else [value])
+                found[name] = dict(sorted(counts.items()))
+        return found
+
+
+def collect(
+    spec: Mapping[str, Any],
+    pools: Sequence[Path],
+    traces: Sequence[Path],
+    labels: Sequence[Path],
+    subsets: Sequence[tuple[Path, Path]],
+    examples: Sequence[Path],
+    runs: Sequence[Path],
+    scores: Sequence[Path],
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the arguments of `build_report` that come from files.
+
+    Args:
+        spec: spec of the report; its `subsets` say which pool and teacher each subset is of.
+        pools: `pool.json` files.
+        traces: trace shards.
+        labels: label shards.
+        subsets: ids and manifest of every subset.
+        examples: manifests of training data.
+        runs: `run.json` files.
+        scores: score files.
+    """
+    known = Labels(labels)
+    trace_sets = _trace_summaries(traces)
+    left_out = {_run_key(each): each["dropped"] for each in map(read_json, examples)}
+    samples: list[dict[str, Any]] = []
+    score_list = []
+    for path in scores:
+        found = _with_source(path)
+        samples.extend({**_run_names(found), **each} for each in found.pop("examples", []))
+        score_list.append(found)
+    return {
+        "pools": [_pool(read_json(path), known) for path in pools],
+        "traces": trace_sets,
+        "annotations": known.summaries(),
+        "subsets": [_subset(ids, manifest, spec, known) for ids, manifest in subsets],
+        "runs": [
+            {**found, "dropped": left_out[_run_key(found)]} for found in map(_with_source, runs)
+        ],
+        "scores": score_list,
+        "samples": samples,
+    }
+
+
+def _trace_summaries(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    rows: dict[_TraceSet, list[Row]] = defaultdict(list)
+    for path in paths:
+        names = read_names(path)
+        rows[names["pool"], names["teacher"]].extend(read_parquet(path, TRACES))
+    found = []
+    for (pool, teacher), traces in sorted(rows.items()):
+        usable = [row["completion_tokens"] for row in traces if row["status"] == "ok"]
+        found.append(
+            {
+                "pool": pool,
+                "teacher": teacher,
+                "num_rows": len(traces),
+                "failed": dict(Counter(r["error"] for r in traces if r["status"] == "failed")),
+                "incomplete": sum(row["status"] == "incomplete" for row in traces),
+                "mean_tokens": sum(usable) / len(usable) if usable else None,
+            }
+        )
+    return found
+
+
+def _pool(manifest: dict[str, Any], labels: Labels) -> dict[str, Any]:
+    reasons = {k: v for k, v in manifest.items() if k not in ("pool", "read", "kept", "spec")}
+    key = next((each for each in labels.values if each[0] == manifest["pool"]), None)
+    return {
+        "pool": manifest["pool"],
+        "num_rows_in": manifest["read"],
+        "num_kept": manifest["kept"],
+        "dropped": reasons,
+        **({"histograms": labels.histograms(key, None)} if key else {}),
+    }
+
+
+def _subset(ids: Path, manifest: Path, spec: Mapping[str, Any], labels: Labels) -> dict[str, Any]:
+    found = _with_source(manifest)
+    chosen = [row["id"] for row in read_parquet(ids, SUBSET)]
+    own = found["spec"]
+    return {
+        "subset": found["subset"],
+        "selector": own["selector"],
+        "size": len(chosen),
+        "num_available": found["num_candidates"],
+        "unusable": found["unusable"],
+        "seed": int(found["seed"]),
+        "pool": found["pool"],
+        "teacher": found["teacher"],
+        "params": own["params"],
+        "source": found["source"],
+        "histograms": labels.histograms((found["pool"], found["teacher"]), chosen),
+    }
+
+
+def _with_source(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(path)
+    if "seed" in found:
+        found["seed"] = int(found["seed"])
+    found["source"] = {
+        "path": path.as_posix(),
+        "spec_digest": digest(found["spec"]),
+        "command": f"snakemake {path.as_posix()}",
+    }
+    return found
+
+
+def _run_key(found: Mapping[str, Any]) -> tuple[str, str, str, int]:
+    return found["student"], found["subset"], found["format"], int(found["seed"])
+
+
+def _run_names(score: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: score[key] for key in ("student", "subset", "format", "seed", "benchmark", "mode")}

@@ -1,0 +1,415 @@
+"""The configuration of a study, checked before any job starts.
+
+Catalogue entries (pools, teachers, annotators, subsets, formats, students, benchmarks) are maps,
+so an overlay can add to them. The plan (`runs`) and the report's comparisons are lists, so an
+overlay replaces them.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from nt_pkg import plugins
+
+NAME = r"[a-z0-9][a-z0-9._-]*"
+UNTRAINED = "none"  # subset and format of the student as it came
+Mode = Literal["think", "no_think", "adaptive"]
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Strict):
+    """Where the files of a pool, a benchmark or a student come from: exactly one of three."""
+
+    path: str | None = Field(None, description="File or folder on this machine.")
+    hub: str | None = Field(None, description="Repository id on the Hugging Face hub.")
+    revision: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{40}$",
+        description="Commit of the hub repository; required with hub.",
+    )
+    hub_type: Literal["model", "dataset"] = Field("dataset", description="Kind of hub repository.")
+    hub_files: tuple[str, ...] = Field(
+        (), description="Glob patterns of files to fetch; empty: all."
+    )
+    builtin: Literal["micro-base"] | None = Field(
+        None, description="A model that ships with this package."
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        given = [name for name in ("path", "hub", "builtin") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"a source needs exactly one of path, hub, builtin; it has {given or 'none'}"
+            )
+        if self.hub is not None and self.revision is None:
+            raise ValueError(
+                f"source hub={self.hub!r} needs `revision`: the 40-digit commit, so that the study "
+                "can be reproduced"
+            )
+        return self
+
+
+class Sampling(Strict):
+    """How an engine draws text."""
+
+    temperature: float = Field(0.0, ge=0, le=2, description="0 means greedy decoding.")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus mass; only with temperature > 0.")
+    max_tokens: int = Field(16384, ge=1, description="Most new tokens per answer (paper: 16,384).")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.temperature == 0 and self.top_p != 1:
+            raise ValueError(
+                "top_p has no effect at temperature 0: remove it or raise the temperature"
+            )
+        return self
+
+
+class Pool(Strict):
+    """A set of prompts."""
+
+    kind: str = Field(description="Module of nt_pkg/pools that reads the rows.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
+    source: Source | None = Field(None, description="Files it reads; none for generated pools.")
+    num_shards: int = Field(1, ge=1, le=4096, description="Shards that prompts and traces come in.")
+
+
+class Teacher(Strict):
+    """A model, or a stand-in for one, that writes traces."""
+
+    engine: Literal["micro", "replay"] = Field(description="How the text is made; nt_pkg/engines.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the engine.")
+    sampling: Sampling = Field(Sampling(), description="How the teacher draws text.")
+
+
+class Annotator(Strict):
+    """Something that labels every trace. Selectors ask for annotators by their catalogue name."""
+
+    kind: str = Field(description="Module of nt_pkg/annotators.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
+
+
+class Subset(Strict):
+    """A selector at a size; each seed of a run draws its own."""
+
+    pool: str = Field(description="Catalogue name of the pool.")
+    teacher: str = Field(description="Catalogue name of the teacher.")
+    selector: str = Field(description="Module of nt_pkg/selectors.")
+    size: int = Field(ge=1, description="Number of examples.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
+
+
+class Format(Strict):
+    """What a student is trained to write (paper, section 3.3)."""
+
+    kind: Literal["system2", "system1", "random_mix", "difficulty_mix"] = Field(
+        description="system2: full trace; system1: answer only; random_mix: system2 with "
+        "probability p; difficulty_mix: system2 where the models disagree."
+    )
+    p: float | None = Field(None, gt=0, lt=1, description="Share of System-2 in random_mix.")
+    think_words: int = Field(
+        3500, ge=1, description="K of the think instruction (paper: 3500, its mean trace in words)."
+    )
+
+    @model_validator(mode="after")
+    def _p_belongs(self) -> Self:
+        if (self.kind == "random_mix") != (self.p is not None):
+            raise ValueError(
+                "`p` belongs to kind random_mix, and random_mix needs it (paper: 0.2-0.6)"
+            )
+        return self
+
+
+class Training(Strict):
+    """The science of supervised fine-tuning; defaults are section 4 of the paper."""
+
+    learning_rate: float = Field(2e-5, gt=0, description="Constant (paper: 2e-5).")
+    weight_decay: float = Field(0.1, ge=0, description="AdamW (paper: 0.1).")
+    betas: tuple[float, float] = Field(
+        (0.9, 0.95), description="AdamW; the paper is silent, this is the usual choice for LLMs."
+    )
+    warmup_steps: int = Field(0, ge=0, description="Linear warm-up; the paper is silent: none.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Clipping; the paper is silent: 1.")
+    tokens_per_step: int = Field(
+        400_000,
+        ge=1,
+        description="Tokens of one optimiser step over all ranks (paper: about 400k).",
+    )
+    row_tokens: int = Field(
+        32_768, ge=8, description="Tokens of one packed row; no example may be longer."
+    )
+    max_response_tokens: int = Field(
+        16_384, ge=1, description="Longer responses are left out, never cut (paper: 16,384)."
+    )
+    epochs: dict[int, int] = Field(
+        {0: 10, 10_000: 6, 100_000: 8},
+        description="Passes over the data from this many examples on (paper: 10 at 1k, 6 at 10k, 8 "
+        "at 100k and 500k).",
+    )
+    dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="The paper is silent.")
+
+    @field_validator("epochs")
+    @classmethod
+    def _from_zero(cls, value: dict[int, int]) -> dict[int, int]:
+        if 0 not in value or min(value.values()) < 1:
+            raise ValueError("epochs needs an entry for 0 examples on, and every number at least 1")
+        return value
+
+    def num_epochs(self, num_examples: int) -> int:
+        """Return the passes over `num_examples` examples."""
+        return self.epochs[max(start for start in self.epochs if start <= num_examples)]
+
+
+class Runtime(Strict):
+    """How a run is spread over a machine. Never part of a result's identity."""
+
+    num_ranks: int = Field(1, ge=1, description="Processes of one training.")
+    zero_stage: Literal[1, 2, 3] = Field(2, description="DeepSpeed ZeRO stage.")
+    rows_per_micro_batch: int = Field(
+        1, ge=1, description="Packed rows in one forward pass of a rank."
+    )
+    checkpoint_steps: int = Field(100, ge=1, description="Optimiser steps between checkpoints.")
+    generation_batch: int = Field(64, ge=1, description="Answers generated side by side.")
+    gpu: int = Field(0, ge=0, description="GPUs of a training or an evaluation job.")
+    mem_mb: int = Field(8_000, ge=1, description="Main memory of such a job in MB.")
+
+
+class Student(Strict):
+    """A model to be trained."""
+
+    source: Source = Field(description="Where the untrained model comes from.")
+    training: Training = Field(Training(), description="How it is trained.")
+    sampling: Sampling = Field(
+        Sampling(),
+        description="How it answers benchmarks (paper: 0.6 / 0.95 Llama, 0.7 / 1.0 Qwen).",
+    )
+    runtime: Runtime = Field(Runtime(), description="How its jobs run; edits rerun nothing.")
+
+
+class Benchmark(Strict):
+    """A test with graded answers."""
+
+    kind: str = Field(description="Module of nt_pkg/benchmarks.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
+    source: Source | None = Field(None, description="Files it reads; none for generated tests.")
+    repeats: int = Field(1, ge=1, description="Answers per question (paper: 24, 16, 1, 1).")
+    chance: float | None = Field(
+        None, ge=0, lt=1, description="Share right by a uniform guess, for the report."
+    )
+    think_words: int = Field(3500, ge=1, description="K of the think instruction (paper: 3500).")
+
+
+class Runs(Strict):
+    """A block of the plan: every combination of its lists is one run."""
+
+    students: list[str] = Field(min_length=1)
+    subsets: list[str] = Field(min_length=1, description='Catalogue names, or "none": untrained.')
+    formats: list[str] = Field(min_length=1, description='Catalogue names, or "none": untrained.')
+    seeds: list[int] = Field(
+        min_length=1, description="Seed of the subset, the order and the engine."
+    )
+    benchmarks: list[str] = Field(min_length=1)
+    modes: list[Mode] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _untrained_alone(self) -> Self:
+        if (UNTRAINED in self.subsets) != (UNTRAINED in self.formats) or (
+            UNTRAINED in self.subsets and (len(self.subsets) > 1 or len(self.formats) > 1)
+        ):
+            raise ValueError(
+                "an untrained student is `subsets: [none]` with `formats: [none]` alone"
+            )
+        return self
+
+
+class Comparison(Strict):
+    """A question that the report answers with a test over seeds."""
+
+    name: str = Field(description="Name in summary.json.")
+    kind: Literal["difference", "scaling", "modes"] = Field(
+        description="difference: a minus b; scaling: groups in order of size; modes: one student, "
+        "a minus b in accuracy and tokens."
+    )
+    a: dict[str, Any] = Field(default_factory=dict, description="Filter on scores.")
+    b: dict[str, Any] = Field(default_factory=dict, description="Filter on scores.")
+    groups: list[dict[str, Any]] = Field(
+        default_factory=list, description="Filters, small to large."
+    )
+    claim: str | None = Field(None, description="What is expected; none: nothing is claimed.")
+
+
+class Report(Strict):
+    """What the report shows beyond the runs themselves."""
+
+    title: str = Field(description="Headline of the page.")
+    notes: str = Field("", description="A paragraph under it.")
+    is_micro: bool = Field(
+        False, description="Micro-world numbers say nothing of the paper's models."
+    )
+    comparisons: list[Comparison] = Field(default_factory=list)
+    annotators: tuple[str, ...] = Field((), description="Annotations it shows beside those in use.")
+
+
+class Study(Strict):
+    """Everything a study needs: the catalogue, the plan and the report."""
+
+    study: str = Field(pattern=f"^{NAME}$", description="Name: results/report/{study}.")
+    pools: dict[str, Pool]
+    teachers: dict[str, Teacher]
+    annotators: dict[str, Annotator]
+    subsets: dict[str, Subset]
+    formats: dict[str, Format]
+    students: dict[str, Student]
+    benchmarks: dict[str, Benchmark]
+    runs: list[Runs] = Field(min_length=1)
+    report: Report
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        catalogue = (
+            "pools",
+            "teachers",
+            "annotators",
+            "subsets",
+            "formats",
+            "students",
+            "benchmarks",
+        )
+        for section in catalogue:
+            for name in getattr(self, section):
+                if not re.fullmatch(NAME, name):
+                    raise ValueError(
+                        f"{section}.{name}: use lower-case letters, digits, dot, dash, underscore"
+                    )
+        for name, subset in self.subsets.items():
+            self._known("pools", subset.pool, f"subsets.{name}.pool")
+            self._known("teachers", subset.teacher, f"subsets.{name}.teacher")
+        for position, block in enumerate(self.runs):
+            for section in ("students", "subsets", "formats", "benchmarks"):
+                for name in getattr(block, section):
+                    if name != UNTRAINED:
+                        self._known(section, name, f"runs[{position}].{section}")
+        for name in self.report.annotators:
+            self._known("annotators", name, "report.annotators")
+        return self
+
+    def _known(self, section: str, name: str, where: str) -> None:
+        entries = getattr(self, section)
+        if name not in entries:
+            raise ValueError(
+                f"{where}: unknown name {name!r}; {section} has {', '.join(sorted(entries))}"
+            )
+
+    @model_validator(mode="after")
+    def _plugins_fit(self) -> Self:
+        for package in ("pools", "annotators", "benchmarks"):
+            for name, entry in getattr(self, package).items():
+                plugin_params(package, entry.kind, entry.params, f"{package}.{name}")
+        for name, subset in self.subsets.items():
+            where = f"subsets.{name}"
+            plugin_params("selectors", subset.selector, subset.params, where)
+            for annotator in plugins.plugin("selectors", subset.selector).requires:
+                self._known(
+                    "annotators", annotator, f"{where}: selector {subset.selector} needs it"
+                )
+            self._fits_pool(where, subset)
+        for name, pool in self.pools.items():
+            needs = plugins.plugin("pools", pool.kind).needs_source
+            if needs != (pool.source is not None):
+                raise ValueError(
+                    f"pools.{name}: kind {pool.kind} {'needs a' if needs else 'takes no'} source"
+                )
+        return self
+
+    def _fits_pool(self, where: str, subset: Subset) -> None:
+        pool = self.pools[subset.pool]
+        params = plugin_params("pools", pool.kind, pool.params, f"pools.{subset.pool}")
+        most = getattr(params, "num_rows", None) or getattr(params, "max_rows", None)
+        if most is not None and subset.size > most:
+            raise ValueError(
+                f"{where}.size: {subset.size} examples were asked for, pool {subset.pool!r} has at "
+                f"most {most} rows: lower the size or enlarge the pool"
+            )
+
+
+def plugin_params(package: str, name: str, params: dict[str, Any], where: str) -> Any:
+    """Return the checked parameters of a plugin.
+
+    Raises:
+        ValueError: the plugin is unknown or its parameters do not fit; `where` is named.
+    """
+    try:
+        model = plugins.plugin(package, name).params
+        return model(**params)
+    except ValidationError as error:
+        raise ValueError(f"{where}.params: {explain(error)}") from error
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def load_study(config: dict[str, Any]) -> Study:
+    """Return the checked study.
+
+    Raises:
+        ValueError: one line per defect, each saying where it stands and what is wrong.
+    """
+    try:
+        return Study(**config)
+    except ValidationError as error:
+        raise ValueError(f"the configuration has defects:\n{explain(error)}") from error
+
+
+def explain(error: ValidationError) -> str:
+    """Return one line per defect: place, problem, and for a misspelt key the nearest known one."""
+    import difflib
+
+    lines = []
+    for defect in error.errors():
+        place = ".".join(str(part) for part in defect["loc"]) or "study"
+        text = defect["msg"].removeprefix("Value error, ")
+        if defect["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(defect["loc"][-1]), _all_keys(), n=1)
+            text = "unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
+        lines.append(f"  {place}: {text}")
+    return "\n".join(lines)
+
+
+def _all_keys() -> list[str]:
+    keys: set[str] = set()
+    waiting: list[type[Strict]] = [Strict]
+    while waiting:
+        model = waiting.pop()
+        keys.update(model.model_fields)
+        waiting.extend(model.__subclasses__())
+    return sorted(keys)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of a study for editors."""
+    return Study.model_json_schema()
+
+
+def read_yaml(paths: list[Path]) -> dict[str, Any]:
+    """Return YAML files merged as Snakemake does: maps merge, lists and values replace."""
+    import yaml
+
+    merged: dict[str, Any] = {}
+    for path in paths:
+        _merge(merged, yaml.safe_load(path.read_text()) or {})
+    return merged
+
+
+def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> None:
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value

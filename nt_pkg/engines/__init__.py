@@ -1,0 +1,1 @@
+"""How text is generated; nothing else knows about models and servers."""

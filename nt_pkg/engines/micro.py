@@ -1,0 +1,41 @@
+"""The micro-world's teacher: a procedure that reads a question and writes a true trace."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nt_pkg.config import Sampling, Strict
+from nt_pkg.engines.base import Completion, Request
+from nt_pkg.fingerprint import code_fingerprint
+from nt_pkg.formats import THINK_CLOSE, THINK_OPEN
+from nt_pkg.microworld.teacher import write_trace
+from nt_pkg.microworld.world import parse_question
+from nt_pkg.seeds import rng
+
+
+class MicroParams(Strict):
+    """The procedural teacher has no parameters."""
+
+
+class MicroEngine:
+    """Solves micro-world questions from their text alone. Tokens are blank-separated words."""
+
+    batch_size = 1000
+
+    def __init__(self, params: MicroParams) -> None:
+        """Fix the identity: the code of the world that the traces come from."""
+        code = code_fingerprint("nt_pkg.microworld.teacher", ["write_trace"])
+        self.identity: dict[str, Any] = {"kind": "micro", "code": code}
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Return a trace for each request; a question of another world is a failed completion."""
+        return [self._one(request) for request in requests]
+
+    def _one(self, request: Request) -> Completion:
+        tokens = len(request.user.split())
+        try:
+            problem = parse_question(request.user)
+        except ValueError as error:
+            return Completion(request.id, "", tokens, 0, "error", str(error))
+        reasoning, answer, _ = write_trace(problem, rng("micro-teacher", request.seed, request.id))
+        text = f"{THINK_OPEN} {reasoning} {THINK_CLOSE} {answer}"
+        return Completion(request.id, text, tokens, len(text.split()), "stop")

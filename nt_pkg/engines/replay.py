@@ -1,0 +1,55 @@
+"""The engine whose answers already stand in a data set's column."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field
+
+from nt_pkg.config import Sampling, Strict
+from nt_pkg.engines.base import Completion, Request
+from nt_pkg.formats import THINK_CLOSE, THINK_OPEN
+
+
+class ReplayParams(Strict):
+    """Parameters of the replay engine."""
+
+    answer_marker: str | None = Field(
+        None,
+        description="Text before the final answer: what stands before it becomes the reasoning. "
+        "None: the column holds traces with <think> already.",
+    )
+
+
+class ReplayEngine:
+    """Gives back the text that came with the row. Tokens are counted as blank-separated words."""
+
+    batch_size = 1000
+
+    def __init__(self, params: ReplayParams) -> None:
+        """Keep the parameters."""
+        self._params = params
+        self.identity: dict[str, Any] = {"kind": "replay", "version": 1, **params.model_dump()}
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Return the stored texts; a row without one is a failed completion."""
+        return [self._one(request) for request in requests]
+
+    def _one(self, request: Request) -> Completion:
+        text, marker = request.replay, self._params.answer_marker
+        error = None
+        if text is None or not text.strip():
+            text, error = "", "the row holds no text to replay"
+        elif marker is not None:
+            reasoning, found, answer = text.rpartition(marker)
+            if found:
+                text = f"{THINK_OPEN} {reasoning.strip()} {THINK_CLOSE} {answer.strip()}"
+            else:
+                error = f"the text to replay lacks the marker {marker!r}"
+        return Completion(
+            id=request.id,
+            text=text,
+            prompt_tokens=len(request.user.split()),
+            completion_tokens=len(text.split()),
+            finish_reason="error" if error else "stop",
+            error=error,
+        )

@@ -1,0 +1,100 @@
+"""The engine that runs a model with `transformers` generate, in fixed batches."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nt_pkg.config import Sampling
+from nt_pkg.engines.base import Completion, Request
+from nt_pkg.seeds import digest_int
+
+
+class TransformersEngine:
+    """A causal language model on the first GPU, or on the CPU where there is none.
+
+    Text of a request may depend on its batch only through rounding; batches are cut from the full
+    list of requests, so they are the same after a restart.
+    """
+
+    def __init__(self, model_dir: Path, model_digest: str, batch_size: int) -> None:
+        """Load model and tokenizer from a folder."""
+        import torch
+        import transformers
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self.versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+        self.batch_size = batch_size
+        self.identity: dict[str, Any] = {
+            "kind": "transformers",
+            "version": 1,
+            "model": model_digest,
+        }
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._tokenizer = AutoTokenizer.from_pretrained(model_dir, padding_side="left")
+        self._model = AutoModelForCausalLM.from_pretrained(model_dir, dtype="auto")
+        self._model.to(self._device).eval()
+        if self._tokenizer.pad_token_id is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        ends = self._model.generation_config.eos_token_id
+        if ends is None:
+            raise ValueError(
+                f"{model_dir}: generation_config.json names no end token; export it again"
+            )
+        self._ends = {ends} if isinstance(ends, int) else set(ends)
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        """Return one completion per request; a prompt that leaves no room is a failed one."""
+        import torch
+
+        prompts = [self._prompt_ids(request) for request in requests]
+        room = self._model.config.max_position_embeddings - max(map(len, prompts), default=0)
+        max_new = min(sampling.max_tokens, room)
+        if max_new < 1:
+            if len(requests) == 1:
+                return [self._no_room(requests[0], len(prompts[0]))]
+            # Somewhere in the batch is a prompt that fills the context: do them one by one.
+            return [self.generate([request], sampling)[0] for request in requests]
+        torch.manual_seed(digest_int(*(request.seed for request in requests)) % 2**63)
+        batch = self._tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self._device)
+        drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+        with torch.inference_mode():
+            output = self._model.generate(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                max_new_tokens=max_new,
+                do_sample=sampling.temperature > 0,
+                pad_token_id=self._tokenizer.pad_token_id,
+                eos_token_id=sorted(self._ends),
+                **(drawn if sampling.temperature > 0 else {}),
+            )
+        new = output[:, batch["input_ids"].shape[1] :].tolist()
+        return [
+            self._completion(request, prompt, ids)
+            for request, prompt, ids in zip(requests, prompts, new, strict=True)
+        ]
+
+    def _prompt_ids(self, request: Request) -> list[int]:
+        messages = [{"role": "user", "content": request.user}]
+        text = self._tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=False
+        )
+        ids: list[int] = self._tokenizer.encode(
+            text + request.forced_prefix, add_special_tokens=False
+        )
+        return ids
+
+    def _no_room(self, request: Request, prompt_tokens: int) -> Completion:
+        error = f"the prompt of {prompt_tokens} tokens fills the context of the model"
+        return Completion(request.id, "", prompt_tokens, 0, "error", error)
+
+    def _completion(self, request: Request, prompt: list[int], ids: list[int]) -> Completion:
+        end = next((at for at, token in enumerate(ids) if token in self._ends), None)
+        kept = ids if end is None else ids[:end]
+        text = self._tokenizer.decode(kept, skip_special_tokens=True)
+        return Completion(
+            id=request.id,
+            text=f"{request.forced_prefix} {text}".strip(),
+            prompt_tokens=len(prompt),
+            completion_tokens=len(kept) + (end is not None),
+            finish_reason="length" if end is None else "stop",
+        )

@@ -1,0 +1,105 @@
+"""Evaluation: a student's answers to a benchmark, and their grades."""
+
+from pathlib import Path
+from typing import Any
+
+from nt_pkg import plugins
+from nt_pkg.config import Mode, Sampling, plugin_params
+from nt_pkg.engines.base import Engine, Request, run_requests
+from nt_pkg.evals import score, split_reasoning
+from nt_pkg.formats import THINK_OPEN, prompt_in_mode
+from nt_pkg.manifest import digest
+from nt_pkg.records import Row
+from nt_pkg.seeds import digest_int
+
+_NUM_EXAMPLES = 4  # answers that go into the report for people to read
+
+
+def load_items(kind: str, params: dict[str, Any], source: Path | None) -> list[Any]:
+    """Return the questions of a benchmark ordered by id."""
+    checked = plugin_params("benchmarks", kind, params, f"benchmark {kind}")
+    items = plugins.plugin("benchmarks", kind).load(checked, source)
+    return sorted(items, key=lambda item: str(item.id))
+
+
+def sample_answers(
+    spec: dict[str, Any], seed: int, items: list[Any], engine: Engine, folder: Path
+) -> tuple[list[Row], dict[str, Any]]:
+    """Return one row per question and repeat, and how they were drawn.
+
+    Args:
+        spec: kind, mode, repeats, think_words and sampling.
+        seed: seed of the run; every question and repeat has its own below it.
+        items: questions of the benchmark.
+        engine: the student.
+        folder: where progress is kept.
+    """
+    mode: Mode = spec["mode"]
+    sampling = Sampling(**spec["sampling"])
+    build = plugins.plugin("benchmarks", spec["kind"]).prompt
+    requests = []
+    for item in items:
+        prompt = prompt_in_mode(build(item), mode, spec["think_words"])
+        for repeat in range(spec["repeats"]):
+            own = digest_int("sample", seed, item.id, repeat) % 2**53
+            requests.append(Request(f"{item.id}#{repeat}", prompt.user, prompt.forced_prefix, own))
+    completions = run_requests(engine, requests, sampling, folder, "answers")
+    rows = []
+    for completion in completions:
+        question, _, number = completion.id.rpartition("#")
+        rows.append(
+            {
+                "question_id": question,
+                "repeat": int(number),
+                "text": completion.text,
+                "completion_tokens": completion.completion_tokens,
+                "finish_reason": completion.finish_reason,
+                "status": "failed" if completion.error else "ok",
+                "error": completion.error,
+            }
+        )
+    return rows, {
+        "sampling": sampling.model_dump(),
+        "prompt_digest": digest([[request.user, request.forced_prefix] for request in requests]),
+        "repeats": spec["repeats"],
+        "mode": mode,
+    }
+
+
+def grade_samples(
+    kind: str, mode: Mode, repeats: int, items: list[Any], samples: list[Row]
+) -> tuple[list[Row], dict[str, Any]]:
+    """Return one grade per sample, and the score.
+
+    Only the part behind the reasoning is graded: an answer whose reasoning never closed has none.
+    """
+    prefix = THINK_OPEN if mode == "think" else ""
+    by_id = {item.id: item for item in items}
+    split = [split_reasoning(row["text"], prefix) for row in samples]
+    answers = [answer for _, answer, _ in split]
+    grades = plugins.plugin("benchmarks", kind).grade(
+        [(by_id[row["question_id"]], answer) for row, answer in zip(samples, answers, strict=True)]
+    )
+    rows = [
+        {
+            "question_id": sample["question_id"],
+            "repeat": sample["repeat"],
+            "answer": answer,
+            "extracted": grade.extracted,
+            "is_correct": grade.is_correct,
+        }
+        for sample, answer, grade in zip(samples, answers, grades, strict=True)
+    ]
+    found = score(items, samples, grades, split, repeats)
+    shown = range(0, len(samples), max(1, len(samples) // _NUM_EXAMPLES))
+    found["examples"] = [
+        {
+            "question": by_id[samples[at]["question_id"]].question,
+            "gold": by_id[samples[at]["question_id"]].gold,
+            "reasoning": split[at][0],
+            "answer": answers[at],
+            "is_correct": grades[at].is_correct,
+        }
+        for at in shown[:_NUM_EXAMPLES]
+    ]
+    return rows, found

@@ -1,0 +1,61 @@
+"""Small JSON files that say what an artifact is; every write is atomic."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of `value`: sorted keys, no blanks.
+
+    This is the form in which configuration reaches a job and is compared between runs.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def digest(value: Any) -> str:
+    """Return 16 hex digits that identify `value` by its canonical text."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path` that becomes `path` if the block succeeds.
+
+    The file is fsynced before the rename, so a crash leaves either the old file or the new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON with sorted keys, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON value of a file; a broken file is named in the error."""
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path} is not valid JSON ({error}); it was cut off or edited: delete it and run again"
+        ) from error

@@ -1,0 +1,93 @@
+"""Text that the base model is trained on: single facts, look-ups, and short running commentary.
+
+A text is a list of (piece, is_learned) pairs; only what follows from the words before it is
+learned. No thinking tags, no control strings and no problem of the tests occur in it.
+"""
+
+import random
+
+from nt_pkg.microworld.facts import (
+    CHARM_KIND,
+    DOMAIN_OF,
+    GAPS,
+    MAX_TOTAL,
+    MOVE,
+    SPIRIT_KIND,
+    light,
+    shift,
+    signed,
+    spirit_move,
+)
+from nt_pkg.microworld.teacher import Habits, write_trace
+from nt_pkg.microworld.tokenizer import ASSISTANT, BEGIN, END, USER
+from nt_pkg.microworld.world import Problem, as_choice, make_problem, parse_question
+
+Text = list[tuple[str, bool]]
+
+_PLAIN = Habits(restate=0.0, verify_per_step=0.0, wait_per_step=0.0, slip=0.0)
+_CHOICE_SHARE = 0.25
+_CHAT_SHARE = 0.3
+
+
+def write_text(rand: random.Random, max_steps: int) -> Text:
+    """Return one text of the base corpus; stories have at most `max_steps` steps."""
+    form = rand.random()
+    if form < 0.45:
+        facts = [_fact(rand) for _ in range(rand.randint(5, 9))]
+        return [(BEGIN, False), *[piece for fact in facts for piece in fact]]
+    if form < 0.92:
+        problem = _problem(rand, rand.randint(1, max_steps))
+        reasoning, _, _ = write_trace(problem, rand, _PLAIN)
+        if rand.random() < _CHAT_SHARE:
+            return [(f"{BEGIN}{USER}{problem.question}{ASSISTANT}", False), (f"{reasoning}{END}", True)]
+        return [(f"{BEGIN}{problem.question}\n", False), (f"{reasoning}{END}", True)]
+    problem = _problem(rand, 1)
+    return [(f"{BEGIN}{problem.question}\nAnswer", False), (f"{problem.answer}.{END}", True)]
+
+
+def _problem(rand: random.Random, num_steps: int) -> Problem:
+    while (problem := make_problem(rand, num_steps=num_steps)).is_test:
+        pass
+    if rand.random() < _CHOICE_SHARE:
+        return parse_question(as_choice(problem, rand)[0])
+    return problem
+
+
+def _fact(rand: random.Random) -> Text:
+    """Return one law of the world as the traces write it."""
+    form = rand.random()
+    place = rand.choice(tuple(DOMAIN_OF))
+    if form < 0.20:
+        move = rand.choice(GAPS)
+        return [
+            (f"Gap {place} to {shift(place, move)} is", False),
+            (signed(move), True),
+            (".", False),
+        ]
+    if form < 0.65:
+        move = rand.choice((rand.randint(-3, 3), rand.randint(-MAX_TOTAL, MAX_TOTAL)))
+        return [(f"{place} {signed(move)} is", False), (f"{shift(place, move)}.", True)]
+    if form < 0.78:
+        charm = rand.choice(tuple(CHARM_KIND))
+        verb, sign = rand.choice((("Take", 1), ("Undo", -1)))
+        move = sign * MOVE[charm]
+        return [
+            (f"{verb} {CHARM_KIND[charm]} {charm}:", False),
+            (place, False),
+            (f"{signed(move)} is {shift(place, move)}.", True),
+        ]
+    if form < 0.90:
+        spirit = rand.choice(tuple(SPIRIT_KIND))
+        shade, move = "light" if light(place) else "dark", spirit_move(spirit, place)
+        return [
+            (f"Case {SPIRIT_KIND[spirit]} {spirit}: {shade}", False),
+            (place, False),
+            (f"{signed(move)} is {shift(place, move)}.", True),
+        ]
+    total = rand.randint(-MAX_TOTAL, MAX_TOTAL)
+    charm = rand.choice([c for c in MOVE if abs(total + MOVE[c]) <= MAX_TOTAL])
+    return [
+        (f"{signed(total)}, {CHARM_KIND[charm]} {charm}", False),
+        (f"{signed(MOVE[charm])} is {signed(total + MOVE[charm])}", True),
+        (".", False),
+    ]

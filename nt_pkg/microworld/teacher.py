@@ -1,0 +1,177 @@
+"""The procedural teacher of the micro-world: true traces in varied strategies, wrong now and then.
+
+A trace is made of short sentences whose first word names the move of thought:
+
+* decompose: `Take gem ruby: March +2 is May.`
+* combine: `Sum gem ruby +2, tree oak -1 is +1. March +1 is April.`
+* cases: `Case fire ember: light March +1 is April.`
+* reverse: `Undo gem ruby: May -2 is March.`
+* gap: `Gap March to May is +2.`, which names the missing herb or the option
+* restate: `Goal: find the end.`
+* verify: `Check: May -2 is March.`
+* backtrack: a wrong sentence, then `Wait, no.` and the sentence again
+
+It ends in `So May.`, and in `Option C.` where the question lists options.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+from nt_pkg.microworld.facts import (
+    CHARMS,
+    DOMAIN_OF,
+    HERB,
+    MAX_TOTAL,
+    MOVE,
+    RINGS,
+    gap,
+    in_order,
+    kind_of,
+    light,
+    shift,
+    signed,
+    spirit_move,
+)
+from nt_pkg.microworld.world import Problem
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How often the teacher does what a trace does not need, and how often it slips."""
+
+    combine: float = 0.35
+    restate: float = 0.25
+    verify_per_step: float = 0.08
+    wait_per_step: float = 0.03
+    slip: float = 0.045
+
+
+def write_trace(
+    problem: Problem, rand: random.Random, habits: Habits | None = None
+) -> tuple[str, str, tuple[str, ...]]:
+    """Return the reasoning, the teacher's answer, and the strategies used, sorted by name."""
+    habits = habits or Habits()
+    draft = _Draft(problem, rand, habits)
+    if rand.random() < habits.restate:
+        aim = {"back": "start", "quest": "herb"}.get(problem.family, "end")
+        draft.say(f"Goal: find the {aim}.", "restate")
+    items = in_order(problem.items)
+    if problem.family in ("walk", "quest") and _sums_are_small(items):
+        combines = rand.random() < habits.combine
+    else:
+        combines = False
+    if combines:
+        draft.combine(items)
+    else:
+        for item in items:
+            draft.step(item)
+    word = draft.find_herb() if problem.family == "quest" else draft.place
+    checks = rand.random() < habits.verify_per_step * problem.num_steps
+    if checks and draft.num_moves and not draft.slipped:  # a teacher that checks would have found the slip
+        draft.check()
+    return _conclude(draft, word)
+
+
+@dataclass
+class _Draft:
+    """A trace in the making; `place` is where the walker stands by now."""
+
+    problem: Problem
+    rand: random.Random
+    habits: Habits
+    lines: list[str] = field(default_factory=list)
+    strategies: set[str] = field(default_factory=set)
+    place: str = ""
+    last: tuple[str, int, str] = ("", 0, "")
+    slip_at: int = -1
+    num_moves: int = 0
+    slipped: bool = False
+
+    def __post_init__(self) -> None:
+        self.place = self.problem.start
+        if self.rand.random() < self.habits.slip:
+            self.slip_at = self.rand.randrange(self.problem.num_steps)
+
+    def say(self, line: str, strategy: str) -> None:
+        self.lines.append(line)
+        self.strategies.add(strategy)
+
+    def step(self, item: str) -> None:
+        """Write one charm or spirit in the way of the family."""
+        family = self.problem.family
+        if family == "drift":
+            shade = "light" if light(self.place) else "dark"
+            lead, strategy = f"Case {kind_of(item)} {item}: {shade} ", "cases"
+            move = spirit_move(item, self.place)
+        elif family == "back":
+            lead, strategy, move = f"Undo {kind_of(item)} {item}: ", "reverse", -MOVE[item]
+        else:
+            lead, strategy, move = f"Take {kind_of(item)} {item}: ", "decompose", MOVE[item]
+        self.place = self.move(lead, move, strategy)
+
+    def combine(self, items: list[str]) -> None:
+        """Write all moves as one sum and apply it once."""
+        first, *others = items
+        parts = [f"Sum {kind_of(first)} {first} {signed(MOVE[first])}"]
+        total = MOVE[first]
+        for item in others:
+            total += MOVE[item]
+            parts.append(f"{kind_of(item)} {item} {signed(MOVE[item])} is {signed(total)}")
+        self.say(", ".join(parts) + ".", "combine")
+        self.place = self.move("", total, "combine")
+
+    def find_herb(self) -> str:
+        """Write the gap that is left to the goal and return its herb, a wrong one after a slip."""
+        assert self.problem.goal is not None
+        herb_of = {move: herb for herb, move in CHARMS[HERB].items()}
+        left = gap(self.place, self.problem.goal)
+        if left not in herb_of:
+            left = self.rand.choice(sorted(herb_of))
+        self.say(f"Gap {self.place} to {self.problem.goal} is {signed(left)}.", "gap")
+        return herb_of[left]
+
+    def move(self, lead: str, move: int, strategy: str) -> str:
+        """Write where a move leads from `place`, perhaps wrongly at first, and return it."""
+        start, end = self.place, shift(self.place, move)
+        wrong = self.rand.choice([place for place in RINGS[DOMAIN_OF[end]] if place != end])
+        if self.rand.random() < self.habits.wait_per_step:
+            self.say(f"{lead}{start} {signed(move)} is {wrong}.", strategy)
+            self.say("Wait, no.", "backtrack")
+        if self.num_moves == self.slip_at:
+            end, self.slipped = wrong, True
+        self.num_moves += 1
+        self.last = (start, move, end)
+        self.say(f"{lead}{start} {signed(move)} is {end}.", strategy)
+        return end
+
+    def check(self) -> None:
+        """Write the last move the other way round."""
+        start, move, end = self.last
+        self.say(f"Check: {end} {signed(-move)} is {start}.", "verify")
+
+
+def _conclude(draft: _Draft, word: str) -> tuple[str, str, tuple[str, ...]]:
+    problem = draft.problem
+    if draft.slip_at >= 0 and not draft.slipped:  # a slip at the very end
+        others = problem.choices or problem.options
+        word = draft.rand.choice([other for other in others if other != problem.solution])
+    if problem.choices and word not in problem.choices:
+        word = draft.rand.choice(problem.choices)
+    draft.lines.append(f"So {word}.")
+    answer = word
+    if problem.choices:
+        index = problem.choices.index(word)
+        answer = problem.options[index]
+        if problem.family != "quest":  # herbs are always listed in the same order
+            draft.say(f"Gap {problem.choices[0]} to {word} is {signed(index)}.", "gap")
+        draft.lines.append(f"Option {answer}.")
+    return " ".join(draft.lines), answer, tuple(sorted(draft.strategies))
+
+
+def _sums_are_small(items: list[str]) -> bool:
+    """Return whether there is a sum to write and no partial sum leaves the known range."""
+    total, small = 0, len(items) > 1
+    for item in items:
+        total += MOVE[item]
+        small = small and abs(total) <= MAX_TOTAL
+    return small

@@ -1,0 +1,299 @@
+"""Questions of the micro-world: made, read back from their text, and drawn as a pool or as tests.
+
+Four families, each with 1 to 6 steps:
+
+* walk: `Ann starts at March with ruby, oak and gold. Where does she end?`
+* drift: `Bob drifts from Monday with ember and gale. Where does he land?`
+* back: `Eve came to Mars with swan and zinc. Where did she start?`
+* quest: `Dan stands at 7 with owl and must reach 2. Which herb is missing?`
+
+Any of them may list its options on lines of their own (`A) March`); the answer is then a letter.
+"""
+
+import random
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TypeVar
+
+from nt_pkg.microworld.facts import (
+    CHARM_KIND,
+    CHARMS,
+    DOMAIN_OF,
+    HERB,
+    LETTERS,
+    MOVE,
+    NAMES,
+    RINGS,
+    SPIRIT_KIND,
+    SPIRITS,
+    in_order,
+    shift,
+    spirit_move,
+)
+from nt_pkg.seeds import digest_int, rng
+
+_T = TypeVar("_T")
+
+FAMILIES = ("walk", "drift", "back", "quest")
+MAX_STEPS = 6
+
+# The pool is skewed the way the web is: few topics and short problems make up most of it.
+DOMAIN_WEIGHTS = {
+    "months": 30, "days": 22, "digits": 16, "planets": 12, "notes": 8, "colours": 7, "winds": 5,
+}  # fmt: skip
+FAMILY_WEIGHTS = {"walk": 40, "drift": 20, "back": 20, "quest": 20}
+STEP_DECAY = 0.72
+CHOICE_SHARE = 0.25
+
+_PATTERNS = {
+    "walk": r"(?P<name>\w+) starts at (?P<start>\w+) with (?P<items>.+)\."
+    r" Where does (?P<who>\w+) end\?",
+    "drift": r"(?P<name>\w+) drifts from (?P<start>\w+) with (?P<items>.+)\."
+    r" Where does (?P<who>\w+) land\?",
+    "back": r"(?P<name>\w+) came to (?P<start>\w+) with (?P<items>.+)\."
+    r" Where did (?P<who>\w+) start\?",
+    "quest": r"(?P<name>\w+) stands at (?P<start>\w+)(?: with (?P<items>.+))?"
+    r" and must reach (?P<goal>\w+)\. Which herb is missing\?",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One question with everything a teacher needs to solve it.
+
+    `solution` is the word that answers the question; `answer` is the same word, or its letter when
+    the question lists `choices`. `options` are all possible answers. `items` are the charms or
+    spirits in the order of the question; `num_steps` counts them, and the missing herb of a quest.
+    """
+
+    question: str
+    answer: str
+    domain: str
+    family: str
+    num_steps: int
+    options: tuple[str, ...]
+    start: str
+    items: tuple[str, ...]
+    goal: str | None
+    solution: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the content belongs to the tests; names, word order and choices do not count."""
+        parts = (self.family, self.start, *sorted(self.items), self.goal)
+        return digest_int("microworld", *parts) % 10 == 0
+
+
+def make_problem(
+    rand: random.Random,
+    *,
+    domain: str | None = None,
+    family: str | None = None,
+    num_steps: int | None = None,
+) -> Problem:
+    """Return a random free-form problem; whatever is not given is drawn uniformly."""
+    domain = domain or rand.choice(tuple(RINGS))
+    family = family or rand.choice(FAMILIES)
+    num_steps = num_steps or rand.randint(1, MAX_STEPS)
+    if domain not in RINGS or family not in FAMILIES or not 1 <= num_steps <= MAX_STEPS:
+        raise ValueError(
+            f"no micro-world problem of domain {domain!r}, family {family!r}, {num_steps} steps; "
+            f"use one of {tuple(RINGS)}, one of {FAMILIES} and 1 to {MAX_STEPS} steps"
+        )
+    start = rand.choice(RINGS[domain])
+    if family == "drift":
+        words = {kind: tuple(members) for kind, members in SPIRITS.items()}
+        num_items = num_steps
+    else:
+        skip = HERB if family == "quest" else None
+        words = {kind: tuple(members) for kind, members in CHARMS.items() if kind != skip}
+        num_items = num_steps - 1 if family == "quest" else num_steps
+    items = tuple(rand.choice(words[kind]) for kind in rand.sample(tuple(words), num_items))
+    goal = None
+    if family == "quest":  # the herb is drawn first, so that no herb is a better guess
+        herb = rand.choice(tuple(CHARMS[HERB]))
+        goal = shift(start, sum(MOVE[item] for item in (*items, herb)))
+    return _problem(family, rand.choice(tuple(NAMES)), start, items, goal)
+
+
+def parse_question(text: str) -> Problem:
+    """Return the problem that a question states.
+
+    Raises:
+        ValueError: the text is not a question of this world.
+    """
+    stem, *lines = text.split("\n")
+    for family, pattern in _PATTERNS.items():
+        match = re.fullmatch(pattern, stem)
+        if match:
+            break
+    else:
+        raise ValueError(f"not a micro-world question: {text!r}; see nt_pkg/microworld/world.py")
+    parts = match.groupdict()
+    items = tuple(re.split(r", | and ", parts["items"])) if parts["items"] else ()
+    goal = parts.get("goal")
+    known = SPIRIT_KIND if family == "drift" else CHARM_KIND
+    kinds = [known.get(item) for item in items]
+    if (
+        parts["name"] not in NAMES
+        or parts["start"] not in DOMAIN_OF
+        or (goal is not None and DOMAIN_OF.get(goal) != DOMAIN_OF[parts["start"]])
+        or None in kinds
+        or len(set(kinds)) < len(kinds)
+        or (family == "quest" and HERB in kinds)
+    ):
+        raise ValueError(f"unknown or repeated words in the micro-world question {text!r}")
+    try:
+        problem = _problem(family, parts["name"], parts["start"], items, goal)
+    except StopIteration:
+        raise ValueError(f"no herb leads to the goal of the question {text!r}") from None
+    if problem.question != stem:
+        raise ValueError(f"not written as micro-world questions are: {text!r}")
+    return _with_choices(problem, lines) if lines else problem
+
+
+def as_choice(problem: Problem, rand: random.Random, num_options: int = 4) -> tuple[str, str]:
+    """Return the question with lettered options on lines of their own, and the right letter.
+
+    The options are neighbours on the ring, in its order: a letter can then be found from the gap to
+    option A. Students this small cannot search a list for a word (an induction head).
+    """
+    if problem.choices or not 2 <= num_options <= len(LETTERS):
+        raise ValueError(
+            f"cannot give {num_options} options to {problem.question!r}: "
+            f"it needs a free-form problem and 2 to {len(LETTERS)} options"
+        )
+    ring, index = problem.options, problem.options.index(problem.solution)
+    if problem.family == "quest":
+        choices, right = ring, index
+    else:
+        right = rand.randrange(num_options)
+        choices = tuple(ring[(index - right + i) % len(ring)] for i in range(num_options))
+    lines = [f"{letter}) {word}" for letter, word in zip(LETTERS, choices, strict=False)]
+    return "\n".join([problem.question, *lines]), LETTERS[right]
+
+
+def weak_answer(problem: Problem, rand: random.Random) -> str:
+    """Return the answer of a weaker model: wrong more often the more steps a problem has."""
+    if rand.random() >= min(0.12 + 0.10 * problem.num_steps, 0.8):
+        return problem.answer
+    return rand.choice([word for word in problem.options if word != problem.answer])
+
+
+def pool_rows(num_rows: int, seed: int) -> list[dict[str, str | int]]:
+    """Return unique pool questions, skewed over domains and steps; no test question is among them.
+
+    Keys: question, reference_answer, second_answer (of the weaker model), domain, num_steps.
+    """
+    rand = rng("microworld pool", seed)
+    rows: dict[str, dict[str, str | int]] = {}
+    while len(rows) < num_rows:
+        problem = make_problem(
+            rand,
+            domain=_weighted(rand, DOMAIN_WEIGHTS),
+            family=_weighted(rand, FAMILY_WEIGHTS),
+            num_steps=_weighted(rand, {k: STEP_DECAY**k for k in range(1, MAX_STEPS + 1)}),
+        )
+        if problem.is_test or problem.question in rows:
+            continue
+        stem = problem.question
+        if rand.random() < CHOICE_SHARE:
+            problem = parse_question(as_choice(problem, rand)[0])
+        rows[stem] = {
+            "question": problem.question,
+            "reference_answer": problem.answer,
+            "second_answer": weak_answer(problem, rand),
+            "domain": problem.domain,
+            "num_steps": problem.num_steps,
+        }
+    return list(rows.values())
+
+
+def test_problems(num: int, seed: int) -> list[Problem]:
+    """Return unique free-form test problems, balanced over domain, family and 2 to 6 steps.
+
+    One-step questions are left out: the base model has seen such questions with their answers.
+    """
+    rand = rng("microworld test", seed)
+    cells = [(d, f, k) for d in RINGS for f in FAMILIES for k in range(2, MAX_STEPS + 1)]
+    rand.shuffle(cells)
+    problems: dict[str, Problem] = {}
+    while len(problems) < num:
+        domain, family, num_steps = cells[len(problems) % len(cells)]
+        problem = make_problem(rand, domain=domain, family=family, num_steps=num_steps)
+        if problem.is_test:
+            problems[problem.question] = problem
+    return list(problems.values())
+
+
+test_problems.__test__ = False  # type: ignore[attr-defined]  # pytest must not collect it
+
+
+def _problem(
+    family: str, name: str, start: str, items: tuple[str, ...], goal: str | None
+) -> Problem:
+    """Return the solved problem; StopIteration when no herb leads to the goal of a quest."""
+    listed = _listed(items)
+    who = NAMES[name]
+    options = RINGS[DOMAIN_OF[start]]
+    place = start
+    if family == "walk":
+        question = f"{name} starts at {start} with {listed}. Where does {who} end?"
+        place = shift(start, sum(MOVE[item] for item in items))
+    elif family == "drift":
+        question = f"{name} drifts from {start} with {listed}. Where does {who} land?"
+        for spirit in in_order(items):
+            place = shift(place, spirit_move(spirit, place))
+    elif family == "back":
+        question = f"{name} came to {start} with {listed}. Where did {who} start?"
+        place = shift(start, -sum(MOVE[item] for item in items))
+    else:
+        carried = f" with {listed}" if items else ""
+        question = f"{name} stands at {start}{carried} and must reach {goal}."
+        question += " Which herb is missing?"
+        place = shift(start, sum(MOVE[item] for item in items))
+        options = tuple(CHARMS[HERB])
+        place = next(herb for herb in options if shift(place, MOVE[herb]) == goal)
+    num_steps = len(items) + (family == "quest")
+    if not 1 <= num_steps <= MAX_STEPS:
+        raise ValueError(f"{num_steps} steps in {question!r}; 1 to {MAX_STEPS} are allowed")
+    return Problem(
+        question, place, DOMAIN_OF[start], family, num_steps, options, start, items, goal, place
+    )
+
+
+def _with_choices(problem: Problem, lines: list[str]) -> Problem:
+    """Return the problem with the options that `lines` list; ValueError unless `as_choice` may."""
+    choices = tuple(line[3:] for line in lines)
+    letters = LETTERS[: len(lines)]
+    ring = problem.options
+    if (
+        len(letters) != len(lines)
+        or [line[:3] for line in lines] != [f"{letter}) " for letter in letters]
+        or problem.solution not in choices
+        or any(word not in ring for word in choices)
+        or any(
+            ring[(ring.index(left) + 1) % len(ring)] != right
+            for left, right in pairwise(choices)
+        )
+    ):
+        raise ValueError(f"bad list of options {lines} under {problem.question!r}")
+    return replace(
+        problem,
+        question="\n".join([problem.question, *lines]),
+        answer=letters[choices.index(problem.solution)],
+        options=letters,
+        choices=choices,
+    )
+
+
+def _listed(items: tuple[str, ...]) -> str:
+    """Return `ruby, oak and gold`."""
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def _weighted(rand: random.Random, weights: Mapping[_T, float]) -> _T:
+    return rand.choices(list(weights), list(weights.values()))[0]

@@ -1,0 +1,295 @@
+"""From a study to its jobs: which wildcards each stage has, and the spec of every job.
+
+A spec is the canonical text of everything a job's result depends on besides its input files, and of
+nothing else: it goes into the rule's `params`, and a changed spec reruns the job. Defaults are
+left out.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from nt_pkg import plugins
+from nt_pkg.assets import source_spec
+from nt_pkg.config import UNTRAINED, Mode, Source, Strict, Study, plugin_params
+from nt_pkg.fingerprint import code_fingerprint
+from nt_pkg.manifest import canonical, sha256_file
+from nt_pkg.traces import teacher_engine
+
+Wildcards = dict[str, Any]
+
+# Meaning of the code that is too expensive to rerun for a refactoring. Raise a number when results
+# change, and say so in the changelog under "Invalidates".
+VERSIONS = {"traces": 1, "examples": 1, "train": 1, "export": 1, "samples": 1}
+AGREEMENT = "agreement"  # annotator that difficulty mixes need
+
+
+class Plan:
+    """The jobs of one study."""
+
+    def __init__(self, study: Study, cache_dir: Path = Path("work")) -> None:
+        """Keep the checked study."""
+        self.study = study
+        self._cache = cache_dir / "source_digests.json"
+
+    # Wildcards of each stage, without repetition and in a fixed order.
+
+    def pools(self) -> list[Wildcards]:
+        """Return the pools in use."""
+        return _unique({"pool": w["pool"]} for w in self._trace_sets())
+
+    def prompts(self) -> list[Wildcards]:
+        """Return the shards of every pool in use."""
+        return [shard for pool in self.pools() for shard in self.shards(pool["pool"])]
+
+    def shards(self, pool: str) -> list[Wildcards]:
+        """Return the shards of a pool."""
+        number = self.study.pools[pool].num_shards
+        return [{"pool": pool, "shard": shard, "num_shards": number} for shard in range(number)]
+
+    def traces(self) -> list[Wildcards]:
+        """Return the trace shards of every pool and teacher in use."""
+        return [
+            {**pair, **shard} for pair in self._trace_sets() for shard in self.shards(pair["pool"])
+        ]
+
+    def annotations(self) -> list[Wildcards]:
+        """Return the annotation shards that a selector, a format or the report asks for."""
+        return [
+            {**trace, "annotator": annotator}
+            for trace in self.traces()
+            for annotator in self.annotators(trace["pool"], trace["teacher"])
+        ]
+
+    def annotators(self, pool: str, teacher: str) -> list[str]:
+        """Return the annotators that are needed for one teacher's traces of a pool, sorted."""
+        needed = set(self.study.report.annotators)
+        for name, form in self._trained():
+            subset = self.study.subsets[name]
+            if (subset.pool, subset.teacher) == (pool, teacher):
+                needed.update(self.requires(name), self.format_requires(form))
+        return sorted(needed)
+
+    def requires(self, subset: str) -> list[str]:
+        """Return the annotators that the selector of a subset asks for."""
+        return sorted(plugins.plugin("selectors", self.study.subsets[subset].selector).requires)
+
+    def format_requires(self, form: str) -> list[str]:
+        """Return the annotators that a distillation format asks for."""
+        return [AGREEMENT] if self.study.formats[form].kind == "difficulty_mix" else []
+
+    def subsets(self) -> list[Wildcards]:
+        """Return every subset and seed in use."""
+        return _unique(self.subset_wildcards(run["subset"], run["seed"]) for run in self.sft())
+
+    def subset_wildcards(self, subset: str, seed: int | str) -> Wildcards:
+        """Return the wildcards of a subset."""
+        entry = self.study.subsets[subset]
+        return {"pool": entry.pool, "teacher": entry.teacher, "subset": subset, "seed": seed}
+
+    def sft(self) -> list[Wildcards]:
+        """Return every run that trains a student."""
+        runs = (
+            {key: e[key] for key in ("student", "subset", "format", "seed")} for e in self.evals()
+        )
+        return _unique(run for run in runs if run["subset"] != UNTRAINED)
+
+    def evals(self) -> list[Wildcards]:
+        """Return every run, benchmark and mode."""
+        return _unique(
+            {
+                "student": student,
+                "subset": subset,
+                "format": form,
+                "seed": seed,
+                "benchmark": benchmark,
+                "mode": mode,
+            }
+            for block in self.study.runs
+            for student in block.students
+            for subset in block.subsets
+            for form in block.formats
+            for seed in block.seeds
+            for benchmark in block.benchmarks
+            for mode in block.modes
+        )
+
+    def assets(self) -> list[Wildcards]:
+        """Return the pools, students and benchmarks in use that come from files."""
+        used = {
+            "pools": [w["pool"] for w in self.pools()],
+            "students": [e["student"] for e in self.evals()],
+            "benchmarks": [e["benchmark"] for e in self.evals()],
+        }
+        return _unique(
+            {"kind": kind, "name": name}
+            for kind, names in used.items()
+            for name in names
+            if self.source(kind, name) is not None
+        )
+
+    def source(self, kind: str, name: str) -> Source | None:
+        """Return the source of a catalogue entry, if it has one."""
+        source: Source | None = getattr(self.study, kind)[name].source
+        return source
+
+    # Specs.
+
+    @cache  # noqa: B019 - one plan lives as long as the process
+    def asset_spec(self, kind: str, name: str) -> str:
+        """Return what identifies the files of an asset."""
+        source = self.source(kind, name)
+        assert source is not None, (kind, name)
+        return canonical(source_spec(source, f"{kind}.{name}.source", self._cache))
+
+    @cache  # noqa: B019
+    def pool_spec(self, pool: str) -> str:
+        """Return the spec of a pool's ingestion."""
+        entry = self.study.pools[pool]
+        return canonical(
+            {
+                "kind": entry.kind,
+                "params": _plugin_dump("pools", entry.kind, entry.params),
+                "code": [
+                    plugins.fingerprint("pools", entry.kind),
+                    code_fingerprint("nt_pkg.pools.ingest", ["ingest"]),
+                ],
+            }
+        )
+
+    @cache  # noqa: B019
+    def trace_spec(self, teacher: str) -> str:
+        """Return the spec of a teacher."""
+        entry = self.study.teachers[teacher]
+        return canonical(
+            {
+                "teacher": _dump(entry),
+                "engine": teacher_engine(entry).identity,
+                "version": VERSIONS["traces"],
+            }
+        )
+
+    @cache  # noqa: B019
+    def annotator_spec(self, annotator: str) -> str:
+        """Return the spec of an annotator."""
+        entry = self.study.annotators[annotator]
+        return canonical(
+            {
+                "kind": entry.kind,
+                "params": _plugin_dump("annotators", entry.kind, entry.params),
+                "code": plugins.fingerprint("annotators", entry.kind),
+            }
+        )
+
+    @cache  # noqa: B019
+    def subset_spec(self, subset: str) -> str:
+        """Return the spec of a subset; its seed is a wildcard."""
+        entry = self.study.subsets[subset]
+        return canonical(
+            {
+                "selector": entry.selector,
+                "size": entry.size,
+                "params": _plugin_dump("selectors", entry.selector, entry.params),
+                "code": plugins.fingerprint("selectors", entry.selector),
+            }
+        )
+
+    @cache  # noqa: B019
+    def examples_spec(self, student: str, form: str) -> str:
+        """Return the spec of rendering for a student in a format."""
+        training = self.study.students[student].training
+        return canonical(
+            {
+                "format": _dump(self.study.formats[form]),
+                "limits": {
+                    "max_response_tokens": training.max_response_tokens,
+                    "row_tokens": training.row_tokens,
+                },
+                "version": VERSIONS["examples"],
+            }
+        )
+
+    @cache  # noqa: B019
+    def train_spec(self, student: str) -> str:
+        """Return the spec of a student's training."""
+        return canonical(
+            {"training": _dump(self.study.students[student].training), "version": VERSIONS["train"]}
+        )
+
+    @cache  # noqa: B019
+    def export_spec(self, student: str) -> str:
+        """Return the spec of a student's export."""
+        dtype = self.study.students[student].training.dtype
+        return canonical({"dtype": dtype, "version": VERSIONS["export"]})
+
+    @cache  # noqa: B019
+    def sample_spec(self, student: str, benchmark: str, mode: Mode) -> str:
+        """Return the spec of a student's answers to a benchmark in a mode; grading is not in it."""
+        entry = self.study.benchmarks[benchmark]
+        return canonical(
+            {
+                "kind": entry.kind,
+                "params": _plugin_dump("benchmarks", entry.kind, entry.params),
+                "code": plugins.fingerprint("benchmarks", entry.kind, ("load", "prompt")),
+                "repeats": entry.repeats,
+                "think_words": entry.think_words,
+                "mode": mode,
+                "sampling": _dump(self.study.students[student].sampling),
+                "version": VERSIONS["samples"],
+            }
+        )
+
+    @cache  # noqa: B019
+    def grade_spec(self, benchmark: str) -> str:
+        """Return the spec of grading a benchmark."""
+        entry = self.study.benchmarks[benchmark]
+        return canonical(
+            {
+                "kind": entry.kind,
+                "params": _plugin_dump("benchmarks", entry.kind, entry.params),
+                "code": [
+                    plugins.fingerprint("benchmarks", entry.kind, ("load", "grade")),
+                    code_fingerprint("nt_pkg.evaluation", ["grade_samples"]),
+                ],
+            }
+        )
+
+    def report_spec(self) -> str:
+        """Return the spec of the report."""
+        return canonical(
+            {
+                "study": self.study.study,
+                "report": _dump(self.study.report),
+                "chance": {n: b.chance for n, b in self.study.benchmarks.items() if b.chance},
+                "subsets": {
+                    w["subset"]: _dump(self.study.subsets[w["subset"]]) for w in self.subsets()
+                },
+                "code": code_fingerprint("nt_pkg.report.build", ["build_report"]),
+                "style": sha256_file(Path(__file__).parent / "report" / "page.css"),
+            }
+        )
+
+    def _trained(self) -> Iterator[tuple[str, str]]:
+        for block in self.study.runs:
+            if UNTRAINED not in block.subsets:
+                yield from ((subset, form) for subset in block.subsets for form in block.formats)
+
+    def _trace_sets(self) -> list[Wildcards]:
+        subsets = (self.study.subsets[name] for name, _ in self._trained())
+        return _unique({"pool": subset.pool, "teacher": subset.teacher} for subset in subsets)
+
+
+def _unique(items: Iterator[Wildcards]) -> list[Wildcards]:
+    seen: dict[str, Wildcards] = {}
+    for item in items:
+        seen.setdefault(canonical(item), item)
+    return list(seen.values())
+
+
+def _dump(model: Strict) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude_defaults=True)
+
+
+def _plugin_dump(package: str, kind: str, params: dict[str, Any]) -> dict[str, Any]:
+    return _dump(plugin_params(package, kind, params, f"{package}.{kind}"))

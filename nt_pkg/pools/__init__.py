@@ -1,0 +1,1 @@
+"""Pools of prompts, one module each, and their ingestion."""

@@ -1,0 +1,44 @@
+"""What a pool is: parameters, and a stream of raw rows."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """One row as it stands in the source.
+
+    Attributes:
+        source_row: index over all rows of the pool, files in order of their names.
+        question: the prompt; of a defective row as much of its text as can be shown.
+        reference_answer: the known answer, None if there is none.
+        second_answer: the weaker model's answer, None if there is none.
+        replay: a text that the replay teacher gives back, None if there is none.
+        defect: why the row cannot be read; "" if it can.
+    """
+
+    source_row: int
+    question: str
+    reference_answer: str | None = None
+    second_answer: str | None = None
+    replay: str | None = None
+    defect: str = ""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The plugin object of a pool module.
+
+    Attributes:
+        params: frozen pydantic model of the pool's options.
+        rows: (params, directory of the asset files or None) -> stream of rows.
+        needs_source: whether it reads files.
+    """
+
+    params: type[BaseModel]
+    rows: Callable[[Any, Path | None], Iterator[RawRow]]
+    needs_source: bool

@@ -1,0 +1,88 @@
+"""One line a job writes at its start, and progress lines while it runs."""
+
+import json
+import logging
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import nt_pkg
+
+logger = logging.getLogger("nt")
+
+
+def start_job(name: str, spec: str = "") -> None:
+    """Set logging up, and say what runs where.
+
+    Call `ready` when imports are over and work begins.
+    """
+    from nt_pkg.manifest import digest
+
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        force=True,
+    )
+    logger.info(
+        "%s nt_pkg %s host %s spec %s",
+        name,
+        nt_pkg.__version__,
+        platform.node(),
+        digest(spec) if spec else "-",
+    )
+
+
+def ready(name: str, threads: int = 1, started: float | None = None) -> None:
+    """Record what the job spent on being launched and on imports.
+
+    The launcher says when it began (NT_JOB_STARTED, seconds since the epoch) and where to note it
+    (NT_JOB_TIMES, a file that all jobs of one invocation append to); without them nothing is noted.
+
+    Args:
+        name: the script.
+        threads: cores that were held meanwhile.
+        started: when this part of the start-up began; by default when the job was launched.
+    """
+    now = time.time()
+    begun = float(os.environ.get("NT_JOB_STARTED", now)) if started is None else started
+    logger.info("%s ready after %.2f s", name, now - begun)
+    if target := os.environ.get("NT_JOB_TIMES"):
+        line = json.dumps({"script": name, "startup_s": round(now - begun, 3), "threads": threads})
+        with Path(target).open("a") as file:
+            file.write(line + "\n")
+
+
+class Progress:
+    """Progress lines with rate and time left, at most one every `every_seconds`."""
+
+    def __init__(self, what: str, total: int, done: int = 0, every_seconds: float = 10.0) -> None:
+        """Start counting `total` pieces of which `done` were there before."""
+        self._what, self._total, self._done, self._every = what, total, done, every_seconds
+        self._begun = self._last = time.monotonic()
+        self._new = 0
+        if done:
+            logger.info("%s: %d of %d were done before", what, done, total)
+
+    def add(self, count: int, note: str = "") -> None:
+        """Count finished pieces and perhaps write a line."""
+        self._done += count
+        self._new += count
+        now = time.monotonic()
+        if now - self._last < self._every and self._done < self._total:
+            return
+        self._last = now
+        rate = self._new / max(now - self._begun, 1e-9)
+        left = (self._total - self._done) / max(rate, 1e-9)
+        logger.info(
+            "%s: %d of %d, %.1f/s, %.0f s left%s",
+            self._what,
+            self._done,
+            self._total,
+            rate,
+            left,
+            note,
+        )

@@ -1,0 +1,152 @@
+"""The row schemas of the artifacts, and Parquet files that are checked on write and on read."""
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nt_pkg.manifest import atomic_path, canonical
+
+Row = dict[str, Any]
+
+
+def _schema(**fields: pa.DataType) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field(name.rstrip("_"), kind, nullable=name.endswith("_"))
+            for name, kind in fields.items()
+        ]
+    )
+
+
+_NAMES = b"nt_names"
+_TEXT, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()
+
+# A trailing underscore marks a column that may be null.
+PROMPTS = _schema(
+    id=_TEXT,
+    question=_TEXT,
+    reference_answer_=_TEXT,
+    second_answer_=_TEXT,
+    replay_=_TEXT,
+    source_row=_INT,
+)
+DROPPED = _schema(source_row=_INT, reason=_TEXT, excerpt=_TEXT)
+TRACES = _schema(
+    id=_TEXT,
+    status=_TEXT,  # ok, incomplete or failed
+    reasoning=_TEXT,
+    answer=_TEXT,
+    prompt_tokens=_INT,
+    completion_tokens=_INT,
+    finish_reason=_TEXT,
+    error_=_TEXT,
+)
+# `value` is JSON, so that one schema serves labels, lists and numbers.
+ANNOTATIONS = _schema(id=_TEXT, status=_TEXT, value_=_TEXT, error_=_TEXT)
+SUBSET = _schema(rank=_INT, id=_TEXT, score=_FLOAT)
+EXAMPLES = _schema(
+    id=_TEXT,
+    target=_TEXT,  # system2 or system1
+    input_ids=pa.list_(pa.int32()),
+    num_prompt_tokens=_INT,
+)
+SAMPLES = _schema(
+    question_id=_TEXT,
+    repeat=_INT,
+    text=_TEXT,
+    completion_tokens=_INT,
+    finish_reason=_TEXT,
+    status=_TEXT,
+    error_=_TEXT,
+)
+GRADES = _schema(
+    question_id=_TEXT, repeat=_INT, answer=_TEXT, extracted_=_TEXT, is_correct=pa.bool_()
+)
+
+
+def write_parquet(
+    path: Path, schema: pa.Schema, rows: Iterable[Row], names: dict[str, str] | None = None
+) -> None:
+    """Write rows of exactly `schema` to a zstd Parquet file, atomically.
+
+    Args:
+        path: file to write.
+        schema: one of this module.
+        rows: the rows.
+        names: what the file is, such as pool and teacher; `read_names` gives it back.
+
+    Raises:
+        ValueError: a row lacks a column, has one too many, a null where none may be, or a value of
+            another type.
+    """
+    columns = set(schema.names)
+    listed = list(rows)
+    for position, row in enumerate(listed):
+        if set(row) != columns:
+            raise ValueError(
+                f"{path}: row {position} has columns {sorted(row)}, expected {sorted(columns)}"
+            )
+    try:
+        table = pa.Table.from_pylist(listed, schema=schema)
+        table.validate(full=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"{path}: a row does not fit the schema: {error}") from error
+    for field in schema:
+        if not field.nullable and table.column(field.name).null_count:
+            raise ValueError(f"{path}: column {field.name!r} must not be null")
+    if names is not None:
+        table = table.replace_schema_metadata({_NAMES: canonical(names)})
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_parquet(path: Path, schema: pa.Schema) -> list[Row]:
+    """Return the rows of one Parquet file after checking its schema.
+
+    Raises:
+        ValueError: the file is cut off or not of this schema; the text says what to do.
+    """
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(
+            f"{path} cannot be read as Parquet ({error}); a crash or a full disk may have cut it off: "
+            "delete it and run the same command again"
+        ) from error
+    if not table.schema.equals(schema):
+        raise ValueError(
+            f"{path} has columns\n{table.schema.to_string()}\nexpected\n{schema.to_string()}\n"
+            "it was written by another version: delete it and run the same command again"
+        )
+    rows: list[Row] = table.to_pylist()
+    return rows
+
+
+def read_names(path: Path) -> dict[str, str]:
+    """Return the names that a file was written with."""
+    names: dict[str, str] = json.loads(pq.read_schema(path).metadata[_NAMES])
+    return names
+
+
+def read_shards(paths: Sequence[Path], schema: pa.Schema) -> list[Row]:
+    """Return the rows of several shards ordered by id.
+
+    Raises:
+        ValueError: an id stands in two shards.
+    """
+    rows = sorted(
+        (row for path in paths for row in read_parquet(path, schema)), key=lambda r: r["id"]
+    )
+    for before, after in pairwise(rows):
+        if before["id"] == after["id"]:
+            raise ValueError(
+                f"id {after['id']} stands in two of {len(paths)} shards, such as {paths[0]}"
+            )
+    return rows

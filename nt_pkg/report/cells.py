@@ -1,0 +1,178 @@
+"""Scores averaged over seeds: the cells of the tables and the points of the figures."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nt_pkg.report.wording import sort_modes
+
+Record = Mapping[str, Any]
+Group = tuple[str, str, str]  # student, subset, format
+
+# Below this accuracy nobody would say that a student solves a benchmark, whatever its chance level.
+SOLVED_FLOOR = 0.02
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run group (student, subset, format) on one benchmark in one mode, averaged over seeds.
+
+    `standard_error` is over seeds, or over questions (the score's own) when there is one seed only.
+    """
+
+    student: str
+    subset: str
+    format: str
+    benchmark: str
+    mode: str
+    size: int
+    num_seeds: int
+    num_questions: int
+    accuracy: float
+    standard_error: float
+    question_error: float
+    mean_tokens: float
+    median_tokens: float
+    truncation_rate: float
+    no_answer_rate: float
+    thinking_rate: float
+    num_failed: int
+    by_category: Mapping[str, tuple[int, float, float | None]]
+
+    @property
+    def group(self) -> Group:
+        """The run group of the cell."""
+        return self.student, self.subset, self.format
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Student and benchmark: one panel of a figure."""
+        return self.student, self.benchmark
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the student saw a subset at all."""
+        return self.subset != "none"
+
+
+def find_sizes(subsets: Sequence[Record], runs: Sequence[Record]) -> dict[str, int]:
+    """Return the number of examples of every subset, from its manifest or else from a run."""
+    sizes = {run["subset"]: int(run["num_examples"]) for run in runs}
+    return sizes | {subset["subset"]: int(subset["size"]) for subset in subsets}
+
+
+def average_seeds(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return mean and standard error over seeds; one seed has no error."""
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, None
+    return mean, float(np.std(values, ddof=1)) / math.sqrt(len(values))
+
+
+def build_cells(scores: Sequence[Record], sizes: Mapping[str, int]) -> list[Cell]:
+    """Return one cell per run group, benchmark and mode: untrained first, then by size."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for score in scores:
+        key = tuple(score[f] for f in ("student", "subset", "format", "benchmark", "mode"))
+        groups.setdefault(key, []).append(score)
+    cells = [_build_cell(members, sizes) for members in groups.values()]
+    modes = sort_modes(sorted({cell.mode for cell in cells}))
+    return sorted(
+        cells,
+        key=lambda c: (c.student, c.size, c.subset, c.format, c.benchmark, modes.index(c.mode)),
+    )
+
+
+def name_place(place: tuple[str, str], places: Sequence[tuple[str, str]]) -> str:
+    """Return the title of a panel: the student is named only where there are several."""
+    student, benchmark = place
+    return benchmark if len({s for s, _ in places}) == 1 else f"{student}: {benchmark}"
+
+
+def find_unsolved(cells: Sequence[Cell], chance: Mapping[str, float]) -> dict[str, Cell]:
+    """Return the best trained cell of every benchmark that no trained student solves.
+
+    Unsolved: below 2 %, or below the uniform guess plus two standard errors (the larger of seeds
+    and questions).
+    """
+    best: dict[str, Cell] = {}
+    for cell in cells:
+        if cell.is_trained and (
+            cell.benchmark not in best or cell.accuracy > best[cell.benchmark].accuracy
+        ):
+            best[cell.benchmark] = cell
+    return {name: cell for name, cell in sorted(best.items()) if not _is_solved(cell, chance)}
+
+
+def choose_format_cells(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells of the subset that each student was trained on in most formats."""
+    formats: dict[tuple[str, str], set[str]] = {}
+    sizes: dict[tuple[str, str], int] = {}
+    for cell in cells:
+        if cell.is_trained:
+            formats.setdefault((cell.student, cell.subset), set()).add(cell.format)
+            sizes[cell.student, cell.subset] = cell.size
+    chosen: dict[str, str] = {}
+    for student, subset in sorted(formats, key=lambda k: (len(formats[k]), sizes[k], k)):
+        chosen[student] = subset  # the last one has the most formats, then the largest size
+    return [cell for cell in cells if chosen.get(cell.student) == cell.subset]
+
+
+def choose_own_modes(cells: Sequence[Cell]) -> list[Cell]:
+    """Return cells in the mode their format was made for: no_think for system1, else think."""
+    chosen: dict[tuple[str, ...], Cell] = {}
+    for cell in cells:
+        own = "no_think" if cell.format == "system1" else "think"
+        key = (*cell.group, cell.benchmark)
+        if key not in chosen or cell.mode == own:
+            chosen[key] = cell
+    return list(chosen.values())
+
+
+def _build_cell(scores: Sequence[Record], sizes: Mapping[str, int]) -> Cell:
+    first = scores[0]
+    accuracy, error = average_seeds([float(s["accuracy"]) for s in scores])
+    question_error = float(np.mean([float(s["standard_error"]) for s in scores]))
+    means: dict[str, Any] = {
+        field: float(np.mean([float(s[field] or 0) for s in scores]))
+        for field in (
+            *("mean_tokens", "median_tokens"),
+            *("truncation_rate", "no_answer_rate", "thinking_rate"),
+        )
+    }
+    names: dict[str, Any] = {
+        field: first[field] for field in ("student", "subset", "format", "benchmark", "mode")
+    }
+    return Cell(
+        **names,
+        size=sizes.get(first["subset"], 0),
+        num_seeds=len(scores),
+        num_questions=int(first["num_questions"]),
+        accuracy=accuracy,
+        standard_error=question_error if error is None else error,
+        question_error=question_error,
+        num_failed=sum(int(s["failed"] or 0) for s in scores),
+        by_category=_average_categories(scores),
+        **means,
+    )
+
+
+def _average_categories(scores: Sequence[Record]) -> dict[str, tuple[int, float, float | None]]:
+    values: dict[str, list[tuple[int, float]]] = {}
+    for score in scores:
+        for name, entry in (score["by_category"] or {}).items():
+            values.setdefault(name, []).append((int(entry["num"]), float(entry["accuracy"])))
+    return {
+        name: (pairs[0][0], *average_seeds([accuracy for _, accuracy in pairs]))
+        for name, pairs in values.items()
+        if name
+    }
+
+
+def _is_solved(cell: Cell, chance: Mapping[str, float]) -> bool:
+    error = max(cell.standard_error, cell.question_error)
+    level = chance.get(cell.benchmark, 0.0) + 2 * error
+    return cell.accuracy >= SOLVED_FLOOR and cell.accuracy >= level

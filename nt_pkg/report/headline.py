@@ -1,0 +1,158 @@
+"""The headline: what was run, what came out of it, and what it must not be taken for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nt_pkg.report.cells import Cell
+from nt_pkg.report.effects import Effect
+from nt_pkg.report.wording import (
+    show_accuracy,
+    show_count,
+    show_interval,
+    show_list,
+    show_p_value,
+    show_percent,
+    show_plural,
+    show_points,
+    sort_modes,
+)
+
+Record = Mapping[str, Any]
+
+MICRO_WORLD = (
+    "These are numbers of a micro-world: a tiny student on questions made by this project. They "
+    "say "
+    "nothing about the paper's models, questions or effect sizes."
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence of the headline: the verdict, what it is about, and its numbers."""
+
+    verdict: str
+    text: str
+    numbers: str
+
+    def __str__(self) -> str:
+        """The finding as one line of plain text."""
+        return f"{self.verdict.capitalize()}: {self.text} {self.numbers}"
+
+
+def say_what_was_run(
+    scores: Sequence[Record], pools: Sequence[Record], traces: Sequence[Record]
+) -> str:
+    """Return one or two sentences about the size of the study."""
+    if not scores:
+        return "No run of this study has a score yet."
+    runs = {
+        (s["student"], s["subset"], s["format"], s["seed"]) for s in scores if s["subset"] != "none"
+    }
+    students = sorted({s["student"] for s in scores})
+    questions = {s["benchmark"]: int(s["num_questions"]) for s in scores}
+    modes = sort_modes(sorted({s["mode"] for s in scores}))
+    parts = [
+        f"{show_plural(len(runs), 'training run')} of {show_list(students)} ("
+        f"{show_plural(len({r[1] for r in runs}), 'subset')}, "
+        f"{show_plural(len({r[2] for r in runs}), 'format')}, "
+        f"{show_plural(len({r[3] for r in runs}), 'seed')}), scored on "
+        + show_list(
+            [f"{name} ({show_count(questions[name])} questions)" for name in sorted(questions)]
+        )
+        + f" in {'mode' if len(modes) == 1 else 'modes'} {show_list(modes)}."
+    ]
+    for trace in traces:
+        parts.append(
+            f"The examples are {show_count(trace['num_rows'])} traces of teacher "
+            f"{trace['teacher']} "
+            f"over pool {trace['pool']}."
+        )
+    if not traces:
+        parts += [f"Pool {p['pool']} holds {show_count(p['num_kept'])} prompts." for p in pools]
+    return " ".join(parts)
+
+
+def say_unsolved(unsolved: Mapping[str, Cell], chance: Mapping[str, float], benchmarks: int) -> str:
+    """Return the plain statement that students do not solve a benchmark, or an empty text."""
+    if not unsolved:
+        return ""
+    best = "; ".join(
+        f"{name}: best {show_accuracy(cell.accuracy, cell.standard_error)} %"
+        + (f", a uniform guess gives {show_percent(chance[name])} %" if name in chance else "")
+        for name, cell in unsolved.items()
+    )
+    if len(unsolved) < benchmarks:
+        return (
+            f"No trained student solves {show_list(list(unsolved))} ({best}): differences there "
+            "are "
+            "differences between students that fail."
+        )
+    return (
+        f"The student does not solve {'this benchmark' if benchmarks == 1 else 'these benchmarks'} "
+        f"({best}). This study only shows that the workflow runs on these rows; its differences "
+        "say "
+        "nothing about selection or format."
+    )
+
+
+def say_effects(effects: Sequence[Effect]) -> list[Finding]:
+    """Return one finding per claim, then the comparisons that claim nothing, by verdict."""
+    findings = [
+        Finding(e.verdict, e.claim.rstrip(".") + ".", _say_numbers(e))
+        for e in effects
+        if e.claim is not None
+    ]
+    groups: dict[str, list[Effect]] = {}
+    for effect in effects:
+        if effect.claim is None:
+            groups.setdefault(effect.verdict, []).append(effect)
+    for verdict in ("above", "below", "no difference seen", "not enough data"):
+        if found := groups.get(verdict):
+            names = show_list([_say_short(effect) for effect in found])
+            findings.append(
+                Finding(
+                    verdict, f"{names}.", "No claim was made in advance. Differences in points."
+                )
+            )
+    return findings
+
+
+def say_seed_scope(subsets: Sequence[Record]) -> str:
+    """Return what differs between seeds, and so what the intervals cover."""
+    draws: dict[str, set[int]] = {}
+    for subset in subsets:
+        draws.setdefault(subset["subset"], set()).add(int(subset["seed"] or 0))
+    if not draws:
+        return ""
+    if all(len(seeds) > 1 for seeds in draws.values()):
+        return (
+            "Every seed draws its own subset, trains its own student and samples its own answers, so "
+            "the intervals cover the luck of all three. A rule without chance picks the same rows at "
+            "every seed."
+        )
+    return (
+        "Not every subset was drawn more than once: where it was drawn once, seeds repeat the training "
+        "and the answers but not the selection, and the luck of the draw is not in the intervals."
+    )
+
+
+def _say_short(effect: Effect) -> str:
+    if effect.difference is None:
+        return f"{effect.name} ({effect.note})"
+    return f"{effect.name} ({show_points(effect.difference)})"
+
+
+def _say_numbers(effect: Effect) -> str:
+    if effect.difference is None:
+        return f"Nothing was measured: {effect.note}."
+    details = [show_plural(effect.num_seeds, "seed")]
+    if effect.interval is not None:
+        details.insert(0, f"95\u00a0% interval {show_interval(effect.interval)}")
+    if effect.p_value is not None:
+        shown = show_p_value(effect.p_value)
+        sign = "" if shown.startswith("<") else "= "
+        details.append(f"corrected p {sign}{shown}".replace(" ", "\u00a0"))
+    if effect.kind == "modes" and effect.tokens_ratio is not None:
+        details.append(f"{effect.tokens_ratio:.1f} times the tokens")
+    return f"{show_points(effect.difference)} points ({', '.join(details)})."

@@ -1,0 +1,134 @@
+"""Tables: one description, written as CSV (raw values), Markdown and HTML (for readers)."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Literal
+
+from nt_pkg.report.wording import DASH
+
+Row = Mapping[str, Any]
+Kind = Literal["text", "number", "code", "verdict"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: the row's key, its heading, and how a reader sees it.
+
+    `show` and `detail` get the whole row; a detail is a second, quieter line of the cell.
+    """
+
+    key: str
+    label: str
+    kind: Kind = "text"
+    show: Callable[[Row], str] | None = None
+    group: str = ""
+    detail: Callable[[Row], str] | None = None
+
+    def cell(self, row: Row) -> str:
+        """Return the visible text of this column in a row."""
+        if self.show is not None:
+            return self.show(row)
+        value = row.get(self.key)
+        return DASH if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A named table; the first column heads its row. The CSV holds every key of the rows."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+def render_csv(rows: Sequence[Row]) -> str:
+    """Return rows as CSV: raw values, floats to six decimals, keys in the order first seen."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(keys)
+    for row in rows:
+        writer.writerow([_round(row.get(key)) for key in keys])
+    return buffer.getvalue()
+
+
+def render_markdown(table: Table) -> str:
+    """Return a table as GitHub Markdown under its caption."""
+    names = [f"{c.group}: {c.label}" if c.group else c.label for c in table.columns]
+    rules = ["---:" if c.kind == "number" else "---" for c in table.columns]
+    lines = [names, rules]
+    for row in table.rows:
+        cells = ((c.cell(row), c.detail(row) if c.detail else "") for c in table.columns)
+        lines.append([_escape_pipe(f"{text} ({more})" if more else text) for text, more in cells])
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table.caption}\n\n{body}\n"
+
+
+def render_html(table: Table) -> str:
+    """Return a table in a container of its own that scrolls, by keyboard too."""
+    rows = "\n".join(f"<tr>{_render_cells(table, row)}</tr>" for row in table.rows)
+    caption_id = f"table-{table.name}"
+    caption = f"{escape(table.caption)} {_render_links(table.name)}"
+    return (
+        f'<div class="table" role="group" tabindex="0" aria-labelledby="{caption_id}">\n<table>\n'
+        f'<caption id="{caption_id}"><div>{caption}</div></caption>\n'
+        f"<thead>\n{_render_head(table.columns)}\n</thead>\n"
+        f"<tbody>\n{rows}\n</tbody>\n</table>\n</div>"
+    )
+
+
+def _render_head(columns: Sequence[Column]) -> str:
+    if not any(column.group for column in columns):
+        return f"<tr>{''.join(_render_heading(c) for c in columns)}</tr>"
+    top, below, seen = "", "", set()
+    for column in columns:
+        if not column.group:
+            top += _render_heading(column, ' rowspan="2"')
+            continue
+        below += _render_heading(column)
+        if column.group not in seen:
+            seen.add(column.group)
+            span = sum(other.group == column.group for other in columns)
+            top += (
+                f'<th scope="colgroup" colspan="{span}" class="group">{escape(column.group)}</th>'
+            )
+    return f"<tr>{top}</tr>\n<tr>{below}</tr>"
+
+
+def _render_heading(column: Column, extra: str = "") -> str:
+    return f'<th scope="col" class="{column.kind}"{extra}>{escape(column.label)}</th>'
+
+
+def _render_cells(table: Table, row: Row) -> str:
+    cells = []
+    for index, column in enumerate(table.columns):
+        text = escape(column.cell(row))
+        if column.kind == "code" and text != DASH:
+            text = f"<code>{text}</code>"
+        if column.kind == "verdict":
+            text = f'<span class="verdict" data-verdict="{text}">{text}</span>'
+        if column.detail is not None:
+            text += f"<small>{escape(column.detail(row))}</small>"
+        opening = 'th scope="row"' if index == 0 else "td"
+        cells.append(f'<{opening} class="{column.kind}">{text}</{opening[:2]}>')
+    return "".join(cells)
+
+
+def _render_links(name: str) -> str:
+    links = (
+        f'<a href="tables/{name}.{end}">{label}</a>'
+        for end, label in (("csv", "CSV"), ("md", "Markdown"))
+    )
+    return f'<span class="links">{" ".join(links)}</span>'
+
+
+def _round(value: object) -> object:
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def _escape_pipe(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

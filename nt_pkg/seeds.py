@@ -1,0 +1,35 @@
+"""Random generators seeded by what they are for, never by global state."""
+
+import hashlib
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def digest_int(*parts: object) -> int:
+    """Return a 64-bit integer that depends only on the text of `parts`."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def rng(*parts: object) -> random.Random:
+    """Return a generator for one purpose, for example `rng("subset", name, seed)`."""
+    return random.Random(digest_int(*parts))
+
+
+def generator(*parts: object) -> "np.random.Generator":
+    """Return the numpy generator for one purpose; see `rng`."""
+    import numpy as np
+
+    return np.random.default_rng(digest_int(*parts))
+
+
+def order_key(seed: int, row_id: str) -> int:
+    """Return a pseudo-random sort key of a row that no other row influences.
+
+    Sorting by it gives the same order whatever the input order or sharding, and prefixes of one
+    order are nested.
+    """
+    return digest_int("order", seed, row_id)

@@ -1,0 +1,1 @@
+"""Ways to choose traces: one module per selector, each with one constant SELECTOR."""

@@ -1,0 +1,40 @@
+"""Reasoning strategies: favour traces with several distinct strategies (paper, section 3.2).
+
+Traces with at most R_min or more than R_max unique strategies are down-sampled, and so are traces
+of low density, that is with fewer unique strategies than steps. The rate is not stated in the
+paper; a tenth leaves both kinds in the set but rare.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from nt_pkg.config import Strict
+from nt_pkg.selectors._base import Candidate, Picked, Selector, keep_with_probability
+
+
+class StrategiesParams(Strict):
+    """The paper's bounds, and our rate."""
+
+    r_min: int = Field(4, ge=0, description="R_min: this many or fewer is too few (paper: 4).")
+    r_max: int = Field(8, ge=1, description="R_max: more than this is too many (paper: 8).")
+    rate: float = Field(0.1, gt=0, le=1, description="Share kept of each unfavoured kind (ours).")
+
+
+def select_strategies(
+    params: StrategiesParams, candidates: Sequence[Candidate], size: int, seed: int
+) -> list[Picked]:
+    """Return traces rich in strategies for their number of steps."""
+
+    def probability(candidate: Candidate) -> float:
+        num_strategies = len(set(candidate.labels["strategies"]))
+        outside = not params.r_min < num_strategies <= params.r_max
+        sparse = num_strategies < candidate.labels["length"]["num_steps"]
+        return float(params.rate ** (outside + sparse))
+
+    return keep_with_probability(candidates, probability, size, seed)
+
+
+SELECTOR = Selector(
+    params=StrategiesParams, requires=("length", "strategies"), select=select_strategies
+)

@@ -1,0 +1,1 @@
+"""Supervised fine-tuning with DeepSpeed ZeRO: data, training, export."""

@@ -1,0 +1,180 @@
+"""Training data: rendering with the student's chat template, the loss mask, and packing."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nt_pkg.config import Format, Training
+from nt_pkg.formats import target_kind, training_pair
+from nt_pkg.records import Row
+from nt_pkg.seeds import rng
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def render(
+    tokenizer: "PreTrainedTokenizerBase", user: str, assistant: str
+) -> tuple[list[int], int]:
+    """Return (token ids of the whole dialogue, number of prompt tokens).
+
+    The loss covers everything behind the prompt: the assistant's turn with its end-of-turn token
+    and nothing of the question. What a template writes behind that token, such as a newline, is
+    cut.
+
+    Raises:
+        ValueError: the template does not write the generation prompt before the answer, or writes
+        no
+            end-of-turn token behind it.
+    """
+    messages = [{"role": "user", "content": user}]
+    prompt_text = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, tokenize=False
+    )
+    messages.append({"role": "assistant", "content": assistant})
+    whole_text = tokenizer.apply_chat_template(messages, tokenize=False)
+    if not whole_text.startswith(prompt_text):
+        raise ValueError(
+            "the chat template does not begin a dialogue with its own generation prompt, so the "
+            "loss mask cannot be placed: use the training form of this family's template"
+        )
+    # Prompt and answer are tokenised apart: at inference the prompt stands alone as well.
+    prompt = tokenizer.encode(prompt_text, add_special_tokens=False)
+    answer = tokenizer.encode(whole_text[len(prompt_text) :], add_special_tokens=False)
+    end = tokenizer.eos_token_id
+    if end not in answer:
+        raise ValueError(f"the chat template writes no {tokenizer.eos_token} behind an answer")
+    last = len(answer) - 1 - answer[::-1].index(end)
+    return prompt + answer[: last + 1], len(prompt)
+
+
+def build_examples(
+    tokenizer_dir: Path,
+    form: Format,
+    training: Training,
+    seed: int,
+    subset: list[Row],
+    prompts: list[Row],
+    traces: list[Row],
+    disagree: dict[str, bool],
+) -> tuple[list[Row], dict[str, Any]]:
+    """Return the tokenised examples of a subset in a format, ordered by id, and their counts.
+
+    Responses over the limit are left out whole and counted, never cut.
+
+    Args:
+        tokenizer_dir: folder of the student.
+        form: the distillation format.
+        training: limits.
+        seed: seed of the run, for random mixes.
+        subset: chosen ids.
+        prompts: rows of the pool that hold at least those ids.
+        traces: the same for traces.
+        disagree: id -> models disagree; used by difficulty mixes only.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
+    question = {row["id"]: row["question"] for row in prompts}
+    trace = {row["id"]: row for row in traces}
+    rows: list[Row] = []
+    dropped: Counter[str] = Counter()
+    for row_id in sorted(row["id"] for row in subset):
+        target = target_kind(form.kind, form.p, seed, row_id, disagree.get(row_id))
+        user, assistant = training_pair(
+            question[row_id],
+            trace[row_id]["reasoning"],
+            trace[row_id]["answer"],
+            target,
+            form.think_words,
+        )
+        ids, num_prompt = render(tokenizer, user, assistant)
+        if len(ids) - num_prompt > training.max_response_tokens:
+            dropped[f"response over {training.max_response_tokens} tokens"] += 1
+        elif len(ids) > training.row_tokens:
+            dropped[f"example over row_tokens={training.row_tokens}"] += 1
+        else:
+            rows.append(
+                {"id": row_id, "target": target, "input_ids": ids, "num_prompt_tokens": num_prompt}
+            )
+    if not rows:
+        raise ValueError(
+            f"all {len(subset)} examples were left out: {dict(dropped)}; raise the limits"
+        )
+    tokens = [len(row["input_ids"]) for row in rows]
+    preview = rng("preview", seed).choice(rows)
+    cut = preview["num_prompt_tokens"]
+    return rows, {
+        "num_examples": len(rows),
+        "num_system2": sum(row["target"] == "system2" for row in rows),
+        "num_tokens": sum(tokens),
+        "num_response_tokens": sum(tokens) - sum(row["num_prompt_tokens"] for row in rows),
+        "longest_tokens": max(tokens),
+        "dropped": dict(sorted(dropped.items())),
+        # For people: what one example looks like and where its loss begins.
+        "preview": {
+            "no_loss": tokenizer.decode(preview["input_ids"][:cut]),
+            "loss": tokenizer.decode(preview["input_ids"][cut:]),
+        },
+    }
+
+
+@dataclass(frozen=True)
+class PackedRow:
+    """Documents that share one row of tokens, by their position in the list of examples."""
+
+    examples: tuple[int, ...]
+    num_tokens: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """The rows of one optimiser step over all ranks, and the tokens that bear loss."""
+
+    rows: tuple[PackedRow, ...]
+    num_loss_tokens: int
+
+
+def plan_steps(
+    lengths: Sequence[int], loss_lengths: Sequence[int], training: Training, seed: int
+) -> list[Step]:
+    """Return every optimiser step of a run, in order; the number of ranks plays no part.
+
+    Each epoch shuffles the examples by the seed and packs them first-fit into rows of
+    `training.row_tokens`; a step takes rows up to `training.tokens_per_step`.
+    """
+    rows_per_step = max(1, training.tokens_per_step // training.row_tokens)
+    steps = []
+    for epoch in range(training.num_epochs(len(lengths))):
+        order = list(range(len(lengths)))
+        rng("order", seed, epoch).shuffle(order)
+        rows = _pack(order, lengths, training.row_tokens)
+        for start in range(0, len(rows), rows_per_step):
+            chosen = tuple(rows[start : start + rows_per_step])
+            loss = sum(loss_lengths[example] for row in chosen for example in row.examples)
+            steps.append(Step(chosen, loss))
+    return steps
+
+
+def _pack(order: Sequence[int], lengths: Sequence[int], row_tokens: int) -> list[PackedRow]:
+    """Put examples into the first of the last few open rows that has room."""
+    num_open = 16  # a bound on the search; more open rows pack hardly better
+    opened: list[tuple[list[int], int]] = []
+    closed: list[PackedRow] = []
+    for example in order:
+        length = lengths[example]
+        for at, (members, used) in enumerate(opened):
+            if used + length <= row_tokens:
+                members.append(example)
+                opened[at] = (members, used + length)
+                break
+        else:
+            opened.append(([example], length))
+            if len(opened) > num_open:
+                fullest = max(range(len(opened)), key=lambda at: opened[at][1])
+                members, used = opened.pop(fullest)
+                closed.append(PackedRow(tuple(members), used))
+    closed.extend(PackedRow(tuple(members), used) for members, used in opened)
+    return closed

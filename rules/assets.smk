@@ -1,0 +1,29 @@
+"""Fetch files from outside.
+
+REQUIRED INPUTS   none; paths and hub repositories of the catalogue
+OUTPUTS           manifest   assets/{kind}/{name}/manifest.json, beside the files it lists
+"""
+
+
+localrules:
+    fetch_asset,
+
+
+rule fetch_asset:
+    """Copy or download the pinned files of one pool, student or benchmark."""
+    output:
+        manifest="assets/{kind}/{name}/manifest.json",
+    log:
+        "logs/fetch_asset/{kind}/{name}.log",
+    benchmark:
+        "timings/fetch_asset/{kind}/{name}.jsonl"
+    resources:
+        source=lambda wc: PLAN.source(wc.kind, wc.name).model_dump_json(),
+    params:
+        spec=lambda wc: PLAN.asset_spec(wc.kind, wc.name),
+    shell:
+        "python -m scripts.fetch_asset"
+        " --spec {params.spec:q}"
+        " --source {resources.source:q}"
+        " --out {output.manifest:q}"
+        " > {log:q} 2>&1"

@@ -1,0 +1,95 @@
+# What all rules share: the checked study, wildcard patterns, and the shell that jobs run in.
+
+import fcntl
+import json
+import os
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.io import apply_wildcards
+
+sys.path.insert(0, workflow.basedir)
+
+from nt_pkg.config import NAME, UNTRAINED, load_study
+from nt_pkg.plan import Plan
+
+try:
+    PLAN = Plan(load_study(config))
+except ValueError as error:
+    raise WorkflowError(str(error)) from None
+
+for folder in ("results", "assets", "work", "logs"):
+    nearest = next(p for p in [Path(folder), *Path(folder).resolve().parents] if p.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise WorkflowError(
+            f"{Path(folder).resolve()} cannot be written (no permission on {nearest}): "
+            "run in a folder of your own, or with --directory"
+        )
+
+
+wildcard_constraints:
+    kind="pools|students|benchmarks",
+    name=NAME,
+    pool=NAME,
+    teacher=NAME,
+    annotator=NAME,
+    subset=NAME,
+    format=NAME,
+    student=NAME,
+    benchmark=NAME,
+    study=NAME,
+    mode="think|no_think|adaptive",
+    seed=r"\d+",
+    shard=r"\d+",
+    num_shards=r"\d+",
+
+
+# Jobs find this project's modules, the interpreter that runs Snakemake (unless an environment is
+# deployed for them), and the time they were launched at.
+prefix = f'export PYTHONPATH="{workflow.basedir}" NT_JOB_STARTED=$EPOCHREALTIME; '
+if not workflow.deployment_settings.deployment_method:
+    prefix += f'export PATH="{Path(sys.executable).parent}:$PATH"; '
+if "NT_WARM" in os.environ:  # scripts/study.py: jobs start in a forked interpreter
+    prefix += (
+        'python() {{ command python -I -S "$PYTHONPATH/nt_pkg/warm.py" run "${{@:2}}"; }}; '
+    )
+shell.prefix(prefix)
+
+
+def hold_results():
+    """Keep a second Snakemake out of these results until this one ends, however it ends."""
+    global results_lock
+    Path("results").mkdir(exist_ok=True)
+    results_lock = open("results/.lock", "w")
+    try:
+        fcntl.flock(results_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError(
+            f"another Snakemake works on {Path('results').resolve()}: wait for it or stop it"
+        ) from None
+
+
+onstart:
+    hold_results()
+
+
+def each(pattern, wildcards):
+    """Return the paths of a pattern, one per set of wildcards."""
+    return [apply_wildcards(pattern, values) for values in wildcards]
+
+
+def source_manifest(kind, name):
+    """Return the manifest of a catalogue entry's files, or nothing."""
+    if PLAN.source(kind, name) is None:
+        return []
+    return each(rules.fetch_asset.output.manifest, [{"kind": kind, "name": name}])
+
+
+def runtime(wildcards):
+    """Return how a student's jobs are spread over a machine."""
+    return PLAN.study.students[wildcards.student].runtime
+
+
+def names_of(wildcards):
+    """Return the names in a path, so that every artifact carries its own identity."""
+    return json.dumps(dict(wildcards), sort_keys=True)

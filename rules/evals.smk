@@ -1,0 +1,77 @@
+"""Measure students.
+
+REQUIRED INPUTS   model      results/sft/{student}/{subset}/{format}/seed{seed}/hf.json, or the untrained
+                             student for subset and format `none`
+                  source     assets/benchmarks/{benchmark}/ of benchmarks that come from files
+OUTPUTS           samples    results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.parquet
+                  score      the same with .json, grades with .grades.parquet
+"""
+
+
+def model_of(wildcards):
+    """Return the manifest beside or inside the folder of the model that a run evaluates."""
+    if wildcards.subset == UNTRAINED:
+        return source_manifest("students", wildcards.student)
+    return each(rules.export_model.output.manifest, [dict(wildcards)])
+
+
+rule sample_answers:
+    """Let a student answer a benchmark in one mode."""
+    input:
+        model=model_of,
+        source=lambda wc: source_manifest("benchmarks", wc.benchmark),
+    output:
+        samples="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.parquet",
+        manifest="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.json",
+    log:
+        "logs/sample_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.log",
+    benchmark:
+        "timings/sample_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.jsonl"
+    resources:
+        mem_mb=lambda wc: runtime(wc).mem_mb,
+        runtime=720,
+        gpu=lambda wc: runtime(wc).gpu,
+        batch=lambda wc: runtime(wc).generation_batch,
+    params:
+        spec=lambda wc: PLAN.sample_spec(wc.student, wc.benchmark, wc.mode),
+    shell:
+        "python -m scripts.sample_answers"
+        " --spec {params.spec:q}"
+        " --seed {wildcards.seed}"
+        " --model {input.model:q}"
+        " --source {input.source:q}"
+        " --batch {resources.batch}"
+        " --out {output.samples:q}"
+        " --manifest {output.manifest:q}"
+        " > {log:q} 2>&1"
+
+
+rule grade:
+    """Grade stored answers; needs no model."""
+    input:
+        samples=rules.sample_answers.output.samples,
+        manifest=rules.sample_answers.output.manifest,
+        source=lambda wc: source_manifest("benchmarks", wc.benchmark),
+    output:
+        score="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.json",
+        grades="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.grades.parquet",
+    log:
+        "logs/grade/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.log",
+    benchmark:
+        "timings/grade/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.jsonl"
+    resources:
+        mem_mb=8_000,
+        runtime=60,
+    params:
+        spec=lambda wc: PLAN.grade_spec(wc.benchmark),
+        names=names_of,
+    shell:
+        "python -m scripts.grade"
+        " --spec {params.spec:q}"
+        " --names {params.names:q}"
+        " --samples {input.samples:q}"
+        " --samples-manifest {input.manifest:q}"
+        " --source {input.source:q}"
+        " --out {output.score:q}"
+        " --grades {output.grades:q}"
+        " > {log:q} 2>&1"

@@ -1,0 +1,57 @@
+"""Read pools.
+
+REQUIRED INPUTS   source     assets/pools/{pool}/ of pools that come from files
+OUTPUTS           prompts    results/prompts/{pool}/all.parquet, dropped.parquet, pool.json
+                  shards     results/prompts/{pool}/shard-{shard}-of-{num_shards}.parquet
+"""
+
+
+rule ingest_pool:
+    """Read a pool; every row that is dropped is kept with its reason."""
+    input:
+        source=lambda wc: source_manifest("pools", wc.pool),
+    output:
+        prompts="results/prompts/{pool}/all.parquet",
+        dropped="results/prompts/{pool}/dropped.parquet",
+        manifest="results/prompts/{pool}/pool.json",
+    log:
+        "logs/ingest_pool/{pool}.log",
+    benchmark:
+        "timings/ingest_pool/{pool}.jsonl"
+    resources:
+        mem_mb=8_000,
+        runtime=120,
+    params:
+        spec=lambda wc: PLAN.pool_spec(wc.pool),
+        names=names_of,
+    shell:
+        "python -m scripts.ingest_pool"
+        " --spec {params.spec:q}"
+        " --names {params.names:q}"
+        " --source {input.source:q}"
+        " --out {output.prompts:q}"
+        " --dropped {output.dropped:q}"
+        " --manifest {output.manifest:q}"
+        " > {log:q} 2>&1"
+
+
+rule shard_prompts:
+    """Cut one shard out of a pool, by the digits of the ids."""
+    input:
+        prompts=rules.ingest_pool.output.prompts,
+    output:
+        prompts="results/prompts/{pool}/shard-{shard}-of-{num_shards}.parquet",
+    log:
+        "logs/shard_prompts/{pool}/{shard}-of-{num_shards}.log",
+    benchmark:
+        "timings/shard_prompts/{pool}/{shard}-of-{num_shards}.jsonl"
+    resources:
+        mem_mb=8_000,
+        runtime=30,
+    shell:
+        "python -m scripts.shard_prompts"
+        " --prompts {input.prompts:q}"
+        " --shard {wildcards.shard}"
+        " --num-shards {wildcards.num_shards}"
+        " --out {output.prompts:q}"
+        " > {log:q} 2>&1"

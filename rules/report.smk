@@ -1,0 +1,50 @@
+"""Write the report of the study.
+
+REQUIRED INPUTS   everything small that the other stages wrote
+OUTPUTS           page       results/report/{study}/index.html, summary.json, tables and figures beside it
+"""
+
+
+rule build_report:
+    """Compare the runs and write tables, figures and one page."""
+    input:
+        pools=each(rules.ingest_pool.output.manifest, PLAN.pools()),
+        traces=each(rules.generate_traces.output.traces, PLAN.traces()),
+        labels=each(rules.annotate.output.labels, PLAN.annotations()),
+        subsets=each(checkpoints.select_subset.rule.output.subset, PLAN.subsets()),
+        manifests=each(checkpoints.select_subset.rule.output.manifest, PLAN.subsets()),
+        examples=each(rules.build_examples.output.manifest, PLAN.sft()),
+        runs=each(rules.train.output.run, PLAN.sft()),
+        scores=each(rules.grade.output.score, PLAN.evals()),
+    output:
+        page=report(
+            "results/report/{study}/index.html",
+            caption="report/page.rst",
+            category="Report",
+        ),
+        summary="results/report/{study}/summary.json",
+        tables=directory("results/report/{study}/tables"),
+        figures=directory("results/report/{study}/figures"),
+    log:
+        "logs/build_report/{study}.log",
+    benchmark:
+        "timings/build_report/{study}.jsonl"
+    resources:
+        mem_mb=8_000,
+        runtime=60,
+    params:
+        spec=PLAN.report_spec(),
+    shell:
+        "python -m scripts.build_report"
+        " --spec {params.spec:q}"
+        " --pools {input.pools:q}"
+        " --traces {input.traces:q}"
+        " --labels {input.labels:q}"
+        " --subsets {input.subsets:q}"
+        " --manifests {input.manifests:q}"
+        " --examples {input.examples:q}"
+        " --runs {input.runs:q}"
+        " --scores {input.scores:q}"
+        " --timings timings"
+        " --out {output.page:q}"
+        " > {log:q} 2>&1"

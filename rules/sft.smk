@@ -1,0 +1,120 @@
+"""Train students.
+
+REQUIRED INPUTS   subset     results/subsets/{pool}/{teacher}/{subset}/seed{seed}.parquet
+                  prompts    results/prompts/{pool}/all.parquet
+                  traces     results/traces/{pool}/{teacher}/shard-*.parquet
+                  student    assets/students/{student}/
+OUTPUTS           examples   results/sft_data/{student}/{subset}/{format}/seed{seed}.parquet
+                  run        results/sft/{student}/{subset}/{format}/seed{seed}/run.json, checkpoint/
+                  model      results/sft/{student}/{subset}/{format}/seed{seed}/hf/
+"""
+
+
+rule build_examples:
+    """Render a subset in a format with the student's template, and tokenise it."""
+    input:
+        subset=subset_of,
+        prompts=lambda wc: each(
+            rules.ingest_pool.output.prompts, [PLAN.subset_wildcards(wc.subset, wc.seed)]
+        ),
+        traces=lambda wc: shards_of(
+            rules.generate_traces.output.traces, **pool_and_teacher(wc.subset)
+        ),
+        labels=lambda wc: labels_of(
+            **pool_and_teacher(wc.subset), annotators=PLAN.format_requires(wc.format)
+        ),
+        student=lambda wc: source_manifest("students", wc.student),
+    output:
+        examples="results/sft_data/{student}/{subset}/{format}/seed{seed}.parquet",
+        manifest="results/sft_data/{student}/{subset}/{format}/seed{seed}.json",
+    log:
+        "logs/build_examples/{student}/{subset}/{format}/seed{seed}.log",
+    benchmark:
+        "timings/build_examples/{student}/{subset}/{format}/seed{seed}.jsonl"
+    resources:
+        mem_mb=16_000,
+        runtime=60,
+    params:
+        spec=lambda wc: PLAN.examples_spec(wc.student, wc.format),
+        names=names_of,
+    shell:
+        "python -m scripts.build_examples"
+        " --spec {params.spec:q}"
+        " --names {params.names:q}"
+        " --seed {wildcards.seed}"
+        " --student {input.student:q}"
+        " --subset {input.subset:q}"
+        " --prompts {input.prompts:q}"
+        " --traces {input.traces:q}"
+        " --labels {input.labels:q}"
+        " --out {output.examples:q}"
+        " --manifest {output.manifest:q}"
+        " > {log:q} 2>&1"
+
+
+rule train:
+    """Fine-tune a student with DeepSpeed ZeRO."""
+    input:
+        examples=rules.build_examples.output.examples,
+        student=lambda wc: source_manifest("students", wc.student),
+    output:
+        run="results/sft/{student}/{subset}/{format}/seed{seed}/run.json",
+        checkpoint=directory("results/sft/{student}/{subset}/{format}/seed{seed}/checkpoint"),
+    log:
+        "logs/train/{student}/{subset}/{format}/seed{seed}.log",
+    benchmark:
+        "timings/train/{student}/{subset}/{format}/seed{seed}.jsonl"
+    threads: lambda wc: runtime(wc).num_ranks
+    resources:
+        mem_mb=lambda wc: runtime(wc).mem_mb,
+        runtime=1440,
+        gpu=lambda wc: runtime(wc).gpu,
+        knobs=lambda wc: runtime(wc).model_dump_json(),
+    params:
+        spec=lambda wc: PLAN.train_spec(wc.student),
+        names=names_of,
+    shell:
+        "python -m scripts.train"
+        " --spec {params.spec:q}"
+        " --names {params.names:q}"
+        " --runtime {resources.knobs:q}"
+        " --seed {wildcards.seed}"
+        " --student {input.student:q}"
+        " --examples {input.examples:q}"
+        " --checkpoint {output.checkpoint:q}"
+        " --out {output.run:q}"
+        " > {log:q} 2>&1"
+
+
+rule export_model:
+    """Consolidate a sharded checkpoint into safetensors, and check every tensor."""
+    input:
+        run=rules.train.output.run,
+        checkpoint=rules.train.output.checkpoint,
+        student=lambda wc: source_manifest("students", wc.student),
+    output:
+        model=directory("results/sft/{student}/{subset}/{format}/seed{seed}/hf"),
+        manifest="results/sft/{student}/{subset}/{format}/seed{seed}/hf.json",
+    log:
+        "logs/export_model/{student}/{subset}/{format}/seed{seed}.log",
+    benchmark:
+        "timings/export_model/{student}/{subset}/{format}/seed{seed}.jsonl"
+    resources:
+        mem_mb=lambda wc: runtime(wc).mem_mb,
+        runtime=120,
+    params:
+        spec=lambda wc: PLAN.export_spec(wc.student),
+    shell:
+        "python -m scripts.export_model"
+        " --spec {params.spec:q}"
+        " --checkpoint {input.checkpoint:q}"
+        " --student {input.student:q}"
+        " --out {output.model:q}"
+        " --manifest {output.manifest:q}"
+        " > {log:q} 2>&1"
+
+
+def pool_and_teacher(subset):
+    """Return the pool and the teacher of a subset."""
+    entry = PLAN.study.subsets[subset]
+    return {"pool": entry.pool, "teacher": entry.teacher}

@@ -1,0 +1,46 @@
+"""Choose traces.
+
+REQUIRED INPUTS   traces     results/traces/{pool}/{teacher}/shard-*.parquet
+                  labels     results/annotations/{pool}/{teacher}/{annotator}/shard-*.parquet of the
+                             annotators that the selector asks for
+OUTPUTS           subset     results/subsets/{pool}/{teacher}/{subset}/seed{seed}.parquet (ids and scores)
+                  manifest   the same with .json
+"""
+
+
+# A checkpoint, so that what follows is looked at again when the selection is done: a selection that
+# leaves the same ids leaves the same bytes, and nothing behind it runs.
+checkpoint select_subset:
+    """Let one selector choose its rows."""
+    input:
+        traces=lambda wc: shards_of(rules.generate_traces.output.traces, wc.pool, teacher=wc.teacher),
+        labels=lambda wc: labels_of(wc.pool, wc.teacher, PLAN.requires(wc.subset)),
+    output:
+        subset="results/subsets/{pool}/{teacher}/{subset}/seed{seed}.parquet",
+        manifest="results/subsets/{pool}/{teacher}/{subset}/seed{seed}.json",
+    log:
+        "logs/select_subset/{pool}/{teacher}/{subset}/seed{seed}.log",
+    benchmark:
+        "timings/select_subset/{pool}/{teacher}/{subset}/seed{seed}.jsonl"
+    resources:
+        mem_mb=8_000,
+        runtime=60,
+    params:
+        spec=lambda wc: PLAN.subset_spec(wc.subset),
+        names=names_of,
+    shell:
+        "python -m scripts.select_subset"
+        " --spec {params.spec:q}"
+        " --names {params.names:q}"
+        " --seed {wildcards.seed}"
+        " --traces {input.traces:q}"
+        " --labels {input.labels:q}"
+        " --out {output.subset:q}"
+        " --manifest {output.manifest:q}"
+        " > {log:q} 2>&1"
+
+
+def subset_of(wildcards):
+    """Return the subset of a run, once it is known."""
+    values = PLAN.subset_wildcards(wildcards.subset, wildcards.seed)
+    return checkpoints.select_subset.get(**values).output.subset

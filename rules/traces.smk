@@ -1,0 +1,30 @@
+"""Let teachers answer.
+
+REQUIRED INPUTS   prompts    results/prompts/{pool}/shard-*.parquet
+OUTPUTS           traces     results/traces/{pool}/{teacher}/shard-*.parquet
+"""
+
+
+rule generate_traces:
+    """Write one trace per prompt of a shard."""
+    input:
+        prompts=rules.shard_prompts.output.prompts,
+    output:
+        traces="results/traces/{pool}/{teacher}/shard-{shard}-of-{num_shards}.parquet",
+    log:
+        "logs/generate_traces/{pool}/{teacher}/{shard}-of-{num_shards}.log",
+    benchmark:
+        "timings/generate_traces/{pool}/{teacher}/{shard}-of-{num_shards}.jsonl"
+    resources:
+        mem_mb=16_000,
+        runtime=720,
+    params:
+        spec=lambda wc: PLAN.trace_spec(wc.teacher),
+        names=names_of,
+    shell:
+        "python -m scripts.generate_traces"
+        " --spec {params.spec:q}"
+        " --names {params.names:q}"
+        " --prompts {input.prompts:q}"
+        " --out {output.traces:q}"
+        " > {log:q} 2>&1"

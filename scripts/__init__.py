@@ -1,0 +1,1 @@
+"""Command lines of the workflow: one thin script per rule."""

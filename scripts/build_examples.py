@@ -1,0 +1,66 @@
+"""Render a subset in a distillation format and tokenise it for one student.
+
+Called by rule `build_examples` (rules/sft.smk). Writes token ids with the place where the loss
+begins, and a manifest with counts and one decoded example to look at.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.config import Format, Training
+from nt_pkg.manifest import write_json
+from nt_pkg.progress import ready, start_job
+from nt_pkg.records import (
+    ANNOTATIONS,
+    EXAMPLES,
+    PROMPTS,
+    SUBSET,
+    TRACES,
+    read_parquet,
+    read_shards,
+    write_parquet,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--names", type=json.loads, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--student", type=Path, required=True, help="manifest of the student")
+    parser.add_argument("--subset", type=Path, required=True)
+    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--traces", type=Path, nargs="+", required=True)
+    parser.add_argument("--labels", type=Path, nargs="*", default=[], help="agreement")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True)
+    args = parser.parse_args(argv)
+    start_job("build_examples", args.spec)
+    import transformers  # noqa: F401 - counted as start-up
+
+    from nt_pkg.sft.data import build_examples
+
+    spec = json.loads(args.spec)
+    ready("build_examples")
+    labels = read_shards(args.labels, ANNOTATIONS)
+    rows, counts = build_examples(
+        args.student.parent,
+        Format(**spec["format"]),
+        Training(**spec["limits"]),
+        args.seed,
+        read_parquet(args.subset, SUBSET),
+        read_parquet(args.prompts, PROMPTS),
+        read_shards(args.traces, TRACES),
+        {row["id"]: not json.loads(row["value"]) for row in labels if row["status"] == "ok"},
+    )
+    write_parquet(args.out, EXAMPLES, rows)
+    write_json(args.manifest, {**args.names, **counts, "spec": spec})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

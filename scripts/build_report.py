@@ -1,0 +1,49 @@
+"""Compare the runs of a study and write its report.
+
+Called by rule `build_report` (rules/report.smk). Writes index.html, summary.json, tables and
+figures.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.collection import collect
+from nt_pkg.launcher import seconds_per_stage
+from nt_pkg.progress import ready, start_job
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True)
+    for name in ("pools", "traces", "labels", "subsets", "manifests", "examples", "runs", "scores"):
+        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
+    parser.add_argument("--timings", type=Path, required=True, help="folder of benchmark files")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    start_job("build_report", args.spec)
+    from nt_pkg.report.build import build_report
+
+    spec = json.loads(args.spec)
+    ready("build_report")
+    found = collect(
+        spec,
+        args.pools,
+        args.traces,
+        args.labels,
+        list(zip(args.subsets, args.manifests, strict=True)),
+        args.examples,
+        args.runs,
+        args.scores,
+    )
+    study = {"name": spec["study"], "chance": spec["chance"], **spec["report"]}
+    timings = {"seconds_per_stage": seconds_per_stage(args.timings)}
+    build_report(study, **found, timings=timings, out_dir=args.out.parent)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Copy or download the pinned files of one pool, student or benchmark.
+
+Called by rule `fetch_asset` (rules/assets.smk). Writes the files beside `--out`, which lists them.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.assets import fetch_asset
+from nt_pkg.config import Source
+from nt_pkg.manifest import write_json
+from nt_pkg.progress import ready, start_job
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--source", type=Source.model_validate_json, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    start_job("fetch_asset", args.spec)
+    ready("fetch_asset")
+    write_json(args.out, fetch_asset(json.loads(args.spec), args.source, args.out.parent))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Let a teacher answer the prompts of one shard.
+
+Called by rule `generate_traces` (rules/traces.smk). Killed at any moment, the same command
+continues. Writes one row per prompt; failed and incomplete ones stay, with their reason.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.config import Teacher
+from nt_pkg.manifest import digest
+from nt_pkg.progress import ready, start_job
+from nt_pkg.records import PROMPTS, TRACES, read_parquet, write_parquet
+from nt_pkg.traces import generate_traces, teacher_engine
+from nt_pkg.work import work_dir
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--names", type=json.loads, required=True)
+    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    start_job("generate_traces", args.spec)
+    teacher = Teacher(**json.loads(args.spec)["teacher"])
+    engine = teacher_engine(teacher)
+    ready("generate_traces")
+    with work_dir(args.out, digest(args.spec)) as folder:
+        prompts = read_parquet(args.prompts, PROMPTS)
+        rows = generate_traces(prompts, engine, teacher.sampling, folder)
+        write_parquet(args.out, TRACES, rows, args.names)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""Grade stored answers and score them; needs no model.
+
+Called by rule `grade` (rules/evals.smk). Writes one grade per answer, and the score.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.evaluation import grade_samples, load_items
+from nt_pkg.manifest import read_json, write_json
+from nt_pkg.progress import ready, start_job
+from nt_pkg.records import GRADES, SAMPLES, read_parquet, write_parquet
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--names", type=json.loads, required=True)
+    parser.add_argument("--samples", type=Path, required=True)
+    parser.add_argument("--samples-manifest", type=Path, required=True)
+    parser.add_argument("--source", type=Path, nargs="?", help="manifest of the benchmark's files")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--grades", type=Path, required=True)
+    args = parser.parse_args(argv)
+    start_job("grade", args.spec)
+    spec, drawn = json.loads(args.spec), read_json(args.samples_manifest)
+    ready("grade")
+    items = load_items(spec["kind"], spec["params"], args.source.parent if args.source else None)
+    rows, found = grade_samples(
+        spec["kind"], drawn["mode"], drawn["repeats"], items, read_parquet(args.samples, SAMPLES)
+    )
+    write_parquet(args.grades, GRADES, rows)
+    names = {**args.names, "seed": int(args.names["seed"])}
+    write_json(args.out, {**found, **names, **drawn, "spec": spec})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

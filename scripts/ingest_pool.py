@@ -1,0 +1,48 @@
+"""Read a pool and keep the rows that can be used.
+
+Called by rule `ingest_pool` (rules/prompts.smk). Alone:
+
+    python -m scripts.ingest_pool --spec '{"kind":"micro","params":{"num_rows":100}}' --source \
+        --names '{"pool":"micro"}' --out all.parquet --dropped dropped.parquet --manifest pool.json
+
+Writes the kept rows ordered by id, every dropped row with its reason, and the counts.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg import plugins
+from nt_pkg.config import plugin_params
+from nt_pkg.manifest import write_json
+from nt_pkg.pools.ingest import ingest
+from nt_pkg.progress import ready, start_job
+from nt_pkg.records import DROPPED, PROMPTS, write_parquet
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--names", type=json.loads, required=True)
+    parser.add_argument("--source", type=Path, nargs="?", help="manifest of the pool's files")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--dropped", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True)
+    args = parser.parse_args(argv)
+    start_job("ingest_pool", args.spec)
+    spec = json.loads(args.spec)
+    params = plugin_params("pools", spec["kind"], spec["params"], f"pool {args.names['pool']}")
+    folder = args.source.parent if args.source else None
+    ready("ingest_pool")
+    kept, dropped, counts = ingest(plugins.plugin("pools", spec["kind"]).rows(params, folder))
+    write_parquet(args.out, PROMPTS, kept)
+    write_parquet(args.dropped, DROPPED, dropped)
+    write_json(args.manifest, {**args.names, **counts, "spec": spec})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Let a student answer a benchmark in one mode.
+
+Called by rule `sample_answers` (rules/evals.smk). Killed at any moment, the same command continues.
+Writes every answer, and a manifest with the sampling and the digest of the prompts.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.evaluation import load_items, sample_answers
+from nt_pkg.manifest import digest, read_json, write_json
+from nt_pkg.progress import ready, start_job
+from nt_pkg.records import SAMPLES, write_parquet
+from nt_pkg.work import work_dir
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--model", type=Path, required=True, help="manifest of the model")
+    parser.add_argument("--source", type=Path, nargs="?", help="manifest of the benchmark's files")
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True)
+    args = parser.parse_args(argv)
+    start_job("sample_answers", args.spec)
+    import transformers  # noqa: F401 - counted as start-up
+
+    from nt_pkg.engines.transformers import TransformersEngine
+
+    spec, model = json.loads(args.spec), read_json(args.model)
+    ready("sample_answers")
+    engine = TransformersEngine(
+        args.model.parent / model.get("folder", "."), digest(model["files"]), args.batch
+    )
+    items = load_items(spec["kind"], spec["params"], args.source.parent if args.source else None)
+    with work_dir(args.out, digest([args.spec, args.seed, args.batch])) as folder:
+        rows, drawn = sample_answers(spec, args.seed, items, engine, folder)
+        write_parquet(args.out, SAMPLES, rows)
+    write_json(args.manifest, {**drawn, "engine": engine.identity, "versions": engine.versions})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""Let one selector choose its rows.
+
+Called by rule `select_subset` (rules/subsets.smk). Writes ids and scores, best first; the same
+choice gives the same bytes. How it was made stands in the manifest.
+"""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.manifest import sha256_file, write_json
+from nt_pkg.progress import ready, start_job
+from nt_pkg.records import (
+    ANNOTATIONS,
+    SUBSET,
+    TRACES,
+    Row,
+    read_names,
+    read_parquet,
+    read_shards,
+    write_parquet,
+)
+from nt_pkg.selection import select_subset
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--names", type=json.loads, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--traces", type=Path, nargs="+", required=True)
+    parser.add_argument("--labels", type=Path, nargs="*", default=[])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True)
+    args = parser.parse_args(argv)
+    start_job("select_subset", args.spec)
+    spec = json.loads(args.spec)
+    ready("select_subset")
+    labels: dict[str, list[Row]] = defaultdict(list)
+    for path in args.labels:
+        labels[read_names(path)["annotator"]].extend(read_parquet(path, ANNOTATIONS))
+    traces = read_shards(args.traces, TRACES)
+    rows, counts = select_subset(
+        spec["selector"], spec["params"], spec["size"], args.seed, traces, labels
+    )
+    write_parquet(args.out, SUBSET, rows)
+    write_json(
+        args.manifest, {**args.names, **counts, "spec": spec, "sha256": sha256_file(args.out)}
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Cut one shard out of a pool: the rows whose id modulo the number of shards is its number.
+
+Called by rule `shard_prompts` (rules/prompts.smk).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.progress import ready, start_job
+from nt_pkg.records import PROMPTS, read_parquet, write_parquet
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--shard", type=int, required=True)
+    parser.add_argument("--num-shards", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    start_job("shard_prompts")
+    ready("shard_prompts")
+    rows = read_parquet(args.prompts, PROMPTS)
+    mine = [row for row in rows if int(row["id"], 16) % args.num_shards == args.shard]
+    write_parquet(args.out, PROMPTS, mine)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Run a study on this machine and show how far it is.
+
+    python -m scripts.study                                   # the demo
+    python -m scripts.study --configfile config/real_rows.yaml
+    python -m scripts.study sft                               # one stage
+
+Everything behind the program's name goes to Snakemake. Beside it runs a warm interpreter, so that
+jobs start in milliseconds (nt_pkg/warm.py). Killed at any moment, the same command continues. Ends
+with the headline table; how long it took is added to summary.json of the report.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.config import load_study, read_yaml
+from nt_pkg.launcher import History, Meter, Watcher, headline
+from nt_pkg.warm import die_with_parent
+
+ROOT = Path(__file__).parent.parent
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        study = load_study(read_yaml([ROOT / "config" / "config.yaml", *_config_files(arguments)]))
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    command = [sys.executable, "-m", "snakemake", *arguments, "-s", str(ROOT / "Snakefile")]
+    if not any(each.startswith(("--profile", "--workflow-profile")) for each in arguments):
+        command += ["--profile", str(ROOT / "profiles" / "local")]
+    Path("logs").mkdir(exist_ok=True)
+    history, meter = History(Path("work/invocations.json")), Meter()
+    # Short, because a socket's address may have some 100 characters.
+    with tempfile.TemporaryDirectory(prefix="nt-") as folder:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "NT_WARM": f"{folder}/warm.sock",
+            "NT_JOB_TIMES": f"{folder}/startup.jsonl",
+            "OMP_NUM_THREADS": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
+        }
+        server = [sys.executable, "-m", "nt_pkg.warm", "serve"]
+        with (
+            Path("logs/warm.log").open("w") as warm_log,
+            _start(server, environment, stdout=warm_log, stderr=warm_log) as warm,
+            _start(
+                command, environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            ) as snakemake,
+        ):
+            assert snakemake.stdout is not None
+            watcher = Watcher(Path("logs/study.log"), os.cpu_count() or 1)
+            meter.start()
+            try:
+                for line in snakemake.stdout:
+                    watcher.read(line)
+                status = snakemake.wait()
+            except KeyboardInterrupt:
+                snakemake.wait()
+                status = 130
+            finally:
+                warm.kill()
+        watcher.close(status)
+        startup = Path(folder, "startup.jsonl")
+        lines = startup.read_text().splitlines() if startup.exists() else []
+    history.add(meter.stop(), watcher, [json.loads(line) for line in lines], status == 0)
+    report = Path("results/report") / study.study
+    if status == 0 and (report / "summary.json").exists() and "-n" not in arguments:
+        history.complete(report / "summary.json")
+        sys.stdout.write(headline(report))
+    return status
+
+
+def _config_files(arguments: Sequence[str]) -> list[Path]:
+    """Return the overlays among Snakemake's arguments."""
+    files = []
+    for at, each in enumerate(arguments):
+        if each in ("--configfile", "--configfiles"):
+            for value in arguments[at + 1 :]:
+                if value.startswith("-"):
+                    break
+                files.append(Path(value))
+        elif each.startswith("--configfile="):
+            files.append(Path(each.partition("=")[2]))
+    return files
+
+
+def _start(
+    command: list[str], environment: dict[str, str], **options: object
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        command, env=environment, preexec_fn=die_with_parent, **options
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

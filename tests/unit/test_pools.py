@@ -1,0 +1,209 @@
+"""Pools and ingestion: every kind of bad row is counted, and input order does not matter."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from nt_pkg import records, text
+from nt_pkg.pools import micro, natural_reasoning
+from nt_pkg.pools._base import RawRow
+from nt_pkg.pools.ingest import ingest
+from nt_pkg.seeds import rng
+
+REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "gsm8k_as_natural_reasoning.jsonl"
+
+
+def row(question: Any, **changes: Any) -> dict[str, Any]:
+    """Return a row in the shape of NaturalReasoning."""
+    responses = [{"response_model": "m", "response": f"because of {question}"}]
+    return {"question": question, "reference_answer": "4", "responses": responses, **changes}
+
+
+def line(question: Any, **changes: Any) -> bytes:
+    """Return the row as a line of JSON."""
+    return json.dumps(row(question, **changes)).encode()
+
+
+def read(folder: Path, **params: Any) -> list[RawRow]:
+    """Return all rows of a folder."""
+    return list(natural_reasoning.rows(natural_reasoning.Params(**params), folder))
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b'{"question": "caf\xe9?", "reference_answer": ""}', "not_utf8"),
+        (line("half", reference_answer="\ud800"), "not_utf8"),
+        (line("half \ud800"), "not_utf8"),
+        (line("cut off")[:-9], "unreadable"),
+        (b"not json", "unreadable"),
+        (b"[" * 100_000, "unreadable"),
+        (b'{"question": ' + b"9" * 5000 + b"}", "unreadable"),
+        (b"[1, 2]", "wrong_type"),
+        (b"null", "wrong_type"),
+        (b'{"reference_answer": "4", "responses": []}', "missing_question"),
+        (line(None), "missing_question"),
+        (line(7), "wrong_type"),
+        (line("q", reference_answer=4), "wrong_type"),
+        (line("q", responses="text"), "wrong_type"),
+        (line("q", responses=["text"]), "wrong_type"),
+        (line("q", responses=[{"response_model": "m"}]), "missing_column"),
+        (b'{"question": "q", "reference_answer": "4"}', "missing_column"),
+        (b'{"question": "q", "responses": []}', "missing_column"),
+        (line(""), "empty"),
+        (line(" \u3000\n"), "empty"),
+        (line("x" * 1_000_000), "too_long"),
+        (line("what is <think> for?"), "reasoning_tags"),
+        (line("what is </THINK> for?"), "reasoning_tags"),
+        (line("GOOD  ONE?"), "duplicate"),
+    ],
+)
+def test_each_bad_row_is_dropped_with_its_reason(tmp_path: Path, bad: bytes, reason: str) -> None:
+    """The rows around it stay, and its place and its beginning are kept."""
+    lines = [line("Good one?"), bad, b"", line("Other one?")]
+    (tmp_path / "full.jsonl").write_bytes(b"\n".join(lines))
+    kept, dropped, counts = ingest(read(tmp_path))
+
+    assert sorted(each["question"] for each in kept) == ["Good one?", "Other one?"]
+    assert [(each["source_row"], each["reason"]) for each in dropped] == [(1, reason)]
+    assert len(dropped[0]["excerpt"]) <= 200
+    assert counts == {"read": 3, "kept": 2, reason: 1}
+    records.write_parquet(tmp_path / "kept.parquet", records.PROMPTS, kept)
+    records.write_parquet(tmp_path / "dropped.parquet", records.DROPPED, dropped)
+
+
+def test_fields_land_where_the_parameters_say(tmp_path: Path) -> None:
+    """NaturalReasoning's response is a second answer, GSM8K's solution a trace to replay."""
+    empty = line("No response?", reference_answer="", responses=[])
+    (tmp_path / "full.jsonl").write_bytes(line("One?") + b"\n" + empty + b"\n")
+
+    assert read(tmp_path) == [
+        RawRow(0, "One?", "4", "because of One?"),
+        RawRow(1, "No response?"),
+    ]
+    assert read(tmp_path, second_answer=None, teacher_trace="responses[0].response") == [
+        RawRow(0, "One?", "4", None, "because of One?"),
+        RawRow(1, "No response?"),
+    ]
+    with pytest.raises(ValidationError):
+        natural_reasoning.Params(second_answer="answers[0]")
+
+
+def test_files_are_read_in_name_order_up_to_max_rows(tmp_path: Path) -> None:
+    """Source rows count over all files; a byte order mark and Windows line ends are no defect."""
+    (tmp_path / "b.jsonl").write_bytes(line("Three?"))
+    (tmp_path / "a.jsonl").write_bytes(
+        b"\xef\xbb\xbf" + line("One?") + b"\r\n" + line("Two?") + b"\r\n"
+    )
+    found = [(each.source_row, each.question) for each in read(tmp_path)]
+
+    assert found == [(0, "One?"), (1, "Two?"), (2, "Three?")]
+    assert [each.question for each in read(tmp_path, max_rows=2)] == ["One?", "Two?"]
+
+
+def test_endless_line_is_not_held_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is skipped to its end."""
+    monkeypatch.setattr(natural_reasoning, "MAX_LINE_BYTES", 1000)
+    (tmp_path / "a.jsonl").write_bytes(line("x" * 5000) + b"\n" + line("One?") + b"\n")
+
+    assert [each.defect for each in read(tmp_path)] == ["too_long", ""]
+
+
+def test_parquet_reads_as_json_lines_do(tmp_path: Path) -> None:
+    """Same rows, same defects; bytes that are no UTF-8 cost one row, not the batch."""
+    for name in ("json", "parquet"):
+        (tmp_path / name).mkdir()
+    rows = [row("One?"), row(None), row("Two?", reference_answer="")]
+    (tmp_path / "json" / "full.jsonl").write_text("\n".join(json.dumps(each) for each in rows))
+    table = pa.Table.from_pylist(rows)
+    pq.write_table(table, tmp_path / "parquet" / "0.parquet")
+    expected = read(tmp_path / "json")
+
+    assert [each for each in read(tmp_path / "parquet") if not each.defect] == [
+        each for each in expected if not each.defect
+    ]
+    raw = pa.array([b"fine?", b"caf\xe9?", b"too?"]).cast(pa.binary()).view(pa.string())
+    columns = {"question": raw, "reference_answer": raw.slice(0, 3), "responses": [[], [], []]}
+    (tmp_path / "bad").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "bad" / "0.parquet")
+    assert [each.defect for each in read(tmp_path / "bad")] == ["", "not_utf8", ""]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", None])
+def test_unreadable_shard_says_which_and_what_to_do(
+    tmp_path: Path, damage: Callable[[bytes], bytes] | None
+) -> None:
+    """Half a shard is not a smaller pool."""
+    path = tmp_path / "train-00000.parquet"
+    pq.write_table(pa.Table.from_pylist([row(f"q{n}?") for n in range(500)]), path)
+    data = bytearray(path.read_bytes())
+    if damage is None:
+        data[100:400] = b"\xff" * 300  # the footer is intact, a page is not
+    path.write_bytes(damage(bytes(data)) if damage else bytes(data))
+    with pytest.raises(ValueError, match=r"train-00000\.parquet cannot be read .* fetch it again"):
+        read(tmp_path)
+
+
+def test_directory_without_files_is_an_error(tmp_path: Path) -> None:
+    """It names the directory and the data set."""
+    with pytest.raises(ValueError, match=r"no \*\.jsonl and no \*\.parquet in .*natural_reasoning"):
+        read(tmp_path)
+
+
+def test_ingestion_does_not_depend_on_the_order_of_rows() -> None:
+    """Also among duplicates: the lowest source row stays."""
+    questions = ["One?", "one?", " ONE ?", "ONE?", "", "<think>", "Two?", "\uff34wo?", "Three?"]
+    rows = [RawRow(n, question) for n, question in enumerate(questions)]
+    expected = ingest(rows)
+    for trial in range(20):
+        rng("ingest test", trial).shuffle(rows)
+
+        assert ingest(rows) == expected
+    kept, dropped, counts = expected
+    assert {each["source_row"] for each in kept} == {0, 2, 6, 8}
+    assert [each["id"] for each in kept] == sorted(each["id"] for each in kept)
+    assert counts == {"read": 9, "kept": 4, "duplicate": 3, "empty": 1, "reasoning_tags": 1}
+    assert counts["read"] == counts["kept"] + len(dropped)
+
+
+@pytest.mark.parametrize(
+    "question", ["Stra\u00dfe \u0130?", "\ufb01ve\u00a0 \u2460", "\u0345\u03b1\u0301"]
+)
+def test_normalising_twice_changes_nothing(question: str) -> None:
+    """The id of a stored question is the id of its normalised text."""
+    once = text.normalise_question(question)
+
+    assert text.normalise_question(once) == once
+    assert text.question_id(once) == text.question_id(question)
+    assert len(text.question_id(question)) == 32
+
+
+def test_real_rows_are_all_kept(tmp_path: Path) -> None:
+    """GSM8K's training questions are clean and all different."""
+    if not REAL.exists():
+        pytest.skip(f"{REAL} is not on this machine")
+    (tmp_path / "full.jsonl").symlink_to(REAL.resolve())
+    kept, _, counts = ingest(read(tmp_path, teacher_trace="responses[0].response"))
+
+    assert counts["read"] == 7473
+    assert counts["kept"] > 7400
+    assert all(each["replay"] and each["reference_answer"] for each in kept)
+
+
+def test_micro_pool_is_clean_and_grows() -> None:
+    """Nothing of it is dropped, and more rows only add rows."""
+    few = list(micro.rows(micro.Params(num_rows=100), None))
+    many = list(micro.rows(micro.Params(num_rows=400), None))
+
+    assert many[:100] == few
+    assert ingest(many)[2] == {"read": 400, "kept": 400}
+    assert micro.POOL.needs_source is False
+    assert natural_reasoning.POOL.needs_source is True

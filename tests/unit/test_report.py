@@ -1,0 +1,471 @@
+"""The report: statistics against known values, and a page built from an invented study."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from scipy import stats  # type: ignore[import-untyped]
+
+from nt_pkg.report.build import build_report
+from nt_pkg.report.cells import build_cells, find_unsolved
+from nt_pkg.report.effects import correct_holm, measure_effects, run_paired_t
+from nt_pkg.report.tables import Column, Table, render_html, render_markdown
+from nt_pkg.report.wording import show_points, sort_naturally
+from nt_pkg.seeds import rng
+
+STUDENT = "micro-llama"
+MODES = ("think", "adaptive", "no_think")
+SIZES = {"random-128": 128, "random-512": 512, "random-2048": 2048}
+SELECTORS = ("disagreement", "long", "strategies", "topics", "verbosity")
+FORMATS = ("system1", "mix-random-40", "mix-difficulty")
+DOMAINS = ("arithmetic", "calendar", "counting", "logic", "sorting", "units")
+STRATEGIES = (
+    *("decomposition", "self-verification", "working backwards", "enumeration", "estimation"),
+    *("backtracking", "case analysis", "analogy", "exploration", "restating", "elimination"),
+)
+
+
+def score(
+    subset: str, name: str, seed: int, mode: str, benchmark: str = "micro_steps", level: float = 0.5
+) -> dict[str, Any]:
+    """Return one invented score of the contract's shape."""
+    draw = rng("score", subset, name, seed, mode, benchmark)
+    accuracy = min(max(level + draw.gauss(0, 0.012), 0.0), 1.0)
+    tokens = {"think": 92.0, "adaptive": 70.0, "no_think": 9.0}[mode] + draw.gauss(0, 2)
+    tokens = tokens if name != "system1" else 8.0 + draw.random()
+    counts = [int(100 * draw.random() * (abs(tokens / 12 - i) < 2.7)) for i in range(12)]
+    return {
+        **{"student": STUDENT, "subset": subset, "format": name, "seed": seed, "mode": mode},
+        **{"benchmark": benchmark, "num_questions": 300, "repeats": 1, "accuracy": accuracy},
+        "standard_error": (accuracy * (1 - accuracy) / 300) ** 0.5,
+        "by_category": {
+            f"{step} steps": {
+                "num": 60,
+                "accuracy": max(0.0, min(1.0, accuracy + 0.3 - 0.1 * step)),
+            }
+            for step in (2, 4, 6, 8, 10)
+        },
+        **{"mean_tokens": tokens, "median_tokens": tokens - 1},
+        "token_histogram": {"edges": [12 * i for i in range(13)], "counts": counts},
+        **{"truncation_rate": 0.02, "no_answer_rate": 0.03, "failed": 0},
+        "thinking_rate": 0.0 if mode == "no_think" else 0.98,
+        "sampling": {"temperature": 0.6, "top_p": 0.95, "max_tokens": 256},
+        **{"prompt_digest": "5f0c11d2aa9e01b7", "versions": {"torch": "2.13", "vllm": None}},
+        "source": {
+            "path": f"evals/{STUDENT}/{subset}/{name}/seed{seed}/{benchmark}/{mode}.json",
+            **{"spec_digest": "9a61e2", "command": f"snakemake evals/{subset}/{mode}.json"},
+        },
+    }
+
+
+def make_scores(
+    num_seeds: int = 5, benchmarks: tuple[str, ...] = ("micro_steps", "micro_mixed")
+) -> Any:
+    """Return scores of an untrained student, three sizes, five selectors and four formats."""
+    levels = {subset: 0.22 + 0.1 * i for i, subset in enumerate(SIZES)}
+    groups = {(subset, "system2"): level for subset, level in levels.items()}
+    groups |= {(f"{s}-512", "system2"): 0.3 + 0.015 * i for i, s in enumerate(SELECTORS)}
+    groups |= {("random-512", name): 0.25 + 0.05 * i for i, name in enumerate(FORMATS)}
+    rows = [score("none", "none", 0, m, b, 0.02) for m in MODES for b in benchmarks]
+    for (subset, name), level in groups.items():
+        for seed in range(num_seeds):
+            for mode in MODES:
+                for benchmark in benchmarks:
+                    shift = {"think": 0.0, "adaptive": -0.02, "no_think": -0.12}[mode]
+                    rows.append(score(subset, name, seed, mode, benchmark, level + shift))
+    return rows
+
+
+def side(subset: str, name: str = "system2", mode: str = "think") -> dict[str, str]:
+    """Return a filter on scores."""
+    return {"student": STUDENT, "subset": subset, "format": name, "mode": mode}
+
+
+def make_study() -> dict[str, Any]:
+    """Return a study with claims, open comparisons and one comparison without scores."""
+    claims: list[dict[str, Any]] = [
+        {
+            **{"name": "more examples", "kind": "scaling", "groups": [side(s) for s in SIZES]},
+            "claim": "More random examples help (C1)",
+        },
+        {
+            **{"name": "thinking", "kind": "modes"},
+            "a": {"student": STUDENT, "subset": "random-512", "format": "mix-difficulty"},
+            "claim": "A student of mixed formats answers better when it thinks (C9)",
+        },
+        {
+            **{"name": "difficulty mix", "kind": "difference"},
+            **{"a": side("random-512", "mix-difficulty"), "b": side("random-512", "mix-random-40")},
+            "claim": "Mixing by difficulty beats mixing at random (C8)",
+        },
+        {
+            **{"name": "training", "kind": "difference", "b": side("none", "none")},
+            **{"a": side("random-128"), "claim": "Any training beats none"},
+        },
+    ]
+    for name in SELECTORS:
+        other = {"name": f"{name} against random", "kind": "difference", "claim": None}
+        claims.append({**other, "a": side(f"{name}-512"), "b": side("random-512")})
+    claims.append(
+        {"name": "larger", "kind": "difference", "a": side("x"), "b": side("y"), "claim": "z"}
+    )
+    return {
+        **{"name": "micro", "title": "Which reasoning traces should a tiny student learn from?"},
+        "notes": "An invented study with invented numbers, made to test the page.\n\nMore.",
+        **{"is_micro": True, "chance": {"micro_mixed": 0.1}, "comparisons": claims},
+        "paper_reference": [
+            {"table": "1", "row": "NT Random 10k", "benchmark": "GPQA-D", "value": 37.6}
+        ],
+    }
+
+
+def make_histograms(name: str, number: int) -> dict[str, Any]:
+    """Return invented histograms of lengths, domains and strategies over `number` examples."""
+    draw = rng("histogram", name)
+    peak = draw.randint(4, 12)
+    return {
+        "num_tokens": {
+            "edges": [20 * i for i in range(21)],
+            "counts": [max(1, number // (2 + abs(i - peak) ** 2)) for i in range(20)],
+        },
+        "domain": {d: int(number * (0.08 + 0.2 * draw.random())) for d in DOMAINS},
+        "strategies": {
+            s: int(number * (0.9 / (i + 1)) * (0.5 + draw.random() / 2))
+            for i, s in enumerate(STRATEGIES)
+        },
+    }
+
+
+def make_data() -> dict[str, Any]:
+    """Return the manifests, runs, samples and timings of the invented study."""
+    sizes = SIZES | {f"{name}-512": 512 for name in SELECTORS}
+    subset = {"num_available": 5610, "seed": 0, "pool": "micro", "teacher": "procedural"}
+    run = {
+        "num_tokens": 91_000,
+        "num_steps": 400,
+        "world_size": 2,
+        "zero_stage": 2,
+        "final_loss": 0.41,
+    }
+    trained = [(s, "system2") for s in sizes] + [("random-512", name) for name in FORMATS]
+    return {
+        "subsets": [
+            {
+                **{**subset, "subset": name, "selector": name.rsplit("-", 1)[0], "size": size},
+                **{"histograms": make_histograms(name, size), "params": {}},
+            }
+            for name, size in sizes.items()
+        ],
+        "pools": [
+            {
+                **{
+                    "pool": "micro",
+                    "num_rows_in": 6000,
+                    "num_kept": 5800,
+                    "dropped": {"duplicate": 200},
+                },
+                "histograms": make_histograms("pool", 5800),
+            }
+        ],
+        "traces": [
+            {
+                **{"pool": "micro", "teacher": "procedural", "num_rows": 5800, "incomplete": 190},
+                **{"failed": {"timeout": 3}, "mean_tokens": 101.5},
+            }
+        ],
+        "annotations": [
+            {
+                **{"pool": "micro", "teacher": "procedural", "annotator": "verbosity"},
+                **{"num_rows": 5610, "failed": {"no number": 12}, "values": {"5": 5598}},
+            }
+        ],
+        "runs": [
+            {
+                **{**run, "student": STUDENT, "subset": name, "format": form, "seed": seed},
+                **{"num_examples": sizes[name], "wall_seconds": 38.5, "tokens_per_second": 4800.0},
+                "loss_curve": [[i, 0.4 + 3 / (1 + i / (9 + seed))] for i in range(0, 400, 4)],
+                "dropped": {"longer than the context": 1},
+            }
+            for name, form in trained
+            for seed in range(5)
+        ],
+        "samples": [
+            {
+                **{
+                    "benchmark": "micro_steps",
+                    "mode": "think",
+                    "question": f"What is {i} + <b>2</b> | 3?",
+                },
+                **{"student": STUDENT, "subset": "random-512", "format": "system2", "seed": i},
+                **{
+                    "reasoning": f"First {i} + 2.\nThen + 3." * 4,
+                    "answer": str(i + 5),
+                    "gold": "7",
+                },
+                "is_correct": i == 2,
+            }
+            for i in range(3)
+        ],
+        "timings": {
+            **{"wall_seconds": 1260.5, "startup_share": 0.21, "peak_mib": 1480},
+            "seconds_per_stage": {
+                "prompts": 3.1,
+                "traces": 9.2,
+                "subsets": 6.0,
+                "sft": 1580.0,
+                "evals": 640.0,
+            },
+        },
+    }
+
+
+NO_DATA: dict[str, Any] = {
+    **{"subsets": [], "pools": [], "traces": [], "annotations": [], "runs": [], "samples": []},
+    "timings": {},
+}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a report with every section."""
+    folder: Path = tmp_path_factory.mktemp("report")
+    build_report(make_study(), make_scores(), **make_data(), out_dir=folder)
+    return folder
+
+
+class Outline(HTMLParser):
+    """Collects what the page's structure is judged by."""
+
+    VOID = frozenset({"meta", "link", "br", "path", "use", "rect"})
+
+    def __init__(self) -> None:
+        """Start with nothing open."""
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember a tag and that it is open."""
+        self.seen.append((tag, dict(attrs)))
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember a tag that closes itself."""
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the innermost tag, which must be this one."""
+        assert self.open.pop() == tag
+
+
+def read_outline(folder: Path) -> tuple[str, Outline]:
+    """Return a page's text and outline."""
+    text = (folder / "index.html").read_text()
+    outline = Outline()
+    outline.feed(text)
+    return text, outline
+
+
+def test_paired_t_agrees_with_scipy() -> None:
+    """The paired t test is scipy's, interval included."""
+    a, b = [0.52, 0.55, 0.49, 0.58, 0.51], [0.50, 0.51, 0.50, 0.52, 0.49]
+    reference = stats.ttest_rel(a, b)
+    interval = reference.confidence_interval(0.95)
+
+    found = run_paired_t([x - y for x, y in zip(a, b, strict=True)])
+
+    assert found.p_value == pytest.approx(reference.pvalue)
+    assert found.interval == pytest.approx((interval.low, interval.high))
+
+
+def test_paired_t_of_a_textbook_example() -> None:
+    """Differences 1, 2, 3: mean 2, s.e. 1/sqrt(3), t = 3.4641, p = 0.0742 with two degrees."""
+    found = run_paired_t([1.0, 2.0, 3.0])
+
+    assert found.standard_error == pytest.approx(3**-0.5)
+    assert found.p_value == pytest.approx(0.07418, abs=1e-5)
+    assert found.interval == pytest.approx((-0.48414, 4.48414), abs=1e-4)
+
+
+def test_holm_known_values() -> None:
+    """The same numbers as R's p.adjust(method = "holm")."""
+    assert correct_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert correct_holm([0.6, 0.9]) == [1.0, 1.0]
+    assert correct_holm([]) == []
+
+
+@pytest.mark.parametrize(
+    ("gap", "claim", "num_seeds", "verdict"),
+    [
+        (0.2, "c", 4, "supported"),
+        (-0.2, "c", 4, "opposite"),
+        (0.0, "c", 4, "not supported"),
+        (0.2, "c", 2, "not enough data"),
+        (0.2, None, 4, "above"),
+        (-0.2, None, 4, "below"),
+        (0.0, None, 4, "no difference seen"),
+    ],
+)
+def test_verdicts(gap: float, claim: str | None, num_seeds: int, verdict: str) -> None:
+    """Verdicts follow sign, corrected p and number of seeds."""
+    rows = [score("a", "system2", seed, "think", level=0.4 + gap) for seed in range(num_seeds)]
+    rows += [score("b", "system2", seed, "think", level=0.4) for seed in range(num_seeds)]
+    question = {"name": "q", "kind": "difference", "a": side("a"), "b": side("b"), "claim": claim}
+
+    (effect,) = measure_effects([question], rows)
+
+    assert effect.verdict == verdict
+    assert effect.num_seeds == num_seeds
+
+
+def test_modes_need_no_second_filter() -> None:
+    """A comparison of modes is think minus no_think, with the ratio of tokens."""
+    question = {"name": "q", "kind": "modes", "a": {"subset": "random-512", "format": "system2"}}
+
+    (effect,) = measure_effects([question], make_scores())
+
+    assert effect.difference == pytest.approx(0.12, abs=0.02)
+    assert effect.tokens_ratio is not None and effect.tokens_ratio > 5
+    assert "adaptive" in effect.note
+
+
+def test_ambiguous_and_unknown_filters_are_refused() -> None:
+    """A filter that leaves the mode open, or has a wrong field, says what to do."""
+    rows = make_scores(2)
+    open_mode = {"name": "q", "kind": "difference", "a": {"subset": "random-512"}, "b": {}}
+    with pytest.raises(ValueError, match="more than one score of seed 0"):
+        measure_effects([open_mode], rows)
+    with pytest.raises(ValueError, match="sub_set"):
+        measure_effects([{**open_mode, "a": {"sub_set": "x"}}], rows)
+
+
+def test_incomplete_seeds_are_left_out_and_named() -> None:
+    """A seed without one of the benchmarks cannot be paired."""
+    rows = [
+        r
+        for r in make_scores()
+        if (r["subset"], r["seed"], r["benchmark"]) != ("random-512", 3, "micro_mixed")
+    ]
+    question = {"name": "q", "kind": "difference", "a": side("long-512"), "b": side("random-512")}
+
+    (effect,) = measure_effects([question], rows)
+
+    assert effect.num_seeds == 4
+    assert "[3]" in effect.note
+
+
+def test_page_is_well_formed_and_stands_alone(report: Path) -> None:
+    """Tags are balanced, ids unique, links resolve, nothing is fetched, tables have captions."""
+    text, outline = read_outline(report)
+    ids = [attributes["id"] for _, attributes in outline.seen if "id" in attributes]
+    links = [a["href"] or "" for tag, a in outline.seen if tag == "a" and "href" in a]
+
+    assert outline.open == []
+    assert len(ids) == len(set(ids))
+    assert all(link[1:] in ids for link in links if link.startswith("#"))
+    assert all((report / link).is_file() for link in links if not link.startswith("#"))
+    assert not re.search(
+        r"(src|href|xlink:href)=\"https?:|url\(http|@import|<script src|<link", text
+    )
+    assert text.count("<caption") == text.count("<table") > 8
+    assert text.count("<svg") == text.count('role="img"') == text.count("<title id=") == 9
+    assert all(a.get("scope") for tag, a in outline.seen if tag == "th")
+    assert "<b>2</b>" not in text and "&lt;b&gt;2" in text
+
+
+def test_sections_and_files(report: Path) -> None:
+    """Every section has a body, every figure three files, every table two."""
+    text, _ = read_outline(report)
+    figures = {path.name for path in (report / "figures").iterdir()}
+    tables = {path.suffix for path in (report / "tables").iterdir()}
+
+    assert len(re.findall("<section ", text)) == 15
+    assert len(figures) == 27 and "scaling.svg" in figures
+    assert tables == {".csv", ".md"}
+    for path in sorted((report / "figures").glob("*.svg")):
+        ElementTree.fromstring(path.read_text())
+    with (report / "tables" / "effects.csv").open() as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert rows["more examples"]["verdict"] == "supported"
+    assert rows["larger"]["verdict"] == "not enough data"
+    assert "no score of micro-llama / x" in rows["larger"]["note"]
+
+
+def test_headline_and_summary(report: Path) -> None:
+    """The summary repeats the headline, the effects and the timings as given."""
+    summary = json.loads((report / "summary.json").read_text())
+    effects = {effect["name"]: effect for effect in summary["effects"]}
+
+    assert summary["study"] == "micro"
+    assert summary["peak_mib"] == 1480
+    assert effects["more examples"]["interval"][0] > 0
+    assert effects["larger"]["difference"] is None
+    assert any("say nothing about the paper" in text for text in summary["headline"])
+    assert any(
+        text.startswith("Supported: More random examples help") for text in summary["headline"]
+    )
+    assert any("Nothing was measured" in text for text in summary["headline"])
+
+
+def test_report_is_reproducible_and_leaves_out_what_it_lacks(tmp_path: Path) -> None:
+    """Equal inputs give equal bytes; a report of scores alone has no empty section."""
+    study = {"name": "s", "title": "T", "comparisons": make_study()["comparisons"][:1]}
+    rows = make_scores(3, ("micro_steps",))
+    for name in ("one", "two"):
+        build_report(study, rows, **NO_DATA, out_dir=tmp_path / name)
+
+    one, two = (
+        {
+            path.relative_to(folder): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        for folder in (tmp_path / "one", tmp_path / "two")
+    )
+    assert one == two
+    text, outline = read_outline(tmp_path / "one")
+    assert outline.open == []
+    assert 'id="scores"' in text
+    for absent in ("selectors", "training", "samples", "costs", "paper", "strategies"):
+        assert f'id="{absent}"' not in text
+
+
+def test_a_study_without_scores_still_has_a_page(tmp_path: Path) -> None:
+    """An empty study says so."""
+    build_report({"name": "s", "title": "T"}, [], **NO_DATA, out_dir=tmp_path)
+
+    assert "No run of this study has a score yet" in (tmp_path / "index.html").read_text()
+
+
+def test_unsolved_benchmarks_are_said_plainly(tmp_path: Path) -> None:
+    """Near zero accuracy is stated, and no effect makes it into the headline."""
+    rows = [score("a", "system2", s, "think", "gsm8k", 0.001) for s in range(3)]
+    rows += [score("b", "system2", s, "think", "gsm8k", 0.002) for s in range(3)]
+    question = {"name": "q", "kind": "difference", "a": side("a"), "b": side("b"), "claim": "c"}
+    study = {"name": "s", "title": "T", "comparisons": [question]}
+    build_report(study, rows, **NO_DATA, out_dir=tmp_path)
+    said = json.loads((tmp_path / "summary.json").read_text())["headline"]
+
+    assert any("does not solve this benchmark" in text and "workflow runs" in text for text in said)
+    assert len(said) == 2
+    guesses = build_cells([score("a", "system2", s, "think", level=0.26) for s in range(3)], {})
+    assert find_unsolved(guesses, {"micro_steps": 0.25})
+    assert not find_unsolved(guesses, {"micro_steps": 0.10})
+
+
+def test_small_pieces() -> None:
+    """Numbers, natural order, and cells that would break Markdown or HTML."""
+    table = Table(
+        "t", "Caption", (Column("a", "A"), Column("b", "B", "number", group="G")), ({"a": "x|<y"},)
+    )
+
+    assert show_points(-0.0123) == "\u22121.2" and show_points(0.00001) == "0.0"
+    assert sort_naturally(["level 10", "level 2"]) == ["level 2", "level 10"]
+    assert "x\\|<y" in render_markdown(table)
+    assert "x|&lt;y" in render_html(table) and 'scope="colgroup"' in render_html(table)
