@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+
 configfile: f"{workflow.basedir}/config/config.yaml"
 
 

@@ -17,6 +17,8 @@ rule annotate:
         "logs/annotate/{pool}/{teacher}/{annotator}/{shard}-of-{num_shards}.log",
     benchmark:
         "timings/annotate/{pool}/{teacher}/{annotator}/{shard}-of-{num_shards}.jsonl"
+    conda:
+        "../envs/nt.yaml"
     resources:
         mem_mb=16_000,
         runtime=240,
@@ -31,19 +33,3 @@ rule annotate:
         " --traces {input.traces:q}"
         " --out {output.labels:q}"
         " > {log:q} 2>&1"
-
-
-def shards_of(pattern, pool, **others):
-    """Return all shards of a pool for one pattern."""
-    return each(pattern, [{**shard, **others} for shard in PLAN.shards(pool)])
-
-
-def labels_of(pool, teacher, annotators):
-    """Return the label shards of several annotators."""
-    return [
-        path
-        for annotator in annotators
-        for path in shards_of(
-            rules.annotate.output.labels, pool, teacher=teacher, annotator=annotator
-        )
-    ]

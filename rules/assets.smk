@@ -17,6 +17,8 @@ rule fetch_asset:
         "logs/fetch_asset/{kind}/{name}.log",
     benchmark:
         "timings/fetch_asset/{kind}/{name}.jsonl"
+    conda:
+        "../envs/nt.yaml"
     resources:
         source=lambda wc: PLAN.source(wc.kind, wc.name).model_dump_json(),
     params:

@@ -19,7 +19,9 @@ except ValueError as error:
     raise WorkflowError(str(error)) from None
 
 for folder in ("results", "assets", "work", "logs"):
-    nearest = next(p for p in [Path(folder), *Path(folder).resolve().parents] if p.exists())
+    nearest = next(
+        p for p in [Path(folder), *Path(folder).resolve().parents] if p.exists()
+    )
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise WorkflowError(
             f"{Path(folder).resolve()} cannot be written (no permission on {nearest}): "
@@ -50,9 +52,7 @@ prefix = f'export PYTHONPATH="{workflow.basedir}" NT_JOB_STARTED=$EPOCHREALTIME;
 if not workflow.deployment_settings.deployment_method:
     prefix += f'export PATH="{Path(sys.executable).parent}:$PATH"; '
 if "NT_WARM" in os.environ:  # scripts/study.py: jobs start in a forked interpreter
-    prefix += (
-        'python() {{ command python -I -S "$PYTHONPATH/nt_pkg/warm.py" run "${{@:2}}"; }}; '
-    )
+    prefix += 'python() {{ command python -I -S "$PYTHONPATH/nt_pkg/warm.py" run "${{@:2}}"; }}; '
 shell.prefix(prefix)
 
 
@@ -93,3 +93,38 @@ def runtime(wildcards):
 def names_of(wildcards):
     """Return the names in a path, so that every artifact carries its own identity."""
     return json.dumps(dict(wildcards), sort_keys=True)
+
+
+def shards_of(pattern, pool, **others):
+    """Return all shards of a pool for one pattern."""
+    return each(pattern, [{**shard, **others} for shard in PLAN.shards(pool)])
+
+
+def labels_of(pool, teacher, annotators):
+    """Return the label shards of several annotators."""
+    return [
+        path
+        for annotator in annotators
+        for path in shards_of(
+            rules.annotate.output.labels, pool, teacher=teacher, annotator=annotator
+        )
+    ]
+
+
+def subset_of(wildcards):
+    """Return the subset of a run, once it is known."""
+    values = PLAN.subset_wildcards(wildcards.subset, wildcards.seed)
+    return checkpoints.select_subset.get(**values).output.subset
+
+
+def pool_and_teacher(subset):
+    """Return the pool and the teacher of a subset."""
+    entry = PLAN.study.subsets[subset]
+    return {"pool": entry.pool, "teacher": entry.teacher}
+
+
+def model_of(wildcards):
+    """Return the manifest beside or inside the folder of the model that a run evaluates."""
+    if wildcards.subset == UNTRAINED:
+        return source_manifest("students", wildcards.student)
+    return each(rules.export_model.output.manifest, [dict(wildcards)])

@@ -8,13 +8,6 @@ OUTPUTS           samples    results/evals/{student}/{subset}/{format}/seed{seed
 """
 
 
-def model_of(wildcards):
-    """Return the manifest beside or inside the folder of the model that a run evaluates."""
-    if wildcards.subset == UNTRAINED:
-        return source_manifest("students", wildcards.student)
-    return each(rules.export_model.output.manifest, [dict(wildcards)])
-
-
 rule sample_answers:
     """Let a student answer a benchmark in one mode."""
     input:
@@ -27,6 +20,8 @@ rule sample_answers:
         "logs/sample_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.log",
     benchmark:
         "timings/sample_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.jsonl"
+    conda:
+        "../envs/nt.yaml"
     resources:
         mem_mb=lambda wc: runtime(wc).mem_mb,
         runtime=720,
@@ -59,6 +54,8 @@ rule grade:
         "logs/grade/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.log",
     benchmark:
         "timings/grade/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.jsonl"
+    conda:
+        "../envs/nt.yaml"
     resources:
         mem_mb=8_000,
         runtime=60,

@@ -18,6 +18,8 @@ rule ingest_pool:
         "logs/ingest_pool/{pool}.log",
     benchmark:
         "timings/ingest_pool/{pool}.jsonl"
+    conda:
+        "../envs/nt.yaml"
     resources:
         mem_mb=8_000,
         runtime=120,
@@ -45,6 +47,8 @@ rule shard_prompts:
         "logs/shard_prompts/{pool}/{shard}-of-{num_shards}.log",
     benchmark:
         "timings/shard_prompts/{pool}/{shard}-of-{num_shards}.jsonl"
+    conda:
+        "../envs/nt.yaml"
     resources:
         mem_mb=8_000,
         runtime=30,

@@ -29,6 +29,8 @@ rule build_report:
         "logs/build_report/{study}.log",
     benchmark:
         "timings/build_report/{study}.jsonl"
+    conda:
+        "../envs/nt.yaml"
     resources:
         mem_mb=8_000,
         runtime=60,

@@ -15,7 +15,8 @@ rule build_examples:
     input:
         subset=subset_of,
         prompts=lambda wc: each(
-            rules.ingest_pool.output.prompts, [PLAN.subset_wildcards(wc.subset, wc.seed)]
+            rules.ingest_pool.output.prompts,
+            [PLAN.subset_wildcards(wc.subset, wc.seed)],
         ),
         traces=lambda wc: shards_of(
             rules.generate_traces.output.traces, **pool_and_teacher(wc.subset)
@@ -31,6 +32,8 @@ rule build_examples:
         "logs/build_examples/{student}/{subset}/{format}/seed{seed}.log",
     benchmark:
         "timings/build_examples/{student}/{subset}/{format}/seed{seed}.jsonl"
+    conda:
+        "../envs/nt.yaml"
     resources:
         mem_mb=16_000,
         runtime=60,
@@ -59,11 +62,15 @@ rule train:
         student=lambda wc: source_manifest("students", wc.student),
     output:
         run="results/sft/{student}/{subset}/{format}/seed{seed}/run.json",
-        checkpoint=directory("results/sft/{student}/{subset}/{format}/seed{seed}/checkpoint"),
+        checkpoint=directory(
+            "results/sft/{student}/{subset}/{format}/seed{seed}/checkpoint"
+        ),
     log:
         "logs/train/{student}/{subset}/{format}/seed{seed}.log",
     benchmark:
         "timings/train/{student}/{subset}/{format}/seed{seed}.jsonl"
+    conda:
+        "../envs/nt.yaml"
     threads: lambda wc: runtime(wc).num_ranks
     resources:
         mem_mb=lambda wc: runtime(wc).mem_mb,
@@ -99,6 +106,8 @@ rule export_model:
         "logs/export_model/{student}/{subset}/{format}/seed{seed}.log",
     benchmark:
         "timings/export_model/{student}/{subset}/{format}/seed{seed}.jsonl"
+    conda:
+        "../envs/nt.yaml"
     resources:
         mem_mb=lambda wc: runtime(wc).mem_mb,
         runtime=120,
@@ -112,9 +121,3 @@ rule export_model:
         " --out {output.model:q}"
         " --manifest {output.manifest:q}"
         " > {log:q} 2>&1"
-
-
-def pool_and_teacher(subset):
-    """Return the pool and the teacher of a subset."""
-    entry = PLAN.study.subsets[subset]
-    return {"pool": entry.pool, "teacher": entry.teacher}

@@ -13,7 +13,9 @@ OUTPUTS           subset     results/subsets/{pool}/{teacher}/{subset}/seed{seed
 checkpoint select_subset:
     """Let one selector choose its rows."""
     input:
-        traces=lambda wc: shards_of(rules.generate_traces.output.traces, wc.pool, teacher=wc.teacher),
+        traces=lambda wc: shards_of(
+            rules.generate_traces.output.traces, wc.pool, teacher=wc.teacher
+        ),
         labels=lambda wc: labels_of(wc.pool, wc.teacher, PLAN.requires(wc.subset)),
     output:
         subset="results/subsets/{pool}/{teacher}/{subset}/seed{seed}.parquet",
@@ -22,6 +24,8 @@ checkpoint select_subset:
         "logs/select_subset/{pool}/{teacher}/{subset}/seed{seed}.log",
     benchmark:
         "timings/select_subset/{pool}/{teacher}/{subset}/seed{seed}.jsonl"
+    conda:
+        "../envs/nt.yaml"
     resources:
         mem_mb=8_000,
         runtime=60,
@@ -38,9 +42,3 @@ checkpoint select_subset:
         " --out {output.subset:q}"
         " --manifest {output.manifest:q}"
         " > {log:q} 2>&1"
-
-
-def subset_of(wildcards):
-    """Return the subset of a run, once it is known."""
-    values = PLAN.subset_wildcards(wildcards.subset, wildcards.seed)
-    return checkpoints.select_subset.get(**values).output.subset

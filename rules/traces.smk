@@ -15,6 +15,8 @@ rule generate_traces:
         "logs/generate_traces/{pool}/{teacher}/{shard}-of-{num_shards}.log",
     benchmark:
         "timings/generate_traces/{pool}/{teacher}/{shard}-of-{num_shards}.jsonl"
+    conda:
+        "../envs/nt.yaml"
     resources:
         mem_mb=16_000,
         runtime=720,

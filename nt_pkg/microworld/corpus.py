@@ -19,14 +19,15 @@ from nt_pkg.microworld.facts import (
     spirit_move,
 )
 from nt_pkg.microworld.teacher import Habits, write_trace
-from nt_pkg.microworld.tokenizer import ASSISTANT, BEGIN, END, USER
+from nt_pkg.microworld.tokenizer import ASSISTANT, BEGIN, END, LENGTHS, USER
 from nt_pkg.microworld.world import Problem, as_choice, make_problem, parse_question
 
 Text = list[tuple[str, bool]]
 
 _PLAIN = Habits(restate=0.0, verify_per_step=0.0, wait_per_step=0.0, slip=0.0)
 _CHOICE_SHARE = 0.25
-_CHAT_SHARE = 0.3
+# Words that mean nothing in the world, so that the model learns to read past what it does not know.
+_NOISE = (*"Think carefully before answering about words Answer directly without".split(), *LENGTHS)
 
 
 def write_text(rand: random.Random, max_steps: int) -> Text:
@@ -37,12 +38,16 @@ def write_text(rand: random.Random, max_steps: int) -> Text:
         return [(BEGIN, False), *[piece for fact in facts for piece in fact]]
     if form < 0.92:
         problem = _problem(rand, rand.randint(1, max_steps))
-        reasoning, _, _ = write_trace(problem, rand, _PLAIN)
-        if rand.random() < _CHAT_SHARE:
-            return [(f"{BEGIN}{USER}{problem.question}{ASSISTANT}", False), (f"{reasoning}{END}", True)]
-        return [(f"{BEGIN}{problem.question}\n", False), (f"{reasoning}{END}", True)]
+        reasoning, answer, _ = write_trace(problem, rand, _PLAIN)
+        noise = " ".join(rand.choices(_NOISE, k=rand.randint(3, 10))) if rand.random() < 0.3 else ""
+        return [
+            (BEGIN, False),
+            (problem.question, False),
+            (f"{noise}\n", False),
+            (f"{reasoning}\n{answer}{END}", True),
+        ]
     problem = _problem(rand, 1)
-    return [(f"{BEGIN}{problem.question}\nAnswer", False), (f"{problem.answer}.{END}", True)]
+    return [(f"{BEGIN}{USER}{problem.question}{ASSISTANT}", False), (problem.answer + END, True)]
 
 
 def _problem(rand: random.Random, num_steps: int) -> Problem:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nt_pkg.microworld.corpus import write_text
-from nt_pkg.microworld.tokenizer import build_tokenizer
+from nt_pkg.microworld.tokenizer import THINK_TAGS, build_tokenizer
 from nt_pkg.seeds import digest_int, rng
 
 if TYPE_CHECKING:
@@ -179,6 +179,9 @@ def _save_checkpoint(
 def _export(
     model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", out_dir: Path
 ) -> None:
+    rows = model.get_input_embeddings().weight.data
+    for tag in THINK_TAGS:  # new words start as a known one: commentary stands on a line of its own
+        rows[tokenizer.convert_tokens_to_ids(tag)] = rows[tokenizer.convert_tokens_to_ids("\n")]
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(out_dir)

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import StrMethodFormatter
 
 from nt_pkg.report.canvas import MARKERS, SERIES, Chart, label_below, make_panels, start_at_zero
 from nt_pkg.report.cells import Cell, choose_format_cells, choose_own_modes, name_place
@@ -96,17 +97,21 @@ def draw_lengths(scores: Sequence[Record], cells: Sequence[Cell]) -> Chart | Non
         for index, name in enumerate(formats):
             if (mode, name) in shares:
                 found = shares[mode, name]
-                edges = [found[0][0], *(high for _, high, _ in found)]
+                # The first bin starts at zero, which a logarithmic axis does not have.
+                edges = [found[0][0] or found[0][1] / 2, *(high for _, high, _ in found)]
                 heights = [100 * share for _, _, share in found]
                 colour = SERIES[index % len(SERIES)]
                 axes.stairs(heights, edges, color=colour, linewidth=1.6, label=name)
         axes.set_title(mode)
         axes.set_xlabel("tokens of an answer")
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     panels[0].set_ylabel("share of answers, %")
     label_below(figure, panels)
     return Chart(
         "lengths",
-        "How long the answers are, by mode and training format; all benchmarks and seeds together.",
+        "How long the answers are, by mode and training format; all benchmarks and seeds together. "
+        "Every step is one bin of the score files; their widths double.",
         "Histograms of answer lengths; the mean lengths are in the tables of scores.",
         figure,
         [
@@ -122,7 +127,9 @@ def _pool_bins(bins: Iterable[tuple[float, float, float]]) -> list[tuple[float, 
     for low, high, count in bins:
         totals[low, high] = totals.get((low, high), 0) + count
     number = sum(totals.values())
-    ordered = sorted(totals.items())
+    ordered = sorted((span, count) for span, count in totals.items() if count or span[0])
+    while ordered and not ordered[0][1]:
+        ordered.pop(0)
     # Scores with different bins cannot be added up; such a group is left out rather than bent.
     if not number or any(a[0][1] != b[0][0] for a, b in pairwise(ordered)):
         return []

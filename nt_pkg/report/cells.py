@@ -135,14 +135,12 @@ def choose_own_modes(cells: Sequence[Cell]) -> list[Cell]:
 def _build_cell(scores: Sequence[Record], sizes: Mapping[str, int]) -> Cell:
     first = scores[0]
     accuracy, error = average_seeds([float(s["accuracy"]) for s in scores])
-    question_error = float(np.mean([float(s["standard_error"]) for s in scores]))
-    means: dict[str, Any] = {
-        field: float(np.mean([float(s[field] or 0) for s in scores]))
-        for field in (
-            *("mean_tokens", "median_tokens"),
-            *("truncation_rate", "no_answer_rate", "thinking_rate"),
-        )
-    }
+    question_error = _average_known(scores, "standard_error")
+    lengths, rates = (
+        ("mean_tokens", "median_tokens"),
+        ("truncation_rate", "no_answer_rate", "thinking_rate"),
+    )
+    means: dict[str, Any] = {field: _average_known(scores, field) for field in (*lengths, *rates)}
     names: dict[str, Any] = {
         field: first[field] for field in ("student", "subset", "format", "benchmark", "mode")
     }
@@ -158,6 +156,12 @@ def _build_cell(scores: Sequence[Record], sizes: Mapping[str, int]) -> Cell:
         by_category=_average_categories(scores),
         **means,
     )
+
+
+def _average_known(scores: Sequence[Record], field: str) -> float:
+    """Return the mean over seeds; a score has no tokens when all its generations failed."""
+    known = [float(s[field]) for s in scores if s[field] is not None]
+    return math.fsum(known) / len(known) if known else 0.0
 
 
 def _average_categories(scores: Sequence[Record]) -> dict[str, tuple[int, float, float | None]]:

@@ -24,7 +24,9 @@ def tabulate_subsets(subsets: Sequence[Record]) -> Table | None:
     rows = tuple(
         {
             **{key: members[0][key] for key in keys},
-            "seeds": ", ".join(str(seed) for seed in sorted({int(m["seed"] or 0) for m in members})),
+            "seeds": ", ".join(
+                str(seed) for seed in sorted({int(m["seed"] or 0) for m in members})
+            ),
             "params": _show_settings(members[0].get("params") or {}),
         }
         for members in draws.values()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
+from scipy.special import stdtr, stdtrit
 
 from nt_pkg.report.wording import (
     describe_filter,
@@ -233,7 +233,7 @@ def measure_effects(comparisons: Sequence[Record], scores: Sequence[Record]) -> 
 def _average(
     by_benchmark: Mapping[str, Record], wanted: Sequence[str], field: str = "accuracy"
 ) -> float:
-    return math.fsum(float(by_benchmark[bench][field]) for bench in wanted) / len(wanted)
+    return math.fsum(float(by_benchmark[bench][field] or 0) for bench in wanted) / len(wanted)
 
 
 def _describe_adaptive(

@@ -127,12 +127,15 @@ def say_seed_scope(subsets: Sequence[Record]) -> str:
         return ""
     if all(len(seeds) > 1 for seeds in draws.values()):
         return (
-            "Every seed draws its own subset, trains its own student and samples its own answers, so "
-            "the intervals cover the luck of all three. A rule without chance picks the same rows at "
+            "Every seed draws its own subset, trains its own student and samples its own answers, "
+            "so "
+            "the intervals cover the luck of all three. A rule without chance picks the same rows "
+            "at "
             "every seed."
         )
     return (
-        "Not every subset was drawn more than once: where it was drawn once, seeds repeat the training "
+        "Not every subset was drawn more than once: where it was drawn once, seeds repeat the "
+        "training "
         "and the answers but not the selection, and the luck of the draw is not in the intervals."
     )
 

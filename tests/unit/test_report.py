@@ -9,7 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from nt_pkg.report.build import build_report
 from nt_pkg.report.cells import build_cells, find_unsolved
@@ -38,7 +38,8 @@ def score(
     accuracy = min(max(level + draw.gauss(0, 0.012), 0.0), 1.0)
     tokens = {"think": 92.0, "adaptive": 70.0, "no_think": 9.0}[mode] + draw.gauss(0, 2)
     tokens = tokens if name != "system1" else 8.0 + draw.random()
-    counts = [int(100 * draw.random() * (abs(tokens / 12 - i) < 2.7)) for i in range(12)]
+    middle = int(tokens).bit_length()
+    counts = [int(90 * draw.random()) if abs(i - middle) < 2 else 0 for i in range(10)]
     return {
         **{"student": STUDENT, "subset": subset, "format": name, "seed": seed, "mode": mode},
         **{"benchmark": benchmark, "num_questions": 300, "repeats": 1, "accuracy": accuracy},
@@ -51,7 +52,7 @@ def score(
             for step in (2, 4, 6, 8, 10)
         },
         **{"mean_tokens": tokens, "median_tokens": tokens - 1},
-        "token_histogram": {"edges": [12 * i for i in range(13)], "counts": counts},
+        "token_histogram": {"edges": [0, *(2**i for i in range(10))], "counts": counts},
         **{"truncation_rate": 0.02, "no_answer_rate": 0.03, "failed": 0},
         "thinking_rate": 0.0 if mode == "no_think" else 0.98,
         "sampling": {"temperature": 0.6, "top_p": 0.95, "max_tokens": 256},
@@ -79,6 +80,13 @@ def make_scores(
                     shift = {"think": 0.0, "adaptive": -0.02, "no_think": -0.12}[mode]
                     rows.append(score(subset, name, seed, mode, benchmark, level + shift))
     return rows
+
+
+def make_bare(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return scores without categories and lengths: fewer figures to draw."""
+    return [
+        {**row, "by_category": {}, "token_histogram": {"edges": [0], "counts": []}} for row in rows
+    ]
 
 
 def side(subset: str, name: str = "system2", mode: str = "think") -> dict[str, str]:
@@ -144,7 +152,7 @@ def make_histograms(name: str, number: int) -> dict[str, Any]:
 def make_data() -> dict[str, Any]:
     """Return the manifests, runs, samples and timings of the invented study."""
     sizes = SIZES | {f"{name}-512": 512 for name in SELECTORS}
-    subset = {"num_available": 5610, "seed": 0, "pool": "micro", "teacher": "procedural"}
+    subset = {"num_available": 5610, "pool": "micro", "teacher": "procedural", "params": {}}
     run = {
         "num_tokens": 91_000,
         "num_steps": 400,
@@ -157,9 +165,10 @@ def make_data() -> dict[str, Any]:
         "subsets": [
             {
                 **{**subset, "subset": name, "selector": name.rsplit("-", 1)[0], "size": size},
-                **{"histograms": make_histograms(name, size), "params": {}},
+                **{"seed": seed, "histograms": make_histograms(name, size)},
             }
             for name, size in sizes.items()
+            for seed in range(5)
         ],
         "pools": [
             {
@@ -416,7 +425,7 @@ def test_headline_and_summary(report: Path) -> None:
 def test_report_is_reproducible_and_leaves_out_what_it_lacks(tmp_path: Path) -> None:
     """Equal inputs give equal bytes; a report of scores alone has no empty section."""
     study = {"name": "s", "title": "T", "comparisons": make_study()["comparisons"][:1]}
-    rows = make_scores(3, ("micro_steps",))
+    rows = make_bare(make_scores(3, ("micro_steps",)))
     for name in ("one", "two"):
         build_report(study, rows, **NO_DATA, out_dir=tmp_path / name)
 
@@ -432,7 +441,16 @@ def test_report_is_reproducible_and_leaves_out_what_it_lacks(tmp_path: Path) -> 
     text, outline = read_outline(tmp_path / "one")
     assert outline.open == []
     assert 'id="scores"' in text
-    for absent in ("selectors", "training", "samples", "costs", "paper", "strategies"):
+    for absent in (
+        "difficulty",
+        "lengths",
+        "selectors",
+        "training",
+        "samples",
+        "costs",
+        "paper",
+        "strategies",
+    ):
         assert f'id="{absent}"' not in text
 
 
@@ -449,7 +467,7 @@ def test_unsolved_benchmarks_are_said_plainly(tmp_path: Path) -> None:
     rows += [score("b", "system2", s, "think", "gsm8k", 0.002) for s in range(3)]
     question = {"name": "q", "kind": "difference", "a": side("a"), "b": side("b"), "claim": "c"}
     study = {"name": "s", "title": "T", "comparisons": [question]}
-    build_report(study, rows, **NO_DATA, out_dir=tmp_path)
+    build_report(study, make_bare(rows), **NO_DATA, out_dir=tmp_path)
     said = json.loads((tmp_path / "summary.json").read_text())["headline"]
 
     assert any("does not solve this benchmark" in text and "workflow runs" in text for text in said)
