@@ -34,6 +34,9 @@ rule all:
     default_target: True
     input:
         expand(rules.build_report.output.page, study=PLAN.study.study),
+        # Files behind a report that is up to date may be deleted to save room, but a deleted score
+        # is made again.
+        each(rules.grade.output.score, PLAN.evals()),
 
 
 rule assets:

@@ -6,8 +6,9 @@ overlay replaces them.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -15,6 +16,7 @@ from nt_pkg import plugins
 
 NAME = r"[a-z0-9][a-z0-9._-]*"
 UNTRAINED = "none"  # subset and format of the student as it came
+AGREEMENT = "agreement"  # annotator that difficulty mixes need
 Mode = Literal["think", "no_think", "adaptive"]
 
 
@@ -210,14 +212,14 @@ class Benchmark(Strict):
 class Runs(Strict):
     """A block of the plan: every combination of its lists is one run."""
 
-    students: list[str] = Field(min_length=1)
+    students: list[str] = Field(min_length=1, description="Catalogue names.")
     subsets: list[str] = Field(min_length=1, description='Catalogue names, or "none": untrained.')
     formats: list[str] = Field(min_length=1, description='Catalogue names, or "none": untrained.')
-    seeds: list[int] = Field(
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
         min_length=1, description="Seed of the subset, the order and the engine."
     )
-    benchmarks: list[str] = Field(min_length=1)
-    modes: list[Mode] = Field(min_length=1)
+    benchmarks: list[str] = Field(min_length=1, description="Catalogue names.")
+    modes: list[Mode] = Field(min_length=1, description="Inference modes.")
 
     @model_validator(mode="after")
     def _untrained_alone(self) -> Self:
@@ -262,15 +264,15 @@ class Study(Strict):
     """Everything a study needs: the catalogue, the plan and the report."""
 
     study: str = Field(pattern=f"^{NAME}$", description="Name: results/report/{study}.")
-    pools: dict[str, Pool]
-    teachers: dict[str, Teacher]
-    annotators: dict[str, Annotator]
-    subsets: dict[str, Subset]
-    formats: dict[str, Format]
-    students: dict[str, Student]
-    benchmarks: dict[str, Benchmark]
-    runs: list[Runs] = Field(min_length=1)
-    report: Report
+    pools: dict[str, Pool] = Field(description="Sets of prompts, by name.")
+    teachers: dict[str, Teacher] = Field(description="Who writes traces, by name.")
+    annotators: dict[str, Annotator] = Field(description="What labels traces, by name.")
+    subsets: dict[str, Subset] = Field(description="Selectors at a size, by name.")
+    formats: dict[str, Format] = Field(description="Distillation formats, by name.")
+    students: dict[str, Student] = Field(description="Models to train, by name.")
+    benchmarks: dict[str, Benchmark] = Field(description="Tests, by name.")
+    runs: list[Runs] = Field(min_length=1, description="The plan: blocks of runs.")
+    report: Report = Field(description="What the report shows.")
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -289,6 +291,11 @@ class Study(Strict):
                     raise ValueError(
                         f"{section}.{name}: use lower-case letters, digits, dot, dash, underscore"
                     )
+        for section in ("subsets", "formats"):
+            if UNTRAINED in getattr(self, section):
+                raise ValueError(
+                    f"{section}.{UNTRAINED}: this name means the untrained student; take another"
+                )
         for name, subset in self.subsets.items():
             self._known("pools", subset.pool, f"subsets.{name}.pool")
             self._known("teachers", subset.teacher, f"subsets.{name}.teacher")
@@ -313,6 +320,8 @@ class Study(Strict):
         for package in ("pools", "annotators", "benchmarks"):
             for name, entry in getattr(self, package).items():
                 plugin_params(package, entry.kind, entry.params, f"{package}.{name}")
+        for name, teacher in self.teachers.items():
+            _check_engine(teacher, f"teachers.{name}")
         for name, subset in self.subsets.items():
             where = f"subsets.{name}"
             plugin_params("selectors", subset.selector, subset.params, where)
@@ -321,6 +330,9 @@ class Study(Strict):
                     "annotators", annotator, f"{where}: selector {subset.selector} needs it"
                 )
             self._fits_pool(where, subset)
+        for name, form in self.formats.items():
+            if form.kind == "difficulty_mix":
+                self._known("annotators", AGREEMENT, f"formats.{name}: difficulty_mix needs it")
         for name, pool in self.pools.items():
             needs = plugins.plugin("pools", pool.kind).needs_source
             if needs != (pool.source is not None):
@@ -350,9 +362,19 @@ def plugin_params(package: str, name: str, params: dict[str, Any], where: str) -
         model = plugins.plugin(package, name).params
         return model(**params)
     except ValidationError as error:
-        raise ValueError(f"{where}.params: {explain(error)}") from error
+        known = sorted(model.model_fields)
+        raise ValueError(f"{where}.params: {explain(error, known)}") from error
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def _check_engine(teacher: Teacher, where: str) -> None:
+    from nt_pkg.traces import teacher_engine
+
+    try:
+        teacher_engine(teacher)
+    except ValidationError as error:
+        raise ValueError(f"{where}.params: {explain(error)}") from error
 
 
 def load_study(config: dict[str, Any]) -> Study:
@@ -367,18 +389,23 @@ def load_study(config: dict[str, Any]) -> Study:
         raise ValueError(f"the configuration has defects:\n{explain(error)}") from error
 
 
-def explain(error: ValidationError) -> str:
-    """Return one line per defect: place, problem, and for a misspelt key the nearest known one."""
+def explain(error: ValidationError, known: Sequence[str] | None = None) -> str:
+    """Return one line per defect: place, problem, and for a misspelt key the nearest known one.
+
+    Args:
+        error: what pydantic found.
+        known: keys there are; by default those of all models of this package.
+    """
     import difflib
 
     lines = []
     for defect in error.errors():
-        place = ".".join(str(part) for part in defect["loc"]) or "study"
+        place = ".".join(str(part) for part in defect["loc"])
         text = defect["msg"].removeprefix("Value error, ")
         if defect["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(defect["loc"][-1]), _all_keys(), n=1)
+            near = difflib.get_close_matches(str(defect["loc"][-1]), known or _all_keys(), n=1)
             text = "unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
-        lines.append(f"  {place}: {text}")
+        lines.append(f"  {place}: {text}" if place else f"  {text}")
     return "\n".join(lines)
 
 
@@ -398,12 +425,22 @@ def json_schema() -> dict[str, Any]:
 
 
 def read_yaml(paths: list[Path]) -> dict[str, Any]:
-    """Return YAML files merged as Snakemake does: maps merge, lists and values replace."""
+    """Return YAML files merged as Snakemake does: maps merge, lists and values replace.
+
+    Raises:
+        ValueError: a file is not a YAML map.
+    """
     import yaml
 
     merged: dict[str, Any] = {}
     for path in paths:
-        _merge(merged, yaml.safe_load(path.read_text()) or {})
+        try:
+            found = yaml.safe_load(path.read_text()) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is not valid YAML: {error}") from error
+        if not isinstance(found, dict):
+            raise ValueError(f"{path} must hold `key: value` pairs, not a {type(found).__name__}")
+        _merge(merged, found)
     return merged
 
 

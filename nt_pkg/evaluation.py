@@ -43,6 +43,7 @@ def sample_answers(
         for repeat in range(spec["repeats"]):
             own = digest_int("sample", seed, item.id, repeat) % 2**53
             requests.append(Request(f"{item.id}#{repeat}", prompt.user, prompt.forced_prefix, own))
+    requests.sort(key=lambda request: (len(request.user), request.id))  # less padding in a batch
     completions = run_requests(engine, requests, sampling, folder, "answers")
     rows = []
     for completion in completions:
@@ -58,6 +59,7 @@ def sample_answers(
                 "error": completion.error,
             }
         )
+    rows.sort(key=lambda row: (row["question_id"], row["repeat"]))
     return rows, {
         "sampling": sampling.model_dump(),
         "prompt_digest": digest([[request.user, request.forced_prefix] for request in requests]),

@@ -37,6 +37,7 @@ def code_fingerprint(module: str, roots: Iterable[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@cache
 def _definition(module: str, name: str) -> tuple[str, list[tuple[str, str]]]:
     """Return the normalised code of one definition and the definitions of ours that it names."""
     definitions, imports = _parse(module)

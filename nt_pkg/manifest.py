@@ -55,7 +55,7 @@ def read_json(path: Path) -> Any:
     """Return the JSON value of a file; a broken file is named in the error."""
     try:
         return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path} is not valid JSON ({error}); it was cut off or edited: delete it and run again"
         ) from error

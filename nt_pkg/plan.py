@@ -12,7 +12,7 @@ from typing import Any
 
 from nt_pkg import plugins
 from nt_pkg.assets import source_spec
-from nt_pkg.config import UNTRAINED, Mode, Source, Strict, Study, plugin_params
+from nt_pkg.config import AGREEMENT, UNTRAINED, Mode, Source, Strict, Study, plugin_params
 from nt_pkg.fingerprint import code_fingerprint
 from nt_pkg.manifest import canonical, sha256_file
 from nt_pkg.traces import teacher_engine
@@ -22,7 +22,7 @@ Wildcards = dict[str, Any]
 # Meaning of the code that is too expensive to rerun for a refactoring. Raise a number when results
 # change, and say so in the changelog under "Invalidates".
 VERSIONS = {"traces": 1, "examples": 1, "train": 1, "export": 1, "samples": 1}
-AGREEMENT = "agreement"  # annotator that difficulty mixes need
+BASE_SEED, BASE_STEPS = 0, 8000  # of the base student that ships
 
 
 class Plan:
@@ -254,6 +254,11 @@ class Plan:
                 ],
             }
         )
+
+    def base_spec(self) -> str:
+        """Return the spec of the micro-world's base student, as it was made to be shipped."""
+        code = code_fingerprint("nt_pkg.microworld.pretrain", ["pretrain"])
+        return canonical({"seed": BASE_SEED, "num_steps": BASE_STEPS, "code": code})
 
     def report_spec(self) -> str:
         """Return the spec of the report."""

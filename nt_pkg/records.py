@@ -1,7 +1,8 @@
 """The row schemas of the artifacts, and Parquet files that are checked on write and on read."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -91,10 +92,13 @@ def write_parquet(
             raise ValueError(
                 f"{path}: row {position} has columns {sorted(row)}, expected {sorted(columns)}"
             )
+    for name in (field.name for field in schema if pa.types.is_integer(field.type)):
+        if any(isinstance(row[name], float) for row in listed):  # pyarrow would cut 1.5 to 1
+            raise ValueError(f"{path}: a row does not fit the schema: {name!r} holds a fraction")
     try:
         table = pa.Table.from_pylist(listed, schema=schema)
         table.validate(full=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as error:
         raise ValueError(f"{path}: a row does not fit the schema: {error}") from error
     for field in schema:
         if not field.nullable and table.column(field.name).null_count:
@@ -111,15 +115,8 @@ def read_parquet(path: Path, schema: pa.Schema) -> list[Row]:
     Raises:
         ValueError: the file is cut off or not of this schema; the text says what to do.
     """
-    try:
+    with _explained(path):
         table = pq.read_table(path)
-    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(
-            f"{path} cannot be read as Parquet ({error}); a crash or a full disk may have cut it off: "
-            "delete it and run the same command again"
-        ) from error
     if not table.schema.equals(schema):
         raise ValueError(
             f"{path} has columns\n{table.schema.to_string()}\nexpected\n{schema.to_string()}\n"
@@ -130,9 +127,34 @@ def read_parquet(path: Path, schema: pa.Schema) -> list[Row]:
 
 
 def read_names(path: Path) -> dict[str, str]:
-    """Return the names that a file was written with."""
-    names: dict[str, str] = json.loads(pq.read_schema(path).metadata[_NAMES])
+    """Return the names that a file was written with.
+
+    Raises:
+        ValueError: the file is cut off or holds no names; the text says what to do.
+    """
+    with _explained(path):
+        metadata = pq.read_schema(path).metadata or {}
+    if _NAMES not in metadata:
+        raise ValueError(
+            f"{path} does not say what it holds; it was written by another version: delete it and "
+            "run the same command again"
+        )
+    names: dict[str, str] = json.loads(metadata[_NAMES])
     return names
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what pyarrow says of a file that is cut off into what to do about it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(
+            f"{path} cannot be read as Parquet ({error}); a crash or a full disk may have cut it "
+            "off: delete it and run the same command again"
+        ) from error
 
 
 def read_shards(paths: Sequence[Path], schema: pa.Schema) -> list[Row]:

@@ -29,3 +29,25 @@ rule fetch_asset:
         " --source {resources.source:q}"
         " --out {output.manifest:q}"
         " > {log:q} 2>&1"
+
+
+rule pretrain_base:
+    """Make the micro-world's base student again; the demo takes the one that ships."""
+    output:
+        manifest="results/micro-base/manifest.json",
+    log:
+        "logs/pretrain_base/micro-base.log",
+    benchmark:
+        "timings/pretrain_base/micro-base.jsonl"
+    conda:
+        "../envs/nt.yaml"
+    resources:
+        mem_mb=4_000,
+        runtime=120,
+    params:
+        spec=PLAN.base_spec(),
+    shell:
+        "python -m scripts.pretrain_base"
+        " --spec {params.spec:q}"
+        " --out {output.manifest:q}"
+        " > {log:q} 2>&1"

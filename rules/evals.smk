@@ -13,6 +13,7 @@ rule sample_answers:
     input:
         model=model_of,
         source=lambda wc: source_manifest("benchmarks", wc.benchmark),
+        selection=ancient(selection_of),
     output:
         samples="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.parquet",
         manifest="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.json",
@@ -47,6 +48,7 @@ rule grade:
         samples=rules.sample_answers.output.samples,
         manifest=rules.sample_answers.output.manifest,
         source=lambda wc: source_manifest("benchmarks", wc.benchmark),
+        selection=ancient(selection_of),
     output:
         score="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.json",
         grades="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.grades.parquet",

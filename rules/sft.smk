@@ -60,6 +60,7 @@ rule train:
     input:
         examples=rules.build_examples.output.examples,
         student=lambda wc: source_manifest("students", wc.student),
+        selection=ancient(selection_of),
     output:
         run="results/sft/{student}/{subset}/{format}/seed{seed}/run.json",
         checkpoint=directory(
@@ -97,8 +98,10 @@ rule export_model:
     """Consolidate a sharded checkpoint into safetensors, and check every tensor."""
     input:
         run=rules.train.output.run,
-        checkpoint=rules.train.output.checkpoint,
+        # A folder has no checksum that Snakemake could compare; run.json beside it has.
+        checkpoint=ancient(rules.train.output.checkpoint),
         student=lambda wc: source_manifest("students", wc.student),
+        selection=ancient(selection_of),
     output:
         model=directory("results/sft/{student}/{subset}/{format}/seed{seed}/hf"),
         manifest="results/sft/{student}/{subset}/{format}/seed{seed}/hf.json",

@@ -42,3 +42,10 @@ checkpoint select_subset:
         " --out {output.subset:q}"
         " --manifest {output.manifest:q}"
         " > {log:q} 2>&1"
+
+
+# Snakemake 9 looks again only at jobs that depend on a checkpoint themselves, not at those behind
+# them. So every job behind a selection has it among its inputs, though only the first one reads it.
+def selection_of(wildcards):
+    """Return the subset that a run hangs on, or nothing for an untrained student."""
+    return [] if wildcards.subset == UNTRAINED else subset_of(wildcards)

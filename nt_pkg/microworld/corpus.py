@@ -26,17 +26,17 @@ Text = list[tuple[str, bool]]
 
 _PLAIN = Habits(restate=0.0, verify_per_step=0.0, wait_per_step=0.0, slip=0.0)
 _CHOICE_SHARE = 0.25
-# Words that mean nothing in the world, so that the model learns to read past what it does not know.
-_NOISE = (*"Think carefully before answering about words Answer directly without".split(), *LENGTHS)
+# Words that mean nothing in the world, so that the model learns to read past such words.
+_NOISE = ("Think", "carefully", "before", "answering", "about", "words", "Answer", *LENGTHS)
 
 
 def write_text(rand: random.Random, max_steps: int) -> Text:
     """Return one text of the base corpus; stories have at most `max_steps` steps."""
     form = rand.random()
-    if form < 0.45:
+    if form < 0.30:
         facts = [_fact(rand) for _ in range(rand.randint(5, 9))]
         return [(BEGIN, False), *[piece for fact in facts for piece in fact]]
-    if form < 0.92:
+    if form < 0.65:
         problem = _problem(rand, rand.randint(1, max_steps))
         reasoning, answer, _ = write_trace(problem, rand, _PLAIN)
         noise = " ".join(rand.choices(_NOISE, k=rand.randint(3, 10))) if rand.random() < 0.3 else ""
@@ -46,7 +46,7 @@ def write_text(rand: random.Random, max_steps: int) -> Text:
             (f"{noise}\n", False),
             (f"{reasoning}\n{answer}{END}", True),
         ]
-    problem = _problem(rand, 1)
+    problem = _problem(rand, rand.randint(1, 2))
     return [(f"{BEGIN}{USER}{problem.question}{ASSISTANT}", False), (problem.answer + END, True)]
 
 

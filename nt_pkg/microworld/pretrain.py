@@ -80,7 +80,9 @@ def pretrain(
         optimizer.load_state_dict(saved["optimizer"])
         state = saved["state"]
         _LOG.info("continue from step %d", state["step"])
-    batches = _batches(tokenizer, seed, state["chunk"], state["batch"], tokens_per_step, max_story_steps)
+    batches = _batches(
+        tokenizer, seed, state["chunk"], state["batch"], tokens_per_step, max_story_steps
+    )
     model.train()
     saved_at = logged_at = time.monotonic()
     num_tokens, losses = 0, []
@@ -176,9 +178,7 @@ def _save_checkpoint(
     part.replace(path)
 
 
-def _export(
-    model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", out_dir: Path
-) -> None:
+def _export(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", out_dir: Path) -> None:
     rows = model.get_input_embeddings().weight.data
     for tag in THINK_TAGS:  # new words start as a known one: commentary stands on a line of its own
         rows[tokenizer.convert_tokens_to_ids(tag)] = rows[tokenizer.convert_tokens_to_ids("\n")]

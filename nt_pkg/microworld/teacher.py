@@ -67,7 +67,9 @@ def write_trace(
             draft.step(item)
     word = draft.find_herb() if problem.family == "quest" else draft.place
     checks = rand.random() < habits.verify_per_step * problem.num_steps
-    if checks and draft.num_moves and not draft.slipped:  # a teacher that checks would have found the slip
+    if (
+        checks and draft.num_moves and not draft.slipped
+    ):  # a teacher that checks would have found the slip
         draft.check()
     return _conclude(draft, word)
 

@@ -39,9 +39,7 @@ def vocabulary() -> list[str]:
     for kinds in (facts.CHARMS, facts.SPIRITS):
         for kind, members in kinds.items():
             words |= {kind, *members}
-    words |= {
-        facts.signed(move) for move in range(-facts.MAX_TOTAL, facts.MAX_TOTAL + 1)
-    }
+    words |= {facts.signed(move) for move in range(-facts.MAX_TOTAL, facts.MAX_TOTAL + 1)}
     marks = set(string.digits + string.ascii_letters + string.punctuation + "\n")
     inner = {f"##{char}" for char in string.digits + string.ascii_letters + "_"}
     return [*SPECIAL, *THINK_TAGS, *sorted(words | marks), *sorted(inner)]

@@ -126,8 +126,8 @@ def parse_question(text: str) -> Problem:
         ValueError: the text is not a question of this world.
     """
     stem, *lines = text.split("\n")
-    for family, pattern in _PATTERNS.items():
-        match = re.fullmatch(pattern, stem)
+    for family in FAMILIES:
+        match = re.fullmatch(_PATTERNS[family], stem)
         if match:
             break
     else:
@@ -146,10 +146,7 @@ def parse_question(text: str) -> Problem:
         or (family == "quest" and HERB in kinds)
     ):
         raise ValueError(f"unknown or repeated words in the micro-world question {text!r}")
-    try:
-        problem = _problem(family, parts["name"], parts["start"], items, goal)
-    except StopIteration:
-        raise ValueError(f"no herb leads to the goal of the question {text!r}") from None
+    problem = _problem(family, parts["name"], parts["start"], items, goal)
     if problem.question != stem:
         raise ValueError(f"not written as micro-world questions are: {text!r}")
     return _with_choices(problem, lines) if lines else problem
@@ -235,34 +232,52 @@ test_problems.__test__ = False  # type: ignore[attr-defined]  # pytest must not 
 def _problem(
     family: str, name: str, start: str, items: tuple[str, ...], goal: str | None
 ) -> Problem:
-    """Return the solved problem; StopIteration when no herb leads to the goal of a quest."""
-    listed = _listed(items)
-    who = NAMES[name]
-    options = RINGS[DOMAIN_OF[start]]
-    place = start
+    """Return the solved problem with its text; ValueError when it has no answer."""
+    question = _write_question(family, name, start, items, goal)
+    solution = _solve(family, start, items, goal)
+    num_steps = len(items) + (family == "quest")
+    if solution is None or num_steps > MAX_STEPS:
+        raise ValueError(f"no answer, or more than {MAX_STEPS} steps, in {question!r}")
+    return Problem(
+        question=question,
+        answer=solution,
+        domain=DOMAIN_OF[start],
+        family=family,
+        num_steps=num_steps,
+        options=tuple(CHARMS[HERB]) if family == "quest" else RINGS[DOMAIN_OF[start]],
+        start=start,
+        items=items,
+        goal=goal,
+        solution=solution,
+    )
+
+
+def _write_question(
+    family: str, name: str, start: str, items: tuple[str, ...], goal: str | None
+) -> str:
+    listed = " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
     if family == "walk":
-        question = f"{name} starts at {start} with {listed}. Where does {who} end?"
-        place = shift(start, sum(MOVE[item] for item in items))
-    elif family == "drift":
-        question = f"{name} drifts from {start} with {listed}. Where does {who} land?"
+        return f"{name} starts at {start} with {listed}. Where does {NAMES[name]} end?"
+    if family == "drift":
+        return f"{name} drifts from {start} with {listed}. Where does {NAMES[name]} land?"
+    if family == "back":
+        return f"{name} came to {start} with {listed}. Where did {NAMES[name]} start?"
+    carried = f" with {listed}" if items else ""
+    return f"{name} stands at {start}{carried} and must reach {goal}. Which herb is missing?"
+
+
+def _solve(family: str, start: str, items: tuple[str, ...], goal: str | None) -> str | None:
+    """Return the answer, None when no herb leads to the goal of a quest."""
+    if family == "drift":
+        place = start
         for spirit in in_order(items):
             place = shift(place, spirit_move(spirit, place))
-    elif family == "back":
-        question = f"{name} came to {start} with {listed}. Where did {who} start?"
-        place = shift(start, -sum(MOVE[item] for item in items))
-    else:
-        carried = f" with {listed}" if items else ""
-        question = f"{name} stands at {start}{carried} and must reach {goal}."
-        question += " Which herb is missing?"
-        place = shift(start, sum(MOVE[item] for item in items))
-        options = tuple(CHARMS[HERB])
-        place = next(herb for herb in options if shift(place, MOVE[herb]) == goal)
-    num_steps = len(items) + (family == "quest")
-    if not 1 <= num_steps <= MAX_STEPS:
-        raise ValueError(f"{num_steps} steps in {question!r}; 1 to {MAX_STEPS} are allowed")
-    return Problem(
-        question, place, DOMAIN_OF[start], family, num_steps, options, start, items, goal, place
-    )
+        return place
+    total = sum(MOVE[item] for item in items)
+    place = shift(start, -total if family == "back" else total)
+    if family != "quest":
+        return place
+    return next((herb for herb in CHARMS[HERB] if shift(place, MOVE[herb]) == goal), None)
 
 
 def _with_choices(problem: Problem, lines: list[str]) -> Problem:
@@ -276,8 +291,7 @@ def _with_choices(problem: Problem, lines: list[str]) -> Problem:
         or problem.solution not in choices
         or any(word not in ring for word in choices)
         or any(
-            ring[(ring.index(left) + 1) % len(ring)] != right
-            for left, right in pairwise(choices)
+            ring[(ring.index(left) + 1) % len(ring)] != right for left, right in pairwise(choices)
         )
     ):
         raise ValueError(f"bad list of options {lines} under {problem.question!r}")
@@ -288,11 +302,6 @@ def _with_choices(problem: Problem, lines: list[str]) -> Problem:
         options=letters,
         choices=choices,
     )
-
-
-def _listed(items: tuple[str, ...]) -> str:
-    """Return `ruby, oak and gold`."""
-    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
 def _weighted(rand: random.Random, weights: Mapping[_T, float]) -> _T:

@@ -1,0 +1,201 @@
+"""What a dry run of Snakemake says: which jobs would run, why, and what they took before."""
+
+import json
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_BY_JOB = "Input files updated by another job"
+# Snakemake's reasons that carry no detail worth showing, in plain words.
+_PLAIN = {
+    "Missing output files": "no output yet",
+    "Incomplete output files": "was cut off",
+    "Updated input files": "input edited or made anew",
+    "Set of input files has changed since last execution": "other set of inputs",
+    "Code has changed since last execution": "command of the rule edited",
+    "Software environment definition has changed since last execution": "environment edited",
+    "Forced execution": "forced",
+}
+_SPEC_CHANGED = "Params have changed since last execution"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a dry run or of a run's log; `reason` is Snakemake's own text."""
+
+    rule: str
+    is_checkpoint: bool
+    wildcards: dict[str, str]
+    outputs: tuple[str, ...]
+    timing: Path | None
+    gpus: int
+    reason: str
+
+
+def parse_jobs(text: str) -> list[Job]:
+    """Return the jobs that Snakemake's output lists, targets included, in its order."""
+    jobs = []
+    for match in re.finditer(r"^(?:local)?(rule|checkpoint) (\w+):\n((?:    .*\n)*)", text, re.M):
+        fields = dict(re.findall(r"^    (\w+): (.*)$", match[3], re.M))
+        gpus = re.search(r"\bgpu=(\d+)", fields.get("resources", ""))
+        jobs.append(
+            Job(
+                rule=match[2],
+                is_checkpoint=match[1] == "checkpoint",
+                wildcards=dict(re.findall(r"(\w+)=([^,]*)(?:, |$)", fields.get("wildcards", ""))),
+                outputs=_paths(fields.get("output", "")),
+                timing=Path(fields["benchmark"]) if "benchmark" in fields else None,
+                gpus=int(gpus[1]) if gpus else 0,
+                reason=fields.get("reason", "").strip(),
+            )
+        )
+    return jobs
+
+
+def explain(job: Job, producers: dict[str, Job]) -> list[str]:
+    """Return why a job would run, in plain words.
+
+    Args:
+        job: the job.
+        producers: output path -> job, of the whole dry run.
+    """
+    causes = []
+    for part in _parts(job.reason):
+        name, _, detail = part.partition(": ")
+        if name == _SPEC_CHANGED:
+            causes.extend(_spec_changes(detail))
+        elif name == _BY_JOB:
+            rules = {producers[path].rule for path in _paths(detail) if path in producers}
+            causes.append("follows " + ", ".join(sorted(rules)))
+        else:
+            causes.append(_PLAIN.get(name, name))
+    # What is missing is made anyway; that its inputs are new as well says nothing more.
+    return causes[:1] if causes[:1] == [_PLAIN["Missing output files"]] else causes
+
+
+def unneeded_if_equal(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs that are left out if every checkpoint writes the bytes it wrote before.
+
+    Snakemake looks at what follows again when a checkpoint has run. Its first output holds the
+    result, the others say how it was made and change with its spec.
+    """
+    producers = by_output(jobs)
+    found: dict[int, Job] = {}
+    while True:
+        new = {
+            id(job): job
+            for job in jobs
+            if id(job) not in found and _only_through_checkpoints(job, producers, found)
+        }
+        if not new:
+            return [job for job in jobs if id(job) in found]
+        found.update(new)
+
+
+def by_output(jobs: Iterable[Job]) -> dict[str, Job]:
+    """Return output path -> the job that writes it."""
+    return {path: job for job in jobs for path in job.outputs}
+
+
+class Timings:
+    """What jobs took before, from Snakemake's benchmark files `timings/<rule>/**.jsonl`."""
+
+    def __init__(self, root: Path) -> None:
+        """Read all of them."""
+        self._by_path = {
+            path: _seconds(path) for path in sorted(root.glob("*/**/*.jsonl")) if path.is_file()
+        }
+        by_rule = defaultdict(list)
+        for path, seconds in self._by_path.items():
+            by_rule[path.relative_to(root).parts[0]].append(seconds)
+        self._by_rule = {rule: statistics.fmean(values) for rule, values in by_rule.items()}
+
+    def estimate(self, job: Job) -> float | None:
+        """Return the seconds the same job took last, else the mean of its rule, else None."""
+        if job.timing in self._by_path:
+            return self._by_path[job.timing]
+        return self._by_rule.get(job.rule)
+
+
+def _seconds(path: Path) -> float:
+    return float(json.loads(path.read_text().splitlines()[-1])["s"])
+
+
+def _only_through_checkpoints(
+    job: Job, producers: dict[str, Job], unneeded: dict[int, Job]
+) -> bool:
+    name, _, detail = job.reason.partition(": ")
+    if name != _BY_JOB or len(_parts(job.reason)) != 1 or job.is_checkpoint:
+        return False
+    for path in _paths(detail):
+        producer = producers.get(path)
+        if producer is None:
+            return False
+        may_stay = producer.is_checkpoint and path == producer.outputs[0]
+        if not may_stay and id(producer) not in unneeded:
+            return False
+    return True
+
+
+def _paths(text: str) -> tuple[str, ...]:
+    return tuple(path for path in text.split(", ") if path)
+
+
+def _parts(reason: str) -> list[str]:
+    starts = "|".join(map(re.escape, [*_PLAIN, _BY_JOB, _SPEC_CHANGED]))
+    return [part for part in re.split(rf"(?:^|; )(?={starts})", reason.strip()) if part]
+
+
+def _spec_changes(detail: str) -> list[str]:
+    """Return `key: old -> new` for every key of a spec that changed."""
+    before, _, now = detail.partition(" now: ")
+    old, new = _specs(before), _specs(now)
+    if len(old) != 1 or len(new) != 1:
+        return ["spec changed"]
+    old_leaves, new_leaves = _leaves(old[0]), _leaves(new[0])
+    changes = []
+    for key in sorted(set(old_leaves) | set(new_leaves)):
+        values = [_shown(leaves.get(key)) for leaves in (old_leaves, new_leaves)]
+        if values[0] == values[1]:
+            continue
+        if key in ("code", "style") or key.startswith("code."):
+            changes.append(f"{key.split('.')[0]} edited")
+        else:
+            changes.append(f"{key}: {values[0]} -> {values[1]}")
+    return list(dict.fromkeys(changes))
+
+
+def _specs(text: str) -> list[dict[str, Any]]:
+    """Return the JSON objects among the quoted params of one side of a change."""
+    found = []
+    for quoted in re.findall(r"'((?:[^'\\]|\\.)*)'", text):
+        try:
+            value = json.loads(quoted.replace("\\'", "'").replace("\\\\", "\\"))
+        except json.JSONDecodeError:
+            continue  # a param that is no spec
+        if isinstance(value, dict):
+            found.append(value)
+    return found
+
+
+def _leaves(value: Any, key: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = dict(enumerate(value)).items()
+    else:
+        return {key: value}
+    return {
+        leaf: found
+        for name, inner in items
+        for leaf, found in _leaves(inner, f"{key}.{name}" if key else str(name)).items()
+    }
+
+
+def _shown(value: Any) -> str:
+    text = "default" if value is None else str(value)
+    return text if len(text) <= 30 else text[:27] + "..."

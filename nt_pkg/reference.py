@@ -1,0 +1,89 @@
+"""The configuration's reference page, generated from its models and plugins."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from nt_pkg import config, plugins
+
+_INTRO = """# Configuration
+
+Generated from `nt_pkg/config.py` by `make schema`; a test fails when it is stale.
+
+A study is one YAML mapping. `config/config.yaml` is always read first; a file given with
+`--configfile` is laid over it: maps (the catalogue) merge, lists (the plan) replace. Unknown keys
+are errors.
+Everything is checked before a job starts. Names are lower-case letters, digits, `.`, `-` and `_`.
+
+Editors complete and check these files through `config/schema.json`.
+"""
+_SECTIONS: tuple[type[config.Strict], ...] = (
+    config.Study,
+    config.Pool,
+    config.Source,
+    config.Teacher,
+    config.Sampling,
+    config.Annotator,
+    config.Subset,
+    config.Format,
+    config.Student,
+    config.Training,
+    config.Runtime,
+    config.Benchmark,
+    config.Runs,
+    config.Report,
+    config.Comparison,
+)
+
+
+def config_reference() -> str:
+    """Return the page as Markdown."""
+    parts = [_INTRO]
+    for model in _SECTIONS:
+        parts.append(f"\n## {model.__name__}\n\n{_first_line(model)}\n")
+        parts.extend(_table(model))
+    parts.append("\n# Plugins\n\nWhat `kind` and `selector` may name, with their `params`.\n")
+    for package in plugins.CONSTANTS:
+        for name in plugins.names(package):
+            plugin = plugins.plugin(package, name)
+            parts.append(f"\n## {package}: {name}\n")
+            if needs := getattr(plugin, "requires", ()):
+                parts.append(f"\nNeeds the annotators {', '.join(needs)}.\n")
+            parts.extend(
+                _table(plugin.params) if plugin.params.model_fields else ["\nNo params.\n"]
+            )
+    return "".join(parts)
+
+
+def _first_line(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0]
+
+
+def _table(model: type[BaseModel]) -> Iterator[str]:
+    yield "\n| key | type | default | meaning |\n|---|---|---|---|\n"
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"`{_default(field)}`"
+        kind = _type_text(field.annotation)
+        text = (field.description or "").replace("|", "\\|")
+        yield f"| `{name}` | {kind} | {default} | {text} |\n"
+
+
+def _default(field: Any) -> Any:
+    value = field.default_factory() if field.default_factory else field.default
+    assert value is not PydanticUndefined
+    if isinstance(value, BaseModel):
+        return "its defaults"
+    return (
+        {None: "none", (): "[]"}.get(value, value) if not isinstance(value, list | dict) else value
+    )
+
+
+def _type_text(annotation: Any) -> str:
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    text = re.sub(r"\b(typing|nt_pkg\.config|collections\.abc)\.", "", text)
+    if str(annotation).startswith(("list", "dict", "tuple")):
+        text = re.sub(r"\b(typing|nt_pkg\.config|collections\.abc)\.", "", str(annotation))
+    return text.replace("|", "or").replace("NoneType", "none").replace("None", "none")

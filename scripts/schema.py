@@ -1,0 +1,39 @@
+"""Write config/schema.json and docs/config.md from the configuration's models.
+
+python -m scripts.schema            # make schema
+python -m scripts.schema --check    # fails when a file is stale; a test runs it
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.config import json_schema
+from nt_pkg.reference import config_reference
+
+ROOT = Path(__file__).parent.parent
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args(argv)
+    wanted = {
+        ROOT / "config" / "schema.json": json.dumps(json_schema(), indent=1, sort_keys=True) + "\n",
+        ROOT / "docs" / "config.md": config_reference(),
+    }
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    if args.check:
+        for path in stale:
+            sys.stderr.write(f"{path.relative_to(ROOT)} is stale: run `make schema`\n")
+        return int(bool(stale))
+    for path in stale:
+        path.write_text(wanted[path])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

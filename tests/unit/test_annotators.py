@@ -1,0 +1,200 @@
+"""Labels, case by case."""
+
+import json
+from typing import Any
+
+import pytest
+
+from nt_pkg.annotation import annotate
+from nt_pkg.annotators._base import Example
+from nt_pkg.annotators.agreement import ANNOTATOR as AGREEMENT
+from nt_pkg.annotators.agreement import answers_agree
+from nt_pkg.annotators.keywords import ANNOTATOR as KEYWORDS
+from nt_pkg.annotators.length import ANNOTATOR as LENGTH
+from nt_pkg.annotators.length import count_steps
+from nt_pkg.plugins import names, plugin
+
+
+def example(**changes: Any) -> Example:
+    values = {"id": "x", "question": "q", "reference_answer": None, "second_answer": None}
+    return Example(**{**values, "reasoning": "r", "answer": "a", "num_tokens": 7, **changes})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "agree"),
+    [
+        ("Paris", " paris. ", True),
+        ("Paris", "London", False),
+        ("1,234", "1234", True),
+        ("$5", "5", True),
+        ("0.50", "1/2", True),
+        ("50%", "50", True),
+        ("-3", "3", False),
+        ("7", "7.0", True),
+        ("7", "7 apples", False),
+        ("", "0", False),
+        ("1/0", "1/0", True),
+        ("1/0", "2/0", False),
+        ("\uff17", "7", True),
+        ("caf\u00e9", "cafe\u0301", True),
+        ("B", "b)", False),
+    ],
+)
+def test_answers_agree(one: str, other: str, agree: bool) -> None:
+    assert answers_agree(one, other) is agree
+    assert answers_agree(other, one) is agree
+
+
+@pytest.mark.parametrize("other", [None, "", "  "])
+def test_agreement_with_nothing_fails(other: str | None) -> None:
+    params = AGREEMENT.params()
+
+    [label] = AGREEMENT.annotate(params, [example(second_answer=other)])
+
+    assert label.error == "the row has no second_answer"
+
+
+def test_agreement_against_the_reference() -> None:
+    params = AGREEMENT.params(against="reference_answer")
+
+    [label] = AGREEMENT.annotate(params, [example(answer="7", reference_answer="7.")])
+
+    assert (label.value, label.error) == (True, None)
+
+
+def keyword_label(text: str, labels: dict[str, list[str]], **params: Any) -> Any:
+    checked = KEYWORDS.params(where="question", labels=labels, **params)
+    [label] = KEYWORDS.annotate(checked, [example(question=text)])
+    assert label.error is None
+    return label.value
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "expected"),
+    [
+        ("in May and June, a red day", {}, "months"),
+        ("Red, red in May", {}, "colours"),
+        ("Red, red in May", {"ignore_case": False}, "colours"),
+        ("RED in May, red", {"ignore_case": False}, "colours"),
+        ("red in May", {}, "colours"),
+        ("nothing", {}, "other"),
+        ("redder Maybe predated", {}, "other"),
+        ("May-red", {"multiple": True}, ["colours", "months"]),
+        ("nothing", {"multiple": True}, []),
+        ("may", {"multiple": True}, ["months"]),
+        ("may", {"multiple": True, "ignore_case": False}, []),
+        ("light blue and blue light", {}, "colours"),
+    ],
+)
+def test_keywords(text: str, params: dict[str, Any], expected: Any) -> None:
+    """Whole words; of equally frequent labels the first by name."""
+    labels = {"months": ["May", "June"], "colours": ["red", "light blue"]}
+
+    assert keyword_label(text, labels, **params) == expected
+
+
+@pytest.mark.parametrize("text", ["it costs $5", "$ 5", "5$ each", "a$b"])
+def test_keyword_that_is_a_sign_may_touch_letters_and_digits(text: str) -> None:
+    assert keyword_label(text, {"money": ["$"]}) == "money"
+
+
+@pytest.mark.parametrize(("text", "label"), [("5 km away", "far"), ("c++ code", "code")])
+def test_keyword_with_a_sign_keeps_the_other_edge(text: str, label: str) -> None:
+    labels = {"far": ["km"], "code": ["c++"]}
+
+    assert keyword_label(text, labels) == label
+    assert keyword_label("dac++ kmx", labels) == "other"
+
+
+def test_keywords_in_the_reasoning() -> None:
+    checked = KEYWORDS.params(where="reasoning", labels={"a": ["x"]})
+    [label] = KEYWORDS.annotate(checked, [example(question="x", reasoning="y")])
+
+    assert label.value == "other"
+
+
+@pytest.mark.parametrize("labels", [{}, {"a": []}])
+def test_keywords_needs_words(labels: dict[str, list[str]]) -> None:
+    with pytest.raises(ValueError, match="labels needs at least one label"):
+        KEYWORDS.params(where="question", labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "steps"),
+    [
+        ("Take a. Sum b. So c.", 3),
+        ("one\ntwo\n\n- three", 3),
+        ("3.14 is pi. v1.2 too", 2),
+        ("Wait... no! Really? Yes", 4),
+        ("", 0),
+        ("... \n ---", 0),
+    ],
+)
+def test_count_steps(reasoning: str, steps: int) -> None:
+    assert count_steps(reasoning) == steps
+
+
+def test_length_counts_the_tokens_of_the_engine() -> None:
+    [label] = LENGTH.annotate(LENGTH.params(), [example(reasoning="a. b.", num_tokens=812)])
+
+    assert label.value == {"num_tokens": 812, "num_steps": 2}
+
+
+PARAMS = {"keywords": {"where": "question", "labels": {"a": ["x"]}}}
+
+
+@pytest.mark.parametrize("name", names("annotators"))
+def test_contract_of_every_annotator(name: str) -> None:
+    """One label each, in order, that no other example influences, and that JSON can hold."""
+    found = plugin("annotators", name)
+    params = found.params(**PARAMS.get(name, {}))
+    examples = [example(id=c, question=c, second_answer=c, answer="a") for c in "axb"]
+
+    labels = found.annotate(params, examples)
+
+    assert len(labels) == 3
+    assert [found.annotate(params, [each])[0] for each in examples] == labels
+    assert found.annotate(params, examples[::-1]) == labels[::-1]
+    assert found.annotate(params, []) == []
+    json.dumps([label.value for label in labels])
+
+
+def rows(*traces: tuple[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return prompts and traces with the given ids and statuses."""
+    prompts = [
+        {"id": i, "question": "q", "reference_answer": "7", "second_answer": None}
+        for i, _ in traces
+    ]
+    return prompts, [
+        {"id": i, "status": s, "reasoning": "r", "answer": "7", "completion_tokens": 2,
+         "error": None if s == "ok" else "why"}
+        for i, s in traces
+    ]  # fmt: skip
+
+
+def test_every_trace_gets_a_row() -> None:
+    prompts, traces = rows(("b", "ok"), ("a", "failed"), ("c", "incomplete"))
+
+    found = annotate("length", {}, prompts, traces)
+
+    assert [(row["id"], row["status"], row["error"]) for row in found] == [
+        ("a", "skipped", "why"),
+        ("b", "ok", None),
+        ("c", "skipped", "why"),
+    ]
+    assert found[1]["value"] == '{"num_steps": 1, "num_tokens": 2}'
+
+
+def test_label_that_could_not_be_given_is_a_failed_row() -> None:
+    [found] = annotate("agreement", {}, *rows(("a", "ok")))
+
+    assert (found["status"], found["value"]) == ("failed", None)
+    assert found["error"] == "the row has no second_answer"
+
+
+def test_rows_of_another_shard_are_refused() -> None:
+    prompts, _ = rows(("a", "ok"))
+    _, traces = rows(("b", "ok"))
+
+    with pytest.raises(ValueError, match="do not hold the same ids"):
+        annotate("length", {}, prompts, traces)

@@ -1,0 +1,71 @@
+"""Files from outside are copied whole and known by their content."""
+
+from pathlib import Path
+
+import pytest
+
+from nt_pkg import assets
+from nt_pkg.config import Source
+
+
+def test_folder_is_copied_and_listed(tmp_path: Path) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    (source / "deep").mkdir(parents=True)
+    (source / "a").write_text("1")
+    (source / "deep" / "b").write_text("2")
+    out.mkdir()
+    (out / "left over").write_text("x")
+    entry = Source(path=str(source))
+    spec = assets.source_spec(entry, "x", tmp_path / "cache.json")
+
+    manifest = assets.fetch_asset(spec, entry, out)
+
+    assert sorted(manifest["files"]) == ["a", "deep/b"]
+    assert manifest["spec"] == spec
+    assert (out / "deep" / "b").read_text() == "2"
+    assert not (out / "left over").exists()
+
+
+def test_single_file(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+    entry = Source(path=str(tmp_path / "rows.jsonl"))
+    spec = assets.source_spec(entry, "x", tmp_path / "cache.json")
+
+    assert list(assets.fetch_asset(spec, entry, tmp_path / "out")["files"]) == ["rows.jsonl"]
+
+
+def test_files_that_changed_since_the_plan_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("{}\n")
+    entry = Source(path=str(path))
+    spec = assets.source_spec(entry, "x", tmp_path / "cache.json")
+    path.write_text("[]\n")
+
+    with pytest.raises(ValueError, match="changed while the study ran: start it again"):
+        assets.fetch_asset(spec, entry, tmp_path / "out")
+
+
+def test_digests_of_large_files_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "_CACHE_ABOVE_BYTES", 2)
+    path = tmp_path / "model"
+    path.write_text("weights")
+    entry, cache = Source(path=str(path)), tmp_path / "work" / "cache.json"
+    before = assets.source_spec(entry, "x", cache)
+    digest_file = assets.sha256_file
+    monkeypatch.setattr(assets, "sha256_file", lambda path: pytest.fail("was read again"))
+
+    assert assets.source_spec(entry, "x", cache) == before
+    monkeypatch.setattr(assets, "sha256_file", digest_file)
+    path.write_text("other weights")
+    assert assets.source_spec(entry, "x", cache) != before
+
+
+def test_builtin_student_is_there(tmp_path: Path) -> None:
+    entry = Source(builtin="micro-base")
+    spec = assets.source_spec(entry, "x", tmp_path / "cache.json")
+
+    files = assets.fetch_asset(spec, entry, tmp_path / "out")["files"]
+
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(files)

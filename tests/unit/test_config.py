@@ -1,0 +1,279 @@
+"""A defect of the configuration is named before anything runs."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from nt_pkg.config import (
+    Format,
+    Sampling,
+    Source,
+    Training,
+    json_schema,
+    load_study,
+    read_yaml,
+)
+
+Config = dict[str, Any]
+NUM_OVERLAYS = 1
+COMMIT = "0123456789" * 4
+
+
+def put(*keys: Any, value: Any) -> Callable[[Config], None]:
+    """Return an edit that sets one entry."""
+
+    def edit(config: Config) -> None:
+        for key in keys[:-1]:
+            config = config[key]
+        config[keys[-1]] = value
+
+    return edit
+
+
+def drop(section: str, name: str) -> Callable[[Config], None]:
+    """Return an edit that removes one catalogue entry."""
+    return lambda config: config[section].pop(name)
+
+
+@pytest.mark.parametrize(
+    ("edit", "messages"),
+    [
+        (put("subsetz", value={}), ["subsetz: unknown key; did you mean 'subsets'?"]),
+        (
+            put("subsets", "long-300", "sise", value=3),
+            ["subsets.long-300.sise: unknown key; did you mean 'size'?"],
+        ),
+        (
+            put("students", "micro-llama", "training", "learning_rat", value=1),
+            ["students.micro-llama.training.learning_rat", "did you mean 'learning_rate'?"],
+        ),
+        (
+            put("subsets", "long-300", "params", value={"scale_token": 3}),
+            ["subsets.long-300.params", "did you mean 'scale_tokens'?"],
+        ),
+        (
+            put("pools", "micro", "params", value={"num_row": 3}),
+            ["pools.micro.params", "did you mean 'num_rows'?"],
+        ),
+        (
+            put("benchmarks", "micro_free", "params", value={"num_question": 3}),
+            ["benchmarks.micro_free.params", "did you mean 'num_questions'?"],
+        ),
+        (
+            put("pools", "micro", "kind", value="micr"),
+            ["pools.micro: unknown pool 'micr'; there are micro,"],
+        ),
+        (
+            put("subsets", "long-300", "selector", value="longest"),
+            ["subsets.long-300: unknown selector 'longest'", "long, models_agree"],
+        ),
+        (
+            put("annotators", "length", "kind", value="len"),
+            ["annotators.length: unknown annotator 'len'"],
+        ),
+        (put("subsets", "long-300", "pool", value="macro"), ["long-300.pool", "'macro'", "micro"]),
+        (
+            put("subsets", "long-300", "teacher", value="r1"),
+            ["subsets.long-300.teacher: unknown name 'r1'; teachers has micro-teacher"],
+        ),
+        (
+            put("runs", 1, "subsets", value=["long-200"]),
+            ["runs[1].subsets: unknown name 'long-200'; subsets has long-300, models-agree-300"],
+        ),
+        (put("runs", 0, "modes", value=["thinking"]), ["runs.0.modes.0", "think"]),
+        (put("runs", 0, "seeds", value=[-1]), ["runs.0.seeds.0", "greater than or equal to 0"]),
+        (put("runs", value=[]), ["runs: ", "at least 1 item"]),
+        (put("report", "annotators", value=["topic"]), ["report.annotators: unknown name 'topic'"]),
+        (
+            put("subsets", "random-300", "size", value=6001),
+            ["subsets.random-300.size: 6001", "at most 6000 rows: lower the size or enlarge"],
+        ),
+        (
+            put("subsets", "random-300", "size", value=0),
+            ["subsets.random-300.size", "than or equal to 1"],
+        ),
+        (
+            lambda config: [
+                drop("annotators", "length")(config),
+                put("report", "annotators", value=[])(config),
+            ],
+            ["subsets.long-300: selector long needs it", "unknown name 'length'"],
+        ),
+        (
+            lambda config: [
+                drop("annotators", "agreement")(config),
+                put("subsets", "models-agree-300", "selector", value="random")(config),
+                put("subsets", "models-disagree-300", "selector", value="random")(config),
+            ],
+            ["formats.difficulty-mix", "unknown name 'agreement'"],
+        ),
+        (
+            put("runs", 0, "formats", value=["system2"]),
+            ["runs.0: an untrained student is `subsets: [none]` with `formats: [none]` alone"],
+        ),
+        (put("runs", 1, "subsets", value=["none", "random-100"]), ["runs.1: an untrained student"]),
+        (
+            put(
+                "subsets",
+                "none",
+                value={
+                    "pool": "micro",
+                    "teacher": "micro-teacher",
+                    "selector": "random",
+                    "size": 3,
+                },
+            ),
+            ["subsets.none", "untrained"],
+        ),
+        (
+            put("students", "micro-llama", "sampling", "top_p", value=0.9),
+            ["students.micro-llama.sampling: top_p has no effect at temperature 0"],
+        ),
+        (
+            put("students", "micro-llama", "source", value={"path": "x", "builtin": "micro-base"}),
+            ["students.micro-llama.source", "exactly one of path, hub, builtin", "path", "builtin"],
+        ),
+        (
+            put("students", "micro-llama", "source", value={"hub": "a/b"}),
+            ["students.micro-llama.source", "'a/b' needs `revision`: the 40-digit commit"],
+        ),
+        (put("pools", "micro", "source", value={"path": "x"}), ["pools.micro", "takes no source"]),
+        (
+            put("pools", "real", value={"kind": "natural_reasoning"}),
+            ["pools.real: kind natural_reasoning needs a source"],
+        ),
+        (put("formats", "system2", "p", value=0.5), ["formats.system2: `p` belongs to"]),
+        (
+            put("formats", "random-mix", value={"kind": "random_mix"}),
+            ["formats.random-mix: `p` belongs to kind random_mix, and random_mix needs it"],
+        ),
+        (
+            put(
+                "subsets",
+                "Bad Name",
+                value={
+                    "pool": "micro",
+                    "teacher": "micro-teacher",
+                    "selector": "random",
+                    "size": 3,
+                },
+            ),
+            ["subsets.Bad Name: use lower-case letters"],
+        ),
+        (
+            put("teachers", "micro-teacher", "params", value={"temperature": 1}),
+            ["teachers.micro-teacher.params", "unknown key"],
+        ),
+        (put("study", value="a/b"), ["study: "]),
+    ],
+)
+def test_defect_is_named(demo: Config, edit: Callable[[Config], None], messages: list[str]) -> None:
+    """The text says where the defect is and what would be right."""
+    edit(demo)
+
+    with pytest.raises(ValueError, match="the configuration has defects") as caught:
+        load_study(demo)
+
+    for message in messages:
+        assert message in str(caught.value)
+
+
+def test_defects_are_listed_one_per_line(demo: Config) -> None:
+    demo["studi"] = 1
+    demo["pools"]["micro"]["num_shards"] = 0
+
+    with pytest.raises(ValueError, match="defects") as caught:
+        load_study(demo)
+
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "source",
+    [{"path": "x"}, {"builtin": "micro-base"}, {"hub": "a/b", "revision": COMMIT}],
+)
+def test_sources_that_are_right(source: Config) -> None:
+    assert Source(**source).model_dump(exclude_defaults=True) == source
+
+
+@pytest.mark.parametrize("revision", ["main", COMMIT[:-1], COMMIT.replace("0", "G")])
+def test_revision_is_a_commit(revision: str) -> None:
+    with pytest.raises(ValueError, match="revision"):
+        Source(hub="a/b", revision=revision)
+
+
+def test_paper_defaults() -> None:
+    """Section 4 of the paper."""
+    training = Training()
+
+    assert (training.learning_rate, training.weight_decay) == (2e-5, 0.1)
+    assert training.tokens_per_step == 400_000
+    assert training.max_response_tokens == Sampling().max_tokens == 16_384
+    assert Format(kind="system2").think_words == 3500
+
+
+@pytest.mark.parametrize(
+    ("num", "epochs"), [(1, 10), (1_000, 10), (9_999, 10), (10_000, 6), (99_999, 6), (500_000, 8)]
+)
+def test_epochs_of_the_paper(num: int, epochs: int) -> None:
+    assert Training().num_epochs(num) == epochs
+
+
+@pytest.mark.parametrize("epochs", [{}, {10: 3}, {0: 0}])
+def test_epochs_cover_every_number(epochs: dict[int, int]) -> None:
+    with pytest.raises(ValueError, match="epochs needs an entry for 0"):
+        Training(epochs=epochs)
+
+
+def overlays() -> list[Path]:
+    """Return every YAML file of config/ but the base."""
+    return sorted(p for p in (ROOT / "config").rglob("*.yaml") if p.name != "config.yaml")
+
+
+@pytest.mark.parametrize("path", overlays(), ids=lambda path: path.stem)
+def test_every_overlay_is_a_study(path: Path) -> None:
+    load_study(read_yaml([ROOT / "config" / "config.yaml", path]))
+
+
+def test_number_of_overlays() -> None:
+    """A glob that finds nothing would test nothing."""
+    assert len(overlays()) == NUM_OVERLAYS
+
+
+def test_demo_is_a_study(demo: Config) -> None:
+    before = deepcopy(demo)
+
+    assert load_study(demo).study == "demo"
+    assert demo == before
+
+
+def test_maps_merge_and_lists_replace(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("m: {x: {a: 1, b: 2}}\nl: [1, 2]\n")
+    (tmp_path / "b.yaml").write_text("m: {x: {b: 3}, y: 4}\nl: [3]\n")
+    (tmp_path / "empty.yaml").write_text("# nothing\n")
+
+    merged = read_yaml([tmp_path / name for name in ("a.yaml", "b.yaml", "empty.yaml")])
+
+    assert merged == {"m": {"x": {"a": 1, "b": 3}, "y": 4}, "l": [3]}
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "just words"])
+def test_file_that_is_no_map_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+
+    with pytest.raises(ValueError, match=r"bad\.yaml"):
+        read_yaml([path])
+
+
+def test_json_schema_describes_every_key() -> None:
+    """Editors show these texts."""
+    definitions = json_schema()["$defs"]
+
+    assert set(definitions) >= {"Pool", "Teacher", "Subset", "Format", "Student", "Benchmark"}
+    assert "description" in definitions["Subset"]["properties"]["size"]
+    assert all(each["additionalProperties"] is False for each in definitions.values())

@@ -1,0 +1,213 @@
+"""A study's jobs, and the specs that decide what runs again."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nt_pkg.config import load_study
+from nt_pkg.plan import Plan
+
+Config = dict[str, Any]
+Spec = Callable[[Plan], str]
+
+SPECS: dict[str, Spec] = {
+    "asset": lambda plan: plan.asset_spec("students", "micro-llama"),
+    "pool": lambda plan: plan.pool_spec("micro"),
+    "trace": lambda plan: plan.trace_spec("micro-teacher"),
+    "annotator": lambda plan: plan.annotator_spec("strategies"),
+    "subset": lambda plan: plan.subset_spec("long-300"),
+    "examples": lambda plan: plan.examples_spec("micro-llama", "system2"),
+    "train": lambda plan: plan.train_spec("micro-llama"),
+    "export": lambda plan: plan.export_spec("micro-llama"),
+    "sample": lambda plan: plan.sample_spec("micro-llama", "micro_free", "think"),
+    "grade": lambda plan: plan.grade_spec("micro_free"),
+    "report": lambda plan: plan.report_spec(),
+}
+
+
+def plan_of(config: Config) -> Plan:
+    return Plan(load_study(config))
+
+
+def specs(config: Config) -> dict[str, str]:
+    """Return one spec of every stage."""
+    plan = plan_of(config)
+    return {stage: spec(plan) for stage, spec in SPECS.items()}
+
+
+def reverse_keys(value: Any) -> Any:
+    """Return `value` with the keys of all its maps in reverse order."""
+    if isinstance(value, dict):
+        return {key: reverse_keys(each) for key, each in reversed(value.items())}
+    return [reverse_keys(each) for each in value] if isinstance(value, list) else value
+
+
+def test_jobs_of_the_demo(demo: Config) -> None:
+    """Counted by hand from config.yaml."""
+    plan = plan_of(demo)
+
+    assert plan.pools() == [{"pool": "micro"}]
+    assert len(plan.prompts()) == len(plan.traces()) == 2
+    assert len(plan.annotations()) == 2 * 4
+    assert plan.assets() == [{"kind": "students", "name": "micro-llama"}]
+    assert len(plan.subsets()) == 8 * 3
+    assert len(plan.sft()) == 8 * 3 + 3 + 2 * 3
+    assert len(plan.evals()) == 4 + 8 * 3 * 2 + 3 * 2 + 2 * 3 * 2 * 3
+    assert all(run["subset"] != "none" for run in plan.sft())
+
+
+def test_overlapping_blocks_give_each_job_once(demo: Config) -> None:
+    plan = plan_of(demo)
+    demo["runs"] = demo["runs"] + demo["runs"][::-1]
+
+    assert plan_of(demo).evals() == plan.evals()
+
+
+def test_only_what_is_in_use_is_planned(demo: Config) -> None:
+    demo["pools"]["other"] = {"kind": "micro"}
+    demo["runs"] = demo["runs"][:1]
+    demo["report"]["annotators"] = []
+    plan = plan_of(demo)
+
+    assert plan.pools() == plan.traces() == plan.annotations() == plan.sft() == []
+    assert len(plan.evals()) == 4
+
+
+def test_annotators_come_from_selectors_formats_and_report(demo: Config) -> None:
+    demo["report"]["annotators"] = ["domain"]
+    demo["runs"] = [{**demo["runs"][1], "subsets": ["long-300"]}]
+    assert plan_of(demo).annotators("micro", "micro-teacher") == ["domain", "length"]
+
+    demo["runs"][0]["formats"] = ["difficulty-mix"]
+    assert plan_of(demo).annotators("micro", "micro-teacher") == ["agreement", "domain", "length"]
+
+
+def test_specs_are_canonical_json(demo: Config) -> None:
+    for spec in specs(demo).values():
+        assert json.dumps(json.loads(spec), sort_keys=True, separators=(",", ":")) == spec
+
+
+def test_key_order_is_irrelevant(demo: Config) -> None:
+    assert specs(reverse_keys(demo)) == specs(demo)
+
+
+def test_defaults_are_left_out(demo: Config) -> None:
+    before = specs(demo)
+    demo["students"]["micro-llama"]["training"]["weight_decay"] = 0.1
+    demo["students"]["micro-llama"]["sampling"]["temperature"] = 0
+    demo["teachers"]["micro-teacher"] = {"engine": "micro", "params": {}, "sampling": {}}
+    demo["subsets"]["long-300"]["params"]["power"] = 2.5
+    demo["annotators"]["strategies"]["params"]["where"] = "reasoning"
+    demo["benchmarks"]["micro_free"]["repeats"] = 1
+    demo["formats"]["system2"]["p"] = None
+
+    after = specs(demo)
+
+    # The count of repeats is always written, and it is 1 in both.
+    assert {k: v for k, v in after.items() if k != "report"} == {
+        k: v for k, v in before.items() if k != "report"
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "changed"),
+    [
+        (("students", "micro-llama", "runtime", "num_ranks"), 1, set()),
+        (("students", "micro-llama", "runtime", "zero_stage"), 3, set()),
+        (("students", "micro-llama", "runtime", "generation_batch"), 7, set()),
+        (("pools", "micro", "num_shards"), 5, set()),
+        (("pools", "micro", "params", "seed"), 1, {"pool"}),
+        (("subsets", "long-300", "params", "power"), 2.0, {"subset", "report"}),
+        (("subsets", "long-300", "size"), 299, {"subset", "report"}),
+        (("annotators", "strategies", "params", "multiple"), False, {"annotator"}),
+        (("teachers", "micro-teacher", "sampling"), {"temperature": 1}, {"trace"}),
+        (("students", "micro-llama", "training", "learning_rate"), 1e-3, {"train"}),
+        (("students", "micro-llama", "training", "row_tokens"), 300, {"train", "examples"}),
+        (("students", "micro-llama", "training", "dtype"), "bfloat16", {"train", "export"}),
+        (("students", "micro-llama", "sampling", "max_tokens"), 9, {"sample"}),
+        (("formats", "system2", "think_words"), 50, {"examples"}),
+        (("benchmarks", "micro_free", "think_words"), 50, {"sample"}),
+        (("benchmarks", "micro_free", "repeats"), 2, {"sample"}),
+        (("benchmarks", "micro_free", "chance"), 0.1, {"report"}),
+        (("benchmarks", "micro_free", "params", "num_questions"), 9, {"sample", "grade"}),
+        (("report", "title"), "x", {"report"}),
+        (("formats", "system1", "think_words"), 50, set()),
+        (("subsets", "topics-300", "size"), 299, {"report"}),
+    ],
+    ids=lambda value: ".".join(value[-2:]) if isinstance(value, tuple) else None,
+)
+def test_what_an_edit_changes(
+    demo: Config, keys: tuple[str, ...], value: Any, changed: set[str]
+) -> None:
+    before = specs(demo)
+    entry = demo
+    for key in keys[:-1]:
+        entry = entry[key]
+    assert entry.get(keys[-1]) != value
+    entry[keys[-1]] = value
+
+    after = specs(demo)
+
+    assert {stage for stage in SPECS if after[stage] != before[stage]} == changed
+
+
+def test_path_of_a_source_changes_nothing_but_its_content_does(
+    demo: Config, tmp_path: Path
+) -> None:
+    def spec_of(folder: Path) -> str:
+        demo["students"]["micro-llama"]["source"] = {"path": str(folder)}
+        return plan_of(demo).asset_spec("students", "micro-llama")
+
+    for name in ("here", "there"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "deep" / "model").write_text("weights")
+
+    before = spec_of(tmp_path / "here")
+    assert spec_of(tmp_path / "there") == before
+    assert str(tmp_path) not in before
+    (tmp_path / "there" / "deep" / "model").write_text("weightz")
+    assert spec_of(tmp_path / "there") != before
+    (tmp_path / "there" / "deep" / "model").write_text("weights")
+    (tmp_path / "there" / "more").write_text("")
+    assert spec_of(tmp_path / "there") != before
+
+
+def test_missing_source_is_named(demo: Config) -> None:
+    demo["students"]["micro-llama"]["source"] = {"path": "/nowhere/x"}
+
+    with pytest.raises(
+        ValueError, match=r"students\.micro-llama\.source\.path: /nowhere/x does not"
+    ):
+        plan_of(demo).asset_spec("students", "micro-llama")
+
+
+def test_pinned_hub_source_is_its_commit(demo: Config) -> None:
+    source = {"hub": "a/b", "revision": "0" * 40}
+    demo["students"]["micro-llama"]["source"] = source
+
+    assert json.loads(plan_of(demo).asset_spec("students", "micro-llama")) == source
+
+
+def test_code_of_a_selector_is_in_its_own_spec_only(
+    demo: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edited selector: neither another subset nor anything before it changes."""
+    from nt_pkg import plugins
+
+    before, fingerprint = specs(demo), plugins.fingerprint
+    others = plan_of(demo).subset_spec("topics-300")
+    monkeypatch.setattr(
+        plugins,
+        "fingerprint",
+        lambda package, name, fields=None: (
+            "edited" if name == "long" else fingerprint(package, name, fields)
+        ),
+    )
+
+    after = specs(demo)
+
+    assert {stage for stage in SPECS if after[stage] != before[stage]} == {"subset"}
+    assert plan_of(demo).subset_spec("topics-300") == others

@@ -1,0 +1,144 @@
+"""Row schemas are checked on write and on read."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nt_pkg import records
+
+ROW: dict[str, Any] = {
+    "id": "a",
+    "status": "ok",
+    "reasoning": "r",
+    "answer": "\u00e9",
+    "prompt_tokens": 1,
+    "completion_tokens": 2,
+    "finish_reason": "stop",
+    "error": None,
+}
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+
+    records.write_parquet(path, records.TRACES, [ROW, {**ROW, "id": "b"}], {"pool": "p"})
+
+    assert records.read_parquet(path, records.TRACES) == [ROW, {**ROW, "id": "b"}]
+    assert records.read_names(path) == {"pool": "p"}
+    assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
+    """A selection that picks the same ids must not rerun what follows."""
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for path in paths:
+        records.write_parquet(path, records.TRACES, [ROW] * 3, {"b": "1", "a": "2"})
+
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+
+    records.write_parquet(path, records.EXAMPLES, [])
+
+    assert records.read_parquet(path, records.EXAMPLES) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id": None}, "column 'id' must not be null"),
+        ({"extra": 1}, "row 1 has columns"),
+        ({"prompt_tokens": "7"}, "does not fit"),
+        ({"prompt_tokens": 1.5}, "does not fit"),
+        ({"prompt_tokens": True}, "does not fit"),
+        ({"prompt_tokens": 2**70}, "does not fit"),
+        ({"answer": 3}, "does not fit"),
+        ({"answer": "\ud800"}, "does not fit"),
+    ],
+)
+def test_bad_row_is_refused_and_the_old_file_stays(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "x.parquet"
+    records.write_parquet(path, records.TRACES, [ROW])
+
+    with pytest.raises(ValueError, match=rf"x\.parquet.*{message}"):
+        records.write_parquet(path, records.TRACES, [ROW, {**ROW, **changes}])
+
+    assert records.read_parquet(path, records.TRACES) == [ROW]
+
+
+def test_missing_column_is_refused(tmp_path: Path) -> None:
+    row = {key: value for key, value in ROW.items() if key != "error"}
+
+    with pytest.raises(ValueError, match="row 0 has columns"):
+        records.write_parquet(tmp_path / "x.parquet", records.TRACES, [row])
+
+
+@pytest.mark.parametrize("keep", [0, 3, 0.5, -1])
+def test_cut_off_file_is_named(tmp_path: Path, keep: float) -> None:
+    """Nothing, less than the magic number, half, all but the last byte."""
+    path = tmp_path / "x.parquet"
+    records.write_parquet(path, records.TRACES, [ROW], {"pool": "p"})
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep) if isinstance(keep, float) else keep])
+
+    with pytest.raises(ValueError, match=r"x\.parquet cannot be read.*delete it and run"):
+        records.read_parquet(path, records.TRACES)
+    with pytest.raises(ValueError, match=r"x\.parquet cannot be read.*delete it and run"):
+        records.read_names(path)
+
+
+def test_missing_file_stays_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        records.read_parquet(tmp_path / "x.parquet", records.TRACES)
+
+
+def test_file_of_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    records.write_parquet(path, records.DROPPED, [])
+
+    with pytest.raises(ValueError, match=r"expected(?s:.*)written by another version"):
+        records.read_parquet(path, records.TRACES)
+
+
+def test_nullable_file_is_not_the_schema(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    loose = pa.schema([pa.field(f.name, f.type) for f in records.TRACES])
+    pq.write_table(pa.Table.from_pylist([{**ROW, "id": None}], schema=loose), path)
+
+    with pytest.raises(ValueError, match="expected"):
+        records.read_parquet(path, records.TRACES)
+
+
+def test_file_without_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    records.write_parquet(path, records.TRACES, [ROW])
+
+    with pytest.raises(ValueError, match=r"x\.parquet does not say"):
+        records.read_names(path)
+
+
+def test_shards_are_read_in_the_order_of_ids(tmp_path: Path) -> None:
+    for name, ids in {"a": "cb", "b": "da"}.items():
+        rows = [{**ROW, "id": each} for each in ids]
+        records.write_parquet(tmp_path / name, records.TRACES, rows)
+    paths = [tmp_path / "a", tmp_path / "b"]
+
+    found = records.read_shards(paths, records.TRACES)
+
+    assert [row["id"] for row in found] == ["a", "b", "c", "d"]
+    assert records.read_shards(paths[::-1], records.TRACES) == found
+
+
+def test_id_in_two_shards_is_refused(tmp_path: Path) -> None:
+    for name in "ab":
+        records.write_parquet(tmp_path / name, records.TRACES, [ROW])
+
+    with pytest.raises(ValueError, match="id a stands in two of 2 shards"):
+        records.read_shards([tmp_path / "a", tmp_path / "b"], records.TRACES)

@@ -1,0 +1,59 @@
+"""Traces: what a completion is worth."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nt_pkg.config import Sampling, Teacher
+from nt_pkg.engines.base import Completion
+from nt_pkg.records import TRACES, write_parquet
+from nt_pkg.traces import generate_traces, teacher_engine, trace_row
+
+UNCLOSED = "the reasoning is missing or not closed, or no answer follows it"
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "error", "expected"),
+    [
+        ("<think> a b </think> c", "stop", None, ("ok", "a b", "c", None)),
+        ("a b </think> c", "stop", None, ("ok", "a b", "c", None)),
+        ("<think> a b </think> c", "length", None, ("incomplete", "a b", "c", "stopped by length")),
+        ("<think> a b", "length", None, ("incomplete", "a b", "", "stopped by length")),
+        ("<think> a b", "stop", None, ("incomplete", "a b", "", UNCLOSED)),
+        ("<think></think> c", "stop", None, ("incomplete", "", "c", UNCLOSED)),
+        ("<think> a </think> \n", "stop", None, ("incomplete", "a", "", UNCLOSED)),
+        ("c", "stop", None, ("incomplete", "", "c", UNCLOSED)),
+        ("", "stop", None, ("incomplete", "", "", UNCLOSED)),
+        ("", "error", "server said no", ("failed", "", "", "server said no")),
+        ("<think> a </think> b", "error", "late", ("failed", "a", "b", "late")),
+    ],
+)
+def test_trace_row(
+    tmp_path: Path, text: str, finish: str, error: str | None, expected: tuple[Any, ...]
+) -> None:
+    row = trace_row(Completion("x", text, 3, 4, finish, error))
+
+    assert (row["status"], row["reasoning"], row["answer"], row["error"]) == expected
+    assert (row["id"], row["prompt_tokens"], row["completion_tokens"]) == ("x", 3, 4)
+    write_parquet(tmp_path / "x", TRACES, [row])
+
+
+def prompt(row_id: str, **changes: Any) -> dict[str, Any]:
+    row = {"id": row_id, "question": "q", "reference_answer": None, "second_answer": None}
+    return {**row, "replay": None, "source_row": 0, **changes}
+
+
+def test_one_row_per_prompt_ordered_by_id(tmp_path: Path) -> None:
+    engine = teacher_engine(Teacher(engine="replay"))
+    prompts = [prompt("b", replay="<think> r </think> a"), prompt("a")]
+
+    rows = generate_traces(prompts, engine, Sampling(), tmp_path)
+
+    assert [(row["id"], row["status"]) for row in rows] == [("a", "failed"), ("b", "ok")]
+    assert rows[0]["error"] == "the row holds no text to replay"
+
+
+def test_parameters_of_an_engine_are_checked() -> None:
+    with pytest.raises(ValueError, match="marker"):
+        teacher_engine(Teacher(engine="replay", params={"marker": "x"}))
