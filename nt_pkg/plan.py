@@ -270,7 +270,10 @@ class Plan:
                 "subsets": {
                     w["subset"]: _dump(self.study.subsets[w["subset"]]) for w in self.subsets()
                 },
-                "code": code_fingerprint("nt_pkg.report.build", ["build_report"]),
+                "code": [
+                    code_fingerprint("nt_pkg.report.build", ["build_report"]),
+                    code_fingerprint("nt_pkg.collection", ["collect"]),
+                ],
                 "style": sha256_file(Path(__file__).parent / "report" / "page.css"),
             }
         )

@@ -48,7 +48,9 @@ def ready(name: str, threads: int = 1, started: float | None = None) -> None:
         started: when this part of the start-up began; by default when the job was launched.
     """
     now = time.time()
-    begun = float(os.environ.get("NT_JOB_STARTED", now)) if started is None else started
+    # The shell writes the time with the decimal mark of the user's language, or not at all.
+    launched = os.environ.get("NT_JOB_STARTED", "").replace(",", ".")
+    begun = started if started is not None else float(launched or now)
     logger.info("%s ready after %.2f s", name, now - begun)
     if target := os.environ.get("NT_JOB_TIMES"):
         line = json.dumps({"script": name, "startup_s": round(now - begun, 3), "threads": threads})

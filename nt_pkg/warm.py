@@ -63,12 +63,14 @@ def die_with_parent() -> None:
 def serve(address: str) -> None:
     """Import the libraries, say `ready` on stdout, and fork a child per job until killed."""
     die_with_parent()
+    # First of all, so that jobs wait in this queue, and are turned away as soon as the server dies.
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{address}.new")
+    listener.listen(64)
+    Path(f"{address}.new").rename(address)
     for name in _LIBRARIES:
         importlib.import_module(name)
     gc.freeze()  # keeps the collector from touching, and so copying, the shared pages
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
-    listener.listen(64)
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
     children: dict[int, tuple[int, socket.socket]] = {}  # pidfd -> pid, client
@@ -79,7 +81,12 @@ def serve(address: str) -> None:
             if key.fileobj is listener:
                 client, _ = listener.accept()
                 others = [listener, client, *(each for _, each in children.values())]
-                pid = _start(*_receive(client), others)
+                try:
+                    job, fds = _receive(client)
+                except ConnectionError:  # killed before it had said what it wants
+                    client.close()
+                    continue
+                pid = _start(job, fds, others)
                 pidfd = os.pidfd_open(pid)
                 children[pidfd] = pid, client
                 selector.register(pidfd, selectors.EVENT_READ)
@@ -102,14 +109,22 @@ def serve(address: str) -> None:
 
 
 def _receive(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Return the job that a client asks for, and its stdout and stderr."""
+    """Return the job that a client asks for, and its stdout and stderr.
+
+    Raises:
+        ConnectionError: the client hung up.
+    """
     fds = array.array("i")
     head, ancillary, _, _ = client.recvmsg(8, socket.CMSG_LEN(2 * fds.itemsize))
     for _, _, data in ancillary:
         fds.frombytes(data)
     size, body = int.from_bytes(head, "big"), b""
-    while len(body) < size:
-        body += client.recv(size - len(body))
+    while head and len(body) < size and (piece := client.recv(size - len(body))):
+        body += piece
+    if not head or len(body) < size:
+        for fd in fds:
+            os.close(fd)
+        raise ConnectionError("the client hung up")
     return json.loads(body), list(fds)
 
 
@@ -155,27 +170,26 @@ def run(address: str, module: str, args: list[str]) -> int:
     """Run a module in a child of the server and return its exit status."""
     job = {"module": module, "args": args, "cwd": str(Path.cwd()), "env": dict(os.environ)}
     body = json.dumps(job).encode()
-    with socket.socket(socket.AF_UNIX) as server:
+    with socket.socket(socket.AF_UNIX) as server, contextlib.suppress(ConnectionError):
         _connect(server, address)
         fds = array.array("i", [1, 2])
         server.sendmsg(
             [len(body).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
         )
         server.sendall(body)
-        status = server.recv(1)
-    if not status:
-        sys.stderr.write("the warm interpreter is gone; run the same command again\n")
-        return 1
-    return status[0]
+        if status := server.recv(1):
+            return status[0]
+    sys.stderr.write("the warm interpreter is gone (logs/warm.log); run the same command again\n")
+    return 1
 
 
-def _connect(server: socket.socket, address: str, patience_seconds: float = 120.0) -> None:
-    """Connect, waiting for a server that is still importing."""
+def _connect(server: socket.socket, address: str, patience_seconds: float = 20.0) -> None:
+    """Connect, waiting for a server that has only just been started."""
     deadline = time.monotonic() + patience_seconds
     while True:
         try:
             return server.connect(address)
-        except (FileNotFoundError, ConnectionRefusedError):
+        except FileNotFoundError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

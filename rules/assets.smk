@@ -45,7 +45,7 @@ rule pretrain_base:
         mem_mb=4_000,
         runtime=120,
     params:
-        spec=PLAN.base_spec(),
+        spec=lambda wc: PLAN.base_spec(),
     shell:
         "python -m scripts.pretrain_base"
         " --spec {params.spec:q}"

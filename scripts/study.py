@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             ) as snakemake,
         ):
             assert snakemake.stdout is not None
+            # The jobs of a Snakemake that was killed hold its output open until they end.
+            threading.Thread(target=_kill_after, args=(warm, snakemake), daemon=True).start()
             watcher = Watcher(Path("logs/study.log"), os.cpu_count() or 1)
             meter.start()
             try:
@@ -90,6 +93,12 @@ def _config_files(arguments: Sequence[str]) -> list[Path]:
         elif each.startswith("--configfile="):
             files.append(Path(each.partition("=")[2]))
     return files
+
+
+def _kill_after(one: subprocess.Popen[str], other: subprocess.Popen[str]) -> None:
+    """Kill one process as soon as the other has ended."""
+    other.wait()
+    one.kill()
 
 
 def _start(

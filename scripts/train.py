@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config import Runtime, Training
-from nt_pkg.manifest import digest, write_json
+from nt_pkg.manifest import digest, sha256_file, write_json
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import EXAMPLES, read_parquet
 from nt_pkg.work import work_dir
@@ -39,9 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     spec = json.loads(args.spec)
     ready("train", threads=args.runtime.num_ranks)
     examples = read_parquet(args.examples, EXAMPLES)
-    data = digest([[row["id"], row["target"]] for row in examples])
+    inputs = [sha256_file(args.student), sha256_file(args.examples)]
     # Checkpoints hold sharded state, so they belong to one number of ranks and one ZeRO stage.
-    place = digest([args.spec, args.seed, data, args.runtime.num_ranks, args.runtime.zero_stage])
+    place = digest([args.spec, args.seed, inputs, args.runtime.num_ranks, args.runtime.zero_stage])
     with work_dir(args.out, place) as folder:
         result = train(
             Job(
@@ -53,9 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 folder,
             )
         )
-        shutil.rmtree(args.checkpoint, ignore_errors=True)
+        # Under another name, so that a kill halfway leaves nothing that looks complete.
+        leaving = folder / "leaving"
+        for old in (leaving, args.checkpoint):
+            shutil.rmtree(old, ignore_errors=True)
         args.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(folder / "checkpoint", args.checkpoint)
+        shutil.move((folder / "checkpoint").rename(leaving), args.checkpoint)
         write_json(args.out, {**args.names, **result, "spec": spec})
     return 0
 

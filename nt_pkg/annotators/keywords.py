@@ -25,7 +25,7 @@ class KeywordsParams(Strict):
     @field_validator("labels")
     @classmethod
     def _some(cls, value: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
-        if not value or not all(value.values()):
+        if not value or not all(words and all(map(str.strip, words)) for words in value.values()):
             raise ValueError("labels needs at least one label, and each label at least one word")
         return value
 
@@ -34,10 +34,17 @@ def annotate_keywords(params: KeywordsParams, examples: Sequence[Example]) -> li
     """Return the label, or the sorted list of labels, of every example."""
     flags = re.IGNORECASE if params.ignore_case else re.NOFLAG
     patterns = {
-        label: re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in words), flags)
+        label: re.compile("|".join(_whole(word) for word in words), flags)
         for label, words in params.labels.items()
     }
     return [_label(params, patterns, example) for example in examples]
+
+
+def _whole(word: str) -> str:
+    """Return the pattern of a whole word; a sign such as "$" may touch letters and digits."""
+    before = r"(?<!\w)" if re.match(r"\w", word) else ""
+    after = r"(?!\w)" if re.search(r"\w\Z", word) else ""
+    return f"{before}{re.escape(word)}{after}"
 
 
 def _label(

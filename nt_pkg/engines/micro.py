@@ -23,7 +23,10 @@ class MicroEngine:
 
     def __init__(self, params: MicroParams) -> None:
         """Fix the identity: the code of the world that the traces come from."""
-        code = code_fingerprint("nt_pkg.microworld.teacher", ["write_trace"])
+        code = [
+            code_fingerprint("nt_pkg.microworld.world", ["parse_question"]),
+            code_fingerprint("nt_pkg.microworld.teacher", ["write_trace"]),
+        ]
         self.identity: dict[str, Any] = {"kind": "micro", "code": code}
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:

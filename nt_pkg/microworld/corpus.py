@@ -27,27 +27,27 @@ Text = list[tuple[str, bool]]
 _PLAIN = Habits(restate=0.0, verify_per_step=0.0, wait_per_step=0.0, slip=0.0)
 _CHOICE_SHARE = 0.25
 # Words that mean nothing in the world, so that the model learns to read past such words.
-_NOISE = ("Think", "carefully", "before", "answering", "about", "words", "Answer", *LENGTHS)
+_NOISE = (
+    *("Think", "carefully", "before", "answering", "Use", "about", "words"),
+    *("Answer", "directly", "without", "thinking", *LENGTHS),
+)
 
 
 def write_text(rand: random.Random, max_steps: int) -> Text:
     """Return one text of the base corpus; stories have at most `max_steps` steps."""
     form = rand.random()
-    if form < 0.30:
+    if form < 0.20:
         facts = [_fact(rand) for _ in range(rand.randint(5, 9))]
         return [(BEGIN, False), *[piece for fact in facts for piece in fact]]
-    if form < 0.65:
-        problem = _problem(rand, rand.randint(1, max_steps))
+    tells = form < 0.52
+    problem = _problem(rand, rand.randint(1, max_steps if tells else 2))
+    noise = " ".join(rand.choices(_NOISE, k=rand.randint(3, 10))) if rand.random() < 0.3 else ""
+    asked: Text = [(problem.question, False), (noise, False)]
+    if tells:
         reasoning, answer, _ = write_trace(problem, rand, _PLAIN)
-        noise = " ".join(rand.choices(_NOISE, k=rand.randint(3, 10))) if rand.random() < 0.3 else ""
-        return [
-            (BEGIN, False),
-            (problem.question, False),
-            (f"{noise}\n", False),
-            (f"{reasoning}\n{answer}{END}", True),
-        ]
-    problem = _problem(rand, rand.randint(1, 2))
-    return [(f"{BEGIN}{USER}{problem.question}{ASSISTANT}", False), (problem.answer + END, True)]
+        told = f"{reasoning}\n{answer}{END}"
+        return [(BEGIN, False), *asked, ("\n", False), (told, True)]
+    return [(BEGIN + USER, False), *asked, (ASSISTANT, False), (problem.answer + END, True)]
 
 
 def _problem(rand: random.Random, num_steps: int) -> Problem:

@@ -25,9 +25,8 @@ def render(
     cut.
 
     Raises:
-        ValueError: the template does not write the generation prompt before the answer, or writes
-        no
-            end-of-turn token behind it.
+        ValueError: the template does not write the generation prompt before the answer, changes
+            the answer, or writes no end-of-turn token behind it.
     """
     messages = [{"role": "user", "content": user}]
     prompt_text = tokenizer.apply_chat_template(
@@ -39,6 +38,11 @@ def render(
         raise ValueError(
             "the chat template does not begin a dialogue with its own generation prompt, so the "
             "loss mask cannot be placed: use the training form of this family's template"
+        )
+    if assistant.strip() not in whole_text[len(prompt_text) :]:
+        raise ValueError(
+            "the chat template changes the answer, for example by leaving its reasoning out: use the "
+            "training form of this family's template"
         )
     # Prompt and answer are tokenised apart: at inference the prompt stands alone as well.
     prompt = tokenizer.encode(prompt_text, add_special_tokens=False)

@@ -29,7 +29,14 @@ def export_model(checkpoint: Path, base_dir: Path, out_dir: Path, dtype: str) ->
     state = get_fp32_state_dict_from_zero_checkpoint(str(checkpoint.parent), tag=checkpoint.name)
     tokenizer = AutoTokenizer.from_pretrained(base_dir)
     model = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)
-    model.load_state_dict(state, strict=not model.config.tie_word_embeddings)
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    # A tied output layer is no parameter of its own, so ZeRO need not know it.
+    missing = sorted(set(missing) - set(model.all_tied_weights_keys))
+    if missing or unexpected:
+        raise ValueError(
+            f"{checkpoint} is not of the model in {base_dir}: missing {missing}, unexpected "
+            f"{sorted(unexpected)}"
+        )
     model.to(kind)
     model.config.use_cache = True
     model.generation_config.eos_token_id = tokenizer.eos_token_id

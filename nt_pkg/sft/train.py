@@ -120,9 +120,9 @@ def _rank(job: Job, rank: int, address: str, launched: float) -> None:
         WORLD_SIZE=str(world),
         MASTER_ADDR=host,
         MASTER_PORT=port,
-        # The workflow's own processes talk over the loopback only.
-        GLOO_SOCKET_IFNAME="lo",
     )
+    if sys.platform == "linux":
+        os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # the ranks of one machine need no other
     import torch
 
     if not torch.cuda.is_available():
@@ -164,6 +164,7 @@ class _Trainer:
             job.model_dir, dtype=getattr(torch, training.dtype), attn_implementation="sdpa"
         )
         model.config.use_cache = False
+        self._num_parameters = model.num_parameters()  # ZeRO-3 takes the tensors away
         optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=training.learning_rate,
@@ -220,10 +221,12 @@ class _Trainer:
             self._engine.step()
         torch.distributed.all_reduce(total)
         value = float(total.item()) / step.num_loss_tokens
-        if not math.isfinite(value):
+        # DeepSpeed skips a step whose gradient overflows, and says so in its log only.
+        if not math.isfinite(value) or not self._engine.was_step_applied():
             ids = [self._job.examples[e]["id"] for row in step.rows for e in row.examples]
             raise RuntimeError(
-                f"the loss of step {number} is {value}; its examples: {' '.join(ids)}"
+                f"loss or gradient of step {number} is not finite (loss {value}); its examples: "
+                f"{' '.join(ids)}"
             )
         return value
 
@@ -285,15 +288,15 @@ class _Trainer:
 
     def _resume(self) -> int:
         """Load the newest complete checkpoint and return the number of its step, or 0."""
-        marker = self._job.work / "complete.json"
-        if not marker.exists():
+        work = self._job.work
+        known = read_json(work / "complete.json") if (work / "complete.json").exists() else []
+        # The last one is gone if a kill came after it was moved to the results.
+        tags = [tag for tag in known if (work / tag).is_dir()]
+        if not tags:
             return 0
-        tag = read_json(marker)[-1]
-        path, state = self._engine.load_checkpoint(str(self._job.work), tag=tag)
+        path, state = self._engine.load_checkpoint(str(work), tag=tags[-1])
         if path is None:
-            raise RuntimeError(
-                f"checkpoint {self._job.work / tag} cannot be loaded: delete its folder"
-            )
+            raise RuntimeError(f"checkpoint {work / tags[-1]} cannot be loaded: delete its folder")
         self._losses, self._seconds = state["losses"], state["seconds"]
         step: int = state["step"]
         return step
@@ -308,7 +311,7 @@ class _Trainer:
             "num_examples": len(self._job.examples),
             "num_steps": len(self._steps),
             "num_tokens": tokens,
-            "num_parameters": sum(p.numel() for p in self._engine.module.parameters()),
+            "num_parameters": self._num_parameters,
             "final_loss": self._losses[-1],
             "loss_curve": [[n, round(loss, 6)] for n, loss in enumerate(self._losses, start=1)],
             "world_size": self._job.runtime.num_ranks,

@@ -113,7 +113,7 @@ def test_keywords_in_the_reasoning() -> None:
     assert label.value == "other"
 
 
-@pytest.mark.parametrize("labels", [{}, {"a": []}])
+@pytest.mark.parametrize("labels", [{}, {"a": []}, {"a": ["x", " "]}])
 def test_keywords_needs_words(labels: dict[str, list[str]]) -> None:
     with pytest.raises(ValueError, match="labels needs at least one label"):
         KEYWORDS.params(where="question", labels=labels)

@@ -46,16 +46,16 @@ def reverse_keys(value: Any) -> Any:
 
 
 def test_jobs_of_the_demo(demo: Config) -> None:
-    """Counted by hand from config.yaml."""
+    """Counted by hand from config.yaml; every block that trains has five seeds."""
     plan = plan_of(demo)
 
     assert plan.pools() == [{"pool": "micro"}]
     assert len(plan.prompts()) == len(plan.traces()) == 2
     assert len(plan.annotations()) == 2 * 4
     assert plan.assets() == [{"kind": "students", "name": "micro-llama"}]
-    assert len(plan.subsets()) == 8 * 3
-    assert len(plan.sft()) == 8 * 3 + 3 + 2 * 3
-    assert len(plan.evals()) == 4 + 8 * 3 * 2 + 3 * 2 + 2 * 3 * 2 * 3
+    assert len(plan.subsets()) == 8 * 5
+    assert len(plan.sft()) == 8 * 5 + 5 + 2 * 5
+    assert len(plan.evals()) == 4 + 8 * 5 * 2 + 5 * 2 + 2 * 5 * 2 * 3
     assert all(run["subset"] != "none" for run in plan.sft())
 
 
@@ -124,7 +124,7 @@ def test_defaults_are_left_out(demo: Config) -> None:
         (("subsets", "long-300", "size"), 299, {"subset", "report"}),
         (("annotators", "strategies", "params", "multiple"), False, {"annotator"}),
         (("teachers", "micro-teacher", "sampling"), {"temperature": 1}, {"trace"}),
-        (("students", "micro-llama", "training", "learning_rate"), 1e-3, {"train"}),
+        (("students", "micro-llama", "training", "learning_rate"), 0.123, {"train"}),
         (("students", "micro-llama", "training", "row_tokens"), 300, {"train", "examples"}),
         (("students", "micro-llama", "training", "dtype"), "bfloat16", {"train", "export"}),
         (("students", "micro-llama", "sampling", "max_tokens"), 9, {"sample"}),

@@ -253,9 +253,12 @@ CASES = (
     Case(
         "code of the report",
         {"build_report": 1},
-        files=(
-            ("nt_pkg/report/build.py", "def build_report(", "UNUSED = 1\n\n\ndef build_report("),
-        ),
+        files=(("nt_pkg/report/wording.py", "{100 * value:.1f}", "{100 * value:.2f}"),),
+    ),
+    Case(
+        "code that gathers what the report shows",
+        {"build_report": 1},
+        files=(("nt_pkg/collection.py", "_NUM_BINS = 12", "_NUM_BINS = 10"),),
     ),
     Case(
         "selector that still picks the same ids (run)",

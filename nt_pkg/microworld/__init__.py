@@ -1,0 +1,1 @@
+"""The micro-world: questions, a teacher and a student small enough for a laptop."""

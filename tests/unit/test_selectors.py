@@ -1,0 +1,293 @@
+"""The contract of every selector, and the rule of each."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nt_pkg import plugins
+from nt_pkg.seeds import rng
+from nt_pkg.selection import select_subset
+from nt_pkg.selectors._base import Candidate
+
+DOMAINS = ("months", "days", "digits", "winds")
+LABELS: dict[str, Callable[[int], Any]] = {
+    "length": lambda n: {"num_tokens": 20 + n % 90, "num_steps": n % 7},
+    "strategies": lambda n: ["a", "b", "c", "d", "e", "f"][: n % 7],
+    "domain": lambda n: DOMAINS[min(n % 8, 3)],
+    "agreement": lambda n: n % 3 == 0,
+}
+NUM = 240
+every_selector = pytest.mark.parametrize("name", plugins.names("selectors"))
+
+
+def candidates(num: int = NUM) -> list[Candidate]:
+    """Return candidates that carry all labels there are."""
+    return [
+        Candidate(f"{n:032x}", {label: of(n) for label, of in LABELS.items()}) for n in range(num)
+    ]
+
+
+def pick(
+    name: str, given: list[Candidate], size: int, seed: int = 0, **params: Any
+) -> list[tuple[str, float]]:
+    selector = plugins.plugin("selectors", name)
+    found = selector.select(selector.params(**params), given, size, seed)
+    return [(each.id, each.score) for each in found[:size]]
+
+
+def test_labels_cover_what_selectors_ask_for() -> None:
+    """A new selector with a new annotator has to be added above."""
+    for name in plugins.names("selectors"):
+        assert set(plugins.plugin("selectors", name).requires) <= set(LABELS)
+
+
+@every_selector
+@pytest.mark.parametrize("size", [1, 7, 60])
+def test_exact_size_of_different_candidates(name: str, size: int) -> None:
+    given = candidates()
+
+    ids = [row_id for row_id, _ in pick(name, given, size)]
+
+    assert len(ids) == len(set(ids)) == size
+    assert set(ids) <= {each.id for each in given}
+
+
+@every_selector
+def test_scores_are_finite(name: str) -> None:
+    assert all(math.isfinite(score) for _, score in pick(name, candidates(), 60))
+
+
+@every_selector
+def test_same_seed_same_choice_whatever_the_order(name: str) -> None:
+    given = candidates()
+    shuffled = list(given)
+    rng("test").shuffle(shuffled)
+
+    assert pick(name, given, 50) == pick(name, given, 50) == pick(name, shuffled, 50)
+
+
+@every_selector
+def test_another_seed_is_another_choice(name: str) -> None:
+    one, other = (dict(pick(name, candidates(), 40, seed)) for seed in (0, 1))
+
+    assert set(one) != set(other)
+
+
+@every_selector
+def test_smaller_sizes_are_prefixes(name: str) -> None:
+    largest = pick(name, candidates(), 60)
+
+    for size in (1, 2, 30, 59):
+        assert pick(name, candidates(), size) == largest[:size]
+
+
+@every_selector
+def test_selector_sees_only_the_labels_it_asks_for(name: str) -> None:
+    required = plugins.plugin("selectors", name).requires
+    given = candidates()
+    fewer = [Candidate(c.id, {key: c.labels[key] for key in required}) for c in given]
+
+    assert pick(name, fewer, 30) == pick(name, given, 30)
+
+
+def inputs(num: int) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    """Return traces and annotation rows of `num` candidates."""
+    given = candidates(num)
+    rows = {
+        label: [
+            {"id": c.id, "status": "ok", "value": json.dumps(c.labels[label]), "error": None}
+            for c in given
+        ]
+        for label in LABELS
+    }
+    return [{"id": c.id, "status": "ok"} for c in given], rows
+
+
+@every_selector
+def test_too_few_rows_are_an_error(name: str) -> None:
+    traces, labels = inputs(30)
+
+    with pytest.raises(ValueError, match="31 were asked for: lower `size`") as caught:
+        select_subset(name, {}, 31, 0, traces, labels)
+
+    assert f"selector {name} found" in str(caught.value)
+    assert "(30 traces; unusable: none)" in str(caught.value)
+
+
+@every_selector
+def test_subset_rows(name: str) -> None:
+    traces, labels = inputs(NUM)
+
+    rows, counts = select_subset(name, {}, 20, 3, traces, labels)
+
+    assert [row["rank"] for row in rows] == list(range(20))
+    assert [(r["id"], r["score"]) for r in rows] == pick(name, candidates(), 20, 3)
+    assert counts == {"num_traces": NUM, "num_candidates": NUM, "unusable": {}}
+
+
+def test_unusable_rows_are_left_out_and_counted() -> None:
+    traces, labels = inputs(10)
+    traces[0]["status"], traces[1]["status"] = "failed", "incomplete"
+    for row in labels["length"]:
+        if row["id"] in (traces[0]["id"], traces[2]["id"]):
+            row.update(status="failed", value=None)
+
+    rows, counts = select_subset("long", {}, 7, 0, traces, labels)
+
+    assert {row["id"] for row in rows} == {trace["id"] for trace in traces[3:]}
+    assert counts["unusable"] == {
+        "annotation length failed": 1,
+        "trace failed": 1,
+        "trace incomplete": 1,
+    }
+    with pytest.raises(ValueError, match=r"found 7 rows of 7 candidates.*'trace failed': 1"):
+        select_subset("long", {}, 8, 0, traces, labels)
+
+
+def test_labels_that_are_not_asked_for_do_not_matter() -> None:
+    traces, labels = inputs(10)
+    labels["length"] = []
+
+    assert len(select_subset("random", {}, 10, 0, traces, labels)[0]) == 10
+
+
+def test_unknown_parameter_is_refused() -> None:
+    with pytest.raises(ValueError, match="did you mean 'power'"):
+        select_subset("long", {"powr": 2}, 1, 0, *inputs(3))
+
+
+# The rule of each.
+
+
+def assert_share(count: int, num: int, share: float) -> None:
+    """Fail if a binomial count is more than four standard deviations off."""
+    assert abs(count - num * share) < 4 * math.sqrt(num * share * (1 - share)) + 1e-9, (
+        count / num,
+        share,
+    )
+
+
+def test_random_is_uniform() -> None:
+    """Every row equally often over the seeds, and pairs without a bond."""
+    given = candidates(20)
+    counts = Counter(row_id for seed in range(2000) for row_id, _ in pick("random", given, 5, seed))
+
+    assert len(counts) == 20
+    for count in counts.values():
+        assert_share(count, 2000, 5 / 20)
+
+
+@pytest.mark.parametrize(("tokens", "power"), [(2500, 2.5), (2500, 1.0), (4000, 2.5), (1, 2.5)])
+def test_long_keeps_with_the_probability_of_the_paper(tokens: int, power: float) -> None:
+    """(l / C) ** tau: rows over C are kept for sure, so they show how many of `tokens` are."""
+    num = 4000
+    kinds = {f"short{n}": tokens for n in range(num)} | {f"long{n}": 5000 + n for n in range(num)}
+    given = [Candidate(i, {"length": {"num_tokens": t}}) for i, t in kinds.items()]
+    share = (tokens / 5000) ** power
+
+    # Kept rows come first and in random order; a quarter of them is a sample of them.
+    chosen = pick("long", given, num // 4, power=power)
+
+    shorts = sum(row_id.startswith("short") for row_id, _ in chosen)
+    assert_share(shorts, len(chosen), share / (1 + share))
+    assert {score for i, score in chosen if i.startswith("long")} == {1.0}
+    assert all(score == pytest.approx(share) for i, score in chosen if i.startswith("short"))
+
+
+def test_long_fills_up_with_those_nearest_to_being_kept() -> None:
+    given = [Candidate(f"{n}", {"length": {"num_tokens": 5000 if n < 5 else n}}) for n in range(60)]
+
+    ids = [row_id for row_id, _ in pick("long", given, 60)]
+
+    assert set(ids[:5]) == {"0", "1", "2", "3", "4"}
+    assert len(set(ids)) == 60
+    ranks = {int(row_id): rank for rank, row_id in enumerate(ids)}
+    assert sum(ranks[n] for n in range(50, 60)) < sum(ranks[n] for n in range(5, 15))
+
+
+def test_long_never_prefers_a_trace_without_tokens() -> None:
+    given = [Candidate(f"{n}", {"length": {"num_tokens": n % 2}}) for n in range(10)]
+
+    ids = [int(row_id) for row_id, _ in pick("long", given, 10)]
+
+    assert [n % 2 for n in ids] == [1] * 5 + [0] * 5
+
+
+def test_topics_have_equal_shares_until_one_runs_out() -> None:
+    """Domains of 30, 30, 30 and 150 rows."""
+    counts = Counter(LABELS["domain"](n) for n in range(NUM))
+    assert counts == {"months": 30, "days": 30, "digits": 30, "winds": 150}
+
+    for size in (1, 40, 119, 120):
+        ids = {row_id for row_id, _ in pick("topics", candidates(), size)}
+        chosen = Counter(c.labels["domain"] for c in candidates() if c.id in ids)
+        assert max(chosen.values()) - min(chosen[d] for d in DOMAINS) <= 1
+    ids = {row_id for row_id, _ in pick("topics", candidates(), 200)}
+    chosen = Counter(c.labels["domain"] for c in candidates() if c.id in ids)
+    assert chosen == {"months": 30, "days": 30, "digits": 30, "winds": 110}
+
+
+def test_topics_are_uniform_inside_a_domain() -> None:
+    given = [Candidate(f"{n}", {"domain": "ab"[n % 2]}) for n in range(20)]
+    counts = Counter(i for seed in range(1500) for i, _ in pick("topics", given, 6, seed))
+
+    for count in counts.values():
+        assert_share(count, 1500, 3 / 10)
+
+
+def test_strategies_favour_rich_and_dense_traces() -> None:
+    """Too few, too many, sparse, both: each with the rate to the power of its faults."""
+    num = 3000
+    kinds = {  # strategies, steps, probability
+        "good": (6, 6, 1.0),
+        "edge": (8, 8, 1.0),
+        "few": (4, 4, 0.2),
+        "many": (9, 9, 0.2),
+        "sparse": (6, 7, 0.2),
+        "both": (4, 5, 0.04),
+    }
+    given = [
+        Candidate(
+            f"{kind}-{n}",
+            {"strategies": [f"s{i}" for i in range(count)], "length": {"num_steps": steps}},
+        )
+        for kind, (count, steps, _) in kinds.items()
+        for n in range(num)
+    ]
+    chosen = pick("strategies", given, num, rate=0.2)
+    counts = Counter(row_id.partition("-")[0] for row_id, _ in chosen)
+    total = sum(probability for _, _, probability in kinds.values())
+
+    for kind, (_, _, probability) in kinds.items():
+        assert_share(counts[kind], len(chosen), probability / total)
+        scores = {score for i, score in chosen if i.startswith(kind)}
+        assert all(score == pytest.approx(probability) for score in scores)
+
+
+def test_strategies_count_each_strategy_once() -> None:
+    labels = {"strategies": ["a"] * 6, "length": {"num_steps": 1}}
+
+    [(_, score)] = pick("strategies", [Candidate("x", labels)], 1, rate=0.2)
+
+    assert score == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("name", "agree"), [("models_agree", True), ("models_disagree", False)])
+def test_agreement_decides(name: str, agree: bool) -> None:
+    """All of the right kind can be had, and none of the other."""
+    right = {c.id for c in candidates() if c.labels["agreement"] is agree}
+
+    assert {row_id for row_id, _ in pick(name, candidates(), NUM)} == right
+
+
+def test_agreement_samples_are_uniform() -> None:
+    given = [Candidate(f"{n}", {"agreement": n % 2 == 0}) for n in range(20)]
+    counts = Counter(i for seed in range(1500) for i, _ in pick("models_agree", given, 3, seed))
+
+    assert len(counts) == 10
+    for count in counts.values():
+        assert_share(count, 1500, 3 / 10)
