@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run test real-rows plan rebuild-check kill-check base lint format schema \
-	docs lock setup clean-work
+	lock setup clean-work
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16

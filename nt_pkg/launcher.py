@@ -26,7 +26,7 @@ STAGES = {
     "build_report": "report",
 }
 # Core-seconds of a demo job before any was timed; only the first minute's estimate rests on them.
-_GUESS = {"train": 20.0, "sample_answers": 3.0, "build_report": 8.0}
+_GUESS = {"train": 7.0, "sample_answers": 3.0, "build_report": 8.0}
 _EVERY_SECONDS = 10.0
 
 
@@ -138,9 +138,10 @@ class Watcher:
         for rule, planned in self._planned.items():
             known = self._seconds[rule]
             seconds = sum(known) / len(known) if known else _GUESS.get(rule, 0.5)
-            total += (planned - self._done[rule]) * seconds
-        # Training holds every core, the rest one each; several of them run side by side.
-        return total / (self._cores if self._planned["train"] == self._done["train"] else 1.2)
+            # Training holds every core; of the rest, one job runs on each.
+            side_by_side = 1 if rule == "train" else self._cores
+            total += (planned - self._done[rule]) * seconds / side_by_side
+        return total
 
     def _print(self, text: str, stays: bool = True) -> None:
         if self._is_terminal:

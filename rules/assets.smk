@@ -23,8 +23,9 @@ rule fetch_asset:
         source=lambda wc: PLAN.source(wc.kind, wc.name).model_dump_json(),
     params:
         spec=lambda wc: PLAN.asset_spec(wc.kind, wc.name),
+    # The one job that may use the network, so it runs in an interpreter of its own.
     shell:
-        "python -m scripts.fetch_asset"
+        "HF_HUB_OFFLINE=0 command python -m scripts.fetch_asset"
         " --spec {params.spec:q}"
         " --source {resources.source:q}"
         " --out {output.manifest:q}"

@@ -58,7 +58,7 @@ def pretrain(
     *,
     tokens_per_step: int = 2048,
     learning_rate: float = 4e-3,
-    max_story_steps: int = 2,
+    max_story_steps: int = 3,
 ) -> None:
     """Train the base model and save it with its tokenizer in `out_dir`.
 
