@@ -48,7 +48,9 @@ wildcard_constraints:
 
 # Jobs find this project's modules, the interpreter that runs Snakemake (unless an environment is
 # deployed for them), and the time they were launched at.
-prefix = f'export PYTHONPATH="{workflow.basedir}" NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; '
+prefix = (
+    f'export PYTHONPATH="{workflow.basedir}" NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; '
+)
 if not workflow.deployment_settings.deployment_method:
     prefix += f'export PATH="{Path(sys.executable).parent}:$PATH"; '
 if "NT_WARM" in os.environ:  # scripts/study.py: jobs start in a forked interpreter

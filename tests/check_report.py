@@ -8,11 +8,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-_CHROMIUM = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update --enable-logging=stderr "
-    "--virtual-time-budget=3000"
-).split()
+_CHROMIUM = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=3000",
+]
 
 
 def main(folder: Path) -> int:
@@ -36,8 +43,8 @@ def main(folder: Path) -> int:
     for line in wrong:
         print(f"{folder}: {line}")
     print(
-        f"{folder}: {len(summary['effects'])} effects, {summary.get('wall_seconds')} s, start-up share "
-        f"{summary.get('startup_share')}, peak {summary.get('peak_mib')} MiB, {len(wrong)} defects"
+        f"{folder}: {len(summary['effects'])} effects, {summary.get('wall_seconds')} s, start-up "
+        f"share {summary.get('startup_share')}, peak {summary.get('peak_mib')} MiB, {len(wrong)} defects"
     )
     return int(bool(wrong))
 
@@ -50,7 +57,13 @@ def _console_errors(page: Path) -> list[str]:
         return []
     with tempfile.TemporaryDirectory() as profile:
         done = subprocess.run(
-            [browser, *_CHROMIUM, f"--user-data-dir={profile}", "--dump-dom", page.resolve().as_uri()],
+            [
+                browser,
+                *_CHROMIUM,
+                f"--user-data-dir={profile}",
+                "--dump-dom",
+                page.resolve().as_uri(),
+            ],
             capture_output=True,
             text=True,
             timeout=120,

@@ -41,8 +41,8 @@ def render(
         )
     if assistant.strip() not in whole_text[len(prompt_text) :]:
         raise ValueError(
-            "the chat template changes the answer, for example by leaving its reasoning out: use the "
-            "training form of this family's template"
+            "the chat template changes the answer, for example by leaving its reasoning out: use "
+            "the training form of this family's template"
         )
     # Prompt and answer are tokenised apart: at inference the prompt stands alone as well.
     prompt = tokenizer.encode(prompt_text, add_special_tokens=False)
