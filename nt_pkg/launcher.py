@@ -162,7 +162,7 @@ class Meter:
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def start(self) -> None:
-        """Begin to sample memory every two seconds."""
+        """Begin to sample memory every five seconds."""
         self._thread.start()
 
     def stop(self) -> dict[str, float]:
@@ -178,7 +178,7 @@ class Meter:
         import psutil
 
         root = psutil.Process()
-        while not self._stop.wait(2.0):
+        while not self._stop.wait(5.0):
             total = 0
             for process in [root, *root.children(recursive=True)]:
                 try:

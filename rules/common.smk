@@ -13,19 +13,23 @@ sys.path.insert(0, workflow.basedir)
 from nt_pkg.config import NAME, UNTRAINED, load_study
 from nt_pkg.plan import Plan
 
+# sys.exit, because Snakemake would add places in this file to the message.
 try:
     PLAN = Plan(load_study(config))
+    if workflow.is_main_process:  # jobs elsewhere need not see the sources
+        for values in PLAN.assets():
+            PLAN.asset_spec(**values)
 except ValueError as error:
-    raise WorkflowError(str(error)) from None
+    sys.exit(f"error: {error}")
 
 for folder in ("results", "assets", "work", "logs"):
     nearest = next(
         p for p in [Path(folder), *Path(folder).resolve().parents] if p.exists()
     )
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise WorkflowError(
-            f"{Path(folder).resolve()} cannot be written (no permission on {nearest}): "
-            "run in a folder of your own, or with --directory"
+        sys.exit(
+            f"error: {Path(folder).resolve()} cannot be written (no permission on "
+            f"{nearest.resolve()}): run in a folder of your own, or with --directory"
         )
 
 

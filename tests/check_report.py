@@ -44,13 +44,14 @@ def main(folder: Path) -> int:
         print(f"{folder}: {line}")
     print(
         f"{folder}: {len(summary['effects'])} effects, {summary.get('wall_seconds')} s, start-up "
-        f"share {summary.get('startup_share')}, peak {summary.get('peak_mib')} MiB, {len(wrong)} defects"
+        f"share {summary.get('startup_share')}, peak {summary.get('peak_mib')} MiB, "
+        f"{len(wrong)} defects"
     )
     return int(bool(wrong))
 
 
 def _console_errors(page: Path) -> list[str]:
-    """Return what a browser's console says of the page; nothing where there is no Chromium."""
+    """Return what a browser says of the page; nothing where there is no Chromium."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         print("skipped: no Chromium to open the page in")

@@ -31,7 +31,7 @@ def draw_difficulty(cells: Sequence[Cell]) -> Chart | None:
             rows += _draw_categories(axes, cell, names, formats)
         _name_categories(axes, names)
         axes.set_title(name_place(place, places))
-        start_at_zero(axes)
+    start_at_zero(panels)
     panels[0].set_ylabel("accuracy, %")
     label_below(figure, panels)
     said = (

@@ -108,10 +108,14 @@ def make_panels(num_panels: int, **options: Any) -> tuple[Figure, list[Axes]]:
     return figure, axes[:num_panels]
 
 
-def start_at_zero(axes: Axes) -> None:
-    """Let the vertical axis begin at zero, with room for marks that stand on it."""
-    _, top = axes.get_ylim()
-    axes.set_ylim(-0.035 * top, top)
+def start_at_zero(panels: Sequence[Axes]) -> None:
+    """Let the shared vertical axis begin at zero, with room for marks that stand on it.
+
+    Call it when everything is drawn: setting a limit ends the search for the others.
+    """
+    top = max(axes.get_ylim()[1] for axes in panels)
+    for axes in panels:
+        axes.set_ylim(-0.035 * top, top)
 
 
 def label_below(figure: Figure, panels: Sequence[Axes]) -> None:

@@ -241,7 +241,7 @@ def draw_losses(runs: Sequence[Record]) -> Chart | None:
         is_one = len({student for student, _ in places}) == 1
         axes.set_title(place[1] if is_one else f"{place[0]}: {place[1]}")
         axes.set_xlabel("optimiser step")
-        axes.set_ylim(bottom=0)
+    panels[0].set_ylim(bottom=0)  # shared
     panels[0].set_ylabel("loss per target token")
     label_below(figure, panels)
     ends = ", ".join(

@@ -97,7 +97,7 @@ def draw_scaling(
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_title(benchmark)
         axes.set_xlabel("training examples")
-        start_at_zero(axes)
+    start_at_zero(panels)
     panels[0].set_ylabel("accuracy, %")
     label_below(figure, panels)
     said = (
@@ -164,7 +164,7 @@ def draw_tokens(cells: Sequence[Cell]) -> Chart | None:
         axes.set_title(name_place(place, places))
         axes.set_xlabel("mean tokens of an answer")
         axes.set_xlim(left=0)
-        start_at_zero(axes)
+    start_at_zero(panels)
     panels[0].set_ylabel("accuracy, %")
     handles = [Line2D([], [], color=SERIES[i % 6], label=n) for i, n in enumerate(formats)]
     for index, name in enumerate(modes):

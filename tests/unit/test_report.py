@@ -487,3 +487,16 @@ def test_small_pieces() -> None:
     assert sort_naturally(["level 10", "level 2"]) == ["level 2", "level 10"]
     assert "x\\|<y" in render_markdown(table)
     assert "x|&lt;y" in render_html(table) and 'scope="colgroup"' in render_html(table)
+
+
+def test_a_shared_axis_shows_the_highest_panel() -> None:
+    from nt_pkg.report.canvas import make_panels, start_at_zero
+
+    _, panels = make_panels(2, sharey=True)
+    panels[0].plot([0, 1], [10.0, 20.0])
+    panels[1].plot([0, 1], [10.0, 80.0])
+    start_at_zero(panels)
+
+    for axes in panels:
+        low, high = axes.get_ylim()
+        assert low <= 0 and high >= 80

@@ -1,0 +1,174 @@
+"""What the report is given, gathered from files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nt_pkg.collection import Labels, collect
+from nt_pkg.manifest import digest, write_json
+from nt_pkg.records import ANNOTATIONS, SUBSET, TRACES, write_parquet
+
+NAMES = {"pool": "p", "teacher": "t"}
+RUN = {"student": "s", "subset": "long", "format": "system2", "seed": "1"}
+
+
+def trace(
+    row_id: str, status: str = "ok", tokens: int = 10, error: str | None = None
+) -> dict[str, Any]:
+    return {
+        "id": row_id, "status": status, "reasoning": "r", "answer": "a", "prompt_tokens": 1,
+        "completion_tokens": tokens, "finish_reason": "stop", "error": error,
+    }  # fmt: skip
+
+
+def write_labels(path: Path, annotator: str, values: dict[str, Any]) -> Path:
+    """Write labels; an exception in place of a value is a failed row, None a skipped one."""
+    rows = []
+    for row_id, value in values.items():
+        row = {"id": row_id, "status": "ok", "value": json.dumps(value), "error": None}
+        if value is None:
+            row = {"id": row_id, "status": "skipped", "value": None, "error": "incomplete"}
+        elif isinstance(value, Exception):
+            row = {"id": row_id, "status": "failed", "value": None, "error": str(value)}
+        rows.append(row)
+    write_parquet(path, ANNOTATIONS, rows, {**NAMES, "annotator": annotator})
+    return path
+
+
+def lengths(**tokens: int) -> dict[str, Any]:
+    return {row_id: {"num_tokens": num, "num_steps": 1} for row_id, num in tokens.items()}
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> dict[str, Any]:
+    """Return the arguments of `collect` for a study of five rows in two shards."""
+    files: dict[str, Any] = {}
+    write_json(
+        tmp_path / "pool.json",
+        {"pool": "p", "read": 7, "kept": 5, "duplicate": 2, "spec": {"kind": "micro"}},
+    )
+    shards = [
+        [trace("a", tokens=10), trace("b", tokens=20), trace("c", "incomplete", 99)],
+        [trace("d", tokens=30), trace("e", "failed", 0, "no text")],
+    ]
+    files["traces"] = []
+    for number, rows in enumerate(shards):
+        path = tmp_path / f"traces-{number}.parquet"
+        write_parquet(path, TRACES, rows, NAMES)
+        files["traces"].append(path)
+    files["labels"] = [
+        write_labels(tmp_path / "l0", "length", {**lengths(a=10, b=20), "c": None}),
+        write_labels(tmp_path / "l1", "length", {**lengths(d=30), "e": None}),
+        write_labels(tmp_path / "d0", "domain", {"a": "days", "b": "days", "d": "winds"}),
+        write_labels(tmp_path / "s0", "strategies", {"a": ["x", "y"], "b": ["x"], "d": []}),
+        write_labels(tmp_path / "g0", "agreement", {"a": True, "b": ValueError("why"), "d": False}),
+    ]
+    subset = tmp_path / "subset.parquet"
+    write_parquet(subset, SUBSET, [{"rank": n, "id": i, "score": 1.0} for n, i in enumerate("da")])
+    write_json(
+        tmp_path / "subset.json",
+        {**NAMES, "subset": "long", "seed": "1", "num_candidates": 3, "unusable": {"x": 2},
+         "spec": {"selector": "long", "params": {"power": 2.0}, "size": 2}},
+    )  # fmt: skip
+    write_json(tmp_path / "examples.json", {**RUN, "dropped": {"long": 1}, "spec": {}})
+    write_json(tmp_path / "run.json", {**RUN, "final_loss": 0.5, "spec": {"training": {}}})
+    score = {**RUN, "benchmark": "m", "mode": "think", "accuracy": 0.5, "spec": {}}
+    write_json(tmp_path / "score.json", {**score, "examples": [{"question": "q"}]})
+    return {
+        "spec": {"subsets": {}},
+        "pools": [tmp_path / "pool.json"],
+        **files,
+        "subsets": [(subset, tmp_path / "subset.json")],
+        "examples": [tmp_path / "examples.json"],
+        "runs": [tmp_path / "run.json"],
+        "scores": [tmp_path / "score.json"],
+    }
+
+
+def test_traces_are_counted_by_what_became_of_them(study: dict[str, Any]) -> None:
+    assert collect(**study)["traces"] == [
+        {
+            **NAMES,
+            "num_rows": 5,
+            "failed": {"no text": 1},
+            "incomplete": 1,
+            "mean_tokens": 20.0,
+        }
+    ]
+
+
+def test_pool_says_what_was_dropped(study: dict[str, Any]) -> None:
+    [pool] = collect(**study)["pools"]
+
+    assert (pool["num_rows_in"], pool["num_kept"], pool["dropped"]) == (7, 5, {"duplicate": 2})
+    assert pool["histograms"]["domain"] == {"days": 2, "winds": 1}
+    assert pool["histograms"]["strategies"] == {"x": 2, "y": 1}
+    assert sum(pool["histograms"]["num_tokens"]["counts"]) == 3
+
+
+def test_subset_has_the_histograms_of_its_own_rows(study: dict[str, Any]) -> None:
+    [subset] = collect(**study)["subsets"]
+
+    assert (subset["size"], subset["num_available"], subset["unusable"]) == (2, 3, {"x": 2})
+    assert (subset["selector"], subset["params"], subset["seed"]) == ("long", {"power": 2.0}, 1)
+    assert subset["histograms"]["domain"] == {"days": 1, "winds": 1}
+    assert subset["histograms"]["strategies"] == {"x": 1, "y": 1}
+    histogram = subset["histograms"]["num_tokens"]
+    for tokens in (10, 30):
+        at = next(n for n, edge in enumerate(histogram["edges"]) if edge > tokens) - 1
+        assert histogram["counts"][at] == 1
+    assert sum(histogram["counts"]) == 2
+
+
+def test_annotators_are_counted_with_their_failures(study: dict[str, Any]) -> None:
+    found = {each["annotator"]: each for each in collect(**study)["annotations"]}
+
+    assert found["agreement"]["num_rows"] == 3
+    assert found["agreement"]["failed"] == {"why": 1}
+    assert found["agreement"]["values"] == {"False": 1, "True": 1}
+    assert (found["length"]["num_rows"], found["length"]["values"]) == (3, {})
+    assert found["strategies"]["values"] == {"x": 2, "y": 1}
+
+
+def test_runs_and_scores_say_where_they_come_from(study: dict[str, Any], tmp_path: Path) -> None:
+    found = collect(**study)
+
+    [run], [score], [sample] = found["runs"], found["scores"], found["samples"]
+    assert (run["seed"], run["dropped"], run["final_loss"]) == (1, {"long": 1}, 0.5)
+    assert (score["seed"], score["accuracy"]) == (1, 0.5)
+    assert "examples" not in score
+    assert sample == {**RUN, "seed": 1, "benchmark": "m", "mode": "think", "question": "q"}
+    path = (tmp_path / "run.json").as_posix()
+    assert run["source"] == {
+        "path": path,
+        "spec_digest": digest({"training": {}}),
+        "command": f"snakemake {path}",
+    }
+
+
+def test_annotator_that_failed_on_every_row(study: dict[str, Any], tmp_path: Path) -> None:
+    study["labels"] = [
+        write_labels(tmp_path / f"f{name}", name, dict.fromkeys("abd", ValueError("down")))
+        for name in ("length", "domain")
+    ]
+
+    found = collect(**study)
+
+    assert found["annotations"][1]["failed"] == {"down": 3}
+    assert found["subsets"][0]["histograms"] == {}
+
+
+def test_labels_of_two_teachers_are_kept_apart(tmp_path: Path) -> None:
+    paths = []
+    for teacher in ("t", "u"):
+        row = {"id": "a", "status": "ok", "value": json.dumps(teacher), "error": None}
+        names = {"pool": "p", "teacher": teacher, "annotator": "domain"}
+        write_parquet(tmp_path / teacher, ANNOTATIONS, [row], names)
+        paths.append(tmp_path / teacher)
+
+    labels = Labels(paths)
+
+    assert labels.histograms(("p", "t"), ["a"])["domain"] == {"t": 1}
+    assert labels.histograms(("p", "u"), None)["domain"] == {"u": 1}

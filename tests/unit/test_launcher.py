@@ -1,0 +1,144 @@
+"""What the launcher reads out of Snakemake's output, and what it remembers."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from nt_pkg import launcher
+from nt_pkg.launcher import History, Watcher, headline, seconds_per_stage
+from nt_pkg.manifest import read_json, write_json
+
+LINES = (ROOT / "tests" / "golden" / "launcher" / "failed_study.log").read_text().splitlines(True)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def watch(lines: list[str], status: int = 0) -> Watcher:
+    watcher = Watcher(Path("study.log"), 2)
+    for line in lines:
+        watcher.read(line)
+    watcher.close(status)
+    return watcher
+
+
+def test_jobs_of_a_stored_log_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Six jobs of ours were planned, five ended well, one failed; `subsets` is only a target."""
+    log = Path("logs/select_subset/micro/micro-teacher/models-agree-300/seed0.log")
+    log.parent.mkdir(parents=True)
+    log.write_text("Traceback\n" * 20 + "ValueError: selector models_agree found 32 rows\n")
+
+    watcher = watch(LINES, status=1)
+
+    assert watcher.num_done == 5
+    assert watcher.first_job_after is not None
+    assert Path("study.log").read_text() == "".join(LINES)
+    shown = capsys.readouterr().out
+    assert (
+        "0/6 jobs, about 0:01 left: 0/2 prompts, 0/1 traces, 0/1 annotations, 0/2 subsets" in shown
+    )
+    assert f"rule select_subset failed; the end of {log}:" in shown
+    assert shown.count("ValueError: selector models_agree found 32 rows") == 1
+    assert shown.count("Traceback") == 11
+    assert shown.endswith(
+        "stopped with status 1; Snakemake's output is in study.log. The same command continues "
+        "where it stopped.\n"
+    )
+
+
+def test_failure_before_any_job_shows_the_end_of_the_output(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    watcher = watch(["Using profile\n", "error: the configuration has defects:\n"], status=1)
+
+    assert watcher.num_done == 0
+    assert "error: the configuration has defects:" in capsys.readouterr().out
+
+
+def test_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    watch(["Building DAG of jobs...\n", "Nothing to be done (all requested files are present).\n"])
+
+    assert capsys.readouterr().out == "nothing to be done\n"
+
+
+def test_second_table_counts_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
+    """A checkpoint can add jobs; Snakemake then prints what is left."""
+    done = LINES.index("2 of 7 steps (29%) done\n")
+    table = ["Job stats:\n", "job  count\n", "grade  3\n", "total  3\n", "\n"]
+
+    watch(LINES[:done] + table)
+
+    assert "2/5 jobs" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_seconds_per_stage() -> None:
+    for rule, names in {"train": ["a/b", "a/c"], "grade": ["x"], "ingest_pool": ["p"]}.items():
+        for name in names:
+            path = Path("timings", rule, f"{name}.jsonl")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text('{"s": 1.25}\n')
+
+    found = seconds_per_stage(Path("timings"))
+
+    assert found == dict.fromkeys(launcher.STAGES.values(), 0.0) | {
+        "sft": 2.5,
+        "evals": 1.2,
+        "prompts": 1.2,
+    }
+
+
+def start(history: History, seconds: float, is_complete: bool) -> None:
+    history.add(
+        {"wall_seconds": seconds, "peak_mib": seconds * 10},
+        watch(LINES[: LINES.index("2 of 7 steps (29%) done\n")]),
+        [{"script": "grade", "startup_s": 0.5, "threads": 2}],
+        is_complete,
+    )
+
+
+def test_history_adds_the_starts_up_to_the_first_complete_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    Path("results/prompts").mkdir(parents=True)
+    write_json(Path("summary.json"), {"effects": []})
+    for seconds, is_complete in [(10.0, False), (20.0, True), (99.0, True)]:
+        start(History(Path("work/invocations.json")), seconds, is_complete)
+
+    History(Path("work/invocations.json")).complete(Path("summary.json"))
+
+    found = read_json(Path("summary.json"))
+    assert (found["wall_seconds"], found["peak_mib"], found["num_starts"]) == (30.0, 200.0, 2)
+    assert found["startup_share"] == pytest.approx(2 * 0.5 * 2 / (2 * 30), abs=0.01)
+    assert found["effects"] == []
+
+
+def test_history_begins_anew_without_results() -> None:
+    start(History(Path("work/invocations.json")), 10.0, True)
+    start(History(Path("work/invocations.json")), 20.0, True)
+
+    assert [each["wall_seconds"] for each in read_json(Path("work/invocations.json"))] == [20.0]
+
+
+def test_start_with_nothing_to_do_is_not_remembered() -> None:
+    History(Path("h.json")).add({"wall_seconds": 1.0}, watch([]), [], True)
+
+    assert not Path("h.json").exists()
+
+
+def test_headline() -> None:
+    effect = {"name": "long_vs_random", "difference": 0.034, "standard_error": 0.011}
+    missing = {"name": "modes", "difference": None, "standard_error": None}
+    effects = [{**each, "num_seeds": 5, "verdict": "holds"} for each in (effect, missing)]
+    Path("report").mkdir()
+    Path("report/summary.json").write_text(json.dumps({"effects": effects}))
+
+    lines = headline(Path("report")).splitlines()
+
+    assert lines[2].split() == ["long_vs_random", "+3.4", "1.1", "5", "holds"]
+    assert lines[3].split() == ["modes", "-", "-", "5", "holds"]
+    assert lines[-1].startswith("report: ") and lines[-1].endswith("report/index.html")
