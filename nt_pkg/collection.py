@@ -38,7 +38,7 @@ class Labels:
         """Return counts of each annotator: rows, failures by reason, values."""
         found = []
         for (pool, teacher, annotator), failed in sorted(self._failed.items()):
-            values = self.values[pool, teacher][annotator]
+            values = self.values[pool, teacher].get(annotator, {})
             counts = Counter(
                 str(each)
                 for value in values.values()

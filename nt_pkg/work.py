@@ -35,7 +35,11 @@ def work_dir(out: Path, spec_digest: str) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
-        shutil.rmtree(folder)
+        # Renamed first, so that a kill halfway leaves nothing that looks usable.
+        gone = folder.with_name(f"{spec_digest}.gone")
+        shutil.rmtree(gone, ignore_errors=True)
+        folder.rename(gone)
+        shutil.rmtree(gone)
 
 
 class Journal:

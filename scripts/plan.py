@@ -97,7 +97,8 @@ def _names(jobs: Sequence[Job]) -> str:
     shown = []
     for name, found in values.items():
         more = f" and {len(found) - _NUM_NAMES} more" if len(found) > _NUM_NAMES else ""
-        shown.append(f"{name} {' '.join(found[:_NUM_NAMES])}{more}")
+        ordered = sorted(found, key=lambda value: (len(value) if value.isdigit() else 0, value))
+        shown.append(f"{name} {' '.join(ordered[:_NUM_NAMES])}{more}")
     return ", ".join(shown)
 
 

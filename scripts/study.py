@@ -35,7 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = [sys.executable, "-m", "snakemake", *arguments, "-s", str(ROOT / "Snakefile")]
     if not any(each.startswith(("--profile", "--workflow-profile")) for each in arguments):
         command += ["--profile", str(ROOT / "profiles" / "local")]
-    Path("logs").mkdir(exist_ok=True)
+    try:
+        Path("logs").mkdir(exist_ok=True)
+    except OSError as error:
+        sys.exit(f"error: {Path.cwd()} cannot be written ({error}): run in a folder of your own")
     history, meter = History(Path("work/invocations.json")), Meter()
     # Short, because a socket's address may have some 100 characters.
     with tempfile.TemporaryDirectory(prefix="nt-") as folder:

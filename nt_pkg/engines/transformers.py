@@ -20,7 +20,7 @@ class TransformersEngine:
         """Load model and tokenizer from a folder."""
         import torch
         import transformers
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
         self.versions = {"torch": torch.__version__, "transformers": transformers.__version__}
         self.batch_size = batch_size
@@ -41,19 +41,34 @@ class TransformersEngine:
                 f"{model_dir}: generation_config.json names no end token; export it again"
             )
         self._ends = {ends} if isinstance(ends, int) else set(ends)
+        # A model's own defaults, such as a repetition penalty, are not what was asked for.
+        self._model.generation_config = GenerationConfig()
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Return one completion per request; a prompt that leaves no room is a failed one."""
+        context = self._model.config.max_position_embeddings
+        prompts = [self._prompt_ids(request) for request in requests]
+        # Each answer has its own room: padding takes no positions.
+        rooms = [min(sampling.max_tokens, context - len(prompt)) for prompt in prompts]
+        fitting = [prompt for prompt, room in zip(prompts, rooms, strict=True) if room > 0]
+        new = iter(self._new_ids(fitting, max(rooms), requests, sampling) if fitting else [])
+        return [
+            self._completion(request, prompt, next(new)[:room])
+            if room > 0
+            else self._no_room(request, len(prompt))
+            for request, prompt, room in zip(requests, prompts, rooms, strict=True)
+        ]
+
+    def _new_ids(
+        self,
+        prompts: list[list[int]],
+        max_new: int,
+        requests: Sequence[Request],
+        sampling: Sampling,
+    ) -> list[list[int]]:
+        """Return up to `max_new` ids behind each prompt, with padding behind an end token."""
         import torch
 
-        prompts = [self._prompt_ids(request) for request in requests]
-        room = self._model.config.max_position_embeddings - max(map(len, prompts), default=0)
-        max_new = min(sampling.max_tokens, room)
-        if max_new < 1:
-            if len(requests) == 1:
-                return [self._no_room(requests[0], len(prompts[0]))]
-            # Somewhere in the batch is a prompt that fills the context: do them one by one.
-            return [self.generate([request], sampling)[0] for request in requests]
         torch.manual_seed(digest_int(*(request.seed for request in requests)) % 2**63)
         batch = self._tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self._device)
         drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
@@ -67,11 +82,8 @@ class TransformersEngine:
                 eos_token_id=sorted(self._ends),
                 **(drawn if sampling.temperature > 0 else {}),
             )
-        new = output[:, batch["input_ids"].shape[1] :].tolist()
-        return [
-            self._completion(request, prompt, ids)
-            for request, prompt, ids in zip(requests, prompts, new, strict=True)
-        ]
+        new: list[list[int]] = output[:, batch["input_ids"].shape[1] :].tolist()
+        return new
 
     def _prompt_ids(self, request: Request) -> list[int]:
         messages = [{"role": "user", "content": request.user}]

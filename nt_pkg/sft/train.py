@@ -42,9 +42,10 @@ class Job:
 def train(job: Job) -> dict[str, Any]:
     """Train a student and return what `run.json` says of it.
 
-    The finished ZeRO-sharded checkpoint is `job.work / "checkpoint"`. A call that finds
-    checkpoints of an earlier one continues at the newest complete one; the loss curve is that of
-    an uninterrupted run.
+    The ranks are forked, so that they share what is imported: call it before this process computes
+    with torch on several threads. The finished ZeRO-sharded checkpoint is `job.work /
+    "checkpoint"`. A call that finds checkpoints of an earlier one continues at the newest complete
+    one; the loss curve is that of an uninterrupted run.
 
     Raises:
         RuntimeError: a rank died or the loss is not finite; its log lines say where.

@@ -27,11 +27,12 @@ def write_labels(path: Path, annotator: str, values: dict[str, Any]) -> Path:
     """Write labels; an exception in place of a value is a failed row, None a skipped one."""
     rows = []
     for row_id, value in values.items():
-        row = {"id": row_id, "status": "ok", "value": json.dumps(value), "error": None}
         if value is None:
             row = {"id": row_id, "status": "skipped", "value": None, "error": "incomplete"}
         elif isinstance(value, Exception):
             row = {"id": row_id, "status": "failed", "value": None, "error": str(value)}
+        else:
+            row = {"id": row_id, "status": "ok", "value": json.dumps(value), "error": None}
         rows.append(row)
     write_parquet(path, ANNOTATIONS, rows, {**NAMES, "annotator": annotator})
     return path

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 
 from nt_pkg.config import (
     Format,
@@ -18,6 +17,7 @@ from nt_pkg.config import (
     read_yaml,
 )
 
+ROOT = Path(__file__).parents[2]
 Config = dict[str, Any]
 NUM_OVERLAYS = 1
 COMMIT = "0123456789" * 4

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from nt_pkg import launcher
 from nt_pkg.launcher import History, Watcher, headline, seconds_per_stage
 from nt_pkg.manifest import read_json, write_json
 
+ROOT = Path(__file__).parents[2]
 LINES = (ROOT / "tests" / "golden" / "launcher" / "failed_study.log").read_text().splitlines(True)
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 
 from nt_pkg.config import Format, Runtime, Sampling, Training
 from nt_pkg.manifest import read_json
@@ -28,6 +27,7 @@ from nt_pkg.sft.data import plan_steps, render
 from nt_pkg.sft.export import export_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+ROOT = Path(__file__).parents[2]
 MICRO = ROOT / "nt_pkg" / "microworld" / "base"
 _FORK = multiprocessing.get_context("fork")
 

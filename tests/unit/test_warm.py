@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
+ROOT = Path(__file__).parents[2]
 SERVE = (
     "import sys\nfrom nt_pkg import warm\nwarm._LIBRARIES = ('json',)\nwarm.serve(sys.argv[1])\n"
 )

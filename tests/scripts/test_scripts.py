@@ -1,0 +1,200 @@
+"""Command lines: what they write, and that a kill between two writes does no harm."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nt_pkg.manifest import read_json, sha256_file, write_json
+from nt_pkg.records import EXAMPLES, PROMPTS, TRACES, read_parquet, write_parquet
+from scripts import generate_traces, select_subset, shard_prompts
+from scripts import train as train_script
+
+PROMPT = {"reference_answer": None, "second_answer": None, "source_row": 0}
+REPLAY = '{"teacher":{"engine":"replay"},"engine":{},"version":1}'
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NT_WORK", str(tmp_path / "work"))
+
+
+def prompts(num: int) -> list[dict[str, Any]]:
+    return [
+        {"id": f"{7 * n:032x}", "question": f"q{n}", "replay": f"<think> r </think> {n}", **PROMPT}
+        for n in range(num)
+    ]
+
+
+def shard(number: int, of: int) -> list[dict[str, Any]]:
+    out = Path(f"shard-{number}-of-{of}.parquet")
+    shard_prompts.main(
+        ["--prompts", "all.parquet", "--shard", str(number), "--num-shards", str(of),
+         "--out", str(out)]
+    )  # fmt: skip
+    return read_parquet(out, PROMPTS)
+
+
+@pytest.mark.parametrize("of", [1, 3, 8])
+def test_shards_share_the_rows_out(of: int) -> None:
+    write_parquet(Path("all.parquet"), PROMPTS, prompts(40))
+
+    shards = [shard(number, of) for number in range(of)]
+
+    ids = [row["id"] for rows in shards for row in rows]
+    assert sorted(ids) == [row["id"] for row in prompts(40)]
+    for rows in shards:
+        assert len(rows) >= 40 // of - 1
+        assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
+
+
+def test_shard_of_nothing_is_an_empty_file() -> None:
+    write_parquet(Path("all.parquet"), PROMPTS, prompts(1))
+
+    assert [len(shard(number, 2)) for number in range(2)] == [1, 0]
+
+
+def test_traces_of_an_empty_shard() -> None:
+    write_parquet(Path("none.parquet"), PROMPTS, [])
+
+    generate_traces.main(
+        ["--spec", REPLAY, "--names", "{}", "--prompts", "none.parquet", "--out", "t.parquet"]
+    )
+
+    assert read_parquet(Path("t.parquet"), TRACES) == []
+
+
+def select(out: str, paths: list[str]) -> Path:
+    select_subset.main(
+        [
+            "--spec", '{"selector":"random","size":9,"params":{}}',
+            "--names", '{"subset":"x","seed":"2"}',
+            "--seed", "2",
+            "--traces", *paths,
+            "--out", out,
+            "--manifest", f"{out}.json",
+        ]
+    )  # fmt: skip
+    return Path(out)
+
+
+def test_sharding_and_names_are_not_in_the_bytes_of_a_subset() -> None:
+    """What follows a selection runs again only if other rows were selected."""
+    for of in (1, 3):
+        write_parquet(Path("all.parquet"), PROMPTS, prompts(40))
+        for number in range(of):
+            shard(number, of)
+            generate_traces.main(
+                ["--spec", REPLAY, "--names", json.dumps({"shard": str(number)}),
+                 "--prompts", f"shard-{number}-of-{of}.parquet", "--out", f"t-{number}-of-{of}"]
+            )  # fmt: skip
+
+    one = select("one.parquet", ["t-0-of-1"])
+    three = select("three.parquet", ["t-2-of-3", "t-0-of-3", "t-1-of-3"])
+
+    assert one.read_bytes() == three.read_bytes()
+    manifest = read_json(Path("one.parquet.json"))
+    assert manifest["sha256"] == sha256_file(one)
+    assert (manifest["num_traces"], manifest["subset"]) == (40, "x")
+
+
+class FakeTraining:
+    """Stands in for the training: leaves a checkpoint, and notes where it worked."""
+
+    def __init__(self) -> None:
+        self.folders: list[Path] = []
+        self.found: list[list[str]] = []
+
+    def __call__(self, job: Any) -> dict[str, Any]:
+        self.folders.append(job.work)
+        self.found.append(sorted(path.name for path in job.work.iterdir()))
+        (job.work / "checkpoint").mkdir(exist_ok=True)
+        (job.work / "checkpoint" / "weights").write_text("trained")
+        return {"final_loss": 0.5}
+
+
+@pytest.fixture
+def training(monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
+    """Prepare the inputs of the script, and replace what it calls."""
+    fake = FakeTraining()
+    monkeypatch.setattr("nt_pkg.sft.train.train", fake)
+    write_json(Path("student/manifest.json"), {"files": {"model": "a"}})
+    write_examples([1, 2, 3])
+    return fake
+
+
+def write_examples(input_ids: list[int]) -> None:
+    row = {"id": "x", "target": "system2", "input_ids": input_ids, "num_prompt_tokens": 1}
+    write_parquet(Path("examples.parquet"), EXAMPLES, [row])
+
+
+def run_training(**runtime: int) -> None:
+    train_script.main(
+        [
+            "--spec", '{"training":{},"version":1}',
+            "--names", '{"student":"s"}',
+            "--runtime", json.dumps(runtime),
+            "--seed", "0",
+            "--student", "student/manifest.json",
+            "--examples", "examples.parquet",
+            "--checkpoint", "results/checkpoint",
+            "--out", "results/run.json",
+        ]
+    )  # fmt: skip
+
+
+def test_training_leaves_checkpoint_and_summary(training: FakeTraining) -> None:
+    run_training()
+
+    assert Path("results/checkpoint/weights").read_text() == "trained"
+    found = read_json(Path("results/run.json"))
+    assert (found["student"], found["final_loss"]) == ("s", 0.5)
+    assert not training.folders[0].exists()
+
+
+@pytest.mark.parametrize("where", ["shutil.move", "scripts.train.write_json"])
+def test_kill_after_training_is_made_good(
+    training: FakeTraining, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The same command works, and meets nothing that looks complete but is not."""
+
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, kill)
+            with pytest.raises(KeyboardInterrupt):
+                run_training()
+        assert not Path("results/run.json").exists()
+
+    run_training()
+
+    assert all("checkpoint" not in found for found in training.found)
+    assert len(set(training.folders)) == 1
+    assert Path("results/checkpoint/weights").read_text() == "trained"
+    assert Path("results/run.json").exists()
+
+
+@pytest.mark.parametrize("change", ["tokens", "student", "ranks", "stage"])
+def test_progress_of_other_inputs_is_not_taken_up(training: FakeTraining, change: str) -> None:
+    """Same row ids, other tokens: a think instruction or a template was edited."""
+    run_training()
+    if change == "tokens":
+        write_examples([1, 2, 4])
+    if change == "student":
+        write_json(Path("student/manifest.json"), {"files": {"model": "b"}})
+    run_training(**{"ranks": {"num_ranks": 2}, "stage": {"zero_stage": 3}}.get(change, {}))
+
+    assert training.folders[0] != training.folders[1]
+
+
+def test_progress_survives_a_change_of_layout_that_does_not_matter(
+    training: FakeTraining,
+) -> None:
+    run_training()
+    run_training(rows_per_micro_batch=4, checkpoint_steps=7, mem_mb=1)
+
+    assert training.folders[0] == training.folders[1]
