@@ -1,4 +1,7 @@
-"""Check a finished report the way a reader would meet it: `python -m tests.check_report FOLDER`."""
+"""Check a finished report the way a reader would meet it.
+
+python -m tests.check_report FOLDER [EFFECT ...]      # the effects that must be supported
+"""
 
 import json
 import re
@@ -22,7 +25,7 @@ _CHROMIUM = [
 ]
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, supported: list[str]) -> int:
     """Print what is wrong with a report; return 1 if anything is."""
     summary = json.loads((folder / "summary.json").read_text())
     page = (folder / "index.html").read_text()
@@ -34,6 +37,8 @@ def main(folder: Path) -> int:
         missing = {"name", "difference", "standard_error", "num_seeds", "verdict"} - set(effect)
         if missing:
             wrong.append(f"effect {effect.get('name')} lacks {sorted(missing)}")
+    verdicts = {effect["name"]: effect["verdict"] for effect in summary["effects"]}
+    wrong += [f"{n} is {verdicts.get(n)}" for n in supported if verdicts.get(n) != "supported"]
     if re.search(r"""(?:src|href)=["'](?:https?:)?//""", page):
         wrong.append("the page loads something from the network")
     for figure in sorted((folder / "figures").glob("*.svg")):
@@ -74,4 +79,4 @@ def _console_errors(page: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
