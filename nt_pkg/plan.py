@@ -21,7 +21,7 @@ Wildcards = dict[str, Any]
 
 # Meaning of the code that is too expensive to rerun for a refactoring. Raise a number when results
 # change, and say so in the changelog under "Invalidates".
-VERSIONS = {"traces": 1, "examples": 1, "train": 1, "export": 1, "samples": 1}
+VERSIONS = {"traces": 1, "annotations": 1, "examples": 1, "train": 1, "export": 1, "samples": 1}
 BASE_SEED, BASE_STEPS = 0, 6500  # of the base student that ships
 
 
@@ -179,6 +179,7 @@ class Plan:
                 "kind": entry.kind,
                 "params": _plugin_dump("annotators", entry.kind, entry.params),
                 "code": plugins.fingerprint("annotators", entry.kind),
+                "version": VERSIONS["annotations"],
             }
         )
 
@@ -191,7 +192,10 @@ class Plan:
                 "selector": entry.selector,
                 "size": entry.size,
                 "params": _plugin_dump("selectors", entry.selector, entry.params),
-                "code": plugins.fingerprint("selectors", entry.selector),
+                "code": [
+                    plugins.fingerprint("selectors", entry.selector),
+                    code_fingerprint("nt_pkg.selection", ["select_subset"]),
+                ],
             }
         )
 

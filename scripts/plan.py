@@ -63,7 +63,7 @@ def render(jobs: Sequence[Job], timings: Timings) -> str:
     if unneeded := unneeded_if_equal(jobs):
         lines.append(
             f"{len(unneeded)} of them ({_about(unneeded, timings)}) only follow a selection: they "
-            "are left out if it picks the same ids again"
+            "are left out if it picks the same ids again and nothing else changed for them"
         )
     if untimed := sorted({job.rule for job in jobs if timings.estimate(job) is None}):
         lines.append(f"never timed here, so not in the sum: {', '.join(untimed)}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nt_pkg import plan
 from nt_pkg.config import load_study
 from nt_pkg.plan import Plan
 
@@ -189,6 +190,58 @@ def test_pinned_hub_source_is_its_commit(demo: Config) -> None:
     demo["students"]["micro-llama"]["source"] = source
 
     assert json.loads(plan_of(demo).asset_spec("students", "micro-llama")) == source
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    [
+        ("nt_pkg.pools.ingest", {"pool"}),
+        ("nt_pkg.selection", {"subset"}),
+        ("nt_pkg.evaluation", {"grade"}),
+        ("nt_pkg.collection", {"report"}),
+        ("nt_pkg.report.build", {"report"}),
+    ],
+)
+def test_code_around_a_plugin_is_in_the_spec(
+    demo: Config, monkeypatch: pytest.MonkeyPatch, module: str, stages: set[str]
+) -> None:
+    """What leaves rows out or ranks them is as much part of a result as the plugin."""
+    before, fingerprint = specs(demo), plan.code_fingerprint
+    monkeypatch.setattr(
+        plan,
+        "code_fingerprint",
+        lambda name, roots: "edited" if name == module else fingerprint(name, roots),
+    )
+
+    after = specs(demo)
+
+    assert {stage for stage in SPECS if after[stage] != before[stage]} == stages
+
+
+@pytest.mark.parametrize(
+    ("version", "stages"),
+    [
+        ("traces", {"trace"}),
+        ("annotations", {"annotator"}),
+        ("examples", {"examples"}),
+        ("train", {"train"}),
+        ("export", {"export"}),
+        ("samples", {"sample"}),
+    ],
+)
+def test_versions_stand_for_code_that_is_too_expensive_to_rerun(
+    demo: Config, monkeypatch: pytest.MonkeyPatch, version: str, stages: set[str]
+) -> None:
+    before = specs(demo)
+    monkeypatch.setitem(plan.VERSIONS, version, 2)
+
+    after = specs(demo)
+
+    assert {stage for stage in SPECS if after[stage] != before[stage]} == stages
+
+
+def test_every_version_is_in_use() -> None:
+    assert len(plan.VERSIONS) == 6
 
 
 def test_code_of_a_selector_is_in_its_own_spec_only(

@@ -654,9 +654,7 @@ def test_exported_model_is_the_trained_one_and_stops(
     assert [answer.completion_tokens for answer in answers] == [5, 4]
 
 
-def test_checkpoint_of_another_model_is_not_exported(
-    student: Path, tmp_path: Path, trained: Runs, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_checkpoint_of_another_model_is_not_exported(student: Path, tmp_path: Path) -> None:
     """A tensor that the checkpoint lacks must not be filled from the untrained student."""
     job = job_of(student, tmp_path / "work", examples=EXAMPLES[:2])
     loop.train(job)

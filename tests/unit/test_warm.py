@@ -117,13 +117,20 @@ def test_job_sees_its_own_place(client: Client, tmp_path: Path) -> None:
     assert stderr == "to stderr\n"
 
 
-def test_jobs_run_side_by_side_and_know_nothing_of_each_other(client: Client) -> None:
-    first = client("import sys, time; sys.left_behind = 1; time.sleep(1); print('first')")
-    time.sleep(0.3)
+def test_jobs_run_side_by_side_and_know_nothing_of_each_other(
+    client: Client, tmp_path: Path
+) -> None:
+    """The first ends only when it is told to, after the second."""
+    first = client(
+        "import pathlib, sys, time\nsys.left_behind = 1\npathlib.Path('begun').touch()\n"
+        "while not pathlib.Path('go').exists(): time.sleep(0.02)\nprint('first')\n"
+    )
+    assert wait_for((tmp_path / "jobs" / "begun").exists)
     second = client("import sys; print(hasattr(sys, 'left_behind'))")
 
     assert second.communicate(timeout=30)[0] == "False\n"
     assert first.poll() is None
+    (tmp_path / "jobs" / "go").touch()
     assert first.communicate(timeout=30)[0] == "first\n"
 
 

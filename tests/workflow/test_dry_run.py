@@ -1,0 +1,62 @@
+"""The plan is read from Snakemake's own words; a stored dry run stands for them."""
+
+from pathlib import Path
+
+from nt_pkg.dry_run import Timings, by_output, explain, parse_jobs, unneeded_if_equal
+from scripts.plan import render
+
+JOBS = parse_jobs((Path(__file__).parent / "dry_run.txt").read_text())
+SELECT, GRADE, EXAMPLES, NEW_TRAIN, TRAIN, EXPORT, REPORT, TARGET = JOBS
+
+
+def reasons(*jobs: object) -> list[list[str]]:
+    """Return the plain words for some jobs of the sample."""
+    return [explain(job, by_output(JOBS)) for job in jobs]  # type: ignore[arg-type]
+
+
+def test_jobs_are_read_with_their_wildcards_files_and_resources() -> None:
+    assert SELECT.is_checkpoint and not TRAIN.is_checkpoint
+    assert SELECT.wildcards == {
+        "pool": "tiny",
+        "teacher": "micro-teacher",
+        "subset": "tiny-long",
+        "seed": "0",
+    }
+    assert EXPORT.outputs[1] == "results/sft/tiny-llama/tiny-long/system2/seed0/hf.json"
+    assert TRAIN.timing == Path("timings/train/tiny-llama/tiny-long/system2/seed0.jsonl")
+    assert (NEW_TRAIN.gpus, TRAIN.gpus, TARGET.rule) == (8, 0, "all")
+
+
+def test_reasons_name_what_changed() -> None:
+    assert reasons(SELECT, GRADE) == [
+        ["code edited", "params.scale_tokens: 60.0 -> 55.0"],
+        ["code edited"],
+    ]
+    assert reasons(EXAMPLES, NEW_TRAIN) == [["follows select_subset"], ["no output yet"]]
+
+
+def test_only_what_hangs_on_a_selection_alone_may_be_left_out() -> None:
+    assert unneeded_if_equal(JOBS) == [EXAMPLES, TRAIN, EXPORT]
+
+
+def test_time_comes_from_the_same_job_else_from_its_rule(tmp_path: Path) -> None:
+    for name, seconds in (("a", 1), ("b", 3)):
+        path = tmp_path / "train" / f"{name}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f'{{"s": 9.0}}\n{{"s": {seconds}}}\n')
+    timings = Timings(tmp_path)
+    assert timings.estimate(TRAIN) == 2.0
+    assert timings.estimate(GRADE) is None
+    same = TRAIN.__class__(**{**vars(TRAIN), "timing": tmp_path / "train/b.jsonl"})
+    assert timings.estimate(same) == 3.0
+
+
+def test_a_plan_adds_up(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/a.jsonl").write_text('{"s": 3600}\n')
+    text = render([job for job in JOBS if job is not TARGET], Timings(tmp_path))
+    assert "7 jobs, 2.0 h one after the other, 8.00 GPU-hours" in text
+    assert "3 of them (60.0 min) only follow a selection" in text
+    assert "params.scale_tokens: 60.0 -> 55.0 (subset tiny-long, seed 0)" in text
+    assert "never timed here" in text
+    assert render([], Timings(tmp_path)) == "nothing to be done\n"
