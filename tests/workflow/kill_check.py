@@ -12,7 +12,9 @@ time. Prints the kills and the comparison, and ends with status 1 if a file diff
 
 import argparse
 import hashlib
+import itertools
 import json
+import random
 import re
 import signal
 import subprocess
@@ -33,6 +35,7 @@ KINDS = ("snakemake", "rank", "job", "warm")
 TIMES = ("wall_seconds", "tokens_per_second")  # of run.json
 _MOST_SECONDS = 3600.0  # for one start
 _POLL_SECONDS = 0.02
+_MOST_DELAY_SECONDS = 2.0
 
 
 @dataclass
@@ -52,20 +55,20 @@ class Study:
 
     def __init__(self, folder: Path, arguments: Sequence[str]) -> None:
         """Prepare; `start` begins."""
-        self._folder, self._arguments = folder, arguments
-        self._log = folder / "kill_check.log"
+        self.folder, self._arguments = folder, arguments
+        self.log = folder / "kill_check.log"
         self.num_starts = 0
 
     def start(self) -> None:
         """Start the command."""
         self.num_starts += 1
         self.begun = time.monotonic()
-        (self._folder / "logs/study.log").unlink(missing_ok=True)  # of an earlier start
-        with self._log.open("w") as log:
+        (self.folder / "logs/study.log").unlink(missing_ok=True)  # of an earlier start
+        with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 self._arguments,
-                cwd=self._folder,
-                env=environment(self._folder),
+                cwd=self.folder,
+                env=environment(self.folder),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -75,12 +78,12 @@ class Study:
         """Return whether the command has not ended; stop a start that hangs."""
         if time.monotonic() - self.begun > _MOST_SECONDS:
             self.process.kill()
-            raise RuntimeError(f"{self._folder}: the command hangs")
+            raise RuntimeError(f"{self.folder}: the command hangs")
         return self.process.poll() is None
 
     def num_done(self) -> int:
         """Return the jobs that this start has finished."""
-        log = self._log if "snakemake" in self._arguments else self._folder / "logs/study.log"
+        log = self.log if "snakemake" in self._arguments else self.folder / "logs/study.log"
         text = log.read_text() if log.exists() else ""
         rules = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", text, re.M)
         return sum(rule in STAGES for rule in rules)
@@ -89,69 +92,56 @@ class Study:
         """Return a process of a kind and its name, chosen by a number in [0, 1), if any."""
         try:
             found = self._processes()[kind]
-        except psutil.Error:
+        except (psutil.Error, OSError):  # one of them ended meanwhile
             return None
         return found[int(pick * len(found))] if found else None
 
     def _processes(self) -> dict[str, list[tuple[psutil.Process, str]]]:
         found: dict[str, list[tuple[psutil.Process, str]]] = {kind: [] for kind in KINDS}
         root = psutil.Process(self.process.pid)
-        parents = [root, *root.children(recursive=True)]
-        is_job = {}
-        for process in parents:
-            line = " ".join(process.cmdline())
-            parent = process.ppid()
-            is_python = "python" in process.name()
-            if "-m snakemake" in line and process.pid in (root.pid, *_children(root)):
+        rules: dict[int, str] = {}  # of jobs, by process
+        for process in [root, *root.children(recursive=True)]:
+            line, parent = " ".join(process.cmdline()), process.ppid()
+            if "python" not in process.name():
+                continue
+            if "-m snakemake" in line and root.pid in (process.pid, parent):
                 found["snakemake"].append((process, "snakemake"))
             elif "-m nt_pkg.warm serve" in line and parent == root.pid:
                 found["warm"].append((process, "warm interpreter"))
-            elif is_python and parent in is_job:
-                found["rank"].append((process, f"rank of {is_job[parent]}"))
-            elif is_python and (rule := self._rule(process, line)):
-                is_job[process.pid] = rule
+            elif parent in rules:
+                found["rank"].append((process, f"rank of {rules[parent]}"))
+            elif rule := self._rule(process, line):
+                rules[process.pid] = rule
                 found["job"].append((process, f"job {rule}"))
         return found
 
     def _rule(self, process: psutil.Process, line: str) -> str | None:
         """Return the rule whose job a process is: it writes to the log of that rule."""
         if "nt_pkg/warm.py run" in line:
-            return None  # waits for the job that the warm interpreter has forked
-        log = Path(f"/proc/{process.pid}/fd/1").readlink()
-        return log.relative_to(self._folder / "logs").parts[0] if self._is_log(log) else None
-
-    def _is_log(self, path: Path) -> bool:
-        return (
-            path.suffix == ".log"
-            and len(path.relative_to("/").parts) > 1
-            and (path.is_relative_to(self._folder / "logs") and path.name != "warm.log")
-        )
+            return None  # only waits for the job, which the warm interpreter has forked
+        target, logs = Path(f"/proc/{process.pid}/fd/1").readlink(), self.folder / "logs"
+        return target.relative_to(logs).parts[0] if logs in target.parent.parents else None
 
 
-def _children(process: psutil.Process) -> list[int]:
-    return [child.pid for child in process.children()]
+def kill_study(study: Study, waiting: list[str], num_jobs: int, draw: random.Random) -> list[Kill]:
+    """Run a study to its end, killing something now and then, and return the kills.
 
-
-def kill_study(
-    study: Study, kinds: Sequence[str], num_kills: int, num_jobs: int, seed: int
-) -> list[Kill]:
-    """Run a study to its end, killing something `num_kills` times, and return the kills.
+    Args:
+        study: the study.
+        waiting: kinds to kill, in order; what was killed is taken from its front.
+        num_jobs: jobs between two kills, at most.
+        draw: source of the moments.
 
     Raises:
         RuntimeError: the study fails without having been hit.
     """
-    draw = rng("kill_check", seed)
-    waiting = [kinds[at % len(kinds)] for at in range(num_kills)]
-    draw.shuffle(waiting)
     kills: list[Kill] = []
     while True:
         study.start()
         hit: list[Kill] = []
         while study.is_running() and waiting:
             before = hit[-1].num_done if hit else 0
-            jobs, delay = draw.randint(0, max(1, num_jobs // (num_kills + 2))), draw.random()
-            kill = _hit(study, waiting[0], before + jobs, delay, draw.random())
-            if kill:
+            if kill := _hit(study, waiting[0], before + draw.randint(0, num_jobs), draw):
                 hit.append(kill)
                 waiting.pop(0)
         status = _wait(study)
@@ -162,22 +152,28 @@ def kill_study(
         if status == 0:
             return kills
         if not hit:
-            raise RuntimeError(f"status {status} without a kill: see {study._log}")
+            raise RuntimeError(f"status {status} without a kill: see {study.log}")
 
 
-def _hit(study: Study, kind: str, num_jobs: int, delay: float, pick: float) -> Kill | None:
-    """Kill a process of a kind once `num_jobs` jobs and a delay are over, if there is one."""
-    while study.is_running() and study.num_done() < num_jobs:
+def _hit(study: Study, kind: str, num_jobs: int, draw: random.Random) -> Kill | None:
+    """Kill a process of a kind once it is there and `num_jobs` jobs and a delay are over.
+
+    Ranks are there in a part of the study only, so they are not made to wait for other jobs.
+    """
+    while study.is_running() and kind != "rank" and study.num_done() < num_jobs:
         time.sleep(_POLL_SECONDS)
-    time.sleep(delay)
+    delay, pick = draw.uniform(0, _MOST_DELAY_SECONDS), draw.random()
+    seen = None
     while study.is_running():
         target = study.find(kind, pick)
         # Before the first job there is nothing to lose.
         if target and (kind in ("job", "rank") or study.find("job", 0.0) or study.num_done()):
-            num_done = study.num_done()
-            target[0].send_signal(signal.SIGKILL)
-            at = time.monotonic() - study.begun
-            return Kill(study.num_starts, at, target[1], num_done)
+            seen = seen or time.monotonic()
+            if time.monotonic() - seen >= delay:
+                num_done = study.num_done()
+                target[0].send_signal(signal.SIGKILL)
+                at = time.monotonic() - study.begun
+                return Kill(study.num_starts, at, target[1], num_done)
         time.sleep(_POLL_SECONDS)
     return None
 
@@ -213,12 +209,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
-    parser.add_argument("--configfile", default=str(TINY), help="overlay of the study")
+    parser.add_argument("--configfile", nargs="+", default=[str(TINY)], help="overlays")
     parser.add_argument("--demo", action="store_true", help="the demo instead")
     parser.add_argument("--raw", action="store_true", help="plain snakemake, no launcher")
     parser.add_argument("--keep", type=Path, help="work in this new folder and leave it")
     args = parser.parse_args(argv)
-    config = [] if args.demo else ["--configfile", args.configfile]
+    config = [] if args.demo else ["--configfile", *args.configfile]
     kinds = [kind for kind in args.kinds if not (args.raw and kind == "warm")]
     if args.raw:
         profile = ["-s", "Snakefile", "--profile", "profiles/local"]
@@ -227,20 +223,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = command("scripts.study", *config)
     with tempfile.TemporaryDirectory(prefix="nt-kill-") as temporary:
         folder = (args.keep or Path(temporary)).resolve()
-        for name in ("undisturbed", "killed"):
-            copy_repository(folder / name)
+        copy_repository(folder / "undisturbed")
         run(folder / "undisturbed", command("scripts.study", *config))
         log = (folder / "undisturbed/logs/study.log").read_text()
-        num_jobs = len(re.findall("^Finished jobid", log, re.M))
-        study = Study(folder / "killed", arguments)
-        kills = kill_study(study, kinds, args.kills, num_jobs, args.seed)
-        expected, found = (digests(folder / n / "results") for n in ("undisturbed", "killed"))
-    return _report(kills, args.kills, expected, found)
+        num_jobs = len(re.findall("^Finished jobid", log, re.M)) // (args.kills + 2)
+        expected = digests(folder / "undisturbed/results")
+        draw = rng("kill_check", args.seed)
+        waiting = [kinds[at % len(kinds)] for at in range(args.kills)]
+        draw.shuffle(waiting)
+        for number in itertools.count(1):  # a study that ends before all kills is done once more
+            study = Study(folder / f"killed{number}", arguments)
+            copy_repository(study.folder)
+            kills = kill_study(study, waiting, num_jobs, draw)
+            is_same = _show(kills, expected, digests(study.folder / "results"))
+            if not is_same or not kills or not waiting:
+                return int(not is_same or bool(waiting))
+    raise AssertionError("unreachable")
 
 
-def _report(
-    kills: Sequence[Kill], num_kills: int, expected: dict[str, str], found: dict[str, str]
-) -> int:
+def _show(kills: Sequence[Kill], expected: dict[str, str], found: dict[str, str]) -> bool:
+    """Print one study's kills and comparison, and return whether all files are the same."""
     head = ("start", "second", "killed", "jobs done", "exit status", "ended after s")
     rows = [
         (k.start, f"{k.at_seconds:.1f}", k.what, k.num_done, k.status, k.ended_after) for k in kills
@@ -249,12 +251,12 @@ def _report(
     wrong = sorted(
         name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
     )
-    sys.stdout.write(f"\n{len(kills)} of {num_kills} kills; {len(expected)} files compared\n")
     if wrong:
         shown = [(n, expected.get(n, "missing"), found.get(n, "missing")) for n in wrong]
         sys.stdout.write(table(("file", "undisturbed", "killed"), shown))
-    sys.stdout.write(f"{len(wrong)} files differ\n")
-    return int(bool(wrong) or len(kills) < num_kills)
+    sys.stdout.write(f"{len(kills)} kills; {len(wrong)} of {len(expected)} files differ\n\n")
+    sys.stdout.flush()
+    return not wrong
 
 
 if __name__ == "__main__":

@@ -282,18 +282,21 @@ def edited(folder: Path, case: Case) -> Iterator[None]:
         (folder / TINY).write_text(yaml.safe_dump(study, sort_keys=False))
     for name, old, new in case.files:
         path = folder / name
-        text = path.read_text() if old is not None else None
-        before.setdefault(path, text)
-        assert text is None or old in text, f"{case.name}: {name} has no {old!r}"
-        path.write_text(new if text is None else text.replace(str(old), new, 1))
+        before.setdefault(path, None if old is None else path.read_text())
+        if old is not None:
+            text = path.read_text()
+            assert old in text, f"{case.name}: {name} has no {old!r}"
+            path.write_text(text.replace(old, new, 1))
+        else:
+            path.write_text(new)
     try:
         yield
     finally:
-        for path, text in before.items():
-            if text is None:
+        for path, original in before.items():
+            if original is None:
                 path.unlink()
-            elif path.read_text() != text:
-                path.write_text(text)
+            elif path.read_text() != original:
+                path.write_text(original)
         if undo:
             undo()
 
