@@ -124,6 +124,18 @@ def collect(
     }
 
 
+def names_in_use(collected: Mapping[str, list[dict[str, Any]]]) -> set[str]:
+    """Return the names of pools, subsets, students and so on that a study's artifacts carry."""
+    keys = ("pool", "teacher", "annotator", "subset", "student", "format", "benchmark")
+    return {
+        str(record[key])
+        for records in collected.values()
+        for record in records
+        for key in keys
+        if key in record
+    }
+
+
 def _trace_summaries(paths: Sequence[Path]) -> list[dict[str, Any]]:
     rows: dict[_TraceSet, list[Row]] = defaultdict(list)
     for path in paths:

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ STAGES = {
 # Core-seconds of a demo job before any was timed; only the first minute's estimate rests on them.
 _GUESS = {"train": 7.0, "sample_answers": 3.0, "build_report": 8.0}
 _EVERY_SECONDS = 10.0
+# Parts of a timing's path that name no entry of the catalogue.
+_NOT_A_NAME = re.compile(r"seed\d+|\d+-of-\d+|think|no_think|adaptive|pools|students|benchmarks")
 
 
 class Watcher:
@@ -245,19 +248,28 @@ class History:
                 startup_share=round(lost / (cores * wall), 4),
                 num_starts=len(starts),
             )
-        found["seconds_per_stage"] = seconds_per_stage(Path("timings"))
+        # The report was written before its own time was known.
+        own = seconds_per_stage(Path("timings/build_report"), {found["study"]})
+        found["seconds_per_stage"]["report"] = own["report"]
         write_json(summary, found)
 
 
-def seconds_per_stage(timings: Path) -> dict[str, float]:
-    """Return the seconds that the jobs of each stage took, from Snakemake's benchmark files."""
+def seconds_per_stage(timings: Path, names: Set[str]) -> dict[str, float]:
+    """Return the seconds that the jobs of each stage took, from Snakemake's benchmark files.
+
+    Args:
+        timings: folder of all rules, or of one.
+        names: names of a study's catalogue entries; files of other studies' jobs do not count.
+    """
     import json
 
     totals = dict.fromkeys(STAGES.values(), 0.0)
-    for path in sorted(timings.glob("*/**/*.jsonl")):
-        rule = path.relative_to(timings).parts[0]
-        for line in path.read_text().splitlines():
-            totals[STAGES[rule]] += json.loads(line)["s"]
+    for path in sorted(timings.rglob("*.jsonl")):
+        parts = path.with_suffix("").parts
+        at = next(at for at, part in enumerate(parts) if part in STAGES)
+        if all(part in names or _NOT_A_NAME.fullmatch(part) for part in parts[at + 1 :]):
+            for line in path.read_text().splitlines():
+                totals[STAGES[parts[at]]] += json.loads(line)["s"]
     return {stage: round(seconds, 1) for stage, seconds in totals.items()}
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.collection import collect
+from nt_pkg.collection import collect, names_in_use
 from nt_pkg.launcher import seconds_per_stage
 from nt_pkg.progress import ready, start_job
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.scores,
     )
     study = {"name": spec["study"], "chance": spec["chance"], **spec["report"]}
-    timings = {"seconds_per_stage": seconds_per_stage(args.timings)}
+    timings = {"seconds_per_stage": seconds_per_stage(args.timings, names_in_use(found))}
     build_report(study, **found, timings=timings, out_dir=args.out.parent)
     return 0
 

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Path("logs").mkdir(exist_ok=True)
     except OSError as error:
         sys.exit(f"error: {Path.cwd()} cannot be written ({error}): run in a folder of your own")
-    history, meter = History(Path("work/invocations.json")), Meter()
+    history, meter = History(Path(f"work/invocations-{study.study}.json")), Meter()
     # Short, because a socket's address may have some 100 characters.
     with tempfile.TemporaryDirectory(prefix="nt-") as folder:
         environment = {

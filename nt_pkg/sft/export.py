@@ -27,7 +27,8 @@ def export_model(checkpoint: Path, base_dir: Path, out_dir: Path, dtype: str) ->
 
     kind: torch.dtype = getattr(torch, dtype)
     state = get_fp32_state_dict_from_zero_checkpoint(str(checkpoint.parent), tag=checkpoint.name)
-    tokenizer = AutoTokenizer.from_pretrained(base_dir)
+    # What is saved says whether the hub was asked, so HF_HUB_OFFLINE must not decide that.
+    tokenizer = AutoTokenizer.from_pretrained(base_dir, local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)
     missing, unexpected = model.load_state_dict(state, strict=False)
     # A tied output layer is no parameter of its own, so ZeRO need not know it.

@@ -76,13 +76,14 @@ def test_second_table_counts_what_was_done(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_seconds_per_stage() -> None:
-    for rule, names in {"train": ["a/b", "a/c"], "grade": ["x"], "ingest_pool": ["p"]}.items():
+    jobs = {"train": ["a/seed0", "a/seed1", "b/seed0"], "grade": ["a/think"], "ingest_pool": ["a"]}
+    for rule, names in jobs.items():
         for name in names:
             path = Path("timings", rule, f"{name}.jsonl")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text('{"s": 1.25}\n')
 
-    found = seconds_per_stage(Path("timings"))
+    found = seconds_per_stage(Path("timings"), {"a"})  # b is another study's
 
     assert found == dict.fromkeys(launcher.STAGES.values(), 0.0) | {
         "sft": 2.5,
@@ -105,7 +106,7 @@ def test_history_adds_the_starts_up_to_the_first_complete_one(
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     Path("results/prompts").mkdir(parents=True)
-    write_json(Path("summary.json"), {"effects": []})
+    write_json(Path("summary.json"), {"effects": [], "study": "demo", "seconds_per_stage": {}})
     for seconds, is_complete in [(10.0, False), (20.0, True), (99.0, True)]:
         start(History(Path("work/invocations.json")), seconds, is_complete)
 
