@@ -266,7 +266,9 @@ def seconds_per_stage(timings: Path, names: Set[str]) -> dict[str, float]:
     totals = dict.fromkeys(STAGES.values(), 0.0)
     for path in sorted(timings.rglob("*.jsonl")):
         parts = path.with_suffix("").parts
-        at = next(at for at, part in enumerate(parts) if part in STAGES)
+        at = next((at for at, part in enumerate(parts) if part in STAGES), None)
+        if at is None:  # a rule beside the study, such as the one that makes the base student
+            continue
         if all(part in names or _NOT_A_NAME.fullmatch(part) for part in parts[at + 1 :]):
             for line in path.read_text().splitlines():
                 totals[STAGES[parts[at]]] += json.loads(line)["s"]

@@ -119,3 +119,15 @@ def test_broken_json_is_named(tmp_path: Path, content: bytes) -> None:
 def test_missing_json_stays_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         manifest.read_json(tmp_path / "x.json")
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / f".a.json.{dead.pid}.tmp").write_text("half")
+    alive = tmp_path / f".a.json.{os.getppid()}.tmp"
+    alive.write_text("another writer's")
+
+    manifest.write_json(tmp_path / "a.json", 1)
+
+    assert sorted(tmp_path.iterdir()) == sorted([alive, tmp_path / "a.json"])
