@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,10 +36,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The file is fsynced before the rename, so a crash leaves either the old file or the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for stale in path.parent.glob(f".{path.name}.*.tmp"):  # of a process that was killed
-        if not _is_alive(int(stale.suffixes[-2][1:])):
+    ours = f".{path.name}.{platform.node()}-"  # only this machine knows which of its writers live
+    for stale in path.parent.glob(f"{ours}*.tmp"):
+        if not _is_alive(int(stale.stem.rpartition("-")[2])):
             stale.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{ours}{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb+") as file:

@@ -1,6 +1,7 @@
 """Canonical text, digests, and writes that leave the old file or the new one."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -124,10 +125,12 @@ def test_missing_json_stays_a_missing_file(tmp_path: Path) -> None:
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
-    (tmp_path / f".a.json.{dead.pid}.tmp").write_text("half")
-    alive = tmp_path / f".a.json.{os.getppid()}.tmp"
+    (tmp_path / f".a.json.{platform.node()}-{dead.pid}.tmp").write_text("half")
+    alive = tmp_path / f".a.json.{platform.node()}-{os.getppid()}.tmp"
+    elsewhere = tmp_path / f".a.json.another-host-{dead.pid}.tmp"
+    elsewhere.write_text("a writer that this machine cannot see")
     alive.write_text("another writer's")
 
     manifest.write_json(tmp_path / "a.json", 1)
 
-    assert sorted(tmp_path.iterdir()) == sorted([alive, tmp_path / "a.json"])
+    assert sorted(tmp_path.iterdir()) == sorted([alive, elsewhere, tmp_path / "a.json"])
