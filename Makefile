@@ -2,10 +2,15 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The list that setup-inference installs: inference (vLLM for CUDA) or inference-cpu.
+INFERENCE ?= inference
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo demo-dry-run test real-rows plan rebuild-check kill-check base lint format schema \
-	lock setup clean-work
+.PHONY: help demo demo-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
+	format schema lock setup setup-inference images clean-work
+
+# The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
+demo real-rows: export NT_ENV_INFERENCE ?=
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -32,6 +37,9 @@ rebuild-check: $(READY) ## Edit one thing after another and compare what reruns 
 kill-check: $(READY) ## Kill a study ten times and compare its results with an undisturbed one
 	python -m tests.workflow.kill_check
 
+env-check: $(READY) ## Install each kind of environment and run a small study in them
+	python -m tests.workflow.environments_check
+
 base: $(READY) ## Pre-train the micro-world's base student again (about 20 minutes)
 	python -m snakemake --profile profiles/local results/micro-base/manifest.json
 
@@ -50,17 +58,22 @@ format: $(READY) ## Bring code into form
 schema: $(READY) ## Write the configuration's JSON schema and reference page
 	python -m scripts.schema
 
-setup: $(READY) ## Make the environment
+setup: $(READY) ## Make the environment of everything but vLLM, .venv
 
-$(READY): envs/requirements.txt envs/install.sh
-	envs/install.sh $(VENV)
+$(READY): envs/local.txt envs/install.sh
+	envs/install.sh local $(VENV)
 
-lock: ## Pin the environment anew from envs/requirements.in
-	cp envs/requirements.in envs/requirements.txt
-	envs/install.sh $(VENV)
-	(head -1 envs/requirements.in; $(BIN)/uv pip freeze --python $(BIN)/python \
-		| grep -v -e '^torch==' -e '^uv==' -e '^pip==' -e '^setuptools==') > envs/requirements.txt
-	touch $(READY)
+setup-inference: ## Make that of vLLM, .venv-inference (INFERENCE=inference-cpu: without GPUs)
+	envs/install.sh $(INFERENCE) .venv-inference
+
+images: ## Build a container image for each kind of job (needs Apptainer)
+	mkdir -p images
+	set -e; for kind in workflow training $(INFERENCE); do \
+		apptainer build --force --build-arg kind=$$kind images/$${kind%-cpu}.sif envs/image.def; \
+	done
+
+lock: $(READY) ## Pin all environments anew from envs/*.in (UPGRADE=--upgrade: the newest of everything)
+	envs/lock.sh $(UPGRADE)
 
 clean-work: ## Remove the progress of unfinished jobs
 	rm -rf work

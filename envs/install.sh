@@ -1,8 +1,17 @@
 #!/usr/bin/env bash
-# Make the environment: envs/install.sh FOLDER. Needs Python 3.11 or newer and a package index.
-# TORCH=... takes another build of torch, for example one for CUDA.
+# Make an environment: envs/install.sh KIND FOLDER. Needs Python 3.11 or newer and a package index.
+# KIND is a list beside this script: local, workflow, training, inference or inference-cpu.
+# TORCH=... takes another build of torch, for example one for a certain CUDA.
 set -euo pipefail
-folder=$1 here=$(dirname "$0")
+here=$(dirname "$0") kind=${1:-} folder=${2:-}
+if [ -z "$folder" ] || [ ! -e "$here/$kind.in" ] || [ ! -e "$here/$kind.txt" ]; then
+    echo "usage: $0 local|workflow|training|inference|inference-cpu FOLDER" >&2
+    exit 2
+fi
+if [ -e "$folder" ] && [ ! -e "$folder/pyvenv.cfg" ]; then
+    echo "error: $folder is there and is no environment; it is not replaced" >&2
+    exit 1
+fi
 for python in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
     python=""
@@ -17,13 +26,21 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
         exit 1
     fi
 fi
-echo "making the environment in $folder ($("$python" --version)); a few minutes, some 2 GB"
+echo "making the environment '$kind' in $folder ($("$python" --version)); a few minutes, up to 3 GB"
 rm -rf "$folder"
 "$python" -m venv "$folder"
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${TORCH:-torch==2.13.0}"
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check uv==0.13.9
+pip=("$folder/bin/python" -m pip install --quiet --disable-pip-version-check)
+"${pip[@]}" uv==0.13.9
+# By pip, because it is pip's configuration that knows of CPU builds.
+if [ -n "${TORCH:-}" ] && [ "$kind" != workflow ]; then
+    "${pip[@]}" "$TORCH"
+elif [ "$kind" != workflow ]; then
+    "${pip[@]}" -r "$here/torch.txt"
+fi
+options=()
+[ ! -e "$here/$kind.override" ] || options=(--override "$here/$kind.override")
 # Byte code is compiled now, so that no job has to.
 "$folder/bin/uv" pip install --quiet --python "$folder/bin/python" --compile-bytecode \
-    -r "$here/requirements.txt"
+    "${options[@]}" -r "$here/$kind.txt"
 "$folder/bin/python" -m compileall -q -j 0 "$folder" >/dev/null 2>&1 || true
 touch "$folder/.ready"
