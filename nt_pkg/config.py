@@ -84,12 +84,38 @@ class Pool(Strict):
     num_shards: int = Field(1, ge=1, le=4096, description="Shards that prompts and traces come in.")
 
 
+class EngineRuntime(Strict):
+    """What a job of a teacher or an annotator runs on. Never part of a result's identity."""
+
+    nodes: int = Field(1, ge=1, description="Nodes of one job; more than one runs on Slurm only.")
+    gpu: int = Field(0, ge=0, description="GPUs of one job, over all its nodes.")
+    mem_mb: int = Field(16_000, ge=1, description="Main memory of one job in MB, per node.")
+    minutes: int = Field(720, ge=1, description="Time limit of one job.")
+
+    @property
+    def num_tasks(self) -> int:
+        """Return the processes that Slurm places: one server per node."""
+        return self.nodes
+
+    @model_validator(mode="after")
+    def _even(self) -> Self:
+        if self.gpu % self.nodes:
+            raise ValueError(
+                f"gpu counts the GPUs of all nodes, and {self.gpu} cannot be spread evenly over "
+                f"{self.nodes} nodes: make gpu a multiple of nodes"
+            )
+        return self
+
+
 class Teacher(Strict):
     """A model, or a stand-in for one, that writes traces."""
 
     engine: Literal["micro", "replay"] = Field(description="How the text is made; nt_pkg/engines.")
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the engine.")
     sampling: Sampling = Field(Sampling(), description="How the teacher draws text.")
+    runtime: EngineRuntime = Field(
+        EngineRuntime(), description="How its jobs run; edits rerun nothing."
+    )
 
 
 class Annotator(Strict):
@@ -97,6 +123,9 @@ class Annotator(Strict):
 
     kind: str = Field(description="Module of nt_pkg/annotators.")
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
+    runtime: EngineRuntime = Field(
+        EngineRuntime(), description="How its jobs run; edits rerun nothing."
+    )
 
 
 class Subset(Strict):
@@ -171,17 +200,72 @@ class Training(Strict):
 
 
 class Runtime(Strict):
-    """How a run is spread over a machine. Never part of a result's identity."""
+    """How a run is spread over machines. Never part of a result's identity."""
 
-    num_ranks: int = Field(1, ge=1, description="Processes of one training.")
+    nodes: int = Field(1, ge=1, description="Nodes of one training; more than one needs Slurm.")
+    num_ranks: int = Field(1, ge=1, description="Processes of one training, over all its nodes.")
+    threads_per_rank: int = Field(1, ge=1, description="CPU cores of each of these processes.")
     zero_stage: Literal[1, 2, 3] = Field(2, description="DeepSpeed ZeRO stage.")
     rows_per_micro_batch: int = Field(
         1, ge=1, description="Packed rows in one forward pass of a rank."
     )
     checkpoint_steps: int = Field(100, ge=1, description="Optimiser steps between checkpoints.")
+    checkpoint_minutes: float = Field(
+        30, gt=0, description="Most minutes between checkpoints, whatever the steps take."
+    )
+    minutes: int = Field(
+        1440, ge=1, description="Time limit of a training; one that needs more is started again."
+    )
+    stop_seconds: int = Field(
+        300,
+        ge=0,
+        description="Seconds before the end of a Slurm job's time at which a training stops with a "
+        "checkpoint, at most a tenth of that time; 0: never.",
+    )
     generation_batch: int = Field(64, ge=1, description="Answers generated side by side.")
-    gpu: int = Field(0, ge=0, description="GPUs of a training or an evaluation job.")
-    mem_mb: int = Field(8_000, ge=1, description="Main memory of such a job in MB.")
+    gpu: int = Field(
+        0, ge=0, description="GPUs of a training, over all its nodes: one per rank, or none."
+    )
+    generation_gpu: int = Field(0, ge=0, description="GPUs of one evaluation job, on one node.")
+    generation_minutes: int = Field(720, ge=1, description="Time limit of an evaluation job.")
+    mem_mb: int = Field(8_000, ge=1, description="Main memory of such a job in MB, per node.")
+
+    @property
+    def generation(self) -> EngineRuntime:
+        """Return what an evaluation job runs on."""
+        return EngineRuntime(gpu=self.generation_gpu, mem_mb=self.mem_mb)
+
+    @property
+    def num_tasks(self) -> int:
+        """Return the processes that Slurm places: the ranks."""
+        return self.num_ranks
+
+    @property
+    def ranks_per_node(self) -> int:
+        """Return the ranks of a training on each of its nodes."""
+        return self.num_ranks // self.nodes
+
+    @property
+    def job_threads(self) -> int:
+        """Return the cores that a training asks for: in all, or per rank where Slurm places them.
+
+        Over several nodes every rank is a task, and the cores of a job are counted per task.
+        """
+        return self.threads_per_rank * (self.num_ranks if self.nodes == 1 else 1)
+
+    @model_validator(mode="after")
+    def _even(self) -> Self:
+        if self.num_ranks % self.nodes:
+            raise ValueError(
+                f"{self.num_ranks} ranks cannot be spread evenly over {self.nodes} nodes: make "
+                "num_ranks a multiple of nodes"
+            )
+        if self.gpu not in (0, self.num_ranks):
+            raise ValueError(
+                f"a training has one GPU per rank, or none, over all its nodes; gpu is {self.gpu} "
+                f"and num_ranks {self.num_ranks}: set gpu to {self.num_ranks} or to 0"
+            )
+        return self
 
 
 class Student(Strict):

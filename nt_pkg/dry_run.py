@@ -5,7 +5,7 @@ import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,10 @@ _SPEC_CHANGED = "Params have changed since last execution"
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a dry run or of a run's log; `reason` is Snakemake's own text."""
+    """One job of a dry run or of a run's log; `reason` is Snakemake's own text.
+
+    `gpus` counts those of all its nodes.
+    """
 
     rule: str
     is_checkpoint: bool
@@ -34,6 +37,8 @@ class Job:
     timing: Path | None
     gpus: int
     reason: str
+    threads: int = 1
+    resources: dict[str, str] = field(default_factory=dict)
 
 
 def parse_jobs(text: str) -> list[Job]:
@@ -41,7 +46,6 @@ def parse_jobs(text: str) -> list[Job]:
     jobs = []
     for match in re.finditer(r"^(?:local)?(rule|checkpoint) (\w+):\n((?:    .*\n)*)", text, re.M):
         fields = dict(re.findall(r"^    (\w+): (.*)$", match[3], re.M))
-        gpus = re.search(r"\bgpu=(\d+)", fields.get("resources", ""))
         jobs.append(
             Job(
                 rule=match[2],
@@ -49,11 +53,21 @@ def parse_jobs(text: str) -> list[Job]:
                 wildcards=dict(re.findall(r"(\w+)=([^,]*)(?:, |$)", fields.get("wildcards", ""))),
                 outputs=_paths(fields.get("output", "")),
                 timing=Path(fields["benchmark"]) if "benchmark" in fields else None,
-                gpus=int(gpus[1]) if gpus else 0,
+                gpus=_num_gpus(fields.get("resources", "")),
                 reason=fields.get("reason", "").strip(),
+                threads=int(fields.get("threads", "1")),
+                resources=_resources(fields.get("resources", "")),
             )
         )
     return jobs
+
+
+def _num_gpus(resources: str) -> int:
+    """Return the GPUs of a job: `gpu` is their number, `gres` their number per node."""
+    found = dict(re.findall(r"(?:^|, )(gpu|nodes|gres)=(?:gpu:(?:\w+:)?)?(\d+)(?=,|$)", resources))
+    if "gres" in found:
+        return int(found["gres"]) * int(found.get("nodes", 1))
+    return int(found.get("gpu", 0))
 
 
 def explain(job: Job, producers: dict[str, Job]) -> list[str]:
@@ -139,6 +153,11 @@ def _only_through_checkpoints(
         if not may_stay and id(producer) not in unneeded:
             return False
     return True
+
+
+def _resources(text: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in re.split(r", (?=[A-Za-z_]\w*=)", text) if part)
+    return {name: value for name, _, value in pairs}
 
 
 def _paths(text: str) -> tuple[str, ...]:

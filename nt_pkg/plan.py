@@ -164,7 +164,7 @@ class Plan:
         entry = self.study.teachers[teacher]
         return canonical(
             {
-                "teacher": _dump(entry),
+                "teacher": _dump(entry, exclude={"runtime"}),
                 "engine": teacher_engine(entry).identity,
                 "version": VERSIONS["traces"],
             }
@@ -299,8 +299,8 @@ def _unique(items: Iterator[Wildcards]) -> list[Wildcards]:
     return list(seen.values())
 
 
-def _dump(model: Strict) -> dict[str, Any]:
-    return model.model_dump(mode="json", exclude_defaults=True)
+def _dump(model: Strict, exclude: set[str] | None = None) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude_defaults=True, exclude=exclude)
 
 
 def _plugin_dump(package: str, kind: str, params: dict[str, Any]) -> dict[str, Any]:

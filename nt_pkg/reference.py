@@ -27,6 +27,7 @@ _SECTIONS: tuple[type[config.Strict], ...] = (
     config.Teacher,
     config.Sampling,
     config.Annotator,
+    config.EngineRuntime,
     config.Subset,
     config.Format,
     config.Student,

@@ -53,11 +53,11 @@ _LIBRARIES = (
 )
 
 
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent ends; elsewhere do nothing."""
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Ask Linux to send this process a signal when its parent ends; elsewhere do nothing."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, number)
 
 
 def serve(address: str) -> None:
@@ -68,6 +68,8 @@ def serve(address: str) -> None:
     listener.bind(f"{address}.new")
     listener.listen(64)
     Path(f"{address}.new").rename(address)
+    # Without it, asking for GPUs starts CUDA, which no forked job could use any more.
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     for name in _LIBRARIES:
         importlib.import_module(name)
     gc.freeze()  # keeps the collector from touching, and so copying, the shared pages

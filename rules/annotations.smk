@@ -18,10 +18,13 @@ rule annotate:
     benchmark:
         "timings/annotate/{pool}/{teacher}/{annotator}/{shard}-of-{num_shards}.jsonl"
     conda:
-        "../envs/nt.yaml"
+        "../envs/inference.yaml"
+    container:
+        image("inference")
     resources:
-        mem_mb=16_000,
-        runtime=240,
+        **placed(lambda wc: PLAN.study.annotators[wc.annotator].runtime),
+        mem_mb=memory(lambda wc: PLAN.study.annotators[wc.annotator].runtime.mem_mb),
+        runtime=minutes(lambda wc: PLAN.study.annotators[wc.annotator].runtime.minutes),
     params:
         spec=lambda wc: PLAN.annotator_spec(wc.annotator),
         names=names_of,

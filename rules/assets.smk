@@ -18,7 +18,7 @@ rule fetch_asset:
     benchmark:
         "timings/fetch_asset/{kind}/{name}.jsonl"
     conda:
-        "../envs/nt.yaml"
+        "../envs/workflow.yaml"
     resources:
         source=lambda wc: PLAN.source(wc.kind, wc.name).model_dump_json(),
     params:
@@ -41,10 +41,12 @@ rule pretrain_base:
     benchmark:
         "timings/pretrain_base/micro-base.jsonl"
     conda:
-        "../envs/nt.yaml"
+        "../envs/training.yaml"
+    container:
+        image("training")
     resources:
-        mem_mb=4_000,
-        runtime=120,
+        mem_mb=memory(4_000),
+        runtime=minutes(120),
     params:
         spec=lambda wc: PLAN.base_spec(),
     shell:

@@ -1,6 +1,5 @@
 # What all rules share: the checked study, wildcard patterns, and the shell that jobs run in.
 
-import fcntl
 import json
 import os
 import sys
@@ -11,7 +10,11 @@ from snakemake.io import apply_wildcards
 sys.path.insert(0, workflow.basedir)
 
 from nt_pkg.config import NAME, UNTRAINED, load_study
+from nt_pkg.controller import end_leftovers, hold_results
+from nt_pkg.environments import own_folders, python_function
 from nt_pkg.plan import Plan
+from nt_pkg.slurm import growing, spread
+from nt_pkg.work import forget_finished
 
 # sys.exit, because Snakemake would add places in this file to the message.
 try:
@@ -50,33 +53,75 @@ wildcard_constraints:
     num_shards=r"\d+",
 
 
-# Jobs find this project's modules, the interpreter that runs Snakemake (unless an environment is
-# deployed for them), and the time they were launched at.
+# What the profile says of its cluster; rules hand it on and know none of it.
+SITE = {
+    name: os.path.expandvars(str(resource.raw).strip("'\""))
+    for name, resource in (workflow.resource_settings.default_resources or {}).items()
+}
+
+
+def placed(machines_of):
+    """Return the resources that place the jobs of a rule on nodes, with GPUs if they ask for any."""
+    return spread(machines_of, SITE)
+
+
+def memory(first):
+    """Return a job's memory in MB from a number or a function of wildcards; retries get more."""
+    return growing(first, SITE.get("most_mem_mb"))
+
+
+def minutes(first):
+    """Return a job's time limit from a number or a function of wildcards; retries get more."""
+    return growing(first, SITE.get("most_minutes"))
+
+
+# Jobs find this project's modules, an interpreter (unless an environment is deployed for them), and
+# the time they were launched at.
 prefix = (
     f'export PYTHONPATH="{workflow.basedir}" NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; '
 )
 if not workflow.deployment_settings.deployment_method:
     prefix += f'export PATH="{Path(sys.executable).parent}:$PATH"; '
-if "NT_WARM" in os.environ:  # scripts/study.py: jobs start in a forked interpreter
-    prefix += 'python() {{ command python -I -S "$PYTHONPATH/nt_pkg/warm.py" run "${{@:2}}"; }}; '
+    try:
+        folders = own_folders(Path(workflow.basedir), os.environ)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    # With NT_WARM (scripts/study.py), jobs start in a forked interpreter.
+    function = python_function(folders, is_warm="NT_WARM" in os.environ)
+    prefix += function.replace("{", "{{").replace("}", "}}")
+if SITE.get("scratch"):
+    prefix += f'export NT_WORK="{SITE["scratch"]}"; '
 shell.prefix(prefix)
 
 
-def hold_results():
-    """Keep a second Snakemake out of these results until this one ends, however it ends."""
-    global results_lock
-    Path("results").mkdir(exist_ok=True)
-    results_lock = open("results/.lock", "w")
-    try:
-        fcntl.flock(results_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WorkflowError(
-            f"another Snakemake works on {Path('results').resolve()}: wait for it or stop it"
-        ) from None
+def image(kind):
+    """Return the container image of a kind, for `--sdm apptainer`."""
+    pattern = os.environ.get("NT_IMAGE", f"{workflow.basedir}/images/{{kind}}.sif")
+    return pattern.replace("{kind}", kind)
+
+
+container: image("workflow")
 
 
 onstart:
-    hold_results()
+    try:
+        hold_results(Path("results"))
+        if workflow.executor_plugin.name == "slurm":
+            end_leftovers(
+                workflow.executor_settings.jobname_prefix,
+                Path.cwd(),
+                logger.warning,
+            )
+    except RuntimeError as error:
+        raise WorkflowError(str(error)) from None
+
+
+onsuccess:
+    forget_finished()
+
+
+onerror:
+    forget_finished()
 
 
 def each(pattern, wildcards):

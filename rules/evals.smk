@@ -22,11 +22,13 @@ rule sample_answers:
     benchmark:
         "timings/sample_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.jsonl"
     conda:
-        "../envs/nt.yaml"
+        "../envs/inference.yaml"
+    container:
+        image("inference")
     resources:
-        mem_mb=lambda wc: runtime(wc).mem_mb,
-        runtime=720,
-        gpu=lambda wc: runtime(wc).gpu,
+        **placed(lambda wc: runtime(wc).generation),
+        mem_mb=memory(lambda wc: runtime(wc).mem_mb),
+        runtime=minutes(lambda wc: runtime(wc).generation_minutes),
         batch=lambda wc: runtime(wc).generation_batch,
     params:
         spec=lambda wc: PLAN.sample_spec(wc.student, wc.benchmark, wc.mode),
@@ -57,10 +59,10 @@ rule grade:
     benchmark:
         "timings/grade/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.jsonl"
     conda:
-        "../envs/nt.yaml"
+        "../envs/workflow.yaml"
     resources:
-        mem_mb=8_000,
-        runtime=60,
+        mem_mb=memory(8_000),
+        runtime=minutes(60),
     params:
         spec=lambda wc: PLAN.grade_spec(wc.benchmark),
         names=names_of,

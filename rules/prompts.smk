@@ -19,10 +19,10 @@ rule ingest_pool:
     benchmark:
         "timings/ingest_pool/{pool}.jsonl"
     conda:
-        "../envs/nt.yaml"
+        "../envs/workflow.yaml"
     resources:
-        mem_mb=8_000,
-        runtime=120,
+        mem_mb=memory(8_000),
+        runtime=minutes(120),
     params:
         spec=lambda wc: PLAN.pool_spec(wc.pool),
         names=names_of,
@@ -48,10 +48,10 @@ rule shard_prompts:
     benchmark:
         "timings/shard_prompts/{pool}/{shard}-of-{num_shards}.jsonl"
     conda:
-        "../envs/nt.yaml"
+        "../envs/workflow.yaml"
     resources:
-        mem_mb=8_000,
-        runtime=30,
+        mem_mb=memory(8_000),
+        runtime=minutes(30),
     shell:
         "python -m scripts.shard_prompts"
         " --prompts {input.prompts:q}"

@@ -30,10 +30,10 @@ rule build_report:
     benchmark:
         "timings/build_report/{study}.jsonl"
     conda:
-        "../envs/nt.yaml"
+        "../envs/workflow.yaml"
     resources:
-        mem_mb=8_000,
-        runtime=60,
+        mem_mb=memory(8_000),
+        runtime=minutes(60),
     params:
         spec=PLAN.report_spec(),
     shell:

@@ -33,10 +33,12 @@ rule build_examples:
     benchmark:
         "timings/build_examples/{student}/{subset}/{format}/seed{seed}.jsonl"
     conda:
-        "../envs/nt.yaml"
+        "../envs/training.yaml"
+    container:
+        image("training")
     resources:
-        mem_mb=16_000,
-        runtime=60,
+        mem_mb=memory(16_000),
+        runtime=minutes(60),
     params:
         spec=lambda wc: PLAN.examples_spec(wc.student, wc.format),
         names=names_of,
@@ -71,12 +73,14 @@ rule train:
     benchmark:
         "timings/train/{student}/{subset}/{format}/seed{seed}.jsonl"
     conda:
-        "../envs/nt.yaml"
-    threads: lambda wc: runtime(wc).num_ranks
+        "../envs/training.yaml"
+    container:
+        image("training")
+    threads: lambda wc: runtime(wc).job_threads
     resources:
-        mem_mb=lambda wc: runtime(wc).mem_mb,
-        runtime=1440,
-        gpu=lambda wc: runtime(wc).gpu,
+        **placed(runtime),
+        mem_mb=memory(lambda wc: runtime(wc).mem_mb),
+        runtime=minutes(lambda wc: runtime(wc).minutes),
         knobs=lambda wc: runtime(wc).model_dump_json(),
     params:
         spec=lambda wc: PLAN.train_spec(wc.student),
@@ -110,10 +114,12 @@ rule export_model:
     benchmark:
         "timings/export_model/{student}/{subset}/{format}/seed{seed}.jsonl"
     conda:
-        "../envs/nt.yaml"
+        "../envs/training.yaml"
+    container:
+        image("training")
     resources:
-        mem_mb=lambda wc: runtime(wc).mem_mb,
-        runtime=120,
+        mem_mb=memory(lambda wc: runtime(wc).mem_mb),
+        runtime=minutes(120),
     params:
         spec=lambda wc: PLAN.export_spec(wc.student),
     shell:

@@ -25,10 +25,10 @@ checkpoint select_subset:
     benchmark:
         "timings/select_subset/{pool}/{teacher}/{subset}/seed{seed}.jsonl"
     conda:
-        "../envs/nt.yaml"
+        "../envs/workflow.yaml"
     resources:
-        mem_mb=8_000,
-        runtime=60,
+        mem_mb=memory(8_000),
+        runtime=minutes(60),
     params:
         spec=lambda wc: PLAN.subset_spec(wc.subset),
         names=names_of,

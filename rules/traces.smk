@@ -16,10 +16,13 @@ rule generate_traces:
     benchmark:
         "timings/generate_traces/{pool}/{teacher}/{shard}-of-{num_shards}.jsonl"
     conda:
-        "../envs/nt.yaml"
+        "../envs/inference.yaml"
+    container:
+        image("inference")
     resources:
-        mem_mb=16_000,
-        runtime=720,
+        **placed(lambda wc: PLAN.study.teachers[wc.teacher].runtime),
+        mem_mb=memory(lambda wc: PLAN.study.teachers[wc.teacher].runtime.mem_mb),
+        runtime=minutes(lambda wc: PLAN.study.teachers[wc.teacher].runtime.minutes),
     params:
         spec=lambda wc: PLAN.trace_spec(wc.teacher),
         names=names_of,

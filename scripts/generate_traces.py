@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config import Teacher
-from nt_pkg.manifest import digest
+from nt_pkg.manifest import digest, sha256_file
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import PROMPTS, TRACES, read_parquet, write_parquet
 from nt_pkg.traces import generate_traces, teacher_engine
@@ -30,10 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     teacher = Teacher(**json.loads(args.spec)["teacher"])
     engine = teacher_engine(teacher)
     ready("generate_traces")
-    with work_dir(args.out, digest(args.spec)) as folder:
-        prompts = read_parquet(args.prompts, PROMPTS)
-        rows = generate_traces(prompts, engine, teacher.sampling, folder)
-        write_parquet(args.out, TRACES, rows, args.names)
+    key = digest([args.spec, args.names, sha256_file(args.prompts)])
+    with work_dir([args.out], key) as folder:
+        if folder:
+            prompts = read_parquet(args.prompts, PROMPTS)
+            rows = generate_traces(prompts, engine, teacher.sampling, folder)
+            write_parquet(args.out, TRACES, rows, args.names)
     return 0
 
 

@@ -3,6 +3,7 @@
     python -m scripts.plan                                   # the demo
     python -m scripts.plan --configfile config/real_rows.yaml
     python -m scripts.plan sft                               # one stage
+    python -m scripts.plan --profile profiles/slurm          # on a cluster, with GPU-hours
 
 Everything behind the program's name goes to Snakemake's dry run.
 """
@@ -16,7 +17,8 @@ from pathlib import Path
 from nt_pkg.dry_run import Job, Timings, by_output, explain, parse_jobs, unneeded_if_equal
 from nt_pkg.launcher import STAGES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL = ROOT / "profiles" / "local"
 _NUM_NAMES = 4  # names of one kind in a line
 _NOT_SHOWN = ("num_shards", "kind")
 _IMPLIED = ("pool", "teacher")  # by a subset
@@ -26,8 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = [sys.executable, "-m", "snakemake", *arguments, "-n", "-s", str(ROOT / "Snakefile")]
-    if not any(each.startswith(("--profile", "--workflow-profile")) for each in arguments):
-        command += ["--profile", str(ROOT / "profiles" / "local")]
+    profiles = _profiles(arguments)
+    if not profiles:
+        command += ["--profile", str(LOCAL)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         sys.stdout.write(done.stdout)
@@ -36,12 +39,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not jobs and "Nothing to be done" not in done.stdout:
         sys.stdout.write(done.stdout)  # another command than a plan, such as --lint
         return 0
-    sys.stdout.write(render(jobs, Timings(Path("timings"))))
+    # Jobs on this machine hold none of the GPUs that they would ask a cluster for.
+    is_cluster = any(Path(each).resolve() != LOCAL for each in profiles)
+    sys.stdout.write(render(jobs, Timings(Path("timings")), is_cluster))
     return 0
 
 
-def render(jobs: Sequence[Job], timings: Timings) -> str:
-    """Return the plan as text."""
+def _profiles(arguments: Sequence[str]) -> list[str]:
+    """Return the profiles that are named among Snakemake's arguments."""
+    found = []
+    for at, each in enumerate(arguments):
+        name, equals, value = each.partition("=")
+        if name in ("--profile", "--workflow-profile"):
+            found.append(value if equals else " ".join(arguments[at + 1 : at + 2]))
+    return found
+
+
+def render(jobs: Sequence[Job], timings: Timings, is_cluster: bool = False) -> str:
+    """Return the plan as text, with GPU-hours if the jobs run on a cluster."""
     if not jobs:
         return "nothing to be done\n"
     lines = [f"{'stage':12} {'rule':16} {'jobs':>5} {'about':>8}  why"]
@@ -56,10 +71,8 @@ def render(jobs: Sequence[Job], timings: Timings) -> str:
                 f"{stage:12} {rule:16} {len(group):5} {_about(group, timings):>8}  "
                 f"{cause} ({_names(group)})"
             )
-    lines += [
-        "",
-        f"{len(jobs)} jobs, {_about(jobs, timings)} one after the other{_gpu(jobs, timings)}",
-    ]
+    gpu_hours = _gpu_hours(jobs, timings) if is_cluster else ""
+    lines += ["", f"{len(jobs)} jobs, {_about(jobs, timings)} one after the other{gpu_hours}"]
     if unneeded := unneeded_if_equal(jobs):
         lines.append(
             f"{len(unneeded)} of them ({_about(unneeded, timings)}) only follow a selection: they "
@@ -81,7 +94,7 @@ def _about(jobs: Sequence[Job], timings: Timings) -> str:
     return f"{seconds:.1f} s"
 
 
-def _gpu(jobs: Sequence[Job], timings: Timings) -> str:
+def _gpu_hours(jobs: Sequence[Job], timings: Timings) -> str:
     seconds = sum(job.gpus * (timings.estimate(job) or 0.0) for job in jobs)
     return f", {seconds / 3600:.2f} GPU-hours" if any(job.gpus for job in jobs) else ""
 

@@ -27,10 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     spec = json.loads(args.spec)
     ready("pretrain_base")
     folder = args.out.parent
-    with work_dir(args.out, digest(args.spec)) as progress:
-        pretrain(folder, spec["seed"], spec["num_steps"], progress)
-    files = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
-    write_json(args.out, {"spec": spec, "files": files})
+    with work_dir([args.out], digest(args.spec)) as progress:
+        if progress:
+            pretrain(folder, spec["seed"], spec["num_steps"], progress)
+            made = [path for path in sorted(folder.iterdir()) if path.is_file()]
+            files = {path.name: sha256_file(path) for path in made}
+            write_json(args.out, {"spec": spec, "files": files})
     return 0
 
 

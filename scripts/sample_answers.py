@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.evaluation import load_items, sample_answers
-from nt_pkg.manifest import digest, read_json, write_json
+from nt_pkg.manifest import digest, read_json, sha256_file, write_json
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import SAMPLES, write_parquet
 from nt_pkg.work import work_dir
@@ -39,10 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.model.parent / model.get("folder", "."), digest(model["files"]), args.batch
     )
     items = load_items(spec["kind"], spec["params"], args.source.parent if args.source else None)
-    with work_dir(args.out, digest([args.spec, args.seed, args.batch])) as folder:
-        rows, drawn = sample_answers(spec, args.seed, items, engine, folder)
-        write_parquet(args.out, SAMPLES, rows)
-    write_json(args.manifest, {**drawn, "engine": engine.identity, "versions": engine.versions})
+    source = sha256_file(args.source) if args.source else None
+    key = digest([args.spec, args.seed, args.batch, engine.identity, source])
+    with work_dir([args.out, args.manifest], key) as folder:
+        if folder:
+            rows, drawn = sample_answers(spec, args.seed, items, engine, folder)
+            write_parquet(args.out, SAMPLES, rows)
+            made = {"engine": engine.identity, "versions": engine.versions}
+            write_json(args.manifest, {**drawn, **made})
     return 0
 
 

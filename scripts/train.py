@@ -1,21 +1,29 @@
 """Fine-tune a student with DeepSpeed ZeRO.
 
 Called by rule `train` (rules/sft.smk). Killed at any moment, the same command continues at the
-newest complete checkpoint. Writes the ZeRO-sharded checkpoint and `run.json`.
+newest complete checkpoint. SIGTERM, SIGUSR2 and the end of a Slurm job's time make it write a
+checkpoint first; it then has Slurm start the job again, where that is of use, and ends with status
+75. Writes the ZeRO-sharded checkpoint and `run.json`.
 """
 
 import argparse
 import json
+import logging
+import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nt_pkg import slurm
 from nt_pkg.config import Runtime, Training
 from nt_pkg.manifest import digest, sha256_file, write_json
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import EXAMPLES, read_parquet
+from nt_pkg.sft.stopping import EXIT_STATUS, Stopped
 from nt_pkg.work import work_dir
+
+logger = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,18 +39,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("train", args.spec)
+    given = sys.argv[1:] if argv is None else argv
+    slurm.enter_own_step(args.runtime, args.runtime.job_threads, "scripts.train", given)
+    try:
+        _train(args)
+    except Stopped as stop:
+        logger.info("%s", stop)
+        slurm.requeue(stop.num_new_steps)
+        return EXIT_STATUS
+    return 0
+
+
+def _train(args: argparse.Namespace) -> None:
+    # Without it, asking for GPUs starts CUDA, which the forked ranks could not use any more.
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     import deepspeed  # noqa: F401 - counted as start-up, and shared by the forked ranks
     import transformers  # noqa: F401
 
-    from nt_pkg.sft.train import Job, train
+    from nt_pkg.sft.launch import train
+    from nt_pkg.sft.train import Job
 
     spec = json.loads(args.spec)
-    ready("train", threads=args.runtime.num_ranks)
+    ready("train", threads=args.runtime.num_ranks * args.runtime.threads_per_rank)
     examples = read_parquet(args.examples, EXAMPLES)
     inputs = [sha256_file(args.student), sha256_file(args.examples)]
     # Checkpoints hold sharded state, so they belong to one number of ranks and one ZeRO stage.
     place = digest([args.spec, args.seed, inputs, args.runtime.num_ranks, args.runtime.zero_stage])
-    with work_dir(args.out, place) as folder:
+    with work_dir([args.out, args.checkpoint], place) as folder:
+        if folder is None:
+            return
         result = train(
             Job(
                 args.student.parent,
@@ -51,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 args.runtime,
                 args.seed,
                 folder,
+                args.examples,
             )
         )
         # Under another name, so that a kill halfway leaves nothing that looks complete.
@@ -60,7 +86,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         shutil.move((folder / "checkpoint").rename(leaving), args.checkpoint)
         write_json(args.out, {**args.names, **result, "spec": spec})
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,11 +1,8 @@
-"""The training loop: DeepSpeed ZeRO over one or more ranks, exact and resumable."""
+"""The training loop of one rank: DeepSpeed ZeRO, exact however it is spread, and resumable."""
 
 import logging
 import math
-import multiprocessing
-import os
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -17,19 +14,23 @@ from nt_pkg.config import Runtime, Training
 from nt_pkg.manifest import read_json, write_json
 from nt_pkg.progress import Progress, ready
 from nt_pkg.records import Row
-from nt_pkg.seeds import digest_int
 from nt_pkg.sft.data import PackedRow, Step, plan_steps
-from nt_pkg.warm import die_with_parent
+from nt_pkg.sft.stopping import SIGNALS, Notes
 
 if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger(__name__)
+RESULT, STOPPED = "result.json", "stopped.json"  # in the work folder: how the ranks ended
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training."""
+    """One training.
+
+    Attributes:
+        examples_path: where ranks on other nodes read `examples` again.
+    """
 
     model_dir: Path
     examples: list[Row]
@@ -37,59 +38,7 @@ class Job:
     runtime: Runtime
     seed: int
     work: Path
-
-
-def train(job: Job) -> dict[str, Any]:
-    """Train a student and return what `run.json` says of it.
-
-    The ranks are forked, so that they share what is imported: call it before this process computes
-    with torch on several threads. The finished ZeRO-sharded checkpoint is `job.work /
-    "checkpoint"`. A call that finds checkpoints of an earlier one continues at the newest complete
-    one; the loss curve is that of an uninterrupted run.
-
-    Raises:
-        RuntimeError: a rank died or the loss is not finite; its log lines say where.
-    """
-    context = multiprocessing.get_context("fork")
-    address = f"127.0.0.1:{_free_port()}"
-    launched = time.time()
-    ranks = [
-        context.Process(target=_rank, args=(job, rank, address, launched))
-        for rank in range(job.runtime.num_ranks)
-    ]
-    for process in ranks:
-        process.start()
-    try:
-        _wait(ranks)
-    finally:
-        for process in ranks:
-            process.kill()
-            process.join()
-    result: dict[str, Any] = read_json(job.work / "result.json")
-    return result
-
-
-def _wait(ranks: Sequence[multiprocessing.process.BaseProcess]) -> None:
-    """Wait until all ranks have ended; raise as soon as one fails, since the others then hang."""
-    from multiprocessing.connection import wait
-
-    waiting = {process.sentinel: process for process in ranks}
-    while waiting:
-        for sentinel in wait(list(waiting)):
-            process = waiting.pop(sentinel)  # type: ignore[arg-type]
-            process.join()
-            if process.exitcode != 0:
-                raise RuntimeError(
-                    f"training rank {process.name} ended with status {process.exitcode}; run the "
-                    "same command again to continue at the last checkpoint"
-                )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    examples_path: Path | None = None
 
 
 def deepspeed_config(
@@ -110,51 +59,15 @@ def deepspeed_config(
     }
 
 
-def _rank(job: Job, rank: int, address: str, launched: float) -> None:
-    """Run one rank; the process ends with it."""
-    die_with_parent()
-    host, port = address.split(":")
-    world = job.runtime.num_ranks
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE=str(world),
-        MASTER_ADDR=host,
-        MASTER_PORT=port,
-    )
-    if sys.platform == "linux":
-        os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # the ranks of one machine need no other
-    import torch
-
-    if not torch.cuda.is_available():
-        os.environ["DS_ACCELERATOR"] = "cpu"
-        torch.set_num_threads(max(1, _num_cores() // world))
-    import deepspeed
-
-    for noisy in ("DeepSpeed", "deepspeed"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    # Used by inference only, and compiled on first use, which takes minutes on a CPU.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    torch.manual_seed(digest_int("train", job.seed) % 2**63)
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    deepspeed.init_distributed(dist_backend=backend, verbose=False)
-    _Trainer(job, rank, launched).run()
-    torch.distributed.destroy_process_group()
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class _Trainer:
     """The loop of one rank."""
 
-    def __init__(self, job: Job, rank: int, launched: float) -> None:
+    def __init__(self, job: Job, rank: int, launched: float, notes: Notes) -> None:
         import deepspeed
         import torch
         from transformers import AutoModelForCausalLM
 
-        self._job, self._rank, training = job, rank, job.training
+        self._job, self._rank, self._notes, training = job, rank, notes, job.training
         lengths = [len(row["input_ids"]) for row in job.examples]
         loss_lengths = [len(r["input_ids"]) - r["num_prompt_tokens"] for r in job.examples]
         self._steps = plan_steps(lengths, loss_lengths, training, job.seed)
@@ -180,24 +93,39 @@ class _Trainer:
         self._engine.train()
         self._losses: list[float] = []
         self._seconds = 0.0
+        self._saved_at = time.monotonic()
+        # What the ranks agreed on at the end of the last step.
+        self._stop_by, self._is_checkpoint_due = "", False
         if rank == 0:
-            ready("train ranks", threads=job.runtime.num_ranks, started=launched)
+            threads = job.runtime.num_ranks * job.runtime.threads_per_rank
+            ready("train ranks", threads=threads, started=launched)
 
     def run(self) -> None:
-        """Train from the newest checkpoint to the end and write the result."""
+        """Train from the newest checkpoint to the end, or until the ranks are told to stop."""
         done = self._resume()
-        progress = Progress("optimiser steps", len(self._steps), done) if self._rank == 0 else None
+        num_steps = len(self._steps)
+        progress = Progress("optimiser steps", num_steps, done) if self._rank == 0 else None
         begun = time.monotonic() - self._seconds
         for number, step in enumerate(self._steps[done:], start=done + 1):
             self._losses.append(self._step(number, step))
             self._seconds = time.monotonic() - begun
-            last = number == len(self._steps)
-            if last or number % self._job.runtime.checkpoint_steps == 0:
+            last = number == num_steps
+            if (
+                last
+                or number % self._job.runtime.checkpoint_steps == 0
+                or self._is_checkpoint_due
+                or self._stop_by
+            ):
                 self._save("checkpoint" if last else f"step{number}", number)
             if progress:
                 progress.add(1, f", loss {self._losses[-1]:.4f}")
+            if self._stop_by and not last:
+                if self._rank == 0:
+                    how = {"name": self._stop_by, "step": number, "num_steps": num_steps}
+                    write_json(self._job.work / STOPPED, {**how, "num_new_steps": number - done})
+                return
         if self._rank == 0:
-            write_json(self._job.work / "result.json", self._summary())
+            write_json(self._job.work / RESULT, self._summary())
 
     def _step(self, number: int, step: Step) -> float:
         """Run one optimiser step and return its loss per response token, the same on every rank."""
@@ -220,8 +148,7 @@ class _Trainer:
             scale = runtime.num_ranks * self._num_micro_batches / step.num_loss_tokens
             self._engine.backward(loss * scale)
             self._engine.step()
-        torch.distributed.all_reduce(total)
-        value = float(total.item()) / step.num_loss_tokens
+        value = self._agree(total) / step.num_loss_tokens
         # DeepSpeed skips a step whose gradient overflows, and says so in its log only.
         if not math.isfinite(value) or not self._engine.was_step_applied():
             ids = [self._job.examples[e]["id"] for row in step.rows for e in row.examples]
@@ -230,6 +157,24 @@ class _Trainer:
                 f"{' '.join(ids)}"
             )
         return value
+
+    def _agree(self, loss: "torch.Tensor") -> float:
+        """Return the loss summed over ranks, and note what some rank wants done after this step.
+
+        A signal may have reached some ranks only, and clocks differ; all must do the same, and one
+        reduction for everything costs what that of the loss does.
+        """
+        import torch
+
+        minutes = (time.monotonic() - self._saved_at) / 60
+        is_due = self._rank == 0 and minutes > self._job.runtime.checkpoint_minutes
+        wishes = torch.tensor([*self._notes.flags, float(is_due)], device=loss.device)
+        news = torch.cat([loss.reshape(1), wishes])
+        torch.distributed.all_reduce(news)
+        summed, *stops, due = news.tolist()
+        told = [each.name for each, count in zip(SIGNALS, stops, strict=True) if count]
+        self._stop_by, self._is_checkpoint_due = told[0] if told else "", due > 0
+        return float(summed)
 
     def _batch(
         self, rows: Sequence[PackedRow]
@@ -286,6 +231,7 @@ class _Trainer:
             write_json(work / "complete.json", [*known[-1:], tag])
             for old in known[:-1]:
                 shutil.rmtree(work / old, ignore_errors=True)
+        self._saved_at = time.monotonic()
 
     def _resume(self) -> int:
         """Load the newest complete checkpoint and return the number of its step, or 0."""

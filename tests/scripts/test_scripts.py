@@ -8,6 +8,8 @@ import pytest
 
 from nt_pkg.manifest import read_json, sha256_file, write_json
 from nt_pkg.records import EXAMPLES, PROMPTS, TRACES, read_parquet, write_parquet
+from nt_pkg.sft.stopping import Stopped
+from nt_pkg.work import forget_finished
 from scripts import generate_traces, select_subset, shard_prompts
 from scripts import train as train_script
 
@@ -119,7 +121,7 @@ class FakeTraining:
 def training(monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
     """Prepare the inputs of the script, and replace what it calls."""
     fake = FakeTraining()
-    monkeypatch.setattr("nt_pkg.sft.train.train", fake)
+    monkeypatch.setattr("nt_pkg.sft.launch.train", fake)
     write_json(Path("student/manifest.json"), {"files": {"model": "a"}})
     write_examples([1, 2, 3])
     return fake
@@ -130,8 +132,8 @@ def write_examples(input_ids: list[int]) -> None:
     write_parquet(Path("examples.parquet"), EXAMPLES, [row])
 
 
-def run_training(**runtime: int) -> None:
-    train_script.main(
+def run_training(**runtime: int) -> int:
+    return train_script.main(
         [
             "--spec", '{"training":{},"version":1}',
             "--names", '{"student":"s"}',
@@ -178,6 +180,27 @@ def test_kill_after_training_is_made_good(
     assert Path("results/run.json").exists()
 
 
+def test_stopped_training_leaves_its_progress_and_asks_slurm_for_another_start(
+    training: FakeTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def stop(job: Any) -> None:
+        training(job)
+        raise Stopped("SIGTERM", step=7, num_steps=9, num_new_steps=3)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nt_pkg.sft.launch.train", stop)
+        patch.setattr("nt_pkg.slurm.requeue", asked.append)
+        assert run_training() == 75
+    assert not Path("results/run.json").exists()
+
+    assert run_training() == 0
+
+    assert asked == [3]
+    assert training.found[1] == ["checkpoint"]
+
+
 @pytest.mark.parametrize("change", ["tokens", "student", "ranks", "stage"])
 def test_progress_of_other_inputs_is_not_taken_up(training: FakeTraining, change: str) -> None:
     """Same row ids, other tokens: a think instruction or a template was edited."""
@@ -195,6 +218,7 @@ def test_progress_survives_a_change_of_layout_that_does_not_matter(
     training: FakeTraining,
 ) -> None:
     run_training()
+    forget_finished()
     run_training(rows_per_micro_batch=4, checkpoint_steps=7, mem_mb=1)
 
     assert training.folders[0] == training.folders[1]

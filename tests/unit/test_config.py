@@ -134,6 +134,25 @@ def drop(section: str, name: str) -> Callable[[Config], None]:
             ["students.micro-llama.sampling: top_p has no effect at temperature 0"],
         ),
         (
+            put("students", "micro-llama", "runtime", "nodes", value=3),
+            [
+                "students.micro-llama.runtime: 2 ranks cannot be spread evenly over 3 nodes",
+                "make num_ranks a multiple of nodes",
+            ],
+        ),
+        (
+            put("students", "micro-llama", "runtime", "gpu", value=1),
+            ["students.micro-llama.runtime", "gpu is 1 and num_ranks 2: set gpu to 2 or to 0"],
+        ),
+        (
+            put("teachers", "micro-teacher", "runtime", value={"nodes": 2, "gpu": 9}),
+            ["teachers.micro-teacher.runtime", "9 cannot be spread evenly over 2 nodes: make gpu"],
+        ),
+        (
+            put("annotators", "length", "runtime", value={"gpus": 1}),
+            ["annotators.length.runtime.gpus: unknown key; did you mean 'gpu'?"],
+        ),
+        (
             put("students", "micro-llama", "source", value={"path": "x", "builtin": "micro-base"}),
             ["students.micro-llama.source", "exactly one of path, hub, builtin", "path", "builtin"],
         ),

@@ -116,9 +116,12 @@ def test_defaults_are_left_out(demo: Config) -> None:
 @pytest.mark.parametrize(
     ("keys", "value", "changed"),
     [
-        (("students", "micro-llama", "runtime", "num_ranks"), 1, set()),
+        (("students", "micro-llama", "runtime"), {"num_ranks": 8, "nodes": 2}, set()),
         (("students", "micro-llama", "runtime", "zero_stage"), 3, set()),
         (("students", "micro-llama", "runtime", "generation_batch"), 7, set()),
+        (("students", "micro-llama", "runtime", "gpu"), 0, set()),
+        (("teachers", "micro-teacher", "runtime"), {"nodes": 2, "gpu": 16}, set()),
+        (("annotators", "strategies", "runtime"), {"gpu": 1}, set()),
         (("pools", "micro", "num_shards"), 5, set()),
         (("pools", "micro", "params", "seed"), 1, {"pool"}),
         (("subsets", "long-300", "params", "power"), 2.0, {"subset", "report"}),

@@ -1,13 +1,16 @@
 """Supervised fine-tuning: what the loss sees, and a loop that is exact however it is run."""
 
+import dataclasses
 import importlib
 import json
 import logging
 import math
 import multiprocessing
 import os
+import re
 import shutil
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,13 +21,16 @@ from typing import Any
 
 import pytest
 
+from nt_pkg import records
 from nt_pkg.config import Format, Runtime, Sampling, Training
 from nt_pkg.manifest import read_json
+from nt_pkg.records import read_parquet, write_parquet
 from nt_pkg.seeds import rng
-from nt_pkg.sft import data
+from nt_pkg.sft import data, launch, rank
 from nt_pkg.sft import train as loop
 from nt_pkg.sft.data import plan_steps, render
 from nt_pkg.sft.export import export_model
+from nt_pkg.sft.stopping import EXIT_STATUS, Stopped
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROOT = Path(__file__).parents[2]
@@ -383,7 +389,7 @@ def trained(student: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
         work = tmp_path_factory.mktemp("work")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop._Trainer, "_step", noting_norms)
-            result = loop.train(job_of(student, work, runtime=runtime))
+            result = launch.train(job_of(student, work, runtime=runtime))
         norms = [json.loads(line) for line in (work / "norms.jsonl").read_text().splitlines()]
         return {**result, "norms": norms}, weights(work / "checkpoint")
 
@@ -495,12 +501,12 @@ def test_resumed_run_is_the_uninterrupted_one_bitwise(
     job = job_of(student, tmp_path / "work", runtime=KILLED)
     monkeypatch.setattr(loop._Trainer, "_step", kill_one_rank)
     with pytest.raises(RuntimeError, match="ended with status -9; run the same command again"):
-        loop.train(job)
+        launch.train(job)
     monkeypatch.undo()
     assert read_json(job.work / "complete.json") == ["step3", "step6"]
     (job.work / "step9").mkdir()  # what a kill inside a checkpoint leaves
 
-    result = loop.train(job)
+    result = launch.train(job)
 
     assert result["loss_curve"] == undisturbed["loss_curve"]
     found = weights(job.work / "checkpoint")
@@ -508,13 +514,13 @@ def test_resumed_run_is_the_uninterrupted_one_bitwise(
 
     # Killed after the last checkpoint: nothing is trained again.
     monkeypatch.setattr(loop._Trainer, "_step", None)
-    again = loop.train(job)
+    again = launch.train(job)
     assert again["loss_curve"] == result["loss_curve"]
     monkeypatch.undo()
 
     # Killed while the last checkpoint was moved to the results: it is made again.
     shutil.rmtree(job.work / "checkpoint")
-    assert loop.train(job)["loss_curve"] == result["loss_curve"]
+    assert launch.train(job)["loss_curve"] == result["loss_curve"]
     found = weights(job.work / "checkpoint")
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
@@ -532,7 +538,7 @@ def test_ranks_die_with_the_process_that_started_them(
 ) -> None:
     job = job_of(student, tmp_path / "work", runtime=KILLED)
     monkeypatch.setattr(loop._Trainer, "_step", wait_at_step_two)
-    parent = _FORK.Process(target=loop.train, args=(job,))
+    parent = _FORK.Process(target=launch.train, args=(job,))
     parent.start()
     ranks: list[int] = []
     deadline = time.monotonic() + 60
@@ -558,6 +564,309 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+# Signals.
+
+
+def tell_one_rank(trainer: loop._Trainer, number: int, step: Any) -> float:
+    """Send the second rank alone a signal in step 5."""
+    if number == 5 and trainer._rank == 1:
+        os.kill(os.getpid(), signal.SIGUSR2)
+    return _step(trainer, number, step)
+
+
+def tell_the_launcher(trainer: loop._Trainer, number: int, step: Any) -> float:
+    """Send the process that started the ranks a signal in step 5, and wait until it is here."""
+    if number == 5:
+        if trainer._rank == 0:
+            os.kill(os.getppid(), signal.SIGTERM)
+        deadline = time.monotonic() + 60
+        while not any(trainer._notes.flags) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    return _step(trainer, number, step)
+
+
+@pytest.mark.parametrize(
+    ("tell", "name"), [(tell_one_rank, "SIGUSR2"), (tell_the_launcher, "SIGTERM")]
+)
+def test_run_stopped_by_a_signal_goes_on_as_if_undisturbed(
+    student: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trained: Runs,
+    tell: Callable[..., float],
+    name: str,
+) -> None:
+    """Whoever gets the signal, all ranks stop after the same step, with a checkpoint of it."""
+    import torch
+
+    undisturbed, expected = trained(num_ranks=2, zero_stage=2, rows_per_micro_batch=1)
+    job = job_of(student, tmp_path / "work", runtime=KILLED)
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(loop._Trainer, "_step", tell)
+
+    with pytest.raises(Stopped) as caught:
+        launch.train(job)
+
+    monkeypatch.undo()
+    assert str(caught.value) == (
+        f"stopped by {name} after step 5 of 12; checkpoint written; the same command continues"
+    )
+    assert caught.value.num_new_steps == 5
+    assert read_json(job.work / "complete.json") == ["step3", "step5"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+    result = launch.train(job)
+
+    assert result["loss_curve"] == undisturbed["loss_curve"]
+    found = weights(job.work / "checkpoint")
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_signal_in_a_step_with_a_checkpoint_or_in_the_last_one_costs_nothing(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[str] = []
+    save = loop._Trainer._save
+
+    def noting(trainer: loop._Trainer, tag: str, number: int) -> None:
+        with (trainer._job.work / "saved").open("a") as file:
+            file.write(f"{tag}\n")
+        save(trainer, tag, number)
+
+    monkeypatch.setattr(loop._Trainer, "_save", noting)
+    monkeypatch.setattr(loop._Trainer, "_step", stop_in_six_and_twelve)
+    job = job_of(student, tmp_path / "work", runtime=Runtime(checkpoint_steps=6))
+
+    with pytest.raises(Stopped, match="after step 6 of 12"):
+        launch.train(job)
+    result = launch.train(job)
+
+    saved = (job.work / "saved").read_text().split()
+    assert saved == ["step6", "checkpoint"]
+    assert len(losses(result)) == 12
+
+
+def stop_in_six_and_twelve(trainer: loop._Trainer, number: int, step: Any) -> float:
+    """Send this rank a signal in two steps."""
+    if number in (6, 12):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return _step(trainer, number, step)
+
+
+def test_second_signal_ends_the_training_at_once(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(student, tmp_path / "work", runtime=KILLED)
+    monkeypatch.setattr(loop._Trainer, "_step", wait_at_step_two)
+    monkeypatch.setattr("nt_pkg.sft.stopping._SAME_SECONDS", 0.0)
+    parent = _FORK.Process(target=launch.train, args=(job,))
+    parent.start()
+    ranks: list[int] = []
+    deadline = time.monotonic() + 60
+    while len(ranks) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+        ranks = [int(path.name.removeprefix("rank")) for path in job.work.glob("rank*")]
+
+    assert parent.pid is not None
+    for _ in range(2):
+        os.kill(parent.pid, signal.SIGTERM)
+        time.sleep(0.2)
+    parent.join(10)
+
+    assert parent.exitcode == EXIT_STATUS
+    assert not any(map(is_alive, ranks))
+
+
+def test_training_stops_before_the_time_of_its_slurm_job_is_over(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "bin" / "scontrol"
+    script.parent.mkdir()
+    script.write_text(
+        "#!/bin/sh\necho JobState=RUNNING Requeue=1 RunTime=00:55:00 TimeLimit=01:00:00\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setattr(loop._Trainer, "_step", wait_in_step_two)
+
+    with pytest.raises(Stopped, match=r"stopped by SIGUSR2 after step [12] of 12"):
+        launch.train(job_of(student, tmp_path / "work", runtime=Runtime(stop_seconds=300)))
+
+
+def wait_in_step_two(trainer: loop._Trainer, number: int, step: Any) -> float:
+    """Wait until this rank is told to stop."""
+    deadline = time.monotonic() + 60
+    while number == 2 and not any(trainer._notes.flags) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return _step(trainer, number, step)
+
+
+def test_checkpoints_come_by_time_as_well(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop._Trainer, "_step", kill_one_rank)
+    runtime = Runtime(num_ranks=2, checkpoint_steps=100, checkpoint_minutes=1e-9)
+    job = job_of(student, tmp_path / "work", runtime=runtime)
+
+    with pytest.raises(RuntimeError, match="status -9"):
+        launch.train(job)
+
+    assert read_json(job.work / "complete.json") == ["step6", "step7"]
+
+
+# Several nodes.
+
+TWO_NODES = Runtime(nodes=2, num_ranks=4, zero_stage=3, gpu=4, stop_seconds=0)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in a Slurm job on two nodes that are this machine."""
+    script = tmp_path / "bin" / "srun"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT}/tests/unit/fake_srun.py "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")  # as the site of such a cluster has to
+
+
+def placed_job(student: Path, work: Path, examples: list[dict[str, Any]]) -> loop.Job:
+    path = work.parent / "examples.parquet"
+    write_parquet(path, records.EXAMPLES, examples)
+    job = job_of(student, work, runtime=TWO_NODES, examples=read_parquet(path, records.EXAMPLES))
+    return dataclasses.replace(job, examples_path=path)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_ranks_of_two_nodes_train_as_those_of_one(
+    student: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    trained: Runs,
+) -> None:
+    """They are processes of their own, placed by srun, and one of them is told to stop."""
+    job = placed_job(student, tmp_path / "work", EXAMPLES)
+    monkeypatch.setenv(
+        "PRELOAD",
+        "transformers.models.llama.modeling_llama deepspeed "
+        "deepspeed.runtime.zero.muon.muon_optimizer submitit.helpers",
+    )
+    with monkeypatch.context() as patch:
+        patch.setenv("SIGNAL_RANK", "3")
+        with pytest.raises(Stopped, match="stopped by SIGUSR2 after step 1 of 12"):
+            launch.train(job)
+    assert read_json(job.work / "complete.json") == ["step1"]
+
+    result = launch.train(job)
+
+    alone, _ = trained(num_ranks=1, zero_stage=2, rows_per_micro_batch=1)
+    assert losses(result) == pytest.approx(losses(alone), rel=1e-5)
+    assert (result["world_size"], result["zero_stage"]) == (4, 3)
+    assert "training on the CPU: 0 GPUs for 2 ranks of a node" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("cluster")
+def test_first_rank_that_fails_on_some_node_is_shown(student: Path, tmp_path: Path) -> None:
+    job = placed_job(student, tmp_path / "work", EXAMPLES)
+    (tmp_path / "examples.parquet").unlink()
+
+    with pytest.raises(RuntimeError, match="continue at the last checkpoint") as caught:
+        launch.train(job)
+
+    text = str(caught.value)
+    assert re.search(r"Rank \d on n\d ended first: Exited with exit code 1", text)
+    assert re.search(r"\d: FileNotFoundError.*examples.parquet", text)
+
+
+def test_several_nodes_need_slurm(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+
+    with pytest.raises(ValueError, match=r"Slurm job only.*or set runtime.nodes"):
+        launch.train(placed_job(student, tmp_path / "work", EXAMPLES))
+
+
+def test_command_that_places_the_ranks() -> None:
+    runtime = Runtime(nodes=2, num_ranks=16, threads_per_rank=8, gpu=16)
+
+    command = launch.placed_command(runtime, Path("/shared/job.json"), 29500)
+
+    assert " ".join(command.argv) == (
+        "srun --nodes=2 --ntasks=16 --ntasks-per-node=8 --cpus-per-task=8 --gpus-per-node=8 "
+        f"--kill-on-bad-exit=1 --label {sys.executable} -m nt_pkg.sft.rank /shared/job.json"
+    )
+    assert command.env == {
+        "SUBMITIT_EXECUTOR": "slurm",
+        "SLURM_JOB_NUM_NODES": "2",
+        "MASTER_PORT": "29500",
+    }
+    cpu = launch.placed_command(Runtime(nodes=2, num_ranks=2), Path("job.json"), 1)
+    assert not any("gpus" in each for each in cpu.argv)
+
+
+def test_first_failure_is_found_among_the_last_words_of_the_others() -> None:
+    lines = [
+        "0: 12:00:00 optimiser steps: 3 of 9",
+        "3: Traceback (most recent call last):",
+        "3: RuntimeError: CUDA out of memory",
+        "srun: error: n2: task 3: Exited with exit code 1",
+        "srun: Terminating StepId=12.0",
+        "0: slurmstepd: error: *** STEP 12.0 ON n1 CANCELLED AT 2026-01-01T12:00:01 ***",
+        "1: RuntimeError: Connection closed by peer [10.0.0.2]",
+        "srun: error: n1: tasks 0-1: Terminated",
+        "srun: error: n2: task 2: Terminated",
+    ]
+
+    assert launch.first_failure(lines) == (
+        "Rank 3 on n2 ended first: Exited with exit code 1. Its last lines:\n"
+        "3: Traceback (most recent call last):\n3: RuntimeError: CUDA out of memory"
+    )
+    assert launch.first_failure(["srun: error: Unable to create step"]).endswith("create step")
+
+
+def test_ranks_of_one_machine_listen_on_the_loopback_only(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop._Trainer, "_step", noting_listeners)
+    runtime = Runtime(num_ranks=2)
+    job = job_of(student, tmp_path / "work", runtime=runtime, examples=EXAMPLES[:2])
+
+    launch.train(job)
+
+    addresses = (job.work / "listeners").read_text().split()
+    assert len(addresses) >= 2
+    assert {each.partition(":")[0] for each in addresses} == {"0100007F"}  # 127.0.0.1
+
+
+def noting_listeners(trainer: loop._Trainer, number: int, step: Any) -> float:
+    """Note the addresses at which this process waits for connections."""
+    links = [path for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    own = {str(path.readlink()) for path in links}
+    with (trainer._job.work / "listeners").open("a") as file:
+        for table in ("tcp", "tcp6"):
+            for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+                (
+                    _,
+                    address,
+                    _,
+                    state,
+                    *_,
+                ) = line.split()
+                if state == "0A" and f"socket:[{line.split()[9]}]" in own:
+                    file.write(f"{address}\n")
+    return _step(trainer, number, step)
+
+
+def test_a_node_names_the_address_that_the_others_reach() -> None:
+    assert rank.own_address("localhost", "localhost") == "127.0.0.1"
+    assert rank.own_address("10.0.0.1", "10.0.0.2") == "10.0.0.1"
+
+
 # Numbers that are none.
 
 
@@ -569,7 +878,7 @@ def test_loss_that_is_not_finite_stops_and_names_the_examples(
     examples = [*EXAMPLES, {**EXAMPLES[0], "id": "culprit", "input_ids": [8, 333, 9, 10, 3]}]
 
     with pytest.raises(RuntimeError, match="ended with status 1"):
-        loop.train(job_of(broken, tmp_path / "work", examples=examples))
+        launch.train(job_of(broken, tmp_path / "work", examples=examples))
 
     text = capfd.readouterr().err
     assert "is not finite (loss nan); its examples: " in text
@@ -586,7 +895,7 @@ def test_gradient_that_overflows_stops_and_names_the_examples(
     examples = [{**EXAMPLES[0], "id": "culprit", "input_ids": [8, 333, 9, 10, 3]}]
 
     with pytest.raises(RuntimeError, match="ended with status 1"):
-        loop.train(job_of(broken, tmp_path / "work", examples=examples))
+        launch.train(job_of(broken, tmp_path / "work", examples=examples))
 
     assert "gradient of step 1 is not finite (loss 6" in capfd.readouterr().err
 
@@ -630,7 +939,7 @@ def test_exported_model_is_the_trained_one_and_stops(
     )
     runtime = Runtime(num_ranks=ranks, zero_stage=3 if is_tied and ranks > 1 else 2)
     job = job_of(base, tmp_path / "work", examples=REPEATED, training=training, runtime=runtime)
-    loop.train(job)
+    launch.train(job)
 
     manifest = export_model(job.work / "checkpoint", base, tmp_path / "hf", dtype)
 
@@ -657,7 +966,7 @@ def test_exported_model_is_the_trained_one_and_stops(
 def test_checkpoint_of_another_model_is_not_exported(student: Path, tmp_path: Path) -> None:
     """A tensor that the checkpoint lacks must not be filled from the untrained student."""
     job = job_of(student, tmp_path / "work", examples=EXAMPLES[:2])
-    loop.train(job)
+    launch.train(job)
     larger = make_student(tmp_path / "larger", is_tied=True, attention_bias=True)
 
     with pytest.raises(ValueError, match=r"missing \['model.layers.0.self_attn.k_proj.bias'"):

@@ -1,17 +1,25 @@
 """Progress survives a kill, and one process at a time works on it."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from nt_pkg.work import Journal, work_dir
+from nt_pkg.work import Journal, forget_finished, work_dir
 
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NT_WORK", str(tmp_path / "scratch"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+def _make(out: Path, text: str = "made") -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text)
 
 
 def test_journal_continues(tmp_path: Path) -> None:
@@ -47,44 +55,98 @@ def test_line_that_a_kill_cut_off_is_dropped(
     assert Journal(path).entries == {"a": 1, "b": 2}
 
 
-def test_progress_stays_after_an_error_and_goes_after_success(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), work_dir(Path("results/x.parquet"), "d") as folder:
+def test_progress_stays_after_an_error_and_goes_after_success() -> None:
+    out = Path("results/x.parquet")
+    with pytest.raises(RuntimeError), work_dir([out], "d") as folder:
+        assert folder
         (folder / "half").write_text("done")
         raise RuntimeError
 
-    with work_dir(Path("results/x.parquet"), "d") as folder:
+    with work_dir([out], "d") as folder:
+        assert folder
         assert (folder / "half").read_text() == "done"
-    with work_dir(Path("results/x.parquet"), "d") as folder:
+        _make(out)
+    forget_finished()
+    with work_dir([out], "d") as folder:
+        assert folder
         assert not list(folder.iterdir())
+        _make(out)
 
 
-def test_other_spec_or_output_has_other_progress(tmp_path: Path) -> None:
+def test_finished_outputs_are_put_back_until_they_are_noted() -> None:
+    """Snakemake was killed, deletes what the job made meanwhile, and starts the job again."""
+    run, checkpoint = Path("results/x/run.json"), Path("results/x/checkpoint")
+    with work_dir([run, checkpoint], "d"):
+        _make(run)
+        _make(checkpoint / "deep" / "shard0", "weights")
+    run.unlink()
+    shutil.rmtree(checkpoint)
+
+    with work_dir([run, checkpoint], "e") as folder:
+        assert folder, "other inputs"
+        _make(run, "other")
+        _make(checkpoint / "deep" / "shard0", "other")
+    with work_dir([run, checkpoint], "d") as folder:
+        assert folder is None
+    assert run.read_text() == "made"
+    assert (checkpoint / "deep/shard0").read_text() == "weights"
+
+    forget_finished()
+    assert sorted(p.name for p in run.parent.iterdir()) == ["checkpoint", "run.json"]
+    with work_dir([run, checkpoint], "d") as folder:
+        assert folder, "made again"
+        _make(run)
+        _make(checkpoint / "shard0")
+
+
+def test_output_half_held_is_made_again() -> None:
+    """A kill came between the note and the links."""
+    out = Path("results/x")
+    with work_dir([out], "d"):
+        _make(out)
+    next(Path("results").glob(".x.d.finished")).unlink()
+
+    with work_dir([out], "d") as folder:
+        assert folder
+        _make(out)
+    forget_finished()
+
+
+def test_missing_output_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError), work_dir([Path("results/x")], "d"):
+        pass
+
+
+def test_other_key_or_output_has_other_progress(tmp_path: Path) -> None:
     folders = set()
-    for out, spec in [("results/x", "d"), ("results/x", "e"), ("results/y", "d")]:
-        with work_dir(Path(out), spec) as folder:
+    for out, key in [("results/x", "d"), ("results/x", "e"), ("results/y", "d")]:
+        with work_dir([Path(out)], key) as folder:
             folders.add(folder)
+            _make(Path(out))
 
     assert len(folders) == 3
-    assert all(tmp_path / "scratch" in folder.parents for folder in folders)
+    assert all(folder and tmp_path / "scratch" in folder.parents for folder in folders)
 
 
 def test_folder_never_leaves_the_scratch_place(tmp_path: Path) -> None:
-    for out in ("/abs/x", "../../x"):
-        with work_dir(Path(out), "d") as folder:
+    for out in (tmp_path / "x", Path("../x")):
+        with work_dir([out], "d") as folder:
+            _make(out)
+            assert folder
             assert (tmp_path / "scratch").resolve() in folder.resolve().parents
 
 
 def test_second_process_waits(tmp_path: Path) -> None:
-    """It starts when the first has ended, and finds nothing of it."""
+    """It goes on when the first has ended, and has nothing left to do."""
     code = (
         "import logging, pathlib, sys\n"
         "from nt_pkg.work import work_dir\n"
         "logging.basicConfig(stream=sys.stdout, format='%(message)s')\n"
-        "with work_dir(pathlib.Path('results/x'), 'd') as folder:\n"
-        "    print('inside', len(list(folder.iterdir())), flush=True)\n"
+        "with work_dir([pathlib.Path('results/x')], 'd') as folder:\n"
+        "    print('inside', folder, flush=True)\n"
     )
-    with work_dir(Path("results/x"), "d") as folder:
-        (folder / "half").write_text("")
+    with work_dir([Path("results/x")], "d"):
+        _make(Path("results/x"))
         second = subprocess.Popen(
             [sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True
         )
@@ -92,17 +154,19 @@ def test_second_process_waits(tmp_path: Path) -> None:
         assert "another process works on results/x: waiting" in second.stdout.readline()
         assert second.poll() is None
 
-    assert second.stdout.read() == "inside 0\n"
+    assert second.stdout.read() == "inside None\n"
     assert second.wait(10) == 0
 
 
 def test_lock_of_a_killed_process_is_free() -> None:
     code = (
         "import os, pathlib\nfrom nt_pkg.work import work_dir\n"
-        "with work_dir(pathlib.Path('results/x'), 'd') as folder:\n"
+        "with work_dir([pathlib.Path('results/x')], 'd') as folder:\n"
         "    (folder / 'half').write_text('done')\n    os._exit(9)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=False)
 
-    with work_dir(Path("results/x"), "d") as folder:
+    with work_dir([Path("results/x")], "d") as folder:
+        assert folder
         assert (folder / "half").read_text() == "done"
+        _make(Path("results/x"))

@@ -24,7 +24,8 @@ def test_jobs_are_read_with_their_wildcards_files_and_resources() -> None:
     }
     assert EXPORT.outputs[1] == "results/sft/tiny-llama/tiny-long/system2/seed0/hf.json"
     assert TRAIN.timing == Path("timings/train/tiny-llama/tiny-long/system2/seed0.jsonl")
-    assert (NEW_TRAIN.gpus, TRAIN.gpus, TARGET.rule) == (8, 0, "all")
+    assert (NEW_TRAIN.gpus, TRAIN.gpus, SELECT.gpus) == (16, 4, 0)
+    assert TARGET.rule == "all"
 
 
 def test_reasons_name_what_changed() -> None:
@@ -54,8 +55,11 @@ def test_time_comes_from_the_same_job_else_from_its_rule(tmp_path: Path) -> None
 def test_a_plan_adds_up(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / "train/a.jsonl").write_text('{"s": 3600}\n')
-    text = render([job for job in JOBS if job is not TARGET], Timings(tmp_path))
-    assert "7 jobs, 2.0 h one after the other, 8.00 GPU-hours" in text
+    jobs = [job for job in JOBS if job is not TARGET]
+    text = render(jobs, Timings(tmp_path))
+    assert "7 jobs, 2.0 h one after the other\n" in text
+    on_cluster = render(jobs, Timings(tmp_path), is_cluster=True)
+    assert "7 jobs, 2.0 h one after the other, 20.00 GPU-hours" in on_cluster
     assert "3 of them (60.0 min) only follow a selection" in text
     assert "params.scale_tokens: 60.0 -> 55.0 (subset tiny-long, seed 0)" in text
     assert "never timed here" in text

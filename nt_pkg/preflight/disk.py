@@ -1,0 +1,176 @@
+"""How a file system does with what the workflow does to it."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nt_pkg.preflight.facts import Finding
+
+_NUM_FILES = 16
+_SECONDS = 4.0  # the measurement stops here
+# Snakemake makes 50 to 100 calls per finished job, and answers are journalled with fsync.
+_SLOW_FSYNC_MS, _SLOW_METADATA_MS = 50.0, 20.0
+_LITTLE_GB, _TOO_LITTLE_GB, _FEW_FILES = 100.0, 2.0, 50_000
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a file system did; times are medians."""
+
+    fsync_ms: float = 0.0
+    metadata_ms: float = 0.0
+    clock_seconds: float = 0.0
+    flock: str = "works"
+    free_gb: float = 1e9
+    free_files: int = 10**9
+    error: str = ""
+
+
+def measure(folder: Path) -> Measured:
+    """Write, rename, list and delete small files in a folder that is there, for at most seconds."""
+    try:
+        usage, stat = shutil.disk_usage(folder), os.statvfs(folder)
+        place = Path(tempfile.mkdtemp(dir=folder, prefix=".preflight-"))
+    except OSError as error:
+        return Measured(error=str(error))
+    try:
+        fsync, metadata, clock = _latencies(place)
+        return Measured(
+            fsync_ms=1000 * statistics.median(fsync),
+            metadata_ms=1000 * statistics.median(metadata),
+            clock_seconds=clock,
+            flock=_flock(place / "lock"),
+            free_gb=usage.free / 1e9,
+            # File systems without a fixed number of files say 0.
+            free_files=stat.f_favail if stat.f_files else 10**9,
+        )
+    except OSError as error:
+        return Measured(error=str(error))
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _latencies(place: Path) -> tuple[list[float], list[float], float]:
+    fsync, metadata = [], []
+    begun, clock = time.monotonic(), 0.0
+    for number in range(_NUM_FILES):
+        path = place / f"{number}.tmp"
+        start = time.monotonic()
+        with path.open("wb") as file:
+            file.write(b"x" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+        fsync.append(time.monotonic() - start)
+        if not number:
+            clock = path.stat().st_mtime - time.time()
+        start = time.monotonic()
+        path.rename(final := place / str(number))
+        final.stat()
+        list(place.iterdir())
+        final.unlink()
+        metadata.append((time.monotonic() - start) / 4)
+        if time.monotonic() - begun > _SECONDS:
+            break
+    return fsync, metadata, clock
+
+
+def _flock(path: Path) -> str:
+    """Return `works`, `does nothing` or the error."""
+    try:
+        with path.open("w") as one, path.open("w") as other:
+            fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return "does nothing"
+    except OSError as error:
+        return error.strerror or str(error)
+    return "works"
+
+
+def speed(measured: Mapping[Path, Measured | None]) -> list[Finding]:
+    """Judge what was measured per folder; None is a file system that hung."""
+    found = []
+    for folder, each in measured.items():
+        where = str(folder)
+        if each is None:
+            found.append(
+                Finding(
+                    "FAIL",
+                    "storage",
+                    f"{where}: writing 16 small files did not end",
+                    "the file system hangs: wait, or work on another one",
+                )
+            )
+        elif each.error:
+            found.append(
+                Finding(
+                    "FAIL",
+                    "storage",
+                    f"{where} cannot be written: {each.error}",
+                    "run in a folder of your own, or with --directory",
+                )
+            )
+        else:
+            found += [*_latency(where, each), *_locks(where, each), *_space(where, each)]
+    return found
+
+
+def _latency(where: str, each: Measured) -> list[Finding]:
+    numbers = f"{each.fsync_ms:.1f} ms per synced file, {each.metadata_ms:.1f} ms per file call"
+    found = []
+    if each.fsync_ms > _SLOW_FSYNC_MS or each.metadata_ms > _SLOW_METADATA_MS:
+        found.append(
+            Finding(
+                "warn",
+                "storage",
+                f"{where} is slow: {numbers}; Snakemake makes 50 to 100 calls per job, and "
+                "answers are synced as they come",
+                "work on a faster file system (scratch instead of home), and use larger shards",
+            )
+        )
+    else:
+        found.append(Finding("ok", "storage", f"{where}: {numbers}"))
+    if abs(each.clock_seconds) > 2:
+        found.append(
+            Finding(
+                "warn",
+                "clock",
+                f"new files in {where} are dated {each.clock_seconds:+.0f} s off this node's clock",
+                "ask the administrators for NTP: Snakemake compares the times of files",
+            )
+        )
+    return found
+
+
+def _locks(where: str, each: Measured) -> list[Finding]:
+    if each.flock == "works":
+        return [Finding("ok", "flock", f"works in {where}")]
+    return [
+        Finding(
+            "FAIL",
+            "flock",
+            f"{where}: {each.flock}",
+            "the workflow locks its results with flock: work on another file system, or have this "
+            "one mounted with it (Lustre: -o flock)",
+        )
+    ]
+
+
+def _space(where: str, each: Measured) -> list[Finding]:
+    text = f"{where} has {each.free_gb:.0f} GB free"
+    todo = "free some, or work elsewhere; a checkpoint of 8 billion weights takes about 100 GB"
+    if each.free_gb < _TOO_LITTLE_GB:
+        return [Finding("FAIL", "space", text, todo)]
+    if each.free_gb < _LITTLE_GB:
+        return [Finding("warn", "space", text, todo)]
+    if each.free_files < _FEW_FILES:
+        text = f"{where} has room for {each.free_files} more files only"
+        return [Finding("warn", "space", text, "delete files, or work elsewhere")]
+    return [Finding("ok", "space", f"{text} (quotas are not seen here)")]

@@ -1,0 +1,77 @@
+"""Checks of the study itself: its configuration, and the files that nodes cannot fetch."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nt_pkg.config import Study, load_study, read_yaml
+from nt_pkg.manifest import read_json
+from nt_pkg.plan import Plan
+from nt_pkg.preflight.facts import Finding
+
+
+def configuration(files: Sequence[Path]) -> tuple[Study | None, list[Finding]]:
+    """Return the study and what is wrong with its configuration."""
+    try:
+        return load_study(read_yaml(list(files))), []
+    except (ValueError, OSError) as error:
+        todo = f"edit {files[-1]}; docs/config.md lists the keys"
+        return None, [Finding("FAIL", "configuration", " ".join(str(error).split()), todo)]
+
+
+def assets(
+    study: Study, folder: Path, overlays: Sequence[Path], environment: Mapping[str, str]
+) -> list[Finding]:
+    """Judge whether the files from outside were fetched.
+
+    Args:
+        study: the checked study.
+        folder: where results lie.
+        overlays: configuration files beside the first, for the command to type.
+        environment: variables of this shell; HF_HUB_OFFLINE is looked at.
+    """
+    plan = Plan(study, folder / "work")
+    missing, present, from_hub = [], 0, False
+    for entry in plan.assets():
+        source = plan.source(entry["kind"], entry["name"])
+        assert source is not None
+        from_hub = from_hub or source.hub is not None
+        name = f"{entry['kind']}.{entry['name']}"
+        manifest = folder / "assets" / entry["kind"] / entry["name"] / "manifest.json"
+        if not manifest.exists():
+            missing.append(name + (f" ({source.hub})" if source.hub else ""))
+        elif source.hub and not _is_current(manifest, plan.asset_spec(**entry)):
+            missing.append(f"{name} (another revision is there)")
+        else:
+            present += 1
+    found = [_offline_note(environment)] if from_hub else []
+    if not missing:
+        return [Finding("ok", "assets", f"all {present} are there"), *found]
+    options = f" --configfile {shlex.join(map(str, overlays))}" if overlays else ""
+    if folder != Path.cwd():
+        options += f" --directory {shlex.quote(str(folder))}"
+    command = f"snakemake --profile profiles/local{options} assets"
+    todo = f"here, where there is internet: {command}"
+    if from_hub:
+        todo += " (gated ones need HF_TOKEN or a login with `hf auth login`)"
+    text = f"not fetched: {', '.join(missing)}; compute nodes need no internet once they are"
+    return [Finding("warn", "assets", text, todo), *found]
+
+
+def _offline_note(environment: Mapping[str, str]) -> Finding:
+    if environment.get("HF_HUB_OFFLINE", "") not in ("", "0"):
+        return Finding("ok", "offline", "HF_HUB_OFFLINE is set; fetching ignores it")
+    return Finding(
+        "warn",
+        "offline",
+        "HF_HUB_OFFLINE is not set: a job on a node without internet may wait for the hub",
+        "export HF_HUB_OFFLINE=1 before snakemake (fetching assets ignores it)",
+    )
+
+
+def _is_current(manifest: Path, spec: str) -> bool:
+    try:
+        return bool(read_json(manifest)["spec"] == json.loads(spec))
+    except (ValueError, KeyError, TypeError, OSError):
+        return False

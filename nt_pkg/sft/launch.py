@@ -1,0 +1,203 @@
+"""Start the ranks of a training on one node or on several, and wait for them."""
+
+import logging
+import multiprocessing
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from nt_pkg import slurm
+from nt_pkg.config import Runtime
+from nt_pkg.manifest import read_json
+from nt_pkg.sft.rank import LOOPBACK, run_forked, write_job
+from nt_pkg.sft.stopping import SIGNALS, Forwarding, Stopped
+from nt_pkg.sft.train import RESULT, STOPPED, Job
+from nt_pkg.warm import die_with_parent
+
+logger = logging.getLogger(__name__)
+_AGAIN = "run the same command again to continue at the last checkpoint"
+_NUM_LINES = 20  # of a rank that failed
+_KEPT_LINES = 2000
+# srun's word on tasks that ended badly: node, tasks, how.
+_ENDED = re.compile(r"srun: error: (\S+): tasks? ([\d,-]+): (.+)")
+
+
+def train(job: Job) -> dict[str, Any]:
+    """Train a student and return what `run.json` says of it.
+
+    On one node the ranks are forked, so that they share what is imported: call it before this
+    process computes with torch on several threads. On several nodes they are started by `srun`
+    within this Slurm job. The finished ZeRO-sharded checkpoint is `job.work / "checkpoint"`. A call
+    that finds checkpoints of an earlier one continues at the newest complete one; the loss curve is
+    that of an uninterrupted run.
+
+    Raises:
+        Stopped: SIGTERM or SIGUSR2 came, or the time of the Slurm job is nearly over; a checkpoint
+            of the last step was written.
+        RuntimeError: a rank died or the loss is not finite; its log lines say where.
+    """
+    (job.work / STOPPED).unlink(missing_ok=True)
+    over = threading.Event()
+    with Forwarding() as signals:
+        watch = threading.Thread(
+            target=slurm.warn_before_end,
+            args=(job.runtime.stop_seconds, signals.raise_first, over),
+            daemon=True,
+        )
+        try:
+            if job.runtime.nodes > 1:
+                _run_placed(job, signals, watch)
+            else:
+                _run_forked(job, signals, watch)
+        finally:
+            over.set()
+    if (job.work / STOPPED).exists():
+        how = read_json(job.work / STOPPED)
+        if signals.received:  # ranks on other nodes are always told by SIGUSR2
+            how["name"] = signals.received.name
+        raise Stopped(**how)
+    result: dict[str, Any] = read_json(job.work / RESULT)
+    return result
+
+
+def _start(watch: threading.Thread, runtime: Runtime) -> None:
+    if runtime.stop_seconds and os.environ.get("SLURM_JOB_ID"):
+        watch.start()
+
+
+def _run_forked(job: Job, signals: Forwarding, watch: threading.Thread) -> None:
+    context = multiprocessing.get_context("fork")
+    launched = time.time()
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        ranks = [
+            context.Process(target=run_forked, args=(job, rank, listener, launched))
+            for rank in range(job.runtime.num_ranks)
+        ]
+        for process in ranks:
+            process.start()
+    signals.start(lambda number: _tell(ranks, number))
+    _start(watch, job.runtime)
+    try:
+        _wait(ranks)
+    finally:
+        for process in ranks:
+            process.kill()
+            process.join()
+
+
+def _tell(ranks: Sequence[BaseProcess], number: signal.Signals) -> None:
+    for process in ranks:
+        if process.pid is not None and process.exitcode is None:
+            os.kill(process.pid, number)
+
+
+def _wait(ranks: Sequence[BaseProcess]) -> None:
+    """Wait until all ranks have ended; raise as soon as one fails, since the others then hang."""
+    waiting = {process.sentinel: process for process in ranks}
+    while waiting:
+        for sentinel in wait(list(waiting)):
+            process = waiting.pop(sentinel)  # type: ignore[arg-type]
+            process.join()
+            if process.exitcode != 0:
+                raise RuntimeError(
+                    f"training rank {process.name} ended with status {process.exitcode}; {_AGAIN}"
+                )
+
+
+def placed_command(runtime: Runtime, job_file: Path, port: int) -> slurm.Command:
+    """Return the command that starts all ranks on the nodes of this Slurm job.
+
+    Args:
+        runtime: how the training is spread.
+        job_file: what `write_job` has written.
+        port: free on the first node.
+    """
+    argv = slurm.srun(
+        runtime.nodes,
+        runtime.num_ranks,
+        runtime.gpu // runtime.nodes,
+        runtime.threads_per_rank,
+        "--label",
+    )
+    return slurm.Command(
+        (*argv, sys.executable, "-m", "nt_pkg.sft.rank", str(job_file)),
+        # submitit finds a rank's place in the variables of Slurm if it is told to. The number of
+        # nodes is the one among them that srun does not set for its tasks.
+        {
+            "SUBMITIT_EXECUTOR": "slurm",
+            "SLURM_JOB_NUM_NODES": str(runtime.nodes),
+            "MASTER_PORT": str(port),
+        },
+    )
+
+
+def _run_placed(job: Job, signals: Forwarding, watch: threading.Thread) -> None:
+    if not os.environ.get("SLURM_JOB_ID"):  # srun would ask for an allocation of its own
+        raise ValueError(
+            f"a training over {job.runtime.nodes} nodes runs within a Slurm job only: take "
+            "--profile profiles/slurm, or set runtime.nodes of the student to 1"
+        )
+    with socket.create_server(("", 0)) as probe:  # this process runs on the first node
+        port = probe.getsockname()[1]
+    command = placed_command(job.runtime, write_job(job, time.time()), port)
+    logger.info("%s", " ".join(command.argv))
+    lines: deque[str] = deque(maxlen=_KEPT_LINES)
+    with subprocess.Popen(
+        command.argv,
+        env={**os.environ, **command.env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        preexec_fn=_as_child,
+    ) as process:
+        # srun passes this signal on to all tasks; SIGTERM would make it end them.
+        signals.start(lambda _: process.send_signal(signal.SIGUSR2))
+        _start(watch, job.runtime)
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                sys.stderr.write(line)
+                sys.stderr.flush()
+                lines.append(line.rstrip("\n"))
+            status = process.wait()
+        except BaseException:
+            process.terminate()
+            raise
+    if status:
+        raise RuntimeError(f"srun ended with status {status}; {_AGAIN}. {first_failure(lines)}")
+
+
+def _as_child() -> None:
+    """End the tasks when this process ends, and let srun have the signals we hold back."""
+    die_with_parent(signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def first_failure(lines: Sequence[str]) -> str:
+    """Return which rank ended first, how, and its last lines, from the output of srun --label.
+
+    When one rank fails the others are killed or lose their connections, so what is written last
+    says nothing.
+    """
+    ended = next((found for line in lines if (found := _ENDED.search(line))), None)
+    if ended is None:
+        return "\n".join(["The last lines:", *list(lines)[-_NUM_LINES:]])
+    node, tasks, how = ended.groups()
+    rank = int(re.split("[,-]", tasks)[0])
+    own = [line for line in lines if re.match(rf"\s*0*{rank}: ", line)]
+    return "\n".join(
+        [f"Rank {rank} on {node} ended first: {how}. Its last lines:", *own[-_NUM_LINES:]]
+    )

@@ -1,0 +1,213 @@
+"""One rank of a training: its place among the others, its device, and the loop.
+
+    srun ... python -m nt_pkg.sft.rank work/.../job.json
+
+is how `nt_pkg.sft.launch` starts the ranks of several nodes; on one node it forks them.
+"""
+
+import ipaddress
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nt_pkg.config import Runtime, Training
+from nt_pkg.manifest import read_json, write_json
+from nt_pkg.progress import start_job
+from nt_pkg.records import EXAMPLES, read_parquet
+from nt_pkg.seeds import digest_int
+from nt_pkg.sft.stopping import Notes
+from nt_pkg.sft.train import Job, _Trainer
+from nt_pkg.warm import die_with_parent
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger(__name__)
+_PATIENCE = timedelta(minutes=30)  # for ranks that write or read large checkpoints
+LOOPBACK = "127.0.0.1"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a rank that srun has placed."""
+    notes = Notes()
+    (job_file,) = sys.argv[1:] if argv is None else argv
+    from submitit.core.job_environment import JobEnvironment
+    from submitit.helpers import TorchDistributedEnvironment
+
+    # Which device is ours is decided below, within those that Slurm lets us see.
+    place = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+    start_job(f"train rank {place.rank}")
+    job, launched = read_job(Path(job_file))
+    if place.world_size != job.runtime.num_ranks:
+        raise RuntimeError(
+            f"srun placed {place.world_size} ranks, and runtime.num_ranks is "
+            f"{job.runtime.num_ranks}: these ranks were not started by nt_pkg.sft.launch"
+        )
+    listener = None
+    if place.rank == 0:
+        hosts = JobEnvironment().hostnames
+        listener = _listen(own_address(hosts[0], hosts[-1]), place.master_port)
+    store = _store(place.master_addr, place.master_port, place.world_size, listener)
+    _run(job, place.rank, place.local_rank, store, launched, notes)
+    return 0
+
+
+def run_forked(job: Job, rank: int, listener: socket.socket, launched: float) -> None:
+    """Run a rank that was forked on one machine; the process ends with it."""
+    die_with_parent()
+    notes = Notes()
+    port = listener.getsockname()[1]
+    world = job.runtime.num_ranks
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(world),
+        LOCAL_WORLD_SIZE=str(world),
+        MASTER_ADDR=LOOPBACK,
+        MASTER_PORT=str(port),
+    )
+    if sys.platform == "linux":  # the ranks of one machine need no other interface
+        os.environ.update(GLOO_SOCKET_IFNAME="lo", NCCL_SOCKET_IFNAME="lo")
+    if rank:
+        listener.close()
+    store = _store(LOOPBACK, port, world, None if rank else listener)
+    _run(job, rank, rank, store, launched, notes)
+
+
+def write_job(job: Job, launched: float) -> Path:
+    """Write what ranks on other nodes need to know into the work folder, and return the file."""
+    if job.examples_path is None:
+        raise ValueError("a training over several nodes needs the path of its examples")
+    path = job.work / "job.json"
+    write_json(
+        path,
+        {
+            "model_dir": str(job.model_dir.resolve()),
+            "examples": str(job.examples_path.resolve()),
+            "training": json.loads(job.training.model_dump_json()),
+            "runtime": json.loads(job.runtime.model_dump_json()),
+            "seed": job.seed,
+            "work": str(job.work.resolve()),
+            "launched": launched,
+        },
+    )
+    return path.resolve()
+
+
+def read_job(path: Path) -> tuple[Job, float]:
+    """Return the training that `write_job` has written, and when it was launched."""
+    found = read_json(path)
+    examples = Path(found["examples"])
+    job = Job(
+        model_dir=Path(found["model_dir"]),
+        examples=read_parquet(examples, EXAMPLES),
+        training=Training(**found["training"]),
+        runtime=Runtime(**found["runtime"]),
+        seed=found["seed"],
+        work=Path(found["work"]),
+        examples_path=examples,
+    )
+    return job, found["launched"]
+
+
+def own_address(own: str, peer: str) -> str:
+    """Return the address of this machine under which the others know it.
+
+    Args:
+        own: this machine's name among the nodes of the job.
+        peer: the name of another node of the job.
+    """
+    address = socket.gethostbyname(own)
+    if not ipaddress.ip_address(address).is_loopback:
+        return address
+    # Some systems give their own name a loopback address (Debian: 127.0.1.1). Then it is the one
+    # that packets to a peer would carry; no packet is sent to find that out.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((peer, 9))
+        found: str = probe.getsockname()[0]
+        return found
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((address, port))
+    except OSError as error:
+        raise RuntimeError(
+            f"the ranks cannot meet at {address}:{port} ({error}): the name of the first node must "
+            "resolve to an address of that node, and the port must be free"
+        ) from error
+
+
+def _store(
+    host: str, port: int, world: int, listener: socket.socket | None
+) -> "torch.distributed.Store":
+    """Return the store where the ranks meet; the one with `listener` serves it.
+
+    Left to itself, torch serves it on all interfaces, whatever MASTER_ADDR says.
+    """
+    from torch.distributed import TCPStore
+
+    return TCPStore(
+        host,
+        port,
+        world,
+        is_master=listener is not None,
+        timeout=_PATIENCE,
+        master_listen_fd=None if listener is None else listener.detach(),
+    )
+
+
+def _run(
+    job: Job,
+    rank: int,
+    local_rank: int,
+    store: "torch.distributed.Store",
+    launched: float,
+    notes: Notes,
+) -> None:
+    import torch
+
+    # From the configuration, not from the machine: the same bytes wherever it runs.
+    torch.set_num_threads(job.runtime.threads_per_rank)
+    backend = _take_device(job.runtime, rank, local_rank)
+    import deepspeed
+
+    for noisy in ("DeepSpeed", "deepspeed"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Used by inference only, and compiled on first use, which takes minutes on a CPU.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    torch.manual_seed(digest_int("train", job.seed) % 2**63)
+    torch.distributed.init_process_group(
+        backend, store=store, rank=rank, world_size=job.runtime.num_ranks, timeout=_PATIENCE
+    )
+    deepspeed.init_distributed(dist_backend=backend, verbose=False)  # takes the group over
+    _Trainer(job, rank, launched, notes).run()
+    torch.distributed.destroy_process_group()
+
+
+def _take_device(runtime: Runtime, rank: int, local_rank: int) -> str:
+    """Take this rank's GPU, or the CPU if not every rank would have one, and return the backend."""
+    import torch
+
+    wanted, seen = runtime.ranks_per_node, torch.cuda.device_count() if runtime.gpu else 0
+    if runtime.gpu and seen >= wanted:
+        torch.cuda.set_device(local_rank)
+        return "nccl"
+    if runtime.gpu and rank == 0:
+        logger.info("training on the CPU: %d GPUs for %d ranks of a node", seen, wanted)
+    os.environ.update(CUDA_VISIBLE_DEVICES="", DS_ACCELERATOR="cpu")
+    from deepspeed.accelerator import set_accelerator
+    from deepspeed.accelerator.cpu_accelerator import CPU_Accelerator
+
+    set_accelerator(CPU_Accelerator())  # it may have chosen already, in the process that forked us
+    return "gloo"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

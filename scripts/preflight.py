@@ -1,0 +1,49 @@
+"""Check a cluster before a study is started there: what is wrong, and what to edit.
+
+    python -m scripts.preflight                                     # profile slurm, the demo
+    python -m scripts.preflight --configfile config/real_rows.yaml
+    python -m scripts.preflight --probe                             # with a job of one minute
+
+Run it on the login node, in the folder where Snakemake will be started. Ends with 0 if nothing is
+in the way (there may be warnings), with 1 otherwise. Submits nothing without --probe.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.preflight.run import Options, preflight
+from nt_pkg.preflight.table import render
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("results", "assets", "work", "logs")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="scripts.preflight", description=__doc__.split("\n")[0])
+    parser.add_argument("--profile", default="slurm", help="as Snakemake's (default: slurm)")
+    parser.add_argument(
+        "--configfile", nargs="+", action="extend", default=[], type=Path, help="as Snakemake's"
+    )
+    parser.add_argument("--directory", default=Path(), type=Path, help="as Snakemake's")
+    parser.add_argument("--probe", action="store_true", help="also run one job of a minute")
+    parsed = parser.parse_args(argv)
+    options = Options(
+        root=ROOT,
+        folder=parsed.directory.absolute(),
+        profile=parsed.profile,
+        overlays=tuple(parsed.configfile),
+        folders=FOLDERS,
+        probe=parsed.probe,
+    )
+    findings = preflight(options)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    sys.stdout.write(render(findings, width))
+    return int(any(each.level == "FAIL" for each in findings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

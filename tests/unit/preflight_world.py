@@ -1,0 +1,166 @@
+"""A cluster, a profile and a study for the tests of the checks before a start."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nt_pkg.dry_run import parse_jobs
+from nt_pkg.preflight import parse, requests
+from nt_pkg.preflight.facts import Cluster, Finding, Request
+from nt_pkg.preflight.profile import Profile, read_profile
+
+ROOT = Path(__file__).parents[2]
+
+# Recorded from Slurm 22.05; the second GRES is written as newer ones do.
+CONFIG = """\
+Configuration data as of {now}
+AccountingStorageEnforce = {enforce}
+AccountingStorageType   = accounting_storage/slurmdbd
+ClusterName             = toy
+EnforcePartLimits       = NO
+MinJobAge               = {age} sec
+PropagateResourceLimits = ALL
+SLURM_VERSION           = 22.05.8
+"""
+_PARTITION = (
+    "PartitionName={} AllowGroups=ALL AllowAccounts={} AllowQos=ALL AllocNodes=ALL Default={} "
+    "QoS=N/A DefaultTime=00:10:00 ExclusiveUser=NO MaxNodes=UNLIMITED MaxTime={} MinNodes=0 "
+    "MaxCPUsPerNode=UNLIMITED Nodes=n[1-4] OverTimeLimit=NONE State={} TotalCPUs=16 TotalNodes=4 "
+    "JobDefaults=(null) MaxMemPerNode=UNLIMITED TRES=cpu=16,mem=256000M,node=4,billing=16\n"
+)
+PARTITIONS = (
+    _PARTITION.format("cpu", "ALL", "YES", "2-00:00:00", "UP")
+    + _PARTITION.format("gpu", "ALL", "NO", "UNLIMITED", "UP")
+    + _PARTITION.format("short", "ALL", "NO", "00:30:00", "UP")
+    + _PARTITION.format("closed", "physics", "NO", "UNLIMITED", "UP")
+    + _PARTITION.format("off", "ALL", "NO", "UNLIMITED", "DOWN")
+)
+NODES = "".join(
+    f"n{number}|{partition}|64|256000|{gres}|{state}|{features}\n"
+    for number, state in ((1, "idle"), (2, "mixed"))
+    for partition, gres, features in (
+        ("cpu", "(null)", "(null)"),
+        ("short", "(null)", "(null)"),
+        ("closed", "(null)", "(null)"),
+        ("off", "(null)", "(null)"),
+    )
+) + "".join(
+    f"g{number}|gpu|64|512000|gpu:h100:4(S:0-1)|{state}|nvlink,ib\n"
+    for number, state in ((1, "idle"), (2, "drained"))
+)
+ASSOCIATIONS = "toy|lab||long,normal|normal||||\nelsewhere|other||normal|normal||||\n"
+QOS = "normal||||||\nlong|7-00:00:00|||||\n"
+
+PROFILE = """\
+default-resources:
+  slurm_account: lab
+  slurm_partition: cpu
+  mem_mb: 8000
+  runtime: 60
+set-resources:
+  train: {slurm_partition: gpu, nodes: 1}
+jobs: 100
+executor: slurm
+retries: 1
+latency-wait: 60
+slurm-status-command: squeue
+"""
+TRAIN: dict[str, object] = {
+    "mem_mb": 100_000,
+    "slurm_account": "lab",
+    "slurm_partition": "gpu",
+    "runtime": 1440,
+    "gpu": 4,
+    "knobs": '{"nodes":1,"gpu":4}',
+    "nodes": 1,
+}
+GRADE: dict[str, object] = {
+    "mem_mb": 8000,
+    "slurm_account": "lab",
+    "slurm_partition": "cpu",
+    "runtime": 60,
+}
+
+
+RULES = """\
+rule train:
+    threads: 8
+    resources:
+        **placed(runtime),
+        mem_mb=lambda wc: runtime(wc).mem_mb,
+        runtime=1440,
+
+    shell:
+        "true"
+
+
+rule grade:
+    resources:
+        mem_mb=8_000,
+        gpu=lambda wc: runtime(wc).generation_gpu or None,
+"""
+
+
+def dry_run_text(train: dict[str, object], grade: dict[str, object]) -> str:
+    """Return what Snakemake prints of two trainings, a grading, a download and the target."""
+    blocks = []
+    for rule, resources, wildcards in (
+        ("train", train, "student=llama, seed=0"),
+        ("train", train, "student=qwen, seed=0"),
+        ("grade", grade, "student=llama"),
+        ("fetch_asset", grade, "kind=students, name=llama"),
+    ):
+        listed = ", ".join(f"{name}={value}" for name, value in resources.items())
+        threads = "    threads: 8\n" if rule == "train" else ""
+        blocks.append(
+            f"rule {rule}:\n    output: results/{rule}.json\n    jobid: 3\n    reason: Forced "
+            f"execution\n    wildcards: {wildcards}\n{threads}    resources: tmpdir=/tmp, "
+            f"mem=8 GB, disk_mb=<TBD>, {listed}\n"
+        )
+    return "\n".join([*blocks, "rule all:\n    jobid: 0\n    resources: tmpdir=/tmp\n"])
+
+
+def profile(text: str = PROFILE, path: Path = Path("profile.yaml")) -> Profile:
+    """Return a profile from its text; the current folder is the test's."""
+    path.write_text(text)
+    return read_profile(path)
+
+
+def facts(**changes: object) -> Cluster:
+    config = parse.config(CONFIG.format(now="2026-01-01T00:00:00", enforce="none", age=600))
+    good = Cluster(
+        config=config,
+        partitions=parse.partitions(PARTITIONS),
+        nodes=parse.nodes(NODES),
+        associations=parse.associations(ASSOCIATIONS, "toy"),
+        qos=parse.qos(QOS),
+    )
+    return replace(good, **changes)  # type: ignore[arg-type]
+
+
+def enforcing(what: str) -> dict[str, str]:
+    return {"AccountingStorageEnforce": what, "AccountingStorageType": "a/slurmdbd"}
+
+
+def only(findings: Sequence[Finding], level: str) -> str:
+    """Return what findings of a level say, a line each."""
+    return "\n".join(f"{f.check}: {f.found} -> {f.todo}" for f in findings if f.level == level)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "XDG_CONFIG", "SNAKEMAKE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def asked(train: dict[str, object] | None = None) -> list[Request]:
+    jobs = parse_jobs(dry_run_text(train or TRAIN, GRADE))
+    return requests.from_jobs(
+        jobs, frozenset({"fetch_asset", "all"}), requests.own_resources([RULES])
+    )

@@ -1,0 +1,58 @@
+"""A teacher over several nodes: the command lines, as text."""
+
+import dataclasses
+
+import pytest
+
+from nt_pkg.engines.launch import Node, Server, serve_commands
+
+SERVER = Server(
+    model="/models/r1",
+    nodes=(Node("n1", "10.0.0.1"), Node("n2", "10.0.0.2")),
+    tensor_parallel=8,
+    pipeline_parallel=2,
+    api_key="secret",
+    port=8000,
+    master_port=29501,
+    more=("--max-model-len=32768",),
+)
+
+
+def test_large_teacher_on_two_nodes() -> None:
+    head, worker = serve_commands(SERVER, cpus_per_node=64)
+
+    both = (
+        "--gpus-per-node=8 --kill-on-bad-exit=1 --nodelist={} vllm serve /models/r1 "
+        "--tensor-parallel-size=8 --pipeline-parallel-size=2 --max-model-len=32768 "
+        "--distributed-executor-backend=mp --nnodes=2 --node-rank={} --master-addr=10.0.0.1 "
+        "--master-port=29501 {}"
+    )
+    step = "srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=64 "
+    assert " ".join(head.argv) == step + both.format("n1", 0, "--host=10.0.0.1 --port=8000")
+    assert " ".join(worker.argv) == step + both.format("n2", 1, "--headless")
+    assert SERVER.api_base == "http://10.0.0.1:8000/v1"
+
+
+def test_key_is_never_in_a_command_line() -> None:
+    head, worker = serve_commands(SERVER, cpus_per_node=64)
+
+    assert head.env == {"VLLM_HOST_IP": "10.0.0.1", "VLLM_API_KEY": "secret"}
+    assert worker.env == {"VLLM_HOST_IP": "10.0.0.2"}
+    assert not any("secret" in each for each in (*head.argv, *worker.argv))
+    assert "secret" not in repr(SERVER)
+
+
+def test_teacher_on_one_node_is_an_ordinary_server() -> None:
+    one = dataclasses.replace(SERVER, nodes=SERVER.nodes[:1], pipeline_parallel=1)
+
+    (command,) = serve_commands(one, cpus_per_node=64)
+
+    assert command.argv[-2:] == ("--host=10.0.0.1", "--port=8000")
+    assert not any("nnodes" in each for each in command.argv)
+
+
+def test_uneven_gpus_are_refused() -> None:
+    uneven = dataclasses.replace(SERVER, tensor_parallel=3, pipeline_parallel=1)
+
+    with pytest.raises(ValueError, match="3 GPUs cannot be spread evenly over 2 nodes"):
+        serve_commands(uneven, cpus_per_node=64)

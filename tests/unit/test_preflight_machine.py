@@ -1,0 +1,182 @@
+"""Checks of the login node, its file systems, the assets, and what a probe means."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nt_pkg.config import load_study, read_yaml
+from nt_pkg.preflight import disk, machine, probe, storage, study
+from nt_pkg.preflight.facts import Answer
+from tests.unit.preflight_world import PROFILE, ROOT, only, profile
+from tests.unit.preflight_world import elsewhere as elsewhere
+
+
+def this(**changes: object) -> machine.Machine:
+    versions = {
+        "snakemake": "9.27.1",
+        "snakemake-executor-plugin-slurm": "2.8.0",
+        "snakemake-executor-plugin-slurm-jobstep": "0.6.1",
+    }
+    good = machine.Machine(
+        python=(3, 11, 7),
+        prefix=Path("/p/.venv"),
+        venv=Path("/p/.venv"),
+        has_venv=True,
+        snakemake=Path("/p/.venv/bin/snakemake"),
+        versions=versions,
+    )
+    if isinstance(other := changes.pop("versions", None), dict):
+        good = replace(good, versions={**versions, **other})
+    return replace(good, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "says"),
+    [
+        ({}, "ok", "Python 3.11.7, snakemake 9.27.1"),
+        ({"python": (3, 10, 1)}, "FAIL", "use 3.11 or newer"),
+        ({"versions": {"snakemake": "9.20.0"}}, "FAIL", "pip install 'snakemake>=9.27,<10'"),
+        ({"versions": {"snakemake": "10.0"}}, "FAIL", "snakemake 10.0 was not tried"),
+        (
+            {"versions": {"snakemake-executor-plugin-slurm": None}},
+            "FAIL",
+            "pip install 'snakemake-executor-plugin-slurm>=2.8,<2.9'",
+        ),
+        ({"prefix": Path("/usr")}, "warn", "/p/.venv/bin/python -m scripts.preflight"),
+        ({"snakemake": Path("/opt/bin/snakemake")}, "warn", 'export PATH="/p/.venv/bin:$PATH"'),
+    ],
+)
+def test_environment(changes: dict[str, object], level: str, says: str) -> None:
+    assert says in only(machine.environment(this(**changes)), level)
+
+
+def test_inside_a_job() -> None:
+    assert machine.inside_job(this()) == []
+    found = only(machine.inside_job(this(environment={"SLURM_JOB_ID": "7"})), "warn")
+    assert "start from a login node" in found and "unset" in found
+
+
+def test_limits_of_the_shell() -> None:
+    assert only(machine.limits(this(limits={"NOFILE": None, "AS": None}), "ALL"), "warn") == ""
+    found = only(machine.limits(this(limits={"NOFILE": 256, "AS": 4 * 2**30}), "ALL"), "warn")
+    assert "256 open files" in found and "`ulimit -n`" in found
+    assert "4.0 GiB of virtual memory; Slurm passes it on to jobs" in found
+
+
+MOUNTS = r"""
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 22 0:40 / /home rw - nfs4 server:/home rw,vers=4.2,local_lock=none
+31 22 0:41 / /scratch rw - lustre 10.0.0.1@o2ib:/scratch rw,localflock
+32 22 0:42 / /dev/shm rw - tmpfs tmpfs rw
+33 22 0:43 / /a\040b rw - gpfs fs0 rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "level", "says"),
+    [
+        ("/home/me/nt", "ok", "/home (nfs4), a shared file system"),
+        ("/a b/nt", "ok", "/a b (gpfs)"),
+        ("/homestead", "warn", "/ (ext4): a disk of this node"),
+        ("/tmp/nt", "warn", "a temporary folder of this node"),
+        ("/dev/shm/nt", "warn", "compute nodes do not see it"),
+        ("/scratch/nt", "warn", "locks count on this node only"),
+    ],
+)
+def test_where_folders_lie(path: str, level: str, says: str) -> None:
+    found = storage.locality({"results": Path(path)}, storage.mounts(MOUNTS))
+
+    assert says in only(found, level)
+
+
+def test_what_a_node_has_seen_is_shared() -> None:
+    places = {"results": Path("/tmp/nt"), "environment": Path("/opt")}
+    found = storage.locality(places, storage.mounts(MOUNTS), frozenset(places))
+
+    assert only(found, "warn") == "" and "seen by a compute node" in only(found, "ok")
+
+
+@pytest.mark.parametrize(
+    ("measured", "level", "says"),
+    [
+        (disk.Measured(1.0, 0.1), "ok", "1.0 ms per synced file"),
+        (disk.Measured(fsync_ms=90), "warn", "is slow: 90.0 ms per synced file"),
+        (disk.Measured(metadata_ms=30), "warn", "Snakemake makes 50 to 100 calls per job"),
+        (disk.Measured(flock="Function not implemented"), "FAIL", "-o flock"),
+        (disk.Measured(free_gb=0.5), "FAIL", "0 GB free"),
+        (disk.Measured(free_gb=20), "warn", "20 GB free"),
+        (disk.Measured(free_files=7), "warn", "7 more files"),
+        (disk.Measured(clock_seconds=-60), "warn", "-60 s off this node's clock"),
+        (disk.Measured(error="Permission denied"), "FAIL", "cannot be written: Permission denied"),
+        (None, "FAIL", "did not end"),
+    ],
+)
+def test_what_a_file_system_does(measured: disk.Measured | None, level: str, says: str) -> None:
+    assert says in only(disk.speed({Path("/results"): measured}), level)
+
+
+def test_measuring_leaves_nothing_behind(tmp_path: Path) -> None:
+    measured = disk.measure(tmp_path)
+
+    assert measured.error == "" and measured.flock == "works" and measured.fsync_ms > 0
+    assert list(tmp_path.iterdir()) == []
+    assert "No such file" in disk.measure(tmp_path / "missing").error
+
+
+# Assets.
+
+
+def test_assets_that_were_not_fetched(tmp_path: Path) -> None:
+    config = read_yaml([ROOT / "config" / "config.yaml"])
+    hub = {"hub": "org/model", "hub_type": "model", "revision": "0" * 40}
+    config["students"]["micro-llama"]["source"] = hub
+    checked = load_study(config)
+    overlay = Path("config/mine.yaml")
+
+    found = only(study.assets(checked, tmp_path, [overlay], {}), "warn")
+    assert "students.micro-llama (org/model)" in found and "HF_TOKEN" in found
+    assert "snakemake --profile profiles/local --configfile config/mine.yaml assets" in found
+    assert "export HF_HUB_OFFLINE=1" in found
+
+    manifest = tmp_path / "assets" / "students" / "micro-llama" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"spec": {"hub": "org/model", "revision": "1"}}')
+    found = only(study.assets(checked, tmp_path, [], {"HF_HUB_OFFLINE": "1"}), "warn")
+    assert "another revision is there" in found and "HF_HUB_OFFLINE" not in found
+
+
+def test_configuration_with_defects() -> None:
+    Path("mine.yaml").write_text("students: {micro-llama: {colour: red}}")
+    checked, found = study.configuration([ROOT / "config" / "config.yaml", Path("mine.yaml")])
+
+    assert checked is None
+    assert (
+        "students.micro-llama.colour" in only(found, "FAIL") and "edit mine.yaml" in found[0].todo
+    )
+
+
+# The probe.
+
+
+def test_what_the_probe_means() -> None:
+    said = "host n1\nread yes\nwrote yes\nseen /p\npython 3.11.7 snakemake 9.27.1\nlock held\n"
+    good = replace(probe.parse(Answer(0, said, "", 2.0)), visible_seconds=0.5)
+    places = {"project": Path("/p")}
+
+    def judged(probed: probe.Probed, level: str, text: str = PROFILE) -> str:
+        return only(probe.judge(probed, places, profile(text)), level)
+
+    assert judged(good, "FAIL") == judged(good, "warn") == ""
+    assert "ran on node n1, 2.0 s in all" in judged(good, "ok")
+    assert "does not see project (/p)" in judged(replace(good, seen=frozenset()), "FAIL")
+    assert "is not seen here" in judged(replace(good, visible_seconds=None), "FAIL")
+    assert "the interpreter of this environment is missing" in judged(
+        replace(good, python="missing"), "FAIL"
+    )
+    assert "does not see a lock" in judged(replace(good, lock="free"), "warn")
+    assert "flock fails on node n1" in judged(replace(good, lock="Not supported"), "FAIL")
+    assert "latency-wait" in judged(replace(good, visible_seconds=50.0), "warn")
+    refused = probe.Probed(Answer(1, "", "srun: error: Unable to allocate resources\n"))
+    assert "Unable to allocate" in judged(refused, "FAIL")
+    assert "did not start" in judged(probe.Probed(Answer(None, "", "")), "warn")
