@@ -1,0 +1,182 @@
+"""What Snakemake and Slurm cost before and around the work of a job.
+
+    python -m benchmarks.plan             # also: make bench-plan
+
+Plans a study of 1,000 shards (5,100 jobs) with the Slurm profile, as `snakemake -n` does. Where the
+test cluster can be started, it then dispatches short jobs one by one and in groups of eight, runs
+the same jobs without Slurm, and submits as many empty jobs with plain sbatch, all in the same run.
+Prints a table and as its last line one JSON object; what could not be measured is null.
+"""
+
+import json
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+from tests.slurm import cluster
+from tests.slurm.site import Clone, Job, Start, accounted
+from tests.workflow.sandbox import command, environment, run, table
+
+_NUM_JOBS = 16
+_STUDY = f"""\
+study: dispatch
+pools:
+  dispatch: {{kind: micro, params: {{num_rows: 200, seed: 0}}, num_shards: {_NUM_JOBS}}}
+subsets:
+  dispatch-random: {{pool: dispatch, teacher: micro-teacher, selector: random, size: 10}}
+runs:
+  - students: [micro-llama]
+    subsets: [dispatch-random]
+    formats: [system2]
+    seeds: [0]
+    benchmarks: [micro_free]
+    modes: [think]
+report: {{title: What a job costs, is_micro: true}}
+"""
+
+
+def plan(folder: Path) -> tuple[float, float]:
+    """Return seconds and peak MiB of a dry run over 1,000 shards."""
+    arguments = ("-n", "-q", "all", "--configfile", "benchmarks/thousand_shards.yaml")
+    begun = time.monotonic()
+    subprocess.run(
+        command("snakemake", "--profile", "slurm", *arguments),
+        cwd=folder,
+        env=environment(folder),
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    seconds = time.monotonic() - begun
+    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def dispatch(clone: Clone, *arguments: str) -> dict[str, float]:
+    """Return seconds of a start of `_NUM_JOBS` short jobs, whole and by part."""
+    (clone.folder / "dispatch.yaml").write_text(_STUDY)
+    run(clone.folder, command("snakemake", "--profile", "profiles/local", *_target(ingest=True)))
+    since = time.time()
+    with Start(clone, (*_target(), *arguments)) as start:
+        start.finish(1200)
+    jobs = [job for job in accounted(since) if job.state == "COMPLETED"]
+    own = [
+        json.loads(path.read_text().splitlines()[-1])["s"]
+        for path in (clone.folder / "timings/shard_prompts").rglob("*.jsonl")
+    ]
+    noticed = _noticed(start.text())
+    waits = [job.begin - submitted for job, submitted in _submissions(jobs)]
+    late = [noticed[job.id] - job.end for job in jobs if job.id in noticed]
+    return {
+        "whole": max(noticed.values()) - since,
+        "submit_to_running": _mean(waits),
+        "in_the_job": sum(job.end - job.begin for job in jobs) / len(jobs) - _mean(own),
+        "end_to_noticed": _mean(late),
+        "work": _mean(own),
+        "num_slurm_jobs": len(jobs),
+    }
+
+
+def _target(ingest: bool = False) -> tuple[str, ...]:
+    what = "results/prompts/dispatch/all.parquet" if ingest else "prompts"
+    return (what, "--configfile", "dispatch.yaml")
+
+
+def _submissions(jobs: list[Job]) -> list[tuple[Job, int]]:
+    text = cluster.ask("sacct", "-a", "-X", "-n", "-P", "-S", "now-1day", "-o", "jobid,submit")
+    when = dict(line.split("|") for line in text.splitlines())
+    return [(job, int(datetime.fromisoformat(when[job.id]).timestamp())) for job in jobs]
+
+
+def _noticed(text: str) -> dict[str, float]:
+    """Return Slurm's job id -> when Snakemake said that the job was finished."""
+    slurm_id = dict(re.findall(r"Job (\S+) has been submitted with SLURM jobid (\d+)", text))
+    found = {}
+    stamp = 0.0
+    for line in text.splitlines():
+        if match := re.fullmatch(r"\[(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})\]", line):
+            stamp = datetime.strptime(match[1], "%a %b %d %H:%M:%S %Y").timestamp()
+        elif (match := re.match(r"Finished jobid: (\S+)", line)) and match[1] in slurm_id:
+            found[slurm_id[match[1]]] = stamp
+    return found or {"": stamp}
+
+
+def local(clone: Clone) -> float:
+    """Return the seconds that the same jobs take on this machine without Slurm."""
+    (clone.folder / "dispatch.yaml").write_text(_STUDY)
+    run(clone.folder, command("snakemake", "--profile", "profiles/local", *_target(ingest=True)))
+    begun = time.monotonic()
+    run(clone.folder, command("snakemake", "--profile", "profiles/local", *_target()))
+    return time.monotonic() - begun
+
+
+def bare() -> float:
+    """Return the seconds that as many empty jobs take with plain sbatch."""
+    begun = time.monotonic()
+    for _ in range(_NUM_JOBS):
+        cluster.ask("sbatch", "--job-name=empty", "--output=/dev/null", "--wrap=true")
+    cluster.wait_until(
+        "the empty jobs", 120, lambda: not cluster.ask("squeue", "-h", "--name=empty", "-o", "%i")
+    )
+    return time.monotonic() - begun
+
+
+def _mean(values: list[float] | list[int]) -> float:
+    return sum(values) / len(values) if values else float("nan")
+
+
+def main() -> int:
+    """Measure, print the table, and end with one JSON object."""
+    with tempfile.TemporaryDirectory(prefix="nt-bench-") as temporary:
+        clone = Clone.make(Path(temporary) / "plan")
+        seconds, peak = plan(clone.folder)
+        rows = [("dry run over 1,000 shards", "5,100 jobs", f"{seconds:.1f} s", f"{peak:.0f} MiB")]
+        print(f"planned in {seconds:.1f} s", flush=True)
+        single: dict[str, float] = {}
+        if reason := cluster.why_not():
+            print(f"dispatch not measured: {reason}")
+        else:
+            was_up = cluster.pid("slurmctld") is not None
+            cluster.up()
+            try:
+                single = _dispatches(Path(temporary), rows)
+            finally:
+                if not was_up:
+                    cluster.down()
+    print(table(("what", "how many", "seconds", "more"), rows))
+    parts = ("submit_to_running", "in_the_job", "end_to_noticed")
+    result = {
+        "seconds_1000_shards": round(seconds, 1),
+        "peak_mib": round(peak),
+        "dispatch_seconds_per_job": round(sum(single[p] for p in parts), 1) if single else None,
+        **{part: round(value, 2) for part, value in single.items()},
+    }
+    print(json.dumps(result))
+    return 0
+
+
+def _dispatches(folder: Path, rows: list[tuple[str, str, str, str]]) -> dict[str, float]:
+    count = f"{_NUM_JOBS} jobs"
+    none = ("--groups", "none=none")
+    single = dispatch(Clone.make(folder / "single"), *none)
+    grouped = dispatch(Clone.make(folder / "grouped"))
+    for name, found in (("one Slurm job each", single), ("groups of 8, as the profile", grouped)):
+        more = (
+            f"{found['num_slurm_jobs']:.0f} Slurm jobs; each {found['submit_to_running']:.1f} s to "
+            f"running, {found['in_the_job']:.1f} s beside its work, "
+            f"{found['end_to_noticed']:.1f} s to be noticed"
+        )
+        rows.append((f"snakemake --profile slurm, {name}", count, f"{found['whole']:.1f} s", more))
+    rows.append(
+        ("the same without Slurm", count, f"{local(Clone.make(folder / 'local')):.1f} s", "")
+    )
+    rows.append(("empty jobs by plain sbatch", count, f"{bare():.1f} s", ""))
+    return single
+
+
+if __name__ == "__main__":
+    sys.exit(main())
