@@ -1,6 +1,5 @@
 """The test cluster, up for this tier and down after it, and the table of what faults cost."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 @pytest.fixture(scope="session")
 def undisturbed(prepared: Clone, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return the digests of the results of a training that nothing happened to, without Slurm."""
-    clone = Clone(_copy(prepared, tmp_path_factory.mktemp("undisturbed")))
+    clone = Clone.copy(prepared, tmp_path_factory.mktemp("undisturbed"))
     clone.local(RUN, "--configfile", FAULTS)
     return clone.digests()
 
@@ -54,12 +53,7 @@ def undisturbed(prepared: Clone, tmp_path_factory: pytest.TempPathFactory) -> di
 @pytest.fixture
 def clone(prepared: Clone, tmp_path: Path) -> Clone:
     """Return a copy of the prepared clone for one fault."""
-    return Clone(_copy(prepared, tmp_path))
-
-
-def _copy(clone: Clone, folder: Path) -> Path:
-    shutil.copytree(clone.folder, folder, symlinks=True, dirs_exist_ok=True)
-    return folder
+    return Clone.copy(prepared, tmp_path)
 
 
 @pytest.fixture

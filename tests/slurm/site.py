@@ -1,12 +1,17 @@
 """A user's clone of the project on the test cluster, and one start of its workflow."""
 
+import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from nt_pkg.manifest import read_json
 from tests.slurm import cluster
@@ -42,6 +47,12 @@ class Clone:
         text = text.replace("  # gpu_type: h100", f"  gpu_type: {cluster.GPU}")
         text = re.sub(r"(?m)^jobs: \d+", "jobs: 8", text)  # the machine has few cores
         profile.write_text(text)
+        return cls(folder)
+
+    @classmethod
+    def copy(cls, other: "Clone", folder: Path) -> "Clone":
+        """Copy a clone with all that was made in it."""
+        shutil.copytree(other.folder, folder, symlinks=True, dirs_exist_ok=True)
         return cls(folder)
 
     def local(self, *arguments: str) -> str:
@@ -176,6 +187,26 @@ def wait_for_job(rule: str, seconds: float = 90.0, state: str = "RUNNING") -> st
     return found[0]
 
 
+@contextlib.contextmanager
+def frozen(job: str) -> Iterator[None]:
+    """Hold the ranks of a training for the time of the block."""
+    ranks = []
+    for process in psutil.process_iter(["cmdline", "ppid"]):
+        with contextlib.suppress(psutil.Error):
+            is_launcher = "scripts.train" in (process.info["cmdline"] or [])
+            if is_launcher and process.environ().get("SLURM_JOB_ID") == job:
+                ranks += process.children()
+    ranks = [rank for rank in ranks if "scripts.train" in rank.cmdline()]
+    assert ranks, job
+    for rank in ranks:
+        rank.suspend()
+    try:
+        yield
+    finally:
+        for rank in ranks:
+            rank.resume()
+
+
 def newest_checkpoint(clone: Clone) -> int:
     """Return the step of the newest complete checkpoint of a training under way, or 0."""
     steps = [0]
@@ -197,6 +228,19 @@ def resumed_at(clone: Clone) -> int:
     log = clone.folder / LOG
     found = re.search(r"(\d+) of \d+ were done before", log.read_text() if log.exists() else "")
     return int(found[1]) if found else 0
+
+
+def wait_until_stopped(clone: Clone, seconds: float = 120.0) -> int:
+    """Return the step after which a signal has stopped the training, once it has."""
+    log, found = clone.folder / LOG, [0]
+
+    def look() -> bool:
+        match = re.search(r"stopped by \w+ after step (\d+)", log.read_text())
+        found[0] = int(match[1]) if match else 0
+        return bool(match)
+
+    cluster.wait_until("the training to be stopped", seconds, look)
+    return found[0]
 
 
 def overlaps(jobs: list[Job]) -> list[tuple[Job, Job]]:

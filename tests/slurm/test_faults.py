@@ -17,11 +17,12 @@ from tests.slurm.site import (
     Job,
     Start,
     accounted,
-    newest_checkpoint,
+    frozen,
     overlaps,
     resumed_at,
     wait_for_checkpoint,
     wait_for_job,
+    wait_until_stopped,
 )
 
 TRAINING = (RUN, "--configfile", FAULTS)
@@ -59,15 +60,17 @@ def test_time_limit(clone: Clone, undisturbed: Digests, note: Note) -> None:
     limit = ("--set-resources", "train:runtime=1")
     with Start(clone, (*TRAINING, *limit)) as start:
         job = wait_for_job("train")
-        cluster.wait_until("the job to be requeued", 120, lambda: len(_starts(job)) > 1)
-        stopped = time.time()
-        seconds = _until_resumed(clone, stopped)
-        lost = _stopped_after(clone) - resumed_at(clone)
+        wait_for_checkpoint(clone)
+        with frozen(job):  # the test's training is too short to be over its time by itself
+            cluster.wait_until("a time near the limit", 90, lambda: _seconds_left(job) < 14)
+        before = wait_until_stopped(clone)
+        seconds = _until_resumed(clone, time.time())
+        assert resumed_at(clone) == before
         start.finish()
         assert "Trying to restart job" not in start.text()  # Snakemake did not notice
     jobs = accounted(since)
     assert len({job.id for job in jobs}) == 1
-    assert lost <= 0
+    assert len(jobs) > 1
     assert clone.digests() == undisturbed
     note("over its time limit", _states(jobs), "nothing", "not needed", seconds)
 
@@ -80,7 +83,9 @@ def test_scancel(clone: Clone, undisturbed: Digests, note: Note) -> None:
         wait_for_checkpoint(clone)
         hit = time.time()
         cluster.ask("scancel", job)
+        before = wait_until_stopped(clone)
         seconds = _until_resumed(clone, hit)
+        assert resumed_at(clone) == before
         start.finish()
         assert "CANCELLED" in start.text()
     jobs = accounted(since)
@@ -101,8 +106,9 @@ def test_preemption(clone: Clone, undisturbed: Digests, note: Note) -> None:
             ["srun", "-p", cluster.URGENT, "-N", str(cluster.NODES), "--exclusive", "sleep", "5"],
             env=cluster.environment(),
         )
-        cluster.wait_until("the preemption", 60, lambda: len(_starts(job)) > 1)
+        before = wait_until_stopped(clone)
         seconds = _until_resumed(clone, hit)
+        assert resumed_at(clone) == before
         assert urgent.wait(60) == 0
         start.finish()
         assert "Trying to restart job" not in start.text()
@@ -183,7 +189,6 @@ def test_accounting_fails(clone: Clone, undisturbed: Digests, note: Note) -> Non
     with Start(clone, TRAINING) as start:
         wait_for_job("train")
         wait_for_checkpoint(clone)
-        hit = time.time()
         cluster.stop("slurmdbd")
         try:
             failed = subprocess.run(["sacct"], env=cluster.environment(), capture_output=True)
@@ -191,10 +196,9 @@ def test_accounting_fails(clone: Clone, undisturbed: Digests, note: Note) -> Non
             start.finish()
         finally:
             cluster.start("slurmdbd")
-    seconds = time.time() - hit
     cluster.wait_until("accounting", 60, lambda: accounted(since)[0].state == "COMPLETED")
     assert clone.digests() == undisturbed
-    note("sacct fails until the end", "COMPLETED", "nothing", "not needed", 0 * seconds)
+    note("sacct fails until the end", "COMPLETED", "nothing", "not needed", 0)
 
 
 def test_snakemake_killed(clone: Clone, undisturbed: Digests, note: Note) -> None:
@@ -204,9 +208,9 @@ def test_snakemake_killed(clone: Clone, undisturbed: Digests, note: Note) -> Non
         wait_for_job("train")
         wait_for_checkpoint(clone)
         start.kill()
-    before = newest_checkpoint(clone)
     hit = time.time()
     with Start(clone, TRAINING) as start:
+        before = wait_until_stopped(clone)
         seconds = _until_resumed(clone, hit)
         at = resumed_at(clone)
         start.finish()
@@ -214,7 +218,7 @@ def test_snakemake_killed(clone: Clone, undisturbed: Digests, note: Note) -> Non
     jobs = accounted(since)
     assert [job.state for job in jobs] == ["CANCELLED", "COMPLETED"]
     assert not overlaps(jobs)
-    assert at >= before
+    assert at == before
     assert clone.digests() == undisturbed
     note("kill -9 of Snakemake", _states(jobs), "nothing", "continues", seconds)
 
@@ -237,15 +241,11 @@ def test_job_ends_while_nobody_looks(clone: Clone, undisturbed: Digests, note: N
     note("kill -9 of Snakemake, job ends alone", seen, "nothing", "takes what is there", seconds)
 
 
-def _starts(job: str) -> list[Job]:
-    """Return the runs of a job that have begun."""
-    return [each for each in accounted() if each.id == job and each.begin]
+def _seconds_left(job: str) -> int:
+    left = cluster.ask("squeue", "-h", "-j", job, "-o", "%L").strip()
+    minutes, seconds = left.split(":")
+    return 60 * int(minutes) + int(seconds)
 
 
 def _state(job: str) -> str:
     return cluster.ask("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").strip()
-
-
-def _stopped_after(clone: Clone) -> int:
-    """Return the step of the checkpoint that the last start of the training has ended with."""
-    return resumed_at(clone)

@@ -1,0 +1,72 @@
+"""One training over several nodes."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from nt_pkg.manifest import read_json
+from tests.slurm import cluster
+from tests.slurm.conftest import Note
+from tests.slurm.site import (
+    FAULTS,
+    LOG,
+    RUN,
+    Clone,
+    Start,
+    accounted,
+    resumed_at,
+    wait_for_checkpoint,
+    wait_for_job,
+    wait_until_stopped,
+)
+
+TWO_NODES = (RUN, "--configfile", FAULTS, "tests/slurm/two_nodes.yaml")
+ONE_NODE = (RUN, "--configfile", FAULTS, "tests/slurm/one_node.yaml")
+
+
+def _losses(clone: Clone) -> list[float]:
+    return [loss for _, loss in read_json(clone.folder / RUN)["loss_curve"]]
+
+
+def test_two_nodes_train_as_one(clone: Clone, prepared: Clone, tmp_path: Path) -> None:
+    """Two nodes of two ranks, ZeRO-3, give the losses of four ranks on one node."""
+    since = time.time()
+    with Start(clone, TWO_NODES) as start:
+        job = wait_for_job("train")
+        where = cluster.ask("squeue", "-h", "-j", job, "-o", "%D %N").split()
+        start.finish()
+    (done,) = accounted(since)
+    assert done.gpus == 4
+    assert where[0] == "2"
+    placed = (clone.folder / LOG).read_text()
+    assert "srun --nodes=2 --ntasks=4 --ntasks-per-node=2" in placed
+    run = read_json(clone.folder / RUN)
+    assert (run["world_size"], run["zero_stage"]) == (4, 3)
+
+    alone = Clone.copy(prepared, tmp_path / "one_node")
+    alone.local(*ONE_NODE)
+    assert _losses(clone) == pytest.approx(_losses(alone), abs=1e-5)
+
+
+def test_two_nodes_are_stopped_and_go_on(clone: Clone, note: Note) -> None:
+    """Slurm signals ranks on both nodes; they write one checkpoint together."""
+    since = time.time()
+    more = clone.folder / "longer.yaml"
+    more.write_text("students: {faults-llama: {training: {epochs: {0: 20}}}}\n")
+    arguments = (*TWO_NODES, str(more))
+    with Start(clone, arguments) as start:
+        job = wait_for_job("train")
+        wait_for_checkpoint(clone)
+        hit = time.time()
+        cluster.ask("scancel", job)
+        before = wait_until_stopped(clone)
+        cluster.wait_until("the training to go on", 180, lambda: resumed_at(clone))
+        seconds = time.time() - hit
+        assert resumed_at(clone) == before
+        start.finish()
+    states = [job.state for job in accounted(since)]
+    assert states == ["CANCELLED", "COMPLETED"]
+    assert len(_losses(clone)) == read_json(clone.folder / RUN)["num_steps"]
+    seen = ", then ".join(states)
+    note("scancel of two nodes", seen, "nothing", "not needed (retries: 1)", seconds)
