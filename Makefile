@@ -7,7 +7,7 @@ INFERENCE ?= inference
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
-	format schema lock setup setup-inference images clean-work
+	format schema lock setup setup-inference images slurm-test bench-plan clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -39,6 +39,12 @@ kill-check: $(READY) ## Kill a study ten times and compare its results with an u
 
 env-check: $(READY) ## Install each kind of environment and run a small study in them
 	python -m tests.workflow.environments_check
+
+slurm-test: $(READY) ## Run the workflow and its faults on a Slurm of its own (root on Debian; 40 minutes)
+	python -m pytest tests/slurm -v -rs
+
+bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job cost
+	python -m benchmarks.plan
 
 base: $(READY) ## Pre-train the micro-world's base student again (about 20 minutes)
 	python -m snakemake --profile profiles/local results/micro-base/manifest.json
@@ -77,3 +83,4 @@ lock: $(READY) ## Pin all environments anew from envs/*.in (UPGRADE=--upgrade: t
 
 clean-work: ## Remove the progress of unfinished jobs
 	rm -rf work
+	[ ! -d results ] || find results -name '.*.finished' -prune -exec rm -rf {} +

@@ -68,11 +68,14 @@ def dispatch(clone: Clone, *arguments: str) -> dict[str, float]:
         json.loads(path.read_text().splitlines()[-1])["s"]
         for path in (clone.folder / "timings/shard_prompts").rglob("*.jsonl")
     ]
-    noticed = _noticed(start.text())
+    noticed, last = _noticed(start.text())
     waits = [job.begin - submitted for job, submitted in _submissions(jobs)]
-    late = [noticed[job.id] - job.end for job in jobs if job.id in noticed]
+    # Snakemake does not say which Slurm job a group was; then only the last one is known.
+    late = [noticed[job.id] - job.end for job in jobs if job.id in noticed] or [
+        last - max(job.end for job in jobs)
+    ]
     return {
-        "whole": max(noticed.values()) - since,
+        "whole": last - since,
         "submit_to_running": _mean(waits),
         "in_the_job": sum(job.end - job.begin for job in jobs) / len(jobs) - _mean(own),
         "end_to_noticed": _mean(late),
@@ -92,17 +95,19 @@ def _submissions(jobs: list[Job]) -> list[tuple[Job, int]]:
     return [(job, int(datetime.fromisoformat(when[job.id]).timestamp())) for job in jobs]
 
 
-def _noticed(text: str) -> dict[str, float]:
-    """Return Slurm's job id -> when Snakemake said that the job was finished."""
+def _noticed(text: str) -> tuple[dict[str, float], float]:
+    """Return Slurm's job id -> when Snakemake said that the job was finished; and the last time."""
     slurm_id = dict(re.findall(r"Job (\S+) has been submitted with SLURM jobid (\d+)", text))
-    found = {}
-    stamp = 0.0
+    found: dict[str, float] = {}
+    stamp = last = 0.0
     for line in text.splitlines():
         if match := re.fullmatch(r"\[(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})\]", line):
             stamp = datetime.strptime(match[1], "%a %b %d %H:%M:%S %Y").timestamp()
-        elif (match := re.match(r"Finished jobid: (\S+)", line)) and match[1] in slurm_id:
-            found[slurm_id[match[1]]] = stamp
-    return found or {"": stamp}
+        elif match := re.match(r"Finished jobid: (\S+)", line):
+            last = stamp
+            if match[1] in slurm_id:
+                found[slurm_id[match[1]]] = stamp
+    return found, last
 
 
 def local(clone: Clone) -> float:

@@ -228,12 +228,19 @@ class Runtime(Strict):
     )
     generation_gpu: int = Field(0, ge=0, description="GPUs of one evaluation job, on one node.")
     generation_minutes: int = Field(720, ge=1, description="Time limit of an evaluation job.")
-    mem_mb: int = Field(8_000, ge=1, description="Main memory of such a job in MB, per node.")
+    generation_mem_mb: int | None = Field(
+        None, ge=1, description="Main memory of an evaluation job in MB; by default mem_mb."
+    )
+    mem_mb: int = Field(8_000, ge=1, description="Main memory of a training in MB, per node.")
 
     @property
     def generation(self) -> EngineRuntime:
         """Return what an evaluation job runs on."""
-        return EngineRuntime(gpu=self.generation_gpu, mem_mb=self.mem_mb)
+        return EngineRuntime(
+            gpu=self.generation_gpu,
+            mem_mb=self.generation_mem_mb or self.mem_mb,
+            minutes=self.generation_minutes,
+        )
 
     @property
     def num_tasks(self) -> int:

@@ -115,6 +115,11 @@ def _link(source: Path, target: Path) -> None:
     temporary.rename(target)
 
 
+def work_root(scratch: str, folder: Path) -> Path:
+    """Return the place for the progress of jobs that run in `folder`, in a place for many."""
+    return Path(scratch) / f"{folder.name}-{digest(str(folder.resolve()))[:8]}"
+
+
 def _root() -> Path:
     return Path(os.environ.get("NT_WORK", "work"))
 

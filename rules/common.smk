@@ -14,7 +14,7 @@ from nt_pkg.controller import end_leftovers, hold_results
 from nt_pkg.environments import own_folders, python_function
 from nt_pkg.plan import Plan
 from nt_pkg.slurm import growing, spread
-from nt_pkg.work import forget_finished
+from nt_pkg.work import forget_finished, work_root
 
 # sys.exit, because Snakemake would add places in this file to the message.
 try:
@@ -60,6 +60,10 @@ SITE = {
 }
 
 
+if SITE.get("scratch"):  # jobs inherit it; two clones never share a folder
+    os.environ["NT_WORK"] = str(work_root(SITE["scratch"], Path.cwd()))
+
+
 def placed(machines_of):
     """Return the resources that place the jobs of a rule on nodes, with GPUs if they ask for any."""
     return spread(machines_of, SITE)
@@ -89,8 +93,6 @@ if not workflow.deployment_settings.deployment_method:
     # With NT_WARM (scripts/study.py), jobs start in a forked interpreter.
     function = python_function(folders, is_warm="NT_WARM" in os.environ)
     prefix += function.replace("{", "{{").replace("}", "}}")
-if SITE.get("scratch"):
-    prefix += f'export NT_WORK="{SITE["scratch"]}"; '
 shell.prefix(prefix)
 
 

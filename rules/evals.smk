@@ -27,8 +27,8 @@ rule sample_answers:
         image("inference")
     resources:
         **placed(lambda wc: runtime(wc).generation),
-        mem_mb=memory(lambda wc: runtime(wc).mem_mb),
-        runtime=minutes(lambda wc: runtime(wc).generation_minutes),
+        mem_mb=memory(lambda wc: runtime(wc).generation.mem_mb),
+        runtime=minutes(lambda wc: runtime(wc).generation.minutes),
         batch=lambda wc: runtime(wc).generation_batch,
     params:
         spec=lambda wc: PLAN.sample_spec(wc.student, wc.benchmark, wc.mode),

@@ -176,17 +176,21 @@ def stop(name: str, how: signal.Signals = signal.SIGTERM) -> None:
 
 
 def kill_node(node: str) -> None:
-    """Kill a node's daemon and all that runs on it, as a power cut would."""
-    stop(f"slurmd.{node}", signal.SIGKILL)
+    """Kill a node's daemon and all jobs on it, as a power cut would; the jobs use no other node."""
+    jobs = ask("squeue", "-h", "-w", node, "-o", "%i").split()
+    titles = tuple(f"slurmstepd: [{job}.".encode() for job in jobs)
+    daemons, others = [], []
     for path in Path("/proc").glob("[0-9]*"):
-        try:
-            is_there = f"SLURMD_NODENAME={node}".encode() in (path / "environ").read_bytes()
-            line = (path / "cmdline").read_bytes()
-        except OSError:  # it has ended
-            continue
-        if is_there or (b"slurmstepd" in line and node.encode() in line):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(path.name), signal.SIGKILL)
+        with contextlib.suppress(OSError):  # it has ended
+            if (path / "cmdline").read_bytes().startswith(titles):
+                daemons.append(int(path.name))
+            elif f"SLURMD_NODENAME={node}\0".encode() in (path / "environ").read_bytes():
+                others.append(int(path.name))
+    # First those that would tell the controller.
+    stop(f"slurmd.{node}", signal.SIGKILL)
+    for number in daemons + others:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
 
 
 def pid(name: str) -> int | None:

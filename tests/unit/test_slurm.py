@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nt_pkg import slurm
-from nt_pkg.config import EngineRuntime, Runtime
+from nt_pkg.config import EngineRuntime, Runtime, load_study, read_yaml
 
 # Of Slurm 22.05, with another user, times and paths.
 SHOWN = """JobId=42 JobName=nt_50adb347-ea7a-483b-86ec-5136b8cf2aeb
@@ -235,22 +235,45 @@ class FakeJob:
 )
 def test_what_the_plugin_makes_of_it(runtime: Runtime, expected: list[str]) -> None:
     """The plugin's own functions write the command line that submits a training."""
-    submit = pytest.importorskip("snakemake_executor_plugin_slurm.submit_string")
+    line = _submit(slurm.placement(runtime, {}), runtime.job_threads)
+
+    options = [each for each in line if each.startswith(("--nodes", "--nt", "--cpu", "--g"))]
+    assert options == expected
+
+
+def _submit(resources: dict[str, int | str], threads: int) -> list[str]:
+    from snakemake_executor_plugin_slurm.submit_string import get_submit_command
     from snakemake_executor_plugin_slurm.utils import set_gres_string
 
-    job = FakeJob(slurm.placement(runtime, {}), runtime.job_threads)
-    params = {
-        "run_uuid": "x",
-        "slurm_logfile": "x",
-        "comment_str": "x",
-        "account": "",
-        "partition": "",
-        "workdir": "",
-    }
+    job = FakeJob(dict(resources), threads)
+    params = dict.fromkeys(("run_uuid", "slurm_logfile", "comment_str"), "x")
+    params |= dict.fromkeys(("account", "partition", "workdir"), "")
+    line: str = get_submit_command(job, params) + set_gres_string(job)
+    return line.split()
 
-    line = submit.get_submit_command(job, params) + set_gres_string(job)
 
-    options = [
-        each for each in line.split() if each.startswith(("--nodes", "--nt", "--cpu", "--g"))
-    ]
-    assert options == expected
+def test_what_the_jobs_of_the_paper_ask_for() -> None:
+    """The students of config/paper_models.yaml, as sbatch is asked; the golden text says it all."""
+    root = Path(__file__).parents[2]
+    study = load_study(read_yaml([root / "config/config.yaml", root / "config/paper_models.yaml"]))
+    site = {"slurm_partition": "cpu", "gpu_partition": "gpu", "gpu_type": "h100"}
+    lines = []
+    for name in ("llama-3.1-8b", "qwen-2.5-7b", "llama-3.3-70b"):
+        runtime = study.students[name].runtime
+        for rule, machines, threads in (
+            ("train", runtime, runtime.job_threads),
+            ("sample_answers", runtime.generation, 1),
+        ):
+            resources = {
+                **slurm.placement(machines, site),
+                "mem_mb": machines.mem_mb,
+                "runtime": machines.minutes,
+            }
+            asked = [each for each in _submit(resources, threads) if each not in ("sbatch", "x")]
+            lines.append(f"{name} {rule}: {' '.join(asked)}")
+    text = "\n".join(lines) + "\n"
+
+    golden = root / "tests/golden/sbatch.txt"
+    if os.environ.get("NT_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.work import Journal, forget_finished, work_dir
+from nt_pkg.work import Journal, forget_finished, work_dir, work_root
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +110,14 @@ def test_output_half_held_is_made_again() -> None:
         assert folder
         _make(out)
     forget_finished()
+
+
+def test_two_clones_share_no_scratch_folder(tmp_path: Path) -> None:
+    places = {work_root("/scratch/ann", tmp_path / name) for name in ("a/study", "b/study")}
+
+    assert len(places) == 2
+    assert {place.parent for place in places} == {Path("/scratch/ann")}
+    assert all(place.name.startswith("study-") for place in places)
 
 
 def test_missing_output_is_an_error() -> None:
