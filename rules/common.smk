@@ -3,14 +3,16 @@
 import json
 import os
 import sys
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import apply_wildcards
+from snakemake.io import IOFile, apply_wildcards
+from snakemake.persistence.file import FilePersistence
 
 sys.path.insert(0, workflow.basedir)
 
 from nt_pkg.config import NAME, UNTRAINED, load_study
-from nt_pkg.controller import end_leftovers, hold_results
+from nt_pkg.controller import end_leftovers, hold_results, unnoted_outputs
 from nt_pkg.environments import own_folders, python_function
 from nt_pkg.plan import Plan
 from nt_pkg.slurm import growing, spread
@@ -103,6 +105,12 @@ def image(kind):
 
 
 container: image("workflow")
+
+
+if workflow.is_main_process and (unnoted := unnoted_outputs(Path(".snakemake/log"))):
+    FilePersistence(nolock=True).started(
+        SimpleNamespace(output=[IOFile(str(path)) for path in unnoted])
+    )
 
 
 onstart:

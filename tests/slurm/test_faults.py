@@ -236,6 +236,7 @@ def test_job_ends_while_nobody_looks(clone: Clone, undisturbed: Digests, note: N
     (job_now,) = accounted(since)
     assert clone.digests() == undisturbed
     assert not list(clone.folder.rglob("*.finished"))
+    assert start.text().count("Finished jobid") == 1
     ran = job_now.end - job_now.begin
     seen = f"COMPLETED, then a job of {ran} s"
     note("kill -9 of Snakemake, job ends alone", seen, "nothing", "takes what is there", seconds)

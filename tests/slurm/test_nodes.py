@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nt_pkg.manifest import read_json
+from nt_pkg.sft.train import STOPPED
 from tests.slurm import cluster
 from tests.slurm.conftest import Note
 from tests.slurm.site import (
@@ -15,10 +16,10 @@ from tests.slurm.site import (
     Clone,
     Start,
     accounted,
+    newest_checkpoint,
     resumed_at,
     wait_for_checkpoint,
     wait_for_job,
-    wait_until_stopped,
 )
 
 TWO_NODES = (RUN, "--configfile", FAULTS, "tests/slurm/two_nodes.yaml")
@@ -60,7 +61,9 @@ def test_two_nodes_are_stopped_and_go_on(clone: Clone, note: Note) -> None:
         wait_for_checkpoint(clone)
         hit = time.time()
         cluster.ask("scancel", job)
-        before = wait_until_stopped(clone)
+        work = clone.folder / "work"
+        cluster.wait_until("the ranks to stop", 60, lambda: any(work.rglob(STOPPED)))
+        before = newest_checkpoint(clone)
         cluster.wait_until("the training to go on", 180, lambda: resumed_at(clone))
         seconds = time.time() - hit
         assert resumed_at(clone) == before
