@@ -14,7 +14,10 @@ Note = Callable[[str, str, str, str, float], None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip with a reason where no cluster can be had."""
+    """Skip with a reason where no cluster can be had; give jobs in a queue more time than others."""
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(1500))
     if reason := cluster.why_not():
         for item in items:
             item.add_marker(pytest.mark.skip(reason=reason))

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,8 +110,19 @@ class Start:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def finish(self, seconds: float = 300.0) -> float:
-        """Wait until it has ended well; return the seconds since it began."""
+    def finish(self, seconds: float = 300.0, say: Callable[[str], None] | None = None) -> float:
+        """Wait until it has ended well; return the seconds since it began.
+
+        Args:
+            seconds: after which it is given up.
+            say: shows once a minute how far it is.
+        """
+        while say and time.monotonic() - self.begun < seconds:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(60)
+                break
+            steps = re.findall(r"(\d+ of \d+ steps)", self.text()) or ["started"]
+            say(f"{(time.monotonic() - self.begun) / 60:.0f} min: {steps[-1]}")
         status = self.process.wait(seconds)
         assert status == 0, f"status {status}:\n{self.text()[-6000:]}"
         return time.monotonic() - self.begun

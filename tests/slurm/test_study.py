@@ -1,9 +1,11 @@
 """Whole studies through `snakemake --profile slurm all`, compared with the same without Slurm."""
 
+import contextlib
 import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.slurm import cluster
@@ -12,7 +14,7 @@ from tests.workflow.kill_check import digests
 from tests.workflow.sandbox import ROOT, TINY, command, environment, run
 
 GPUS = {"train": 2, "sample_answers": 1}  # of the demo's and the tiny study's student
-KEY = "nt-planted-secret-4711"
+KEY = "-".join(["nt", "planted", "key", "4711"])  # not in one piece in this file
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +24,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Start, float]
     since = time.time()
     secrets = {"OPENAI_API_KEY": KEY, "HF_TOKEN": KEY}
     with Start(clone, ("all", "--configfile", str(TINY)), secrets) as start:
+        cluster.wait_until("the key in a job's environment", 120, _a_job_has_the_key)
         start.finish(900)
     return clone, start, since
+
+
+def _a_job_has_the_key() -> bool:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            variables = process.environ()
+            if "SLURM_JOB_ID" in variables and variables.get("HF_TOKEN") == KEY:
+                return True
+    return False
 
 
 def test_tiny_study_equals_the_local_one(tiny: tuple[Clone, Start, float], tmp_path: Path) -> None:
@@ -54,7 +66,9 @@ def test_planted_key_is_nowhere(tiny: tuple[Clone, Start, float]) -> None:
     """Not in a job script, a log, metadata or a result; Slurm's own accounting neither."""
     clone = tiny[0]
     found = subprocess.run(
-        ["grep", "-rlaF", KEY, str(clone.folder)], capture_output=True, text=True
+        ["grep", "-rlaF", KEY, str(clone.folder), str(cluster.HOME / "log")],
+        capture_output=True,
+        text=True,
     ).stdout
     assert found == ""
     fields = "comment,jobname,submitline,workdir"
@@ -105,7 +119,7 @@ def test_preflight_names_what_to_edit(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(5400)
-def test_demo_equals_the_local_one(tmp_path: Path) -> None:
+def test_demo_equals_the_local_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All runs of the demo; `make demo` has made the local results, or they are made here."""
     local = ROOT
     planned = ("--profile", "profiles/local", "-n", "all")
@@ -121,13 +135,14 @@ def test_demo_equals_the_local_one(tmp_path: Path) -> None:
         Clone.make(local).local()
     clone = Clone.make(tmp_path / "slurm")
     since = time.time()
-    with Start(clone, ("all",)) as start:
-        seconds = start.finish(5000)
+    with Start(clone, ("all",)) as start, capsys.disabled():
+        seconds = start.finish(5000, say=print)
     jobs = accounted(since)
     _check_gpus(since)
     expected = _of_demo(digests(local / "results"))
     assert _of_demo(clone.digests()) == expected
-    print(f"the demo on Slurm: {seconds:.0f} s, {len(jobs)} jobs, {len(expected)} equal files")
+    with capsys.disabled():
+        print(f"the demo: {seconds:.0f} s, {len(jobs)} Slurm jobs, {len(expected)} equal files")
 
 
 def _of_demo(found: dict[str, str]) -> dict[str, str]:
