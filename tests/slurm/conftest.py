@@ -14,7 +14,7 @@ Note = Callable[[str, str, str, str, float], None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip with a reason where no cluster can be had; give jobs in a queue more time than others."""
+    """Skip with a reason where no cluster can be had; give jobs in a queue more time."""
     for item in items:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(1500))
