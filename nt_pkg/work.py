@@ -115,9 +115,13 @@ def _link(source: Path, target: Path) -> None:
     temporary.rename(target)
 
 
-def work_root(scratch: str, folder: Path) -> Path:
-    """Return the place for the progress of jobs that run in `folder`, in a place for many."""
-    return Path(scratch) / f"{folder.name}-{digest(str(folder.resolve()))[:8]}"
+def work_in(scratch: str, folder: Path) -> None:
+    """Keep the progress of jobs that run in `folder` in a place for many; they inherit it.
+
+    Two folders of one name never share it.
+    """
+    place = Path(scratch) / f"{folder.name}-{digest(str(folder.resolve()))[:8]}"
+    os.environ["NT_WORK"] = str(place)
 
 
 def _root() -> Path:

@@ -16,7 +16,7 @@ from nt_pkg.controller import end_leftovers, hold_results, unnoted_outputs
 from nt_pkg.environments import own_folders, python_function
 from nt_pkg.plan import Plan
 from nt_pkg.slurm import growing, spread
-from nt_pkg.work import forget_finished, work_root
+from nt_pkg.work import forget_finished, work_in
 
 # sys.exit, because Snakemake would add places in this file to the message.
 try:
@@ -62,8 +62,8 @@ SITE = {
 }
 
 
-if SITE.get("scratch"):  # jobs inherit it; two clones never share a folder
-    os.environ["NT_WORK"] = str(work_root(SITE["scratch"], Path.cwd()))
+if SITE.get("scratch"):
+    work_in(SITE["scratch"], Path.cwd())
 
 
 def placed(machines_of):

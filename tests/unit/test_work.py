@@ -1,5 +1,6 @@
 """Progress survives a kill, and one process at a time works on it."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.work import Journal, forget_finished, work_dir, work_root
+from nt_pkg.work import Journal, forget_finished, work_dir, work_in
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +114,10 @@ def test_output_half_held_is_made_again() -> None:
 
 
 def test_two_clones_share_no_scratch_folder(tmp_path: Path) -> None:
-    places = {work_root("/scratch/ann", tmp_path / name) for name in ("a/study", "b/study")}
+    places = set()
+    for name in ("a/study", "b/study"):
+        work_in("/scratch/ann", tmp_path / name)
+        places.add(Path(os.environ["NT_WORK"]))
 
     assert len(places) == 2
     assert {place.parent for place in places} == {Path("/scratch/ann")}
