@@ -210,4 +210,9 @@ def _take_device(runtime: Runtime, rank: int, local_rank: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    # As a forked process ends, too: a backend's threads may not survive the interpreter's teardown
+    # ("terminate called without an active exception"), and one rank that aborts fails them all.
+    os._exit(status)
