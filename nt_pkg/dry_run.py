@@ -44,12 +44,14 @@ class Job:
 def parse_jobs(text: str) -> list[Job]:
     """Return the jobs that Snakemake's output lists, targets included, in its order."""
     jobs = []
-    for match in re.finditer(r"^(?:local)?(rule|checkpoint) (\w+):\n((?:    .*\n)*)", text, re.M):
-        fields = dict(re.findall(r"^    (\w+): (.*)$", match[3], re.M))
+    # Jobs of a group are indented.
+    block = r"^( *)(?:local)?(rule|checkpoint) (\w+):\n((?:\1    .*\n)*)"
+    for _, kind, rule, body in re.findall(block, text, re.M):
+        fields = dict(re.findall(r"^ +(\w+): (.*)$", body, re.M))
         jobs.append(
             Job(
-                rule=match[2],
-                is_checkpoint=match[1] == "checkpoint",
+                rule=rule,
+                is_checkpoint=kind == "checkpoint",
                 wildcards=dict(re.findall(r"(\w+)=([^,]*)(?:, |$)", fields.get("wildcards", ""))),
                 outputs=_paths(fields.get("output", "")),
                 timing=Path(fields["benchmark"]) if "benchmark" in fields else None,

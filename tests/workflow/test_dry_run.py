@@ -1,11 +1,13 @@
 """The plan is read from Snakemake's own words; a stored dry run stands for them."""
 
+import textwrap
 from pathlib import Path
 
 from nt_pkg.dry_run import Timings, by_output, explain, parse_jobs, unneeded_if_equal
 from scripts.plan import render
 
-JOBS = parse_jobs((Path(__file__).parent / "dry_run.txt").read_text())
+TEXT = (Path(__file__).parent / "dry_run.txt").read_text()
+JOBS = parse_jobs(TEXT)
 SELECT, GRADE, EXAMPLES, NEW_TRAIN, TRAIN, EXPORT, REPORT, TARGET = JOBS
 
 
@@ -26,6 +28,11 @@ def test_jobs_are_read_with_their_wildcards_files_and_resources() -> None:
     assert TRAIN.timing == Path("timings/train/tiny-llama/tiny-long/system2/seed0.jsonl")
     assert (NEW_TRAIN.gpus, TRAIN.gpus, SELECT.gpus) == (16, 4, 0)
     assert TARGET.rule == "all"
+
+
+def test_jobs_of_a_group_are_read_too() -> None:
+    head = "[Wed Nov 25 14:19:50 2026] Group job shard_prompts (jobs in lexicogr. order):\n\n"
+    assert parse_jobs(head + textwrap.indent(TEXT, "    ")) == JOBS
 
 
 def test_reasons_name_what_changed() -> None:
