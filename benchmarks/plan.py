@@ -9,6 +9,7 @@ Prints a table and as its last line one JSON object; what could not be measured 
 """
 
 import json
+import os
 import re
 import resource
 import subprocess
@@ -61,6 +62,8 @@ def dispatch(clone: Clone, *arguments: str) -> dict[str, float]:
     (clone.folder / "dispatch.yaml").write_text(_STUDY)
     run(clone.folder, command("snakemake", "--profile", "profiles/local", *_target(ingest=True)))
     since = time.time()
+    # No more at a time than there are cores, or what is measured is how they wait for each other.
+    arguments = (*arguments, "--jobs", str(os.cpu_count() or 1))
     with Start(clone, (*_target(), *arguments)) as start:
         start.finish(1200)
     jobs = [job for job in accounted(since) if job.state == "COMPLETED"]
