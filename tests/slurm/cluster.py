@@ -91,7 +91,8 @@ def up() -> None:
     if reason := why_not():
         sys.exit(f"skipped: {reason}")
     _install()
-    if not (HOME / "etc/slurm.conf").exists():
+    if not pid("slurmctld"):
+        down()  # what a killed start has left
         _configure()
     _join()
     start("munged")
