@@ -1,8 +1,10 @@
 """One training over several nodes."""
 
+import contextlib
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from nt_pkg.manifest import read_json
@@ -36,7 +38,10 @@ def test_two_nodes_train_as_one(clone: Clone, prepared: Clone, tmp_path: Path) -
     with Start(clone, TWO_NODES) as start:
         job = wait_for_job("train")
         where = cluster.ask("squeue", "-h", "-j", job, "-o", "%D %N").split()
+        wait_for_checkpoint(clone)
+        listening = _listening(job)
         start.finish()
+    assert listening == {"127.0.0.1"}  # the address of the nodes; never all interfaces
     (done,) = accounted(since)
     assert done.gpus == 4
     assert where[0] == "2"
@@ -48,6 +53,18 @@ def test_two_nodes_train_as_one(clone: Clone, prepared: Clone, tmp_path: Path) -
     alone = Clone.copy(prepared, tmp_path / "one_node")
     alone.local(*ONE_NODE)
     assert _losses(clone) == pytest.approx(_losses(alone), abs=1e-5)
+
+
+def _listening(job: str) -> set[str]:
+    """Return the addresses on which the ranks of a job accept connections."""
+    found = set()
+    for process in psutil.process_iter(["cmdline"]):
+        with contextlib.suppress(psutil.Error):
+            is_rank = "nt_pkg.sft.rank" in (process.info["cmdline"] or [])
+            if is_rank and process.environ().get("SLURM_JOB_ID") == job:
+                sockets = process.net_connections("inet")
+                found |= {each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN}
+    return found
 
 
 def test_two_nodes_are_stopped_and_go_on(clone: Clone, note: Note) -> None:
