@@ -224,15 +224,24 @@ def _install() -> None:
     if all(shutil.which(name, path="/usr/sbin:/usr/bin") for name in ("slurmdbd", "mariadbd")):
         return
     print("installing", *PACKAGES, flush=True)
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for arguments in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
-        done = subprocess.run(
-            ["apt-get", "-qq", *arguments], env=quiet, capture_output=True, text=True
-        )
-        if done.returncode:
-            sys.exit(
-                f"error: apt-get {arguments[0]} failed:\n{(done.stdout + done.stderr)[-2000:]}"
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # Asked before a package starts its service: none of them is to run but ours.
+    policy = Path("/usr/sbin/policy-rc.d")
+    is_ours = not policy.exists()
+    if is_ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    try:
+        for arguments in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
+            done = subprocess.run(
+                ["apt-get", "-qq", *arguments], env=quiet, capture_output=True, text=True
             )
+            if done.returncode:
+                said = (done.stdout + done.stderr)[-2000:]
+                sys.exit(f"error: apt-get {arguments[0]} failed:\n{said}")
+    finally:
+        if is_ours:
+            policy.unlink()
 
 
 def _configure() -> None:
