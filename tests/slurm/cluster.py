@@ -221,7 +221,8 @@ def _sbin(name: str) -> str:
 
 
 def _install() -> None:
-    if all(shutil.which(name, path="/usr/sbin:/usr/bin") for name in ("slurmdbd", "mariadbd")):
+    daemons = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")
+    if all(shutil.which(name, path="/usr/sbin:/usr/bin") for name in daemons):
         return
     print("installing", *PACKAGES, flush=True)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
