@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from nt_pkg.preflight.facts import Finding
+from nt_pkg.preflight.facts import Answer, Finding
 from nt_pkg.preflight.profile import shown
 
 _PLUGIN = "snakemake-executor-plugin-slurm"
@@ -55,7 +55,7 @@ def this_machine(root: Path) -> Machine:
         limits=limits,
         environment={
             name: os.environ[name]
-            for name in ("SLURM_JOB_ID", "SLURM_CLUSTERS", "HF_HUB_OFFLINE")
+            for name in ("SLURM_JOB_ID", "SLURM_CLUSTERS", "SLURM_CONF", "HF_HUB_OFFLINE")
             if name in os.environ
         },
     )
@@ -117,6 +117,27 @@ def inside_job(machine: Machine) -> list[Finding]:
             "against its memory; settings of the job leak into those it submits",
             "start from a login node (in tmux or screen), or `unset ${!SLURM_*} ${!SBATCH_*}` "
             "first in a job of days",
+        )
+    ]
+
+
+def moved_configuration(machine: Machine, without: Answer) -> list[Finding]:
+    """Judge a Slurm that is found by SLURM_CONF only.
+
+    Args:
+        machine: facts.
+        without: what sinfo says when the variable is not set.
+    """
+    if "SLURM_CONF" not in machine.environment or without.is_good:
+        return []
+    return [
+        Finding(
+            "FAIL",
+            "SLURM_CONF",
+            f"Slurm is found by this variable only ({without.why}); the executor plugin takes all "
+            "SLURM_ variables away from its jobs, whose `srun` then fails",
+            "ask for /etc/slurm/slurm.conf on all nodes (a link to "
+            f"{machine.environment['SLURM_CONF']} will do), or for a configless Slurm",
         )
     ]
 

@@ -71,6 +71,9 @@ def preflight(
         facts = facts_of(asked)
         found += machine.environment(here)
         found += machine.inside_job(here)
+        if "SLURM_CONF" in here.environment:
+            without = execute(["env", "-u", "SLURM_CONF", "sinfo", "-h", "-o", "%P"])
+            found += machine.moved_configuration(here, without)
         found += _cluster_checks(asked, facts, profile)
         found += machine.limits(here, (facts.config or {}).get("PropagateResourceLimits"))
         asking, findings = _requests(planned.result(), options, profile)

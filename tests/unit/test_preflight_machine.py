@@ -51,6 +51,18 @@ def test_environment(changes: dict[str, object], level: str, says: str) -> None:
     assert says in only(machine.environment(this(**changes)), level)
 
 
+def test_slurm_that_only_a_variable_finds() -> None:
+    """The plugin strips it, and every job's srun fails."""
+    nothing = Answer(1, "", "sinfo: fatal: Could not establish a configuration source")
+    moved = this(environment={"SLURM_CONF": "/opt/slurm/etc/slurm.conf"})
+
+    assert machine.moved_configuration(this(), nothing) == []
+    assert machine.moved_configuration(moved, Answer(0, "cpu*", "")) == []
+    found = only(machine.moved_configuration(moved, nothing), "FAIL")
+    assert "Could not establish a configuration source" in found.found
+    assert "/opt/slurm/etc/slurm.conf" in found.todo
+
+
 def test_inside_a_job() -> None:
     assert machine.inside_job(this()) == []
     found = only(machine.inside_job(this(environment={"SLURM_JOB_ID": "7"})), "warn")
