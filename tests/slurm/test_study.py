@@ -1,6 +1,9 @@
 """Whole studies through `snakemake --profile slurm all`, compared with the same without Slurm."""
 
 import contextlib
+import json
+import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -8,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from nt_pkg.config import read_yaml
 from tests.slurm import cluster
 from tests.slurm.site import Clone, Start, accounted
 from tests.workflow.kill_check import digests
@@ -120,7 +124,11 @@ def test_preflight_names_what_to_edit(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(5400)
 def test_demo_equals_the_local_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """All runs of the demo; `make demo` has made the local results, or they are made here."""
+    """The whole demo, or its first NT_SLURM_SEEDS seeds.
+
+    `make demo` has made the local results, or they are made here.
+    """
+    num_seeds = int(os.environ.get("NT_SLURM_SEEDS", "1000"))
     local = ROOT
     planned = ("--profile", "profiles/local", "-n", "all")
     done = subprocess.run(
@@ -134,18 +142,27 @@ def test_demo_equals_the_local_one(tmp_path: Path, capsys: pytest.CaptureFixture
         local = tmp_path / "local"
         Clone.make(local).local()
     clone = Clone.make(tmp_path / "slurm")
+    runs = read_yaml([clone.folder / "config/config.yaml"])["runs"]
+    cut = [{**block, "seeds": block["seeds"][:num_seeds]} for block in runs]
+    (clone.folder / "cut.yaml").write_text(json.dumps({"runs": cut}))
     since = time.time()
-    with Start(clone, ("all",)) as start, capsys.disabled():
+    with Start(clone, ("all", "--configfile", "cut.yaml")) as start, capsys.disabled():
         seconds = start.finish(5000, say=print)
     jobs = accounted(since)
     _check_gpus(since)
-    expected = _of_demo(digests(local / "results"))
-    assert _of_demo(clone.digests()) == expected
+    expected = _of_demo(digests(local / "results"), num_seeds)
+    assert len(expected) > 100
+    assert _of_demo(clone.digests(), num_seeds) == expected
     with capsys.disabled():
         print(f"the demo: {seconds:.0f} s, {len(jobs)} Slurm jobs, {len(expected)} equal files")
 
 
-def _of_demo(found: dict[str, str]) -> dict[str, str]:
-    """Leave out what other studies have made in the same folder."""
+def _of_demo(found: dict[str, str], num_seeds: int) -> dict[str, str]:
+    """Leave out what other studies have made in the same folder, and further seeds."""
     ours = ("micro", "micro-llama")
-    return {name: value for name, value in found.items() if name.split("/")[1] in ours}
+    return {
+        name: value
+        for name, value in found.items()
+        if name.split("/")[1] in ours
+        and all(int(seed) < num_seeds for seed in re.findall(r"/seed(\d+)", name))
+    }
