@@ -55,6 +55,7 @@ rule traces:
     """One answer of the teacher per prompt."""
     input:
         each(rules.generate_traces.output.traces, PLAN.traces()),
+        each(rules.summarise_traces.output.statistics, PLAN.trace_sets()),
 
 
 rule annotations:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.manifest import digest, read_json
-from nt_pkg.records import ANNOTATIONS, SUBSET, TRACES, Row, read_names, read_parquet
+from nt_pkg.records import ANNOTATIONS, SUBSET, read_names, read_parquet
 
 _NUM_BINS = 12
 # Annotator -> histogram of the report.
@@ -95,7 +95,7 @@ def collect(
     Args:
         spec: spec of the report; its `subsets` say which pool and teacher each subset is of.
         pools: `pool.json` files.
-        traces: trace shards.
+        traces: statistics of the traces, one file per pool and teacher.
         labels: label shards.
         subsets: ids and manifest of every subset.
         examples: manifests of training data.
@@ -103,7 +103,6 @@ def collect(
         scores: score files.
     """
     known = Labels(labels)
-    trace_sets = _trace_summaries(traces)
     left_out = {_run_key(each): each["dropped"] for each in map(read_json, examples)}
     samples: list[dict[str, Any]] = []
     score_list = []
@@ -113,7 +112,7 @@ def collect(
         score_list.append(found)
     return {
         "pools": [_pool(read_json(path), known) for path in pools],
-        "traces": trace_sets,
+        "traces": [_trace_set(path) for path in traces],
         "annotations": known.summaries(),
         "subsets": [_subset(ids, manifest, spec, known) for ids, manifest in subsets],
         "runs": [
@@ -136,25 +135,16 @@ def names_in_use(collected: Mapping[str, list[dict[str, Any]]]) -> set[str]:
     }
 
 
-def _trace_summaries(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    rows: dict[_TraceSet, list[Row]] = defaultdict(list)
-    for path in paths:
-        names = read_names(path)
-        rows[names["pool"], names["teacher"]].extend(read_parquet(path, TRACES))
-    found = []
-    for (pool, teacher), traces in sorted(rows.items()):
-        usable = [row["completion_tokens"] for row in traces if row["status"] == "ok"]
-        found.append(
-            {
-                "pool": pool,
-                "teacher": teacher,
-                "num_rows": len(traces),
-                "failed": dict(Counter(r["error"] for r in traces if r["status"] == "failed")),
-                "incomplete": sum(row["status"] == "incomplete" for row in traces),
-                "mean_tokens": sum(usable) / len(usable) if usable else None,
-            }
-        )
-    return found
+def _trace_set(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    return {
+        "pool": found["pool"],
+        "teacher": found["teacher"],
+        "num_rows": found["num_rows"],
+        "failed": found["failed"],
+        "incomplete": found["incomplete"],
+        "mean_tokens": found["num_tokens"]["mean"],
+    }
 
 
 def _pool(manifest: dict[str, Any], labels: Labels) -> dict[str, Any]:

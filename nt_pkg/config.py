@@ -113,6 +113,12 @@ class Teacher(Strict):
     engine: Literal["micro", "replay"] = Field(description="How the text is made; nt_pkg/engines.")
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the engine.")
     sampling: Sampling = Field(Sampling(), description="How the teacher draws text.")
+    max_trace_tokens: int = Field(
+        16_384,
+        ge=1,
+        description="Longer traces are marked incomplete and never selected (paper: 16,384); in "
+        "the engine's own count.",
+    )
     runtime: EngineRuntime = Field(
         EngineRuntime(), description="How its jobs run; edits rerun nothing."
     )

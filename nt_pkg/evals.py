@@ -8,41 +8,14 @@ from itertools import product
 from typing import Any
 
 from nt_pkg.benchmarks._base import Grade, Item
-from nt_pkg.formats import THINK_CLOSE, THINK_OPEN
-
-Split = tuple[str | None, str, bool]
-
-
-def split_reasoning(text: str, forced_prefix: str) -> Split:
-    """Return (reasoning, answer, whether the reasoning was closed) of one output.
-
-    Everything up to the last closing tag is reasoning, also without an opening tag. Reasoning that
-    is still open at the end leaves no answer, so that nothing is ever read from the middle of a
-    thought. An output without tags is all answer: (None, text, False).
-
-    Args:
-        text: output of a model, with or without the prefix it was made to begin with.
-        forced_prefix: that prefix, "" if there was none.
-    """
-    if forced_prefix and not text.lstrip().startswith(forced_prefix):
-        text = forced_prefix + text
-    before, close, answer = text.rpartition(THINK_CLOSE)
-    if THINK_OPEN in answer:
-        return _without_tags(text), "", False
-    if not close:
-        return None, text.strip(), False
-    return _without_tags(before), answer.strip(), True
-
-
-def _without_tags(text: str) -> str:
-    return text.replace(THINK_OPEN, "").replace(THINK_CLOSE, "").strip()
+from nt_pkg.thinking import Thought
 
 
 def score(
     items: Sequence[Item],
     samples: Sequence[Mapping[str, Any]],
     grades: Sequence[Grade],
-    splits: Sequence[Split],
+    splits: Sequence[Thought],
     repeats: int,
 ) -> dict[str, Any]:
     """Return the measured fields of a score file.
@@ -54,7 +27,7 @@ def score(
         items: questions of the benchmark.
         samples: rows of the samples artifact, one per question and repeat.
         grades: verdict on each sample, same order.
-        splits: result of `split_reasoning` for each sample, same order.
+        splits: parts of each sample, same order.
         repeats: answers per question.
 
     Raises:
@@ -84,7 +57,7 @@ def score(
         "token_histogram": token_histogram(tokens),
         "truncation_rate": sum(sample["finish_reason"] == "length" for sample in samples) / num,
         "no_answer_rate": sum(grade.extracted is None for grade in grades) / num,
-        "thinking_rate": sum(is_closed and bool(text) for text, _, is_closed in splits) / num,
+        "thinking_rate": sum(split.is_closed and bool(split.reasoning) for split in splits) / num,
         "failed": sum(failed),
     }
 

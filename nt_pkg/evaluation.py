@@ -6,11 +6,12 @@ from typing import Any
 from nt_pkg import plugins
 from nt_pkg.config import Mode, Sampling, plugin_params
 from nt_pkg.engines.base import Engine, Request, run_requests
-from nt_pkg.evals import score, split_reasoning
+from nt_pkg.evals import score
 from nt_pkg.formats import THINK_OPEN, prompt_in_mode
 from nt_pkg.manifest import digest
 from nt_pkg.records import Row
 from nt_pkg.seeds import digest_int
+from nt_pkg.thinking import split_reasoning
 
 _NUM_EXAMPLES = 4  # answers that go into the report for people to read
 
@@ -78,7 +79,7 @@ def grade_samples(
     prefix = THINK_OPEN if mode == "think" else ""
     by_id = {item.id: item for item in items}
     split = [split_reasoning(row["text"], prefix) for row in samples]
-    answers = [answer for _, answer, _ in split]
+    answers = [each.answer for each in split]
     grades = plugins.plugin("benchmarks", kind).grade(
         [(by_id[row["question_id"]], answer) for row, answer in zip(samples, answers, strict=True)]
     )
@@ -98,7 +99,7 @@ def grade_samples(
         {
             "question": by_id[samples[at]["question_id"]].question,
             "gold": by_id[samples[at]["question_id"]].gold,
-            "reasoning": split[at][0],
+            "reasoning": split[at].reasoning,
             "answer": answers[at],
             "is_correct": grades[at].is_correct,
         }

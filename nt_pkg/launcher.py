@@ -17,6 +17,7 @@ STAGES = {
     "ingest_pool": "prompts",
     "shard_prompts": "prompts",
     "generate_traces": "traces",
+    "summarise_traces": "traces",
     "annotate": "annotations",
     "select_subset": "subsets",
     "build_examples": "sft",

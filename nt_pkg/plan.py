@@ -21,7 +21,7 @@ Wildcards = dict[str, Any]
 
 # Meaning of the code that is too expensive to rerun for a refactoring. Raise a number when results
 # change, and say so in the changelog under "Invalidates".
-VERSIONS = {"traces": 1, "annotations": 1, "examples": 1, "train": 1, "export": 1, "samples": 1}
+VERSIONS = {"traces": 2, "annotations": 1, "examples": 1, "train": 1, "export": 1, "samples": 1}
 BASE_SEED, BASE_STEPS = 0, 6500  # of the base student that ships
 
 
@@ -37,7 +37,7 @@ class Plan:
 
     def pools(self) -> list[Wildcards]:
         """Return the pools in use."""
-        return _unique({"pool": w["pool"]} for w in self._trace_sets())
+        return _unique({"pool": w["pool"]} for w in self.trace_sets())
 
     def prompts(self) -> list[Wildcards]:
         """Return the shards of every pool in use."""
@@ -51,8 +51,13 @@ class Plan:
     def traces(self) -> list[Wildcards]:
         """Return the trace shards of every pool and teacher in use."""
         return [
-            {**pair, **shard} for pair in self._trace_sets() for shard in self.shards(pair["pool"])
+            {**pair, **shard} for pair in self.trace_sets() for shard in self.shards(pair["pool"])
         ]
+
+    def trace_sets(self) -> list[Wildcards]:
+        """Return every pool and teacher in use."""
+        subsets = (self.study.subsets[name] for name, _ in self._trained())
+        return _unique({"pool": subset.pool, "teacher": subset.teacher} for subset in subsets)
 
     def annotations(self) -> list[Wildcards]:
         """Return the annotation shards that a selector, a format or the report asks for."""
@@ -170,6 +175,11 @@ class Plan:
             }
         )
 
+    def statistics_spec(self) -> str:
+        """Return the spec of counting traces."""
+        code = code_fingerprint("nt_pkg.trace_statistics", ["trace_statistics"])
+        return canonical({"code": code})
+
     @cache  # noqa: B019
     def annotator_spec(self, annotator: str) -> str:
         """Return the spec of an annotator."""
@@ -286,10 +296,6 @@ class Plan:
         for block in self.study.runs:
             if UNTRAINED not in block.subsets:
                 yield from ((subset, form) for subset in block.subsets for form in block.formats)
-
-    def _trace_sets(self) -> list[Wildcards]:
-        subsets = (self.study.subsets[name] for name, _ in self._trained())
-        return _unique({"pool": subset.pool, "teacher": subset.teacher} for subset in subsets)
 
 
 def _unique(items: Iterator[Wildcards]) -> list[Wildcards]:

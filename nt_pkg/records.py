@@ -109,17 +109,18 @@ def write_parquet(
         pq.write_table(table, temporary, compression="zstd")
 
 
-def read_parquet(path: Path, schema: pa.Schema) -> list[Row]:
-    """Return the rows of one Parquet file after checking its schema.
+def read_parquet(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> list[Row]:
+    """Return the rows of one Parquet file after checking its schema, with all columns or some.
 
     Raises:
         ValueError: the file is cut off or not of this schema; the text says what to do.
     """
     with _explained(path):
-        table = pq.read_table(path)
-    if not table.schema.equals(schema):
+        found = pq.read_schema(path)
+        table = pq.read_table(path, columns=None if columns is None else list(columns))
+    if not found.equals(schema):
         raise ValueError(
-            f"{path} has columns\n{table.schema.to_string()}\nexpected\n{schema.to_string()}\n"
+            f"{path} has columns\n{found.to_string()}\nexpected\n{schema.to_string()}\n"
             "it was written by another version: delete it and run the same command again"
         )
     rows: list[Row] = table.to_pylist()

@@ -5,8 +5,8 @@ from typing import Any
 
 from nt_pkg.config import Sampling, Teacher
 from nt_pkg.engines.base import Completion, Engine, Request, run_requests
-from nt_pkg.evals import split_reasoning
 from nt_pkg.records import Row
+from nt_pkg.thinking import Thought, split_reasoning
 
 
 def teacher_engine(teacher: Teacher) -> Engine:
@@ -25,7 +25,7 @@ def teacher_engine(teacher: Teacher) -> Engine:
 
 
 def generate_traces(
-    prompts: list[Row], engine: Engine, sampling: Sampling, folder: Path
+    prompts: list[Row], engine: Engine, sampling: Sampling, folder: Path, max_tokens: int
 ) -> list[Row]:
     """Return one trace row per prompt, ordered by id; failed rows stay, with their reason.
 
@@ -34,40 +34,54 @@ def generate_traces(
         engine: the teacher's engine.
         sampling: how it draws text.
         folder: where progress is kept.
+        max_tokens: longer completions are incomplete traces.
     """
     requests = [
         Request(id=row["id"], user=row["question"], replay=row["replay"])
         for row in sorted(prompts, key=lambda row: str(row["id"]))
     ]
     completions = run_requests(engine, requests, sampling, folder, "traces")
-    return [trace_row(completion) for completion in completions]
+    return [trace_row(completion, max_tokens) for completion in completions]
 
 
-def trace_row(completion: Completion) -> dict[str, Any]:
-    """Return the trace of one completion.
+def trace_row(completion: Completion, max_tokens: int) -> dict[str, Any]:
+    """Return the trace of one completion: its parts, and a status with the reason for it.
 
-    A trace is `incomplete` when it was cut, its reasoning is missing or never closed, or its answer
-    is empty: such a trace is kept and counted, and never selected.
+    A trace that is not complete is kept and counted, and never selected (paper, section 4: only
+    complete responses within 16,384 tokens are trained on).
     """
-    reasoning, answer, is_closed = split_reasoning(completion.text, "")
-    error = completion.error
-    status = "ok"
+    thought = split_reasoning(completion.text)
+    status, error = "ok", completion.error
     if error is not None:
         status = "failed"
-    elif completion.finish_reason != "stop":
-        status, error = "incomplete", f"stopped by {completion.finish_reason}"
-    elif not is_closed or not reasoning or not answer:
-        status, error = (
-            "incomplete",
-            "the reasoning is missing or not closed, or no answer follows it",
-        )
+    elif error := incompleteness(completion, thought, max_tokens):
+        status = "incomplete"
     return {
         "id": completion.id,
         "status": status,
-        "reasoning": reasoning or "",
-        "answer": answer,
+        "reasoning": thought.reasoning or "",
+        "answer": thought.answer,
         "prompt_tokens": completion.prompt_tokens,
         "completion_tokens": completion.completion_tokens,
         "finish_reason": completion.finish_reason,
         "error": error,
     }
+
+
+def incompleteness(completion: Completion, thought: Thought, max_tokens: int) -> str | None:
+    """Return the first reason why a completion is no complete trace, None if it is one.
+
+    A trace that quotes a tag counts as incomplete too: behind `<think>` in a training target, the
+    tag would end the reasoning for whoever reads it, chat templates included.
+    """
+    reasons = {
+        f"stopped by {completion.finish_reason}": completion.finish_reason != "stop",
+        f"over {max_tokens} tokens": completion.completion_tokens > max_tokens,
+        "no reasoning": thought.reasoning is None,
+        "reasoning not closed": not thought.is_closed,
+        "reasoning empty": not thought.reasoning,
+        "answer not closed": thought.is_cut,
+        "no answer": not thought.answer,
+        "a tag of reasoning is quoted": thought.has_quoted_tag,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)

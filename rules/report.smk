@@ -9,7 +9,7 @@ rule build_report:
     """Compare the runs and write tables, figures and one page."""
     input:
         pools=each(rules.ingest_pool.output.manifest, PLAN.pools()),
-        traces=each(rules.generate_traces.output.traces, PLAN.traces()),
+        traces=each(rules.summarise_traces.output.statistics, PLAN.trace_sets()),
         labels=each(rules.annotate.output.labels, PLAN.annotations()),
         subsets=each(checkpoints.select_subset.rule.output.subset, PLAN.subsets()),
         manifests=each(checkpoints.select_subset.rule.output.manifest, PLAN.subsets()),

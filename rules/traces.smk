@@ -2,6 +2,7 @@
 
 REQUIRED INPUTS   prompts    results/prompts/{pool}/shard-*.parquet
 OUTPUTS           traces     results/traces/{pool}/{teacher}/shard-*.parquet
+                  statistics results/traces/{pool}/{teacher}/statistics.json
 """
 
 
@@ -32,4 +33,33 @@ rule generate_traces:
         " --names {params.names:q}"
         " --prompts {input.prompts:q}"
         " --out {output.traces:q}"
+        " > {log:q} 2>&1"
+
+
+rule summarise_traces:
+    """Count the traces of a pool and a teacher by status, reason and length."""
+    input:
+        traces=lambda wc: shards_of(
+            rules.generate_traces.output.traces, wc.pool, teacher=wc.teacher
+        ),
+    output:
+        statistics="results/traces/{pool}/{teacher}/statistics.json",
+    log:
+        "logs/summarise_traces/{pool}/{teacher}.log",
+    benchmark:
+        "timings/summarise_traces/{pool}/{teacher}.jsonl"
+    conda:
+        "../envs/workflow.yaml"
+    resources:
+        mem_mb=memory(8_000),
+        runtime=minutes(60),
+    params:
+        spec=PLAN.statistics_spec(),
+        names=names_of,
+    shell:
+        "python -m scripts.summarise_traces"
+        " --spec {params.spec:q}"
+        " --names {params.names:q}"
+        " --traces {input.traces:q}"
+        " --out {output.statistics:q}"
         " > {log:q} 2>&1"

@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with work_dir([args.out], key) as folder:
         if folder:
             prompts = read_parquet(args.prompts, PROMPTS)
-            rows = generate_traces(prompts, engine, teacher.sampling, folder)
+            rows = generate_traces(
+                prompts, engine, teacher.sampling, folder, teacher.max_trace_tokens
+            )
             write_parquet(args.out, TRACES, rows, args.names)
     return 0
 

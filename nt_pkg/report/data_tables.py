@@ -100,7 +100,8 @@ def tabulate_lost(
     for pool in pools:
         rows += _lose("prompts", pool["pool"], pool["num_rows_in"], pool["dropped"])
     for trace in traces:
-        reasons = dict(trace["failed"]) | {"incomplete": int(trace["incomplete"] or 0)}
+        incomplete = {f"incomplete: {why}": num for why, num in trace["incomplete"].items()}
+        reasons = {**trace["failed"], **incomplete}
         rows += _lose("traces", f"{trace['pool']} / {trace['teacher']}", trace["num_rows"], reasons)
     for entry in annotations:
         rows += _lose("annotations", entry["annotator"], entry["num_rows"], entry["failed"])

@@ -11,7 +11,14 @@ import pytest
 
 from nt_pkg.config import load_study, read_yaml
 from nt_pkg.records import ANNOTATIONS, DROPPED, PROMPTS, TRACES, read_parquet, write_parquet
-from scripts import annotate, build_report, ingest_pool, select_subset, shard_prompts
+from scripts import (
+    annotate,
+    build_report,
+    ingest_pool,
+    select_subset,
+    shard_prompts,
+    summarise_traces,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -261,12 +268,19 @@ def run_shard(shards: dict[str, Path], out: Path) -> None:
     )
 
 
+def run_summarise(shards: dict[str, Path], out: Path) -> None:
+    summarise_traces.main(
+        ["--spec", "{}", "--names", "{}", "--traces", str(shards["traces"]), "--out", str(out)]
+    )
+
+
 CONSUMERS = [
     (run_select, "traces"),
     (run_select, "labels"),
     (run_annotate, "prompts"),
     (run_annotate, "traces"),
     (run_shard, "prompts"),
+    (run_summarise, "traces"),
 ]
 
 
@@ -286,15 +300,15 @@ def test_shard_that_a_crash_cut_off(
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_report_of_a_trace_shard_that_was_cut_off(shards: dict[str, Path], tmp_path: Path) -> None:
-    shards["traces"].write_bytes(shards["traces"].read_bytes()[:200])
+def test_report_of_a_label_shard_that_was_cut_off(shards: dict[str, Path], tmp_path: Path) -> None:
+    shards["labels"].write_bytes(shards["labels"].read_bytes()[:200])
     empty = tmp_path / "empty.json"
     empty.write_text("{}")
-    files = {name: empty for name in ("pools", "manifests", "examples", "runs", "scores")}
-    files |= {"traces": shards["traces"], "labels": shards["labels"], "subsets": shards["labels"]}
+    files = {name: empty for name in ("pools", "traces", "manifests", "examples", "runs", "scores")}
+    files |= {"labels": shards["labels"], "subsets": shards["labels"]}
     arguments = [text for name, path in files.items() for text in (f"--{name}", str(path))]
 
-    with pytest.raises(ValueError, match=r"traces\.parquet cannot be read"):
+    with pytest.raises(ValueError, match=r"labels\.parquet cannot be read"):
         build_report.main(
             [
                 "--spec", '{"study":"x","report":{},"chance":{},"subsets":{}}',

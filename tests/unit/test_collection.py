@@ -8,19 +8,10 @@ import pytest
 
 from nt_pkg.collection import Labels, collect
 from nt_pkg.manifest import digest, write_json
-from nt_pkg.records import ANNOTATIONS, SUBSET, TRACES, write_parquet
+from nt_pkg.records import ANNOTATIONS, SUBSET, write_parquet
 
 NAMES = {"pool": "p", "teacher": "t"}
 RUN = {"student": "s", "subset": "long", "format": "system2", "seed": "1"}
-
-
-def trace(
-    row_id: str, status: str = "ok", tokens: int = 10, error: str | None = None
-) -> dict[str, Any]:
-    return {
-        "id": row_id, "status": status, "reasoning": "r", "answer": "a", "prompt_tokens": 1,
-        "completion_tokens": tokens, "finish_reason": "stop", "error": error,
-    }  # fmt: skip
 
 
 def write_labels(path: Path, annotator: str, values: dict[str, Any]) -> Path:
@@ -50,15 +41,12 @@ def study(tmp_path: Path) -> dict[str, Any]:
         tmp_path / "pool.json",
         {"pool": "p", "read": 7, "kept": 5, "duplicate": 2, "spec": {"kind": "micro"}},
     )
-    shards = [
-        [trace("a", tokens=10), trace("b", tokens=20), trace("c", "incomplete", 99)],
-        [trace("d", tokens=30), trace("e", "failed", 0, "no text")],
-    ]
-    files["traces"] = []
-    for number, rows in enumerate(shards):
-        path = tmp_path / f"traces-{number}.parquet"
-        write_parquet(path, TRACES, rows, NAMES)
-        files["traces"].append(path)
+    statistics = {
+        **{"num_rows": 5, "failed": {"no text": 1}, "incomplete": {"no answer": 1}},
+        "num_tokens": {"mean": 20.0},
+    }
+    write_json(tmp_path / "statistics.json", {**NAMES, **statistics})
+    files["traces"] = [tmp_path / "statistics.json"]
     files["labels"] = [
         write_labels(tmp_path / "l0", "length", {**lengths(a=10, b=20), "c": None}),
         write_labels(tmp_path / "l1", "length", {**lengths(d=30), "e": None}),
@@ -94,7 +82,7 @@ def test_traces_are_counted_by_what_became_of_them(study: dict[str, Any]) -> Non
             **NAMES,
             "num_rows": 5,
             "failed": {"no text": 1},
-            "incomplete": 1,
+            "incomplete": {"no answer": 1},
             "mean_tokens": 20.0,
         }
     ]

@@ -111,6 +111,7 @@ def test_dry_run_has_the_jobs_that_the_page_promises(jobs: list[Job]) -> None:
         ingest_pool=len(plan.pools()),
         shard_prompts=len(plan.prompts()),
         generate_traces=len(plan.traces()),
+        summarise_traces=len(plan.trace_sets()),
         annotate=len(plan.annotations()),
         select_subset=len(plan.subsets()),
         sample_answers=len(plan.evals()),

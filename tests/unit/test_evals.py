@@ -1,4 +1,4 @@
-"""Splitting outputs and scoring them."""
+"""Scoring answers."""
 
 import math
 from typing import Any
@@ -7,29 +7,7 @@ import pytest
 
 from nt_pkg import evals
 from nt_pkg.benchmarks._base import Grade, Item
-
-
-@pytest.mark.parametrize(
-    ("text", "prefix", "expected"),
-    [
-        ("<think> a b </think> c", "", ("a b", "c", True)),
-        (" a b </think> c", "<think>", ("a b", "c", True)),
-        ("<think> a b </think> c", "<think>", ("a b", "c", True)),
-        ("a b </think> c", "", ("a b", "c", True)),
-        ("<think></think>c", "", ("", "c", True)),
-        ("c", "", (None, "c", False)),
-        ("", "", (None, "", False)),
-        ("a, the answer is B", "<think>", ("a, the answer is B", "", False)),
-        ("<think> a", "", ("a", "", False)),
-        ("c <think> a", "", ("c  a", "", False)),
-        ("<think>a</think>b</think>c", "", ("ab", "c", True)),
-        ("<think>a</think>b<think>c", "", ("abc", "", False)),
-        ("<think>a</think>", "", ("a", "", True)),
-    ],
-)
-def test_split_reasoning(text: str, prefix: str, expected: evals.Split) -> None:
-    """Reasoning that never ends leaves no answer."""
-    assert evals.split_reasoning(text, prefix) == expected
+from nt_pkg.thinking import Thought
 
 
 def sample(question: str, repeat: int = 0, **changes: Any) -> dict[str, Any]:
@@ -48,7 +26,7 @@ def scored(
         items,
         [sample(name, repeat) for name, repeat, _ in pairs],
         [Grade(ok, "x") for _, _, ok in pairs],
-        [(None, "x", False) for _ in pairs],
+        [Thought(None, "x", False) for _ in pairs],
         len(next(iter(outcomes.values()))),
     )
 
@@ -92,11 +70,11 @@ def test_rates_and_tokens() -> None:
         sample("d", completion_tokens=7777, finish_reason="error", status="failed"),
     ]
     grades = [Grade(True, "x"), Grade(False, "y"), Grade(False, None), Grade(True, "x")]
-    splits: list[evals.Split] = [
-        ("r", "x", True),
-        ("", "y", True),
-        ("r", "", False),
-        (None, "x", False),
+    splits = [
+        Thought("r", "x", True),
+        Thought("", "y", True),
+        Thought("r", "", False),
+        Thought(None, "x", False),
     ]
     found = evals.score(items, samples, grades, splits, 1)
 
@@ -133,5 +111,5 @@ def test_incomplete_samples_are_refused(change: Any, message: str) -> None:
     items = [Item(name, "?", "x") for name in "ab"]
     with pytest.raises(ValueError, match=message):
         evals.score(
-            items, rows, [Grade(True, "x")] * len(rows), [(None, "x", False)] * len(rows), 2
+            items, rows, [Grade(True, "x")] * len(rows), [Thought(None, "x", False)] * len(rows), 2
         )

@@ -183,7 +183,8 @@ def make_data() -> dict[str, Any]:
         ],
         "traces": [
             {
-                **{"pool": "micro", "teacher": "procedural", "num_rows": 5800, "incomplete": 190},
+                **{"pool": "micro", "teacher": "procedural", "num_rows": 5800},
+                "incomplete": {"reasoning not closed": 190},
                 **{"failed": {"timeout": 3}, "mean_tokens": 101.5},
             }
         ],

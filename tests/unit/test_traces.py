@@ -10,7 +10,7 @@ from nt_pkg.engines.base import Completion
 from nt_pkg.records import TRACES, write_parquet
 from nt_pkg.traces import generate_traces, teacher_engine, trace_row
 
-UNCLOSED = "the reasoning is missing or not closed, or no answer follows it"
+CUT, QUOTED = "answer not closed", "a tag of reasoning is quoted"
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,13 @@ UNCLOSED = "the reasoning is missing or not closed, or no answer follows it"
         ("a b </think> c", "stop", None, ("ok", "a b", "c", None)),
         ("<think> a b </think> c", "length", None, ("incomplete", "a b", "c", "stopped by length")),
         ("<think> a b", "length", None, ("incomplete", "a b", "", "stopped by length")),
-        ("<think> a b", "stop", None, ("incomplete", "a b", "", UNCLOSED)),
-        ("<think></think> c", "stop", None, ("incomplete", "", "c", UNCLOSED)),
-        ("<think> a </think> \n", "stop", None, ("incomplete", "a", "", UNCLOSED)),
-        ("c", "stop", None, ("incomplete", "", "c", UNCLOSED)),
-        ("", "stop", None, ("incomplete", "", "", UNCLOSED)),
+        ("<think> a b", "stop", None, ("incomplete", "a b", "", "reasoning not closed")),
+        ("<think></think> c", "stop", None, ("incomplete", "", "c", "reasoning empty")),
+        ("<think> a </think> \n", "stop", None, ("incomplete", "a", "", "no answer")),
+        ("c", "stop", None, ("incomplete", "", "c", "no reasoning")),
+        ("", "stop", None, ("incomplete", "", "", "no reasoning")),
+        ("a</think><|begin_of_solution|>c", "stop", None, ("incomplete", "a", "c", CUT)),
+        ("a `<think>` b</think>c", "stop", None, ("incomplete", "a `<think>` b", "c", QUOTED)),
         ("", "error", "server said no", ("failed", "", "", "server said no")),
         ("<think> a </think> b", "error", "late", ("failed", "a", "b", "late")),
     ],
@@ -32,11 +34,19 @@ UNCLOSED = "the reasoning is missing or not closed, or no answer follows it"
 def test_trace_row(
     tmp_path: Path, text: str, finish: str, error: str | None, expected: tuple[Any, ...]
 ) -> None:
-    row = trace_row(Completion("x", text, 3, 4, finish, error))
+    row = trace_row(Completion("x", text, 3, 4, finish, error), max_tokens=4)
 
     assert (row["status"], row["reasoning"], row["answer"], row["error"]) == expected
     assert (row["id"], row["prompt_tokens"], row["completion_tokens"]) == ("x", 3, 4)
     write_parquet(tmp_path / "x", TRACES, [row])
+
+
+def test_trace_over_the_limit_is_incomplete() -> None:
+    completion = Completion("x", "<think> a </think> b", 3, 5, "stop")
+
+    assert trace_row(completion, max_tokens=5)["status"] == "ok"
+    found = trace_row(completion, max_tokens=4)
+    assert (found["status"], found["error"]) == ("incomplete", "over 4 tokens")
 
 
 def prompt(row_id: str, **changes: Any) -> dict[str, Any]:
@@ -48,7 +58,7 @@ def test_one_row_per_prompt_ordered_by_id(tmp_path: Path) -> None:
     engine = teacher_engine(Teacher(engine="replay"))
     prompts = [prompt("b", replay="<think> r </think> a"), prompt("a")]
 
-    rows = generate_traces(prompts, engine, Sampling(), tmp_path)
+    rows = generate_traces(prompts, engine, Sampling(), tmp_path, 16_384)
 
     assert [(row["id"], row["status"]) for row in rows] == [("a", "failed"), ("b", "ok")]
     assert rows[0]["error"] == "the row holds no text to replay"
