@@ -19,7 +19,7 @@ from nt_pkg.config import (
 
 ROOT = Path(__file__).parents[2]
 Config = dict[str, Any]
-NUM_OVERLAYS = 2
+NUM_OVERLAYS = 3
 COMMIT = "0123456789" * 4
 
 
@@ -65,7 +65,7 @@ def drop(section: str, name: str) -> Callable[[Config], None]:
         ),
         (
             put("pools", "micro", "kind", value="micr"),
-            ["pools.micro: unknown pool 'micr'; there are micro,"],
+            ["pools.micro: unknown pool 'micr'; there are limo,"],
         ),
         (
             put("subsets", "long-300", "selector", value="longest"),

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from nt_pkg import records, text
-from nt_pkg.pools import micro, natural_reasoning
+from nt_pkg.pools import _files, micro, natural_reasoning
 from nt_pkg.pools._base import RawRow
 from nt_pkg.pools.ingest import ingest
 from nt_pkg.seeds import rng
@@ -111,7 +111,7 @@ def test_endless_line_is_not_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is skipped to its end."""
-    monkeypatch.setattr(natural_reasoning, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(_files, "MAX_LINE_BYTES", 1000)
     (tmp_path / "a.jsonl").write_bytes(line("x" * 5000) + b"\n" + line("One?") + b"\n")
 
     assert [each.defect for each in read(tmp_path)] == ["too_long", ""]

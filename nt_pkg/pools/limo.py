@@ -1,0 +1,63 @@
+r"""LIMO: 817 questions of competition mathematics with long solutions.
+
+Data: GAIR/LIMO (Apache-2.0), a baseline of the paper (table 1). Example row:
+
+    {"question": "Find x.", "solution": "Okay, so ... \n\n**Final Answer**\n\n\boxed{4}",
+     "answer": "4"}
+
+The solution has no tags: it is one long thought that ends in a box. Its last paragraph with a box,
+and a heading "Final Answer" before it, is the answer of the trace, and all before it the reasoning;
+nothing is added. A solution without a box, or with nothing before it, becomes an incomplete trace.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nt_pkg.pools._base import Pool, RawRow
+from nt_pkg.pools._files import Fields, Texts, file_rows, question_of, text_of, trace_of
+
+_HEADING = re.compile(r"[#*\s]*final answer[*:\s]*", re.IGNORECASE)
+
+
+class Params(BaseModel):
+    """Options of a LIMO pool."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_rows: int | None = Field(
+        default=None, ge=1, description="rows to read from the start; null reads all"
+    )
+
+
+def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
+    """Yield the rows of all files in the order of their names.
+
+    Raises:
+        ValueError: the directory has no file to read, or a Parquet file is cut off.
+    """
+    columns = ("question", "solution", "answer")
+    return file_rows("GAIR/LIMO", columns, _take, source, params.max_rows)
+
+
+def _take(fields: Fields) -> Texts:
+    question = question_of(fields.get("question"))
+    solution, reference = text_of(fields["solution"]), text_of(fields["answer"])
+    return Texts(question, reference, replay=solution and _trace(solution))
+
+
+def _trace(solution: str) -> str | None:
+    """Return the solution with its last boxed paragraph set apart, or as it is."""
+    box = solution.rfind("\\boxed")
+    cut = solution.rfind("\n\n", 0, box) if box >= 0 else -1
+    if cut < 0:
+        return solution
+    heading = solution.rfind("\n\n", 0, cut)
+    if heading >= 0 and _HEADING.fullmatch(solution[heading:cut]):
+        cut = heading
+    return trace_of(solution[:cut].strip(), solution[cut:].strip())
+
+
+POOL = Pool(params=Params, rows=rows, needs_source=True)

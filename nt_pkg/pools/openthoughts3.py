@@ -1,0 +1,75 @@
+"""OpenThoughts3: 75,000 questions with 16 answers of QwQ-32B each.
+
+Data: open-thoughts/OpenThoughts3-1.2M (Apache-2.0), 1,200,000 rows of mathematics, code and
+science, a baseline of the paper (table 1). Example row:
+
+    {"difficulty": 8, "source": "...", "domain": "math", "conversations": [{"from": "human",
+     "value": "Find x."}, {"from": "gpt", "value": "<think> Okay ... </think> It is 4."}]}
+
+A prompt of ours is a question, so one answer of each is taken and the others are dropped as
+`other_answer`. Some 62 % of the answers were cut at 16k tokens, inside their reasoning (a third
+party's count); as the paper trains on complete answers only, these are dropped first, as
+`unclosed_reasoning`, and do not use up their question. With `unclosed: keep` they stay, and
+become incomplete traces. There are no reference answers.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nt_pkg.pools._base import Pool, RawRow
+from nt_pkg.pools._files import DefectError, Fields, Texts, exchange_of, file_rows
+from nt_pkg.text import question_id
+from nt_pkg.thinking import split_reasoning
+
+
+class Params(BaseModel):
+    """Options of an OpenThoughts3 pool."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_rows: int | None = Field(
+        default=None, ge=1, description="rows to read from the start; null reads all"
+    )
+    answer: int = Field(
+        default=0,
+        ge=0,
+        description="which of a question's answers is taken, counted from 0 in the order of rows; "
+        "questions with fewer are left out",
+    )
+    unclosed: Literal["drop", "keep"] = Field(
+        default="drop", description="what becomes of answers whose reasoning never ends"
+    )
+
+
+def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
+    """Yield the rows of all files in the order of their names, one of each question usable.
+
+    Raises:
+        ValueError: the directory has no file to read, or a Parquet file is cut off.
+    """
+
+    def take(fields: Fields) -> Texts:
+        question, answer = exchange_of(fields["conversations"])
+        if params.unclosed == "drop" and not split_reasoning(answer or "").is_closed:
+            raise DefectError("unclosed_reasoning")
+        return Texts(question, replay=answer)
+
+    num_answers: Counter[str] = Counter()
+    dataset = "open-thoughts/OpenThoughts3-1.2M"
+    for row in file_rows(dataset, ("conversations",), take, source, params.max_rows):
+        try:
+            key = "" if row.defect else question_id(row.question)
+        except UnicodeEncodeError:  # ingestion drops it
+            key = ""
+        if not key or num_answers[key] == params.answer:
+            yield row
+        else:
+            yield RawRow(row.source_row, row.question, defect="other_answer")
+        num_answers[key] += 1
+
+
+POOL = Pool(params=Params, rows=rows, needs_source=True)
