@@ -1,9 +1,16 @@
 """Whether two answers agree: true or false (paper, section 3.2, Models Agree / Disagree).
 
-The paper lets Llama-3.1-8B-Instruct judge the answers of DeepSeek-R1 and Llama-3.3-70B. This
-annotator decides what needs no judge: equal text after normalisation, or equal numbers.
+The paper lets Llama-3.1-8B-Instruct judge the answers of DeepSeek-R1 and Llama-3.3-70B. Rules come
+first here, so that a judge is needed only for what they cannot decide:
+
+    1. the same text after normalisation, or the same number: they agree. This is asked of the whole
+       answers, then of what they state: the last box, else what follows "the answer is"
+    2. two different numbers: they disagree
+    3. two expressions without words: Math-Verify decides, within hard limits of time and memory
+    4. anything else is undecided
 """
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
@@ -11,8 +18,14 @@ from typing import Literal
 from pydantic import Field
 
 from nt_pkg.annotators._base import Annotator, Example, Label
+from nt_pkg.benchmarks._math_grading import CPU_LIMIT_S, compare_pairs, extract_answer
 from nt_pkg.config import Strict
 from nt_pkg.text import normalise_question
+
+MAX_EXPRESSION_CHARS = 200  # answers of benchmarks are shorter; longer ones are prose or hostile
+_COMMAND = re.compile(r"\\(?!text|mathrm|mbox|operatorname)[A-Za-z]+")
+_WORD = re.compile(r"[^\W\d_]{2}")
+Pair = tuple[str, str]
 
 
 class AgreementParams(Strict):
@@ -21,18 +34,54 @@ class AgreementParams(Strict):
     against: Literal["second_answer", "reference_answer"] = Field(
         "second_answer", description="Column of the pool."
     )
+    undecided: Literal["disagree", "fail"] = Field(
+        "disagree",
+        description="What becomes of answers that no rule can compare: false, or no label and a "
+        "counted failure. Long answers in words are nearly always among them.",
+    )
 
 
 def annotate_agreement(params: AgreementParams, examples: Sequence[Example]) -> list[Label]:
     """Return true where the answers agree; a row without the other answer fails."""
-    labels = []
-    for example in examples:
-        other = getattr(example, params.against)
-        if other is None or not other.strip():
-            labels.append(Label(None, f"the row has no {params.against}"))
+    others = [(getattr(example, params.against) or "").strip() for example in examples]
+    verdicts = decide(
+        [(e.answer, other) for e, other in zip(examples, others, strict=True) if other]
+    )
+    return [
+        _label(params, verdicts[example.answer, other])
+        if other
+        else Label(None, f"the row has no {params.against}")
+        for example, other in zip(examples, others, strict=True)
+    ]
+
+
+def _label(params: AgreementParams, verdict: bool | None) -> Label:
+    if verdict is None and params.undecided == "fail":
+        return Label(None, "no rule can compare the answers")
+    return Label(bool(verdict))
+
+
+def decide(pairs: Sequence[Pair], cpu_limit_s: float = CPU_LIMIT_S) -> dict[Pair, bool | None]:
+    """Return whether the answers of each pair agree; None is left for a judge.
+
+    Args:
+        pairs: two answers each.
+        cpu_limit_s: seconds that the comparison of two expressions may take.
+    """
+    verdicts: dict[Pair, bool | None] = {}
+    expressions: dict[Pair, Pair] = {}
+    for pair in dict.fromkeys(pairs):
+        stated = _stated(pair[0]), _stated(pair[1])
+        if answers_agree(*pair) or answers_agree(*stated):
+            verdicts[pair] = True
+        elif None not in map(_number, stated):
+            verdicts[pair] = False
         else:
-            labels.append(Label(answers_agree(example.answer, other)))
-    return labels
+            verdicts[pair] = None
+            if all(map(_is_expression, stated)):
+                expressions[pair] = stated
+    compared = compare_pairs(expressions.values(), cpu_limit_s)
+    return verdicts | {pair: compared[stated] for pair, stated in expressions.items()}
 
 
 def answers_agree(one: str, other: str) -> bool:
@@ -41,6 +90,18 @@ def answers_agree(one: str, other: str) -> bool:
         return True
     numbers = _number(one), _number(other)
     return numbers[0] is not None and numbers[0] == numbers[1]
+
+
+def _stated(answer: str) -> str:
+    """Return what an answer comes down to, or the answer itself where it does not say."""
+    return extract_answer(answer) or answer
+
+
+def _is_expression(text: str) -> bool:
+    """Return whether a text is mathematics and nothing else: two letters make a word."""
+    if len(text) > MAX_EXPRESSION_CHARS or not re.search(r"\d|\\[A-Za-z]", text):
+        return False
+    return not _WORD.search(_COMMAND.sub(" ", text))
 
 
 def _plain(text: str) -> str:

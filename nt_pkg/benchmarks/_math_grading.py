@@ -11,16 +11,20 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
+Verdict = TypeVar("Verdict")
 log = logging.getLogger(__name__)
 
 CPU_LIMIT_S = 5.0
 WALL_LIMIT_S = 60.0  # for a stuck machine; CPU time decides, so verdicts do not depend on its load
 MEMORY_LIMIT_BYTES = 2 << 30
 MAX_WORKERS = 4
+PROGRESS_SECONDS = 10.0
 PAIRS_PER_WORKER = 250  # below this a second worker costs more to start than it saves
 
 _TOKEN = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
@@ -88,13 +92,18 @@ def grade_pairs(
         verdicts[gold, prediction] = _plain(gold) == _plain(prediction)
         if not verdicts[gold, prediction]:
             hard.append((gold, prediction))
-    num_workers = min(MAX_WORKERS, -(-len(hard) // PAIRS_PER_WORKER))
-    if num_workers:
-        shares = [hard[first::num_workers] for first in range(num_workers)]
-        with ThreadPoolExecutor(num_workers) as pool:
-            for found in pool.map(_grade_share, shares, [cpu_limit_s] * num_workers):
-                verdicts.update(found)
-    return verdicts
+    return verdicts | _ask_workers(hard, _Worker.is_equal, "grading", cpu_limit_s)
+
+
+def compare_pairs(
+    pairs: Iterable[tuple[str, str]], cpu_limit_s: float = CPU_LIMIT_S
+) -> dict[tuple[str, str], bool | None]:
+    """Return whether the two texts of each pair are equal; None: they cannot be compared.
+
+    Neither has to be right or to parse: what is no mathematics, or is over the limits, is None.
+    """
+    unique = sorted(set(pairs))
+    return _ask_workers(unique, _Worker.compare, "comparing answers", cpu_limit_s)
 
 
 def _plain(text: str) -> str:
@@ -109,12 +118,33 @@ def _strip_dollars(text: str) -> str:
     return inner.strip() if text[:1] == text[-1:] == "$" and inner and "$" not in inner else text
 
 
-def _grade_share(share: list[tuple[str, str]], cpu_limit_s: float) -> dict[tuple[str, str], bool]:
-    worker = _Worker(cpu_limit_s)
-    try:
-        return {pair: worker.is_equal(*pair) for pair in share}
-    finally:
-        worker.stop()
+def _ask_workers(
+    pairs: Sequence[tuple[str, str]],
+    ask: "Callable[[_Worker, str, str], Verdict]",
+    what: str,
+    cpu_limit_s: float,
+) -> dict[tuple[str, str], Verdict]:
+
+    def work(share: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Verdict]:
+        worker, found, last = _Worker(cpu_limit_s), {}, time.monotonic()
+        try:
+            for pair in share:
+                found[pair] = ask(worker, *pair)
+                if time.monotonic() - last > PROGRESS_SECONDS:
+                    last = time.monotonic()
+                    log.info("%s: %d of %d in one of the workers", what, len(found), len(share))
+        finally:
+            worker.stop()
+        return found
+
+    num_workers = min(MAX_WORKERS, -(-len(pairs) // PAIRS_PER_WORKER))
+    verdicts: dict[tuple[str, str], Verdict] = {}
+    if num_workers:
+        shares = [pairs[first::num_workers] for first in range(num_workers)]
+        with ThreadPoolExecutor(num_workers) as pool:
+            for found in pool.map(work, shares):
+                verdicts.update(found)
+    return verdicts
 
 
 class _Worker:
@@ -163,6 +193,23 @@ class _Worker:
                 log.warning("signal %d ended a grading, so wrong: %.80r", -status, prediction)
                 return False
         raise GoldError(f"gold answer {gold[:100]!r} cannot be parsed within the limits; {_REMEDY}")
+
+    def compare(self, one: str, other: str) -> bool | None:
+        """Return whether two texts are equal in either role; None if one of them does not parse.
+
+        So is a pair that ends the worker: which of the two was too much for it is not known.
+        """
+        verdicts = []
+        for gold, prediction in ((one, other), (other, one)):
+            gold_reply, reply = self._ask(gold, prediction)
+            if reply == "equal":
+                return True
+            if gold_reply != "unparsable" and reply is None:
+                self.stop()
+                self._start()
+                return None
+            verdicts.append(reply)
+        return None if None in verdicts else False
 
     def _ask(self, gold: str, prediction: str) -> tuple[str | None, str | None]:
         """Return the replies about the gold answer and about the pair; None: there is none."""

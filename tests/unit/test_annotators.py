@@ -8,7 +8,7 @@ import pytest
 from nt_pkg.annotation import annotate
 from nt_pkg.annotators._base import Example
 from nt_pkg.annotators.agreement import ANNOTATOR as AGREEMENT
-from nt_pkg.annotators.agreement import answers_agree
+from nt_pkg.annotators.agreement import answers_agree, decide
 from nt_pkg.annotators.keywords import ANNOTATOR as KEYWORDS
 from nt_pkg.annotators.length import ANNOTATOR as LENGTH
 from nt_pkg.annotators.length import count_steps
@@ -43,6 +43,45 @@ def example(**changes: Any) -> Example:
 def test_answers_agree(one: str, other: str, agree: bool) -> None:
     assert answers_agree(one, other) is agree
     assert answers_agree(other, one) is agree
+
+
+def test_rules_before_a_judge() -> None:
+    """What they cannot tell is left open, whichever of the answers is the teacher's."""
+    expected = [
+        ("So it is \\boxed{4}.", "The final answer is: $\\boxed{4}$. I hope it is right.", True),
+        ("So it is \\boxed{4}.", "4", True),
+        ("So it is \\boxed{4}.", "The answer is 5.", False),
+        ("\\boxed{\\text{Paris}}", "\\boxed{\\text{Rome}}", None),
+        ("\\boxed{\\frac{1}{2}}", "the answer is 0.5", True),
+        ("\\boxed{\\frac{1}{2}}", "\\boxed{\\frac{1}{3}}", False),
+        ("$2\\sqrt{2}$", "$\\sqrt{8}$", True),
+        ("$(1, 2)$", "$(2, 1)$", False),
+        ("$x^2-1$", "$(x-1)(x+1)$", True),
+        ("5\\text{ cm}", "5\\text{ m}", None),  # units must not be thrown away
+        ("7", "7 apples", None),
+        ("$\\frac{1}{$", "$\\frac{1}{2}$", None),
+        ("9^{9^{9^{9}}}", "9^{9^{9^{8}}}", None),
+        ("It rains because water falls.", "Water falls, so it rains.", None),
+        ("Paris", "London", None),
+        ("B", "C", None),
+    ]
+    pairs = {(one, other): verdict for one, other, verdict in expected}
+    turned = {(other, one): verdict for one, other, verdict in expected}
+
+    assert decide([*pairs, *turned], cpu_limit_s=1) == {**pairs, **turned}
+
+
+def test_undecided_answers_disagree_or_have_no_label() -> None:
+    rows = [example(answer="a bird", second_answer=other) for other in ("a bird", "an animal")]
+
+    found = {
+        choice: AGREEMENT.annotate(AGREEMENT.params(undecided=choice), rows)
+        for choice in ("disagree", "fail")
+    }
+
+    assert [label.value for label in found["disagree"]] == [True, False]
+    assert [label.value for label in found["fail"]] == [True, None]
+    assert found["fail"][1].error == "no rule can compare the answers"
 
 
 @pytest.mark.parametrize("other", [None, "", "  "])
@@ -128,6 +167,10 @@ def test_keywords_needs_words(labels: dict[str, list[str]]) -> None:
         ("Wait... no! Really? Yes", 4),
         ("", 0),
         ("... \n ---", 0),
+        ("1. Take a.\n2) Take b: 7.\n (3) Sum.\n* Check", 4),
+        ('He said (a.) Then "b?" So c.', 3),
+        ("\u6240\u4ee5\u662f\u4e09\u3002\u5bf9\u5427\uff1f", 2),
+        ("x = 1\n7. ", 2),
     ],
 )
 def test_count_steps(reasoning: str, steps: int) -> None:
