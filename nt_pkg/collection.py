@@ -8,6 +8,7 @@ from typing import Any
 
 from nt_pkg.manifest import digest, read_json
 from nt_pkg.records import ANNOTATIONS, SUBSET, read_names, read_parquet
+from nt_pkg.strategy_names import normalise_strategy
 
 _NUM_BINS = 12
 # Annotator -> histogram of the report.
@@ -30,7 +31,8 @@ class Labels:
             failed = self._failed[*key, names["annotator"]]
             for row in read_parquet(path, ANNOTATIONS):
                 if row["status"] == "ok":
-                    self.values[key][names["annotator"]][row["id"]] = json.loads(row["value"])
+                    value = _as_counted(names["annotator"], json.loads(row["value"]))
+                    self.values[key][names["annotator"]][row["id"]] = value
                 elif row["status"] == "failed":
                     failed[row["error"]] += 1
 
@@ -133,6 +135,13 @@ def names_in_use(collected: Mapping[str, list[dict[str, Any]]]) -> set[str]:
         for key in keys
         if key in record
     }
+
+
+def _as_counted(annotator: str, value: Any) -> Any:
+    """Return a label as the report counts it: spellings of one strategy are one strategy."""
+    if annotator != "strategies" or not isinstance(value, list):
+        return value
+    return sorted({normalise_strategy(str(each)) for each in value})
 
 
 def _trace_set(path: Path) -> dict[str, Any]:

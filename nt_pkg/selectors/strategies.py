@@ -1,8 +1,9 @@
 """Reasoning strategies: favour traces with several distinct strategies (paper, section 3.2).
 
 Traces with at most R_min or more than R_max unique strategies are down-sampled, and so are traces
-of low density, that is with fewer unique strategies than steps. The rate is not stated in the
-paper; a tenth leaves both kinds in the set but rare.
+of low density, that is with fewer unique strategies than steps. Spellings of one strategy count
+once (`nt_pkg.strategy_names`). The rate is not stated in the paper; a tenth leaves both kinds in
+the set but rare.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from nt_pkg.config import Strict
 from nt_pkg.selectors._base import Candidate, Picked, Selector, keep_with_probability
+from nt_pkg.strategy_names import normalise_strategy
 
 
 class StrategiesParams(Strict):
@@ -27,7 +29,7 @@ def select_strategies(
     """Return traces rich in strategies for their number of steps."""
 
     def probability(candidate: Candidate) -> float:
-        num_strategies = len(set(candidate.labels["strategies"]))
+        num_strategies = len(set(map(normalise_strategy, candidate.labels["strategies"])))
         outside = not params.r_min < num_strategies <= params.r_max
         sparse = num_strategies < candidate.labels["length"]["num_steps"]
         return float(params.rate ** (outside + sparse))

@@ -161,3 +161,10 @@ def test_labels_of_two_teachers_are_kept_apart(tmp_path: Path) -> None:
 
     assert labels.histograms(("p", "t"), ["a"])["domain"] == {"t": 1}
     assert labels.histograms(("p", "u"), None)["domain"] == {"u": 1}
+
+
+def test_spellings_of_one_strategy_are_counted_together(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    labels = Labels([write_labels(path, "strategies", {"a": ["verify", "Verifying"], "b": []})])
+
+    assert labels.histograms(("p", "t"), None)["strategies"] == {"verify": 1}

@@ -269,7 +269,8 @@ def test_strategies_favour_rich_and_dense_traces() -> None:
 
 
 def test_strategies_count_each_strategy_once() -> None:
-    labels = {"strategies": ["a"] * 6, "length": {"num_steps": 1}}
+    spellings = ["Verifying", "self-verification", "Double checks", "verify", "verify"]
+    labels = {"strategies": spellings, "length": {"num_steps": 1}}
 
     [(_, score)] = pick("strategies", [Candidate("x", labels)], 1, rate=0.2)
 
