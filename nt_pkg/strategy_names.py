@@ -68,6 +68,7 @@ _FILLERS = frozenset(
     ["a", "an", "the", "of", "its", "use", "using", "via", "through", "strategy", "technique",
      "approach", "method", "process", "different", "various", "multiple", "possible"]
 )  # fmt: skip
+MAX_WORD_CHARS = 40  # longer ones are none, and each ending costs a pass
 _IRREGULAR = {"hypotheses": "hypothesis", "analyses": "analysis", "series": "series"}
 _ASIDE = re.compile(r"(?<=\w)\s*[(\[{:;].*|^\s*\d+[.)]\s*", re.DOTALL)
 _WORDS = re.compile(r"\w+")
@@ -96,6 +97,8 @@ def _base_words(text: str) -> list[str]:
 
 def _base(word: str) -> str:
     """Return a word without plural and -ing, spelled -ize; words of three letters stay."""
+    if len(word) > MAX_WORD_CHARS:
+        return word
     while (shorter := _IRREGULAR.get(word) or _without_ing(_singular(word))) != word:
         word = shorter
     return re.sub(r"(?<=[a-z]{3})is(?=e$|ation$)", "iz", word)

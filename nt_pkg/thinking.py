@@ -37,7 +37,7 @@ _OPEN = (THINK_OPEN, "<|begin_of_thought|>", "<|im_start|>think")
 _CLOSE = (THINK_CLOSE, "<|end_of_thought|>", "<|im_start|>answer")
 _BEGIN, _END = "<|begin_of_solution|>", "<|end_of_solution|>"
 _TAG = re.compile("|".join(re.escape(tag) for tag in (*_OPEN, *_CLOSE, _BEGIN, _END)))
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})([^`\n]*)$", re.MULTILINE)
+_FENCE = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)([^`\n]*+)$", re.MULTILINE)
 _QUOTES = {"`": "`", '"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019"}
 
 

@@ -96,6 +96,7 @@ def test_reasoning_that_only_speaks_of_its_end_goes_on() -> None:
         lambda n: "```\n" * n + "</think>",
         lambda n: "```x\n</think>" * n,
         lambda n: "`" * n + "</think>",
+        lambda n: "~" * n + "`</think>",
         lambda n: " " * n + "<",
         lambda n: "<|begin_of_solution|><|end_of_solution|>" * n,
         lambda n: "<|im_start|>" * n,
