@@ -1,6 +1,5 @@
 """Every odd way to write a reasoning has one rule."""
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -102,14 +101,7 @@ def test_reasoning_that_only_speaks_of_its_end_goes_on() -> None:
         lambda n: "<|im_start|>" * n,
     ],
 )
-def test_time_is_linear(hostile: Callable[[int], str]) -> None:
-    """Sixteen times the text may take 64 times as long, not 256 times."""
-
-    def seconds(number: int) -> float:
-        text = hostile(number)
-        began = time.process_time()
-        for _ in range(3):
-            split_reasoning(text)
-        return time.process_time() - began
-
-    assert seconds(160_000) < 64 * max(seconds(10_000), 0.002)
+@pytest.mark.timeout(60)
+def test_hostile_text_is_split_in_time(hostile: Callable[[int], str]) -> None:
+    """It takes a second or two; time that grows with the square would need an hour."""
+    assert split_reasoning(hostile(400_000)) is not None
