@@ -13,9 +13,9 @@ from typing import Any
 from nt_pkg import plugins
 from nt_pkg.assets import source_spec
 from nt_pkg.config import AGREEMENT, UNTRAINED, Mode, Source, Strict, Study, plugin_params
+from nt_pkg.engines.catalogue import engine_identity
 from nt_pkg.fingerprint import code_fingerprint
 from nt_pkg.manifest import canonical, sha256_file
-from nt_pkg.traces import teacher_engine
 
 Wildcards = dict[str, Any]
 
@@ -116,9 +116,10 @@ class Plan:
         )
 
     def assets(self) -> list[Wildcards]:
-        """Return the pools, students and benchmarks in use that come from files."""
+        """Return the pools, teachers, students and benchmarks in use that come from files."""
         used = {
             "pools": [w["pool"] for w in self.pools()],
+            "teachers": [w["teacher"] for w in self._trace_sets()],
             "students": [e["student"] for e in self.evals()],
             "benchmarks": [e["benchmark"] for e in self.evals()],
         }
@@ -160,12 +161,12 @@ class Plan:
 
     @cache  # noqa: B019
     def trace_spec(self, teacher: str) -> str:
-        """Return the spec of a teacher."""
+        """Return the spec of a teacher; the files of its model are an input."""
         entry = self.study.teachers[teacher]
         return canonical(
             {
-                "teacher": _dump(entry, exclude={"runtime"}),
-                "engine": teacher_engine(entry).identity,
+                "teacher": _dump(entry, exclude={"runtime", "source"}),
+                "engine": engine_identity(entry.engine, entry.params),
                 "version": VERSIONS["traces"],
             }
         )
