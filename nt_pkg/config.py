@@ -18,7 +18,7 @@ NAME = r"[a-z0-9][a-z0-9._-]*"
 UNTRAINED = "none"  # subset and format of the student as it came
 AGREEMENT = "agreement"  # annotator that difficulty mixes need
 Mode = Literal["think", "no_think", "adaptive"]
-EngineKind = Literal["micro", "replay", "openai"]
+EngineKind = Literal["micro", "replay", "openai", "vllm", "transformers"]
 
 
 class Strict(BaseModel):
@@ -291,6 +291,7 @@ class Runtime(Strict):
             gpu=self.generation_gpu,
             mem_mb=self.generation_mem_mb or self.mem_mb,
             minutes=self.generation_minutes,
+            batch=self.generation_batch,
         )
 
     @property
@@ -331,6 +332,12 @@ class Student(Strict):
 
     source: Source = Field(description="Where the untrained model comes from.")
     training: Training = Field(Training(), description="How it is trained.")
+    engine: Literal["transformers", "vllm"] = Field(
+        "transformers", description="How its answers to benchmarks are made (docs/engines.md)."
+    )
+    engine_params: dict[str, Any] = Field(
+        default_factory=dict, description="Parameters of that engine."
+    )
     sampling: Sampling = Field(
         Sampling(),
         description="How it answers benchmarks (paper: 0.6 / 0.95 Llama, 0.7 / 1.0 Qwen).",
@@ -463,7 +470,24 @@ class Study(Strict):
             for name, entry in getattr(self, package).items():
                 plugin_params(package, entry.kind, entry.params, f"{package}.{name}")
         for name, teacher in self.teachers.items():
-            _check_engine(teacher, f"teachers.{name}")
+            has_source = teacher.source is not None
+            _check_engine(
+                f"teachers.{name}",
+                teacher.engine,
+                "params",
+                teacher.params,
+                teacher.runtime,
+                has_source,
+            )
+        for name, student in self.students.items():
+            _check_engine(
+                f"students.{name}",
+                student.engine,
+                "engine_params",
+                student.engine_params,
+                student.runtime.generation,
+                True,
+            )
         for name, subset in self.subsets.items():
             where = f"subsets.{name}"
             plugin_params("selectors", subset.selector, subset.params, where)
@@ -510,13 +534,15 @@ def plugin_params(package: str, name: str, params: dict[str, Any], where: str) -
         raise ValueError(f"{where}: {error}") from error
 
 
-def _check_engine(teacher: Teacher, where: str) -> None:
+def _check_engine(
+    where: str, kind: str, key: str, params: dict[str, Any], runtime: EngineRuntime, source: bool
+) -> None:
     from nt_pkg.engines.catalogue import check_engine
 
     try:
-        check_engine(teacher.engine, teacher.params, teacher.runtime, teacher.source is not None)
+        check_engine(kind, params, runtime, source)
     except ValidationError as error:
-        raise ValueError(f"{where}.params: {explain(error)}") from error
+        raise ValueError(f"{where}.{key}: {explain(error)}") from error
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 

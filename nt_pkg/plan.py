@@ -232,8 +232,10 @@ class Plan:
     def sample_spec(self, student: str, benchmark: str, mode: Mode) -> str:
         """Return the spec of a student's answers to a benchmark in a mode; grading is not in it."""
         entry = self.study.benchmarks[benchmark]
+        engine = _dump(self.study.students[student], include={"engine", "engine_params"})
         return canonical(
             {
+                **engine,
                 "kind": entry.kind,
                 "params": _plugin_dump("benchmarks", entry.kind, entry.params),
                 "code": plugins.fingerprint("benchmarks", entry.kind, ("load", "prompt")),
@@ -300,8 +302,10 @@ def _unique(items: Iterator[Wildcards]) -> list[Wildcards]:
     return list(seen.values())
 
 
-def _dump(model: Strict, exclude: set[str] | None = None) -> dict[str, Any]:
-    return model.model_dump(mode="json", exclude_defaults=True, exclude=exclude)
+def _dump(
+    model: Strict, exclude: set[str] | None = None, include: set[str] | None = None
+) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude_defaults=True, exclude=exclude, include=include)
 
 
 def _plugin_dump(package: str, kind: str, params: dict[str, Any]) -> dict[str, Any]:

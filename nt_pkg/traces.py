@@ -5,7 +5,8 @@ from typing import Any
 
 from nt_pkg.config import Sampling, Teacher
 from nt_pkg.engines.base import Completion, Engine, Request, run_requests
-from nt_pkg.engines.catalogue import Model, start_engine
+from nt_pkg.engines.catalogue import start_engine
+from nt_pkg.engines.params import Model
 from nt_pkg.evals import split_reasoning
 from nt_pkg.records import Row
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config import EngineRuntime, Teacher
-from nt_pkg.engines.catalogue import Model, engine_identity
+from nt_pkg.engines.catalogue import engine_identity
+from nt_pkg.engines.params import Model
 from nt_pkg.manifest import digest, sha256_file
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import PROMPTS, TRACES, read_parquet, write_parquet

@@ -1,36 +1,27 @@
 """The engines by name: their parameters, their identity, and how one is started."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from nt_pkg.config import EngineRuntime, Strict
 from nt_pkg.engines.base import Engine
 from nt_pkg.engines.micro import MicroEngine, MicroParams
-from nt_pkg.engines.params import OpenAIParams, identity
+from nt_pkg.engines.params import (
+    Model,
+    OpenAIParams,
+    TransformersParams,
+    VllmParams,
+    identity,
+)
 from nt_pkg.engines.replay import ReplayEngine, ReplayParams
-from nt_pkg.manifest import digest, read_json
 
 PARAMS: dict[str, type[Strict]] = {
     "micro": MicroParams,
     "replay": ReplayParams,
     "openai": OpenAIParams,
+    "vllm": VllmParams,
+    "transformers": TransformersParams,
 }
-_OF_MODELS: tuple[str, ...] = ()  # run a model whose files they read themselves
-
-
-@dataclass(frozen=True)
-class Model:
-    """The files of a model: their folder, and a digest of their content."""
-
-    folder: Path
-    digest: str
-
-    @classmethod
-    def beside(cls, manifest: Path) -> Self:
-        """Return the model that a manifest stands in or beside."""
-        known = read_json(manifest)
-        return cls(manifest.parent / known.get("folder", "."), digest(known["files"]))
+_OF_MODELS = ("vllm", "transformers")  # run a model whose files they read themselves
 
 
 def engine_params(kind: str, params: dict[str, Any]) -> Any:
@@ -62,6 +53,11 @@ def check_engine(
             "engine openai needs `runtime.server` with its base_url"
             if kind == "openai"
             else f"engine {kind} asks no server: remove `runtime.server`"
+        )
+    if kind in _OF_MODELS and runtime.nodes > 1:
+        raise ValueError(
+            f"engine {kind} runs on one node, and `runtime.nodes` is {runtime.nodes}: serve the "
+            "model over several nodes (docs/cluster.md) and ask it with engine openai"
         )
 
 
@@ -95,6 +91,16 @@ def start_engine(
         return MicroEngine(checked)
     if kind == "replay":
         return ReplayEngine(checked)
+    if kind == "vllm":
+        from nt_pkg.engines.vllm import VllmEngine
+
+        assert model is not None
+        return VllmEngine(checked, runtime, model)
+    if kind == "transformers":
+        from nt_pkg.engines.transformers import TransformersEngine
+
+        assert model is not None
+        return TransformersEngine(model.folder, model.digest, runtime.batch, checked)
     from nt_pkg.engines.openai import OpenAIEngine
 
     assert runtime.server is not None

@@ -3,14 +3,17 @@
 Apart from the engines themselves, because every start of Snakemake reads them.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator
 
 from nt_pkg.config import Strict
+from nt_pkg.manifest import digest, read_json
 
 # Raise a number when an engine makes another text from the same request.
-_VERSIONS = {"openai": 1}
+_VERSIONS = {"openai": 1, "vllm": 1, "transformers": 1}
 _OURS = {"model", "messages", "temperature", "top_p", "max_tokens", "seed", "n", "stream"}
 
 
@@ -37,6 +40,45 @@ class OpenAIParams(Strict):
                 "the prompt, or cannot use it"
             )
         return value
+
+
+class TransformersParams(Strict):
+    """Parameters of the transformers engine."""
+
+    chat_template: str | None = Field(
+        None, description="Jinja text in place of the model's own template."
+    )
+
+
+class VllmParams(TransformersParams):
+    """Parameters of the vllm engine."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="What the model computes in; auto: what its files say."
+    )
+    max_model_len: int | None = Field(
+        None,
+        ge=1,
+        description="Most tokens of prompt and answer together; none: what the model can do. A "
+        "smaller number leaves more memory for requests side by side.",
+    )
+    quantization: str | None = Field(
+        None, description="vLLM's name of a quantisation; none: what the model's files say."
+    )
+
+
+@dataclass(frozen=True)
+class Model:
+    """The files of a model: their folder, and a digest of their content."""
+
+    folder: Path
+    digest: str
+
+    @classmethod
+    def beside(cls, manifest: Path) -> Self:
+        """Return the model that a manifest stands in or beside."""
+        known = read_json(manifest)
+        return cls(manifest.parent / known.get("folder", "."), digest(known["files"]))
 
 
 def identity(kind: str, params: Strict, model_digest: str = "") -> dict[str, Any]:

@@ -102,6 +102,26 @@ def teacher(**entry: Any) -> Callable[[Config], None]:
             ["teachers.micro-teacher.runtime.server.key_env"],
         ),
         (
+            teacher(engine="vllm"),
+            ["teachers.micro-teacher: engine vllm needs a `source`: the files of its model"],
+        ),
+        (
+            teacher(engine="vllm", source={"builtin": "micro-base"}, params={"dtyp": "auto"}),
+            ["teachers.micro-teacher.params", "did you mean 'dtype'?"],
+        ),
+        (
+            teacher(engine="vllm", source={"builtin": "micro-base"}, runtime={"nodes": 2}),
+            ["engine vllm runs on one node", "ask it with engine openai"],
+        ),
+        (
+            teacher(runtime={"gpu": 4, "pipeline_parallel": 3}),
+            ["4 GPUs cannot be spread evenly over pipeline_parallel 3"],
+        ),
+        (
+            put("students", "micro-llama", "engine_params", value={"dtype": "auto"}),
+            ["students.micro-llama.engine_params", "dtype: unknown key"],
+        ),
+        (
             teacher(source={"builtin": "micro-base"}),
             ["teachers.micro-teacher: engine micro takes no `source`"],
         ),
