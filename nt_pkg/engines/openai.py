@@ -32,7 +32,7 @@ class OpenAIEngine:
     """Asks a server for every request by itself; nothing waits for the slowest.
 
     The address, the key and the patience are no part of its identity. The key is read from the
-    environment, sent, and taken out of every text that comes back.
+    environment, sent, and taken out of every error that the server words.
     """
 
     batch_size = None

@@ -96,6 +96,9 @@ def make_model(folder: Path) -> Model:
         bos_token_id=vocab[begin], eos_token_id=vocab[end], pad_token_id=vocab[pad],
     )  # fmt: skip
     transformers.LlamaForCausalLM(config).eval().save_pretrained(folder)
+    # Qwen2.5 ships one; no sampling spec would show it.
+    defaults = folder / "generation_config.json"
+    write_json(defaults, {**read_json(defaults), "repetition_penalty": 5.0, "top_k": 1})
     files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
     write_json(folder / "manifest.json", {"files": files})
     return Model(folder, digest(files))
@@ -218,6 +221,7 @@ def _server(model: Model, log: Path, key: str) -> Iterator[str]:
         *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model.folder)),
         *("--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port)),
         *("--dtype", "float32", "--enforce-eager", "--max-num-seqs", "8"),
+        *("--generation-config", "vllm"),
     ]
     with log.open("w") as file:
         process = subprocess.Popen(
