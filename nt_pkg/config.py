@@ -18,6 +18,7 @@ NAME = r"[a-z0-9][a-z0-9._-]*"
 UNTRAINED = "none"  # subset and format of the student as it came
 AGREEMENT = "agreement"  # annotator that difficulty mixes need
 Mode = Literal["think", "no_think", "adaptive"]
+EngineKind = Literal["micro", "replay", "openai", "vllm", "transformers"]
 
 
 class Strict(BaseModel):
@@ -84,6 +85,30 @@ class Pool(Strict):
     num_shards: int = Field(1, ge=1, le=4096, description="Shards that prompts and traces come in.")
 
 
+class Server(Strict):
+    """A server of the OpenAI protocol, and how it is asked. Never part of a result's identity."""
+
+    base_url: str = Field(
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$",
+        description="Address up to and with the version, such as http://10.0.0.1:8000/v1.",
+    )
+    key_env: str | None = Field(
+        None,
+        pattern="^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Name of the environment variable that holds the key; none: no key is sent.",
+    )
+    timeout_seconds: float = Field(
+        3600, gt=0, description="Longest wait for one answer; a long trace takes many minutes."
+    )
+    retries: int = Field(6, ge=0, le=20, description="Further tries before a row fails.")
+    backoff_seconds: float = Field(
+        1.0, gt=0, description="Wait before the second try; doubled each time, up to 60 s."
+    )
+    start_seconds: float = Field(
+        0.0, ge=0, description="How long to wait for a server that is still starting."
+    )
+
+
 class EngineRuntime(Strict):
     """What a job of a teacher or an annotator runs on. Never part of a result's identity."""
 
@@ -91,14 +116,37 @@ class EngineRuntime(Strict):
     gpu: int = Field(0, ge=0, description="GPUs of one job, over all its nodes.")
     mem_mb: int = Field(16_000, ge=1, description="Main memory of one job in MB, per node.")
     minutes: int = Field(720, ge=1, description="Time limit of one job.")
+    batch: int = Field(
+        64,
+        ge=1,
+        description="Texts generated side by side: the batch of transformers, and what vLLM or a "
+        "server works on at a time.",
+    )
+    pipeline_parallel: int = Field(
+        1, ge=1, description="vLLM: groups of GPUs that share the layers among them."
+    )
+    gpu_memory_percent: int = Field(
+        90, ge=1, le=100, description="vLLM: share of a GPU's memory for weights and cache."
+    )
+    server: Server | None = Field(None, description="The server that the openai engine asks.")
 
     @property
     def num_tasks(self) -> int:
         """Return the processes that Slurm places: one server per node."""
         return self.nodes
 
+    @property
+    def tensor_parallel(self) -> int:
+        """Return the GPUs that share every layer; 1 without GPUs."""
+        return max(1, self.gpu // self.pipeline_parallel)
+
     @model_validator(mode="after")
     def _even(self) -> Self:
+        if self.gpu % self.pipeline_parallel:
+            raise ValueError(
+                f"{self.gpu} GPUs cannot be spread evenly over pipeline_parallel "
+                f"{self.pipeline_parallel}: make gpu a multiple of it"
+            )
         if self.gpu % self.nodes:
             raise ValueError(
                 f"gpu counts the GPUs of all nodes, and {self.gpu} cannot be spread evenly over "
@@ -110,8 +158,11 @@ class EngineRuntime(Strict):
 class Teacher(Strict):
     """A model, or a stand-in for one, that writes traces."""
 
-    engine: Literal["micro", "replay"] = Field(description="How the text is made; nt_pkg/engines.")
+    engine: EngineKind = Field(description="How the text is made (docs/engines.md).")
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the engine.")
+    source: Source | None = Field(
+        None, description="Files of the model, for the engines vllm and transformers."
+    )
     sampling: Sampling = Field(Sampling(), description="How the teacher draws text.")
     max_trace_tokens: int = Field(
         16_384,
@@ -246,6 +297,7 @@ class Runtime(Strict):
             gpu=self.generation_gpu,
             mem_mb=self.generation_mem_mb or self.mem_mb,
             minutes=self.generation_minutes,
+            batch=self.generation_batch,
         )
 
     @property
@@ -286,6 +338,12 @@ class Student(Strict):
 
     source: Source = Field(description="Where the untrained model comes from.")
     training: Training = Field(Training(), description="How it is trained.")
+    engine: Literal["transformers", "vllm"] = Field(
+        "transformers", description="How its answers to benchmarks are made (docs/engines.md)."
+    )
+    engine_params: dict[str, Any] = Field(
+        default_factory=dict, description="Parameters of that engine."
+    )
     sampling: Sampling = Field(
         Sampling(),
         description="How it answers benchmarks (paper: 0.6 / 0.95 Llama, 0.7 / 1.0 Qwen).",
@@ -418,7 +476,24 @@ class Study(Strict):
             for name, entry in getattr(self, package).items():
                 plugin_params(package, entry.kind, entry.params, f"{package}.{name}")
         for name, teacher in self.teachers.items():
-            _check_engine(teacher, f"teachers.{name}")
+            has_source = teacher.source is not None
+            _check_engine(
+                f"teachers.{name}",
+                teacher.engine,
+                "params",
+                teacher.params,
+                teacher.runtime,
+                has_source,
+            )
+        for name, student in self.students.items():
+            _check_engine(
+                f"students.{name}",
+                student.engine,
+                "engine_params",
+                student.engine_params,
+                student.runtime.generation,
+                True,
+            )
         for name, subset in self.subsets.items():
             where = f"subsets.{name}"
             plugin_params("selectors", subset.selector, subset.params, where)
@@ -465,13 +540,17 @@ def plugin_params(package: str, name: str, params: dict[str, Any], where: str) -
         raise ValueError(f"{where}: {error}") from error
 
 
-def _check_engine(teacher: Teacher, where: str) -> None:
-    from nt_pkg.traces import teacher_engine
+def _check_engine(
+    where: str, kind: str, key: str, params: dict[str, Any], runtime: EngineRuntime, source: bool
+) -> None:
+    from nt_pkg.engines.catalogue import check_engine
 
     try:
-        teacher_engine(teacher)
+        check_engine(kind, params, runtime, source)
     except ValidationError as error:
-        raise ValueError(f"{where}.params: {explain(error)}") from error
+        raise ValueError(f"{where}.{key}: {explain(error)}") from error
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def load_study(config: dict[str, Any]) -> Study:

@@ -13,9 +13,9 @@ from typing import Any
 from nt_pkg import plugins
 from nt_pkg.assets import source_spec
 from nt_pkg.config import AGREEMENT, UNTRAINED, Mode, Source, Strict, Study, plugin_params
+from nt_pkg.engines.catalogue import engine_identity
 from nt_pkg.fingerprint import code_fingerprint
 from nt_pkg.manifest import canonical, sha256_file
-from nt_pkg.traces import teacher_engine
 
 Wildcards = dict[str, Any]
 
@@ -121,9 +121,10 @@ class Plan:
         )
 
     def assets(self) -> list[Wildcards]:
-        """Return the pools, students and benchmarks in use that come from files."""
+        """Return the pools, teachers, students and benchmarks in use that come from files."""
         used = {
             "pools": [w["pool"] for w in self.pools()],
+            "teachers": [w["teacher"] for w in self.trace_sets()],
             "students": [e["student"] for e in self.evals()],
             "benchmarks": [e["benchmark"] for e in self.evals()],
         }
@@ -165,12 +166,12 @@ class Plan:
 
     @cache  # noqa: B019
     def trace_spec(self, teacher: str) -> str:
-        """Return the spec of a teacher."""
+        """Return the spec of a teacher; the files of its model are an input."""
         entry = self.study.teachers[teacher]
         return canonical(
             {
-                "teacher": _dump(entry, exclude={"runtime"}),
-                "engine": teacher_engine(entry).identity,
+                "teacher": _dump(entry, exclude={"runtime", "source"}),
+                "engine": engine_identity(entry.engine, entry.params),
                 "version": VERSIONS["traces"],
             }
         )
@@ -241,8 +242,10 @@ class Plan:
     def sample_spec(self, student: str, benchmark: str, mode: Mode) -> str:
         """Return the spec of a student's answers to a benchmark in a mode; grading is not in it."""
         entry = self.study.benchmarks[benchmark]
+        engine = _dump(self.study.students[student], include={"engine", "engine_params"})
         return canonical(
             {
+                **engine,
                 "kind": entry.kind,
                 "params": _plugin_dump("benchmarks", entry.kind, entry.params),
                 "code": plugins.fingerprint("benchmarks", entry.kind, ("load", "prompt")),
@@ -305,8 +308,10 @@ def _unique(items: Iterator[Wildcards]) -> list[Wildcards]:
     return list(seen.values())
 
 
-def _dump(model: Strict, exclude: set[str] | None = None) -> dict[str, Any]:
-    return model.model_dump(mode="json", exclude_defaults=True, exclude=exclude)
+def _dump(
+    model: Strict, exclude: set[str] | None = None, include: set[str] | None = None
+) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude_defaults=True, exclude=exclude, include=include)
 
 
 def _plugin_dump(package: str, kind: str, params: dict[str, Any]) -> dict[str, Any]:

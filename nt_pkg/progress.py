@@ -65,19 +65,23 @@ class Progress:
         """Start counting `total` pieces of which `done` were there before."""
         self._what, self._total, self._done, self._every = what, total, done, every_seconds
         self._begun = self._last = time.monotonic()
-        self._new = 0
+        self._new = self._tokens = 0
         if done:
             logger.info("%s: %d of %d were done before", what, done, total)
 
-    def add(self, count: int, note: str = "") -> None:
-        """Count finished pieces and perhaps write a line."""
+    def add(self, count: int, note: str = "", tokens: int = 0) -> None:
+        """Count finished pieces, and tokens if there are any; perhaps write a line."""
         self._done += count
         self._new += count
+        self._tokens += tokens
         now = time.monotonic()
         if now - self._last < self._every and self._done < self._total:
             return
         self._last = now
-        rate = self._new / max(now - self._begun, 1e-9)
+        seconds = max(now - self._begun, 1e-9)
+        rate = self._new / seconds
+        if self._tokens:
+            note = f", {self._tokens / seconds:.0f} tokens/s{note}"
         left = (self._total - self._done) / max(rate, 1e-9)
         logger.info(
             "%s: %d of %d, %.1f/s, %.0f s left%s",

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from nt_pkg import config, plugins
+from nt_pkg.engines.catalogue import PARAMS
 
 _INTRO = """# Configuration
 
@@ -28,6 +29,7 @@ _SECTIONS: tuple[type[config.Strict], ...] = (
     config.Sampling,
     config.Annotator,
     config.EngineRuntime,
+    config.Server,
     config.Subset,
     config.Format,
     config.Student,
@@ -46,6 +48,12 @@ def config_reference() -> str:
     for model in _SECTIONS:
         parts.append(f"\n## {model.__name__}\n\n{_first_line(model)}\n")
         parts.extend(_table(model))
+    parts.append(
+        "\n# Engines\n\nWhat `engine` may name, with its `params` ([engines](engines.md)).\n"
+    )
+    for name in get_args(config.EngineKind):
+        parts.append(f"\n## engine: {name}\n")
+        parts.extend(_params(PARAMS[name]))
     parts.append("\n# Plugins\n\nWhat `kind` and `selector` may name, with their `params`.\n")
     for package in plugins.CONSTANTS:
         for name in plugins.names(package):
@@ -53,10 +61,12 @@ def config_reference() -> str:
             parts.append(f"\n## {package}: {name}\n")
             if needs := getattr(plugin, "requires", ()):
                 parts.append(f"\nNeeds the annotators {', '.join(needs)}.\n")
-            parts.extend(
-                _table(plugin.params) if plugin.params.model_fields else ["\nNo params.\n"]
-            )
+            parts.extend(_params(plugin.params))
     return "".join(parts)
+
+
+def _params(model: type[BaseModel]) -> Iterator[str]:
+    yield from _table(model) if model.model_fields else ["\nNo params.\n"]
 
 
 def _first_line(model: type[BaseModel]) -> str:

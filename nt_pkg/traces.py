@@ -5,23 +5,23 @@ from typing import Any
 
 from nt_pkg.config import Sampling, Teacher
 from nt_pkg.engines.base import Completion, Engine, Request, run_requests
+from nt_pkg.engines.catalogue import start_engine
+from nt_pkg.engines.params import Model
 from nt_pkg.records import Row
 from nt_pkg.thinking import Thought, split_reasoning
 
 
-def teacher_engine(teacher: Teacher) -> Engine:
-    """Return the engine of a catalogue entry.
+def teacher_engine(teacher: Teacher, model: Model | None = None) -> Engine:
+    """Return the engine of a catalogue entry, ready to generate.
+
+    Args:
+        teacher: the entry.
+        model: the files of its source, if it has one.
 
     Raises:
-        ValueError: its parameters do not fit.
+        ValueError: its parameters do not fit, or it cannot run.
     """
-    if teacher.engine == "micro":
-        from nt_pkg.engines.micro import MicroEngine, MicroParams
-
-        return MicroEngine(MicroParams(**teacher.params))
-    from nt_pkg.engines.replay import ReplayEngine, ReplayParams
-
-    return ReplayEngine(ReplayParams(**teacher.params))
+    return start_engine(teacher.engine, teacher.params, teacher.runtime, model)
 
 
 def generate_traces(

@@ -39,7 +39,7 @@ for folder in ("results", "assets", "work", "logs"):
 
 
 wildcard_constraints:
-    kind="pools|students|benchmarks",
+    kind="pools|teachers|students|benchmarks",
     name=NAME,
     pool=NAME,
     teacher=NAME,

@@ -29,7 +29,7 @@ rule sample_answers:
         **placed(lambda wc: runtime(wc).generation),
         mem_mb=memory(lambda wc: runtime(wc).generation.mem_mb),
         runtime=minutes(lambda wc: runtime(wc).generation.minutes),
-        batch=lambda wc: runtime(wc).generation_batch,
+        knobs=lambda wc: runtime(wc).generation.model_dump_json(),
     params:
         spec=lambda wc: PLAN.sample_spec(wc.student, wc.benchmark, wc.mode),
     shell:
@@ -38,7 +38,7 @@ rule sample_answers:
         " --seed {wildcards.seed}"
         " --model {input.model:q}"
         " --source {input.source:q}"
-        " --batch {resources.batch}"
+        " --runtime {resources.knobs:q}"
         " --out {output.samples:q}"
         " --manifest {output.manifest:q}"
         " > {log:q} 2>&1"

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.config import Teacher
+from nt_pkg.config import EngineRuntime, Teacher
+from nt_pkg.engines.catalogue import engine_identity
+from nt_pkg.engines.params import Model
 from nt_pkg.manifest import digest, sha256_file
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import PROMPTS, TRACES, read_parquet, write_parquet
@@ -23,16 +25,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True)
     parser.add_argument("--names", type=json.loads, required=True)
+    parser.add_argument("--runtime", type=EngineRuntime.model_validate_json, default="{}")
     parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--model", type=Path, nargs="?", help="manifest of the teacher's model")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("generate_traces", args.spec)
-    teacher = Teacher(**json.loads(args.spec)["teacher"])
-    engine = teacher_engine(teacher)
+    described = {**json.loads(args.spec)["teacher"], "runtime": args.runtime}
+    teacher = Teacher(**described)
+    model = Model.beside(args.model) if args.model else None
     ready("generate_traces")
-    key = digest([args.spec, args.names, sha256_file(args.prompts)])
+    identity = engine_identity(teacher.engine, teacher.params, model.digest if model else "")
+    key = digest([args.spec, args.names, identity, sha256_file(args.prompts)])
     with work_dir([args.out], key) as folder:
         if folder:
+            engine = teacher_engine(teacher, model)
             prompts = read_parquet(args.prompts, PROMPTS)
             rows = generate_traces(
                 prompts, engine, teacher.sampling, folder, teacher.max_trace_tokens

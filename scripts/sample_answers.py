@@ -10,8 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nt_pkg.config import EngineRuntime
+from nt_pkg.engines.catalogue import engine_identity, start_engine
+from nt_pkg.engines.params import Model
 from nt_pkg.evaluation import load_items, sample_answers
-from nt_pkg.manifest import digest, read_json, sha256_file, write_json
+from nt_pkg.manifest import digest, sha256_file, write_json
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import SAMPLES, write_parquet
 from nt_pkg.work import work_dir
@@ -24,28 +27,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--model", type=Path, required=True, help="manifest of the model")
     parser.add_argument("--source", type=Path, nargs="?", help="manifest of the benchmark's files")
-    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--runtime", type=EngineRuntime.model_validate_json, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("sample_answers", args.spec)
     import transformers  # noqa: F401 - counted as start-up
 
-    from nt_pkg.engines.transformers import TransformersEngine
-
-    spec, model = json.loads(args.spec), read_json(args.model)
+    spec, model = json.loads(args.spec), Model.beside(args.model)
+    kind, params = spec.get("engine", "transformers"), spec.get("engine_params", {})
     ready("sample_answers")
-    engine = TransformersEngine(
-        args.model.parent / model.get("folder", "."), digest(model["files"]), args.batch
-    )
     items = load_items(spec["kind"], spec["params"], args.source.parent if args.source else None)
     source = sha256_file(args.source) if args.source else None
-    key = digest([args.spec, args.seed, args.batch, engine.identity, source])
+    identity = engine_identity(kind, params, model.digest)
+    key = digest([args.spec, args.seed, args.runtime.batch, identity, source])
     with work_dir([args.out, args.manifest], key) as folder:
         if folder:
+            engine = start_engine(kind, params, args.runtime, model)
             rows, drawn = sample_answers(spec, args.seed, items, engine, folder)
             write_parquet(args.out, SAMPLES, rows)
-            made = {"engine": engine.identity, "versions": engine.versions}
+            made = {"engine": engine.identity, "versions": getattr(engine, "versions", {})}
             write_json(args.manifest, {**drawn, **made})
     return 0
 

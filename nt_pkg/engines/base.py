@@ -2,7 +2,8 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +26,8 @@ class Request:
         forced_prefix: text the answer has to begin with; it is part of the completion's text.
         seed: seed of this request's own randomness.
         replay: text that already exists, for the replay engine.
+        json_schema: JSON schema, as text, that the answer has to fit; engines that cannot hold a
+            model to it ignore it.
     """
 
     id: str
@@ -32,6 +35,7 @@ class Request:
     forced_prefix: str = ""
     seed: int = 0
     replay: str | None = None
+    json_schema: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,22 @@ class Completion:
 class Engine(Protocol):
     """A way to generate text.
 
-    `identity` holds everything about it that can change the text. A batch is the unit that is done
-    whole or not at all, so the text of a request never depends on where an earlier start was
-    killed.
+    `identity` holds everything about it that can change the text. `batch_size` is the number of
+    requests whose texts may depend on each other: such a batch is done whole or not at all, so the
+    text of a request never depends on where an earlier start was killed. None: every text stands
+    alone and is kept as soon as it is there.
     """
 
-    identity: dict[str, Any]
-    batch_size: int
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return everything about the engine that can change a text."""
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
-        """Return one completion per request, in order."""
-        ...
+    @property
+    def batch_size(self) -> int | None:
+        """Return the number of requests that are done whole or not at all."""
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterable[Completion]:
+        """Return one completion per request, in any order, each as soon as it is there."""
 
 
 def run_requests(
@@ -68,7 +77,9 @@ def run_requests(
     """Return the completions of `requests` in order, continuing what `folder` already holds.
 
     Finished completions are appended to a journal under the digest of the exact request, sampling
-    and engine identity, so a changed prompt or setting can never reuse an old completion.
+    and engine identity, so a changed prompt or setting can never reuse an old completion. A kill
+    loses the batch at hand, or the requests in flight where the engine has no batches. A request
+    that failed by itself is not in the journal: the next start asks for it again.
 
     Raises:
         ValueError: two requests share an id.
@@ -78,22 +89,44 @@ def run_requests(
     frame = {"engine": engine.identity, "sampling": sampling.model_dump()}
     keys = {r.id: digest({**frame, "request": dataclasses.asdict(r)}) for r in requests}
     journal = Journal(folder / "completions.jsonl")
-    done = sum(keys[r.id] in journal.entries for r in requests)
-    progress = Progress(what, len(requests), done)
-    for batch in _batches(requests, engine.batch_size):
-        missing = sum(keys[r.id] not in journal.entries for r in batch)
+    entries = {r.id: journal.entries[keys[r.id]] for r in requests if keys[r.id] in journal.entries}
+    found = {name: Completion(**entry) for name, entry in entries.items()}
+    progress = Progress(what, len(requests), len(found))
+    for group in _groups(engine, requests, sampling, found):
+        kept = group if engine.batch_size else [c for c in group if c.error is None]
+        journal.extend({keys[c.id]: dataclasses.asdict(c) for c in kept})
+        new = sum(c.id not in found for c in group)
+        found.update((c.id, c) for c in group)
+        progress.add(new, tokens=sum(c.completion_tokens for c in group))
+    journal.close()
+    _say_failures(list(found.values()), what)
+    return [found[r.id] for r in requests]
+
+
+def _groups(
+    engine: Engine, requests: Sequence[Request], sampling: Sampling, done: Collection[str]
+) -> Iterator[list[Completion]]:
+    """Yield what has to be kept together: a whole batch, or a single completion."""
+    size = engine.batch_size
+    for start in range(0, len(requests), size or max(1, len(requests))):
+        batch = requests[start : start + size] if size else requests
+        missing = [request for request in batch if request.id not in done]
         if not missing:
             continue
-        completions = engine.generate(batch, sampling)
-        assert [c.id for c in completions] == [r.id for r in batch], "engine changed the order"
-        journal.extend({keys[c.id]: dataclasses.asdict(c) for c in completions})
-        progress.add(
-            missing, f", {sum(c.completion_tokens for c in completions)} tokens in the batch"
-        )
-    journal.close()
-    return [Completion(**journal.entries[keys[r.id]]) for r in requests]
+        asked = {request.id for request in (batch if size else missing)}
+        completions = engine.generate(batch if size else missing, sampling)
+        for group in [list(completions)] if size else ([each] for each in completions):
+            assert {each.id for each in group} <= asked, "engine answered what was not asked"
+            asked -= {each.id for each in group}
+            yield group
+        assert not asked, f"engine left out {sorted(asked)[:3]}"
 
 
-def _batches(requests: Sequence[Request], size: int) -> Iterator[Sequence[Request]]:
-    for start in range(0, len(requests), size):
-        yield requests[start : start + size]
+def _say_failures(completions: Sequence[Completion], what: str) -> None:
+    errors = Counter(each.error for each in completions if each.error is not None)
+    if errors:
+        (reason, count), *_ = errors.most_common(1)
+        logger.warning(
+            "%s: %d of %d failed; %d of them: %s",
+            what, errors.total(), len(completions), count, reason,
+        )  # fmt: skip

@@ -1,8 +1,7 @@
 """How a teacher that is too large for one node is served by vLLM on several.
 
-The engine that starts these commands comes with the vLLM teachers; it will call `serve_commands`
-within a Slurm job of `runtime.nodes` nodes of its teacher, wait for the server, and send requests
-to `api_base`.
+The server is a Slurm job of its own; jobs ask it at `api_base` with the engine `openai`
+(docs/cluster.md).
 """
 
 from dataclasses import dataclass, field

@@ -16,7 +16,7 @@ class ReplayParams(Strict):
     answer_marker: str | None = Field(
         None,
         description="Text before the final answer: what stands before it becomes the reasoning. "
-        "None: the column holds traces with <think> already.",
+        "None: the column holds traces with `<think>` already.",
     )
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from nt_pkg.config import Sampling
 from nt_pkg.engines.base import Completion, Request
+from nt_pkg.engines.chat import Chat, no_room
+from nt_pkg.engines.params import TransformersParams, identity
 from nt_pkg.seeds import digest_int
 
 
@@ -16,46 +17,44 @@ class TransformersEngine:
     list of requests, so they are the same after a restart.
     """
 
-    def __init__(self, model_dir: Path, model_digest: str, batch_size: int) -> None:
+    def __init__(
+        self,
+        model_dir: Path,
+        model_digest: str,
+        batch_size: int,
+        params: TransformersParams | None = None,
+    ) -> None:
         """Load model and tokenizer from a folder."""
         import torch
         import transformers
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+        from transformers import AutoModelForCausalLM, GenerationConfig
 
         self.versions = {"torch": torch.__version__, "transformers": transformers.__version__}
         self.batch_size = batch_size
-        self.identity: dict[str, Any] = {
-            "kind": "transformers",
-            "version": 1,
-            "model": model_digest,
-        }
+        params = params or TransformersParams()
+        self.identity = identity("transformers", params, model_digest)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._tokenizer = AutoTokenizer.from_pretrained(model_dir, padding_side="left")
+        self._chat = Chat.load(model_dir, params.chat_template)
+        self._tokenizer = self._chat.tokenizer
         self._model = AutoModelForCausalLM.from_pretrained(model_dir, dtype="auto")
         self._model.to(self._device).eval()
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
-        ends = self._model.generation_config.eos_token_id
-        if ends is None:
-            raise ValueError(
-                f"{model_dir}: generation_config.json names no end token; export it again"
-            )
-        self._ends = {ends} if isinstance(ends, int) else set(ends)
         # A model's own defaults, such as a repetition penalty, are not what was asked for.
         self._model.generation_config = GenerationConfig()
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Return one completion per request; a prompt that leaves no room is a failed one."""
         context = self._model.config.max_position_embeddings
-        prompts = [self._prompt_ids(request) for request in requests]
+        prompts = [self._chat.prompt_ids(request) for request in requests]
         # Each answer has its own room: padding takes no positions.
         rooms = [min(sampling.max_tokens, context - len(prompt)) for prompt in prompts]
         fitting = [prompt for prompt, room in zip(prompts, rooms, strict=True) if room > 0]
         new = iter(self._new_ids(fitting, max(rooms), requests, sampling) if fitting else [])
         return [
-            self._completion(request, prompt, next(new)[:room])
+            self._chat.completion(request, len(prompt), next(new)[:room])
             if room > 0
-            else self._no_room(request, len(prompt))
+            else no_room(request, len(prompt))
             for request, prompt, room in zip(requests, prompts, rooms, strict=True)
         ]
 
@@ -79,34 +78,8 @@ class TransformersEngine:
                 max_new_tokens=max_new,
                 do_sample=sampling.temperature > 0,
                 pad_token_id=self._tokenizer.pad_token_id,
-                eos_token_id=sorted(self._ends),
+                eos_token_id=sorted(self._chat.ends),
                 **(drawn if sampling.temperature > 0 else {}),
             )
         new: list[list[int]] = output[:, batch["input_ids"].shape[1] :].tolist()
         return new
-
-    def _prompt_ids(self, request: Request) -> list[int]:
-        messages = [{"role": "user", "content": request.user}]
-        text = self._tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=False
-        )
-        ids: list[int] = self._tokenizer.encode(
-            text + request.forced_prefix, add_special_tokens=False
-        )
-        return ids
-
-    def _no_room(self, request: Request, prompt_tokens: int) -> Completion:
-        error = f"the prompt of {prompt_tokens} tokens fills the context of the model"
-        return Completion(request.id, "", prompt_tokens, 0, "error", error)
-
-    def _completion(self, request: Request, prompt: list[int], ids: list[int]) -> Completion:
-        end = next((at for at, token in enumerate(ids) if token in self._ends), None)
-        kept = ids if end is None else ids[:end]
-        text = self._tokenizer.decode(kept, skip_special_tokens=True)
-        return Completion(
-            id=request.id,
-            text=f"{request.forced_prefix} {text}".strip(),
-            prompt_tokens=len(prompt),
-            completion_tokens=len(kept) + (end is not None),
-            finish_reason="length" if end is None else "stop",
-        )

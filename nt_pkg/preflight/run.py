@@ -261,6 +261,7 @@ def _study_checks(options: Options, here: machine.Machine) -> list[Finding]:
     checked, found = study.configuration(files)
     if checked is None:
         return found
+    found = [*found, *study.keys(checked, here.environment)]
     try:
         return found + study.assets(checked, options.folder, options.overlays, here.environment)
     except (ValueError, OSError) as error:

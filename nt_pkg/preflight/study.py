@@ -59,6 +59,22 @@ def assets(
     return [Finding("warn", "assets", text, todo), *found]
 
 
+def keys(study: Study, environment: Mapping[str, str]) -> list[Finding]:
+    """Judge whether this shell has the keys of the servers that are asked, by their names."""
+    found = []
+    for name in sorted({subset.teacher for subset in study.subsets.values()}):
+        server = study.teachers[name].runtime.server
+        if server is None or server.key_env is None:
+            continue
+        where = f"{server.key_env} for teachers.{name} ({server.base_url})"
+        if environment.get(server.key_env, "").strip():
+            found.append(Finding("ok", "keys", f"{where} is set"))
+        else:
+            todo = f"export {server.key_env} in the shell that starts snakemake"
+            found.append(Finding("warn", "keys", f"{where} is not set", todo))
+    return found
+
+
 def _offline_note(environment: Mapping[str, str]) -> Finding:
     if environment.get("HF_HUB_OFFLINE", "") not in ("", "0"):
         return Finding("ok", "offline", "HF_HUB_OFFLINE is set; fetching ignores it")

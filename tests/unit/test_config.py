@@ -39,6 +39,11 @@ def drop(section: str, name: str) -> Callable[[Config], None]:
     return lambda config: config[section].pop(name)
 
 
+def teacher(**entry: Any) -> Callable[[Config], None]:
+    """Return an edit that makes the demo's teacher another one."""
+    return put("teachers", "micro-teacher", value={"engine": "micro", **entry})
+
+
 @pytest.mark.parametrize(
     ("edit", "messages"),
     [
@@ -74,6 +79,51 @@ def drop(section: str, name: str) -> Callable[[Config], None]:
         (
             put("annotators", "length", "kind", value="len"),
             ["annotators.length: unknown annotator 'len'"],
+        ),
+        (teacher(engine="openai"), ["teachers.micro-teacher.params", "model: Field required"]),
+        (
+            teacher(engine="openai", params={"model": "x"}),
+            ["teachers.micro-teacher: engine openai needs `runtime.server`"],
+        ),
+        (
+            teacher(engine="openai", params={"model": "x", "extra_body": {"seed": 1, "top_k": 2}}),
+            ["extra_body: seed: remove it"],
+        ),
+        (
+            teacher(runtime={"server": {"base_url": "http://a/v1"}}),
+            ["teachers.micro-teacher: engine micro asks no server"],
+        ),
+        (
+            teacher(runtime={"server": {"base_url": "http://me:secret@a/v1"}}),
+            ["teachers.micro-teacher.runtime.server.base_url"],
+        ),
+        (
+            teacher(runtime={"server": {"base_url": "http://a/v1", "key_env": "sk-123"}}),
+            ["teachers.micro-teacher.runtime.server.key_env"],
+        ),
+        (
+            teacher(engine="vllm"),
+            ["teachers.micro-teacher: engine vllm needs a `source`: the files of its model"],
+        ),
+        (
+            teacher(engine="vllm", source={"builtin": "micro-base"}, params={"dtyp": "auto"}),
+            ["teachers.micro-teacher.params", "did you mean 'dtype'?"],
+        ),
+        (
+            teacher(engine="vllm", source={"builtin": "micro-base"}, runtime={"nodes": 2}),
+            ["engine vllm runs on one node", "ask it with engine openai"],
+        ),
+        (
+            teacher(runtime={"gpu": 4, "pipeline_parallel": 3}),
+            ["4 GPUs cannot be spread evenly over pipeline_parallel 3"],
+        ),
+        (
+            put("students", "micro-llama", "engine_params", value={"dtype": "auto"}),
+            ["students.micro-llama.engine_params", "dtype: unknown key"],
+        ),
+        (
+            teacher(source={"builtin": "micro-base"}),
+            ["teachers.micro-teacher: engine micro takes no `source`"],
         ),
         (put("subsets", "long-300", "pool", value="macro"), ["long-300.pool", "'macro'", "micro"]),
         (

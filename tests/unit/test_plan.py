@@ -121,6 +121,7 @@ def test_defaults_are_left_out(demo: Config) -> None:
         (("students", "micro-llama", "runtime", "generation_batch"), 7, set()),
         (("students", "micro-llama", "runtime", "gpu"), 0, set()),
         (("teachers", "micro-teacher", "runtime"), {"nodes": 2, "gpu": 16}, set()),
+        (("teachers", "micro-teacher", "runtime"), {"batch": 7}, set()),
         (("annotators", "strategies", "runtime"), {"gpu": 1}, set()),
         (("pools", "micro", "num_shards"), 5, set()),
         (("pools", "micro", "params", "seed"), 1, {"pool"}),
@@ -132,6 +133,8 @@ def test_defaults_are_left_out(demo: Config) -> None:
         (("students", "micro-llama", "training", "row_tokens"), 300, {"train", "examples"}),
         (("students", "micro-llama", "training", "dtype"), "bfloat16", {"train", "export"}),
         (("students", "micro-llama", "sampling", "max_tokens"), 9, {"sample"}),
+        (("students", "micro-llama", "engine"), "vllm", {"sample"}),
+        (("students", "micro-llama", "engine_params"), {"chat_template": "x"}, {"sample"}),
         (("formats", "system2", "think_words"), 50, {"examples"}),
         (("benchmarks", "micro_free", "think_words"), 50, {"sample"}),
         (("benchmarks", "micro_free", "repeats"), 2, {"sample"}),
@@ -186,6 +189,34 @@ def test_missing_source_is_named(demo: Config) -> None:
         ValueError, match=r"students\.micro-llama\.source\.path: /nowhere/x does not"
     ):
         plan_of(demo).asset_spec("students", "micro-llama")
+
+
+def test_server_of_a_teacher_changes_nothing_but_its_model_does(demo: Config) -> None:
+    def spec_of(model: str, **server: Any) -> str:
+        demo["teachers"]["micro-teacher"] = {
+            "engine": "openai",
+            "params": {"model": model},
+            "runtime": {"server": {"base_url": "http://a/v1", **server}},
+        }
+        return plan_of(demo).trace_spec("micro-teacher")
+
+    before = spec_of("r1")
+    assert spec_of("r1", base_url="https://b:8000/v2", key_env="MY_KEY", retries=1) == before
+    assert spec_of("other") != before
+
+
+def test_model_of_a_teacher_is_an_input_and_no_part_of_its_spec(demo: Config) -> None:
+    def plan_with(revision: str) -> Plan:
+        source = {"hub": "a/b", "revision": revision * 40, "hub_type": "model"}
+        demo["teachers"]["micro-teacher"] = {"engine": "vllm", "source": source}
+        return plan_of(demo)
+
+    one, other = plan_with("0"), plan_with("1")
+    assert {"kind": "teachers", "name": "micro-teacher"} in one.assets()
+    assert one.trace_spec("micro-teacher") == other.trace_spec("micro-teacher")
+    assert one.asset_spec("teachers", "micro-teacher") != other.asset_spec(
+        "teachers", "micro-teacher"
+    )
 
 
 def test_pinned_hub_source_is_its_commit(demo: Config) -> None:

@@ -158,6 +158,22 @@ def test_assets_that_were_not_fetched(tmp_path: Path) -> None:
     assert "another revision is there" in found and "HF_HUB_OFFLINE" not in found
 
 
+def test_keys_of_servers() -> None:
+    """Their names are said, and never what they hold."""
+    config = read_yaml([ROOT / "config" / "config.yaml"])
+    server = {"base_url": "http://a/v1", "key_env": "MY_KEY"}
+    config["teachers"]["micro-teacher"] = {
+        "engine": "openai",
+        "params": {"model": "r1"},
+        "runtime": {"server": server},
+    }
+    checked = load_study(config)
+
+    assert "export MY_KEY" in only(study.keys(checked, {"MY_KEY": " "}), "warn")
+    [found] = study.keys(checked, {"MY_KEY": "sk-1"})
+    assert (found.level, "sk-1" in found.found) == ("ok", False)
+
+
 def test_configuration_with_defects() -> None:
     Path("mine.yaml").write_text("students: {micro-llama: {colour: red}}")
     checked, found = study.configuration([ROOT / "config" / "config.yaml", Path("mine.yaml")])

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from nt_pkg.config import Sampling, Teacher
-from nt_pkg.engines.base import Completion
+from nt_pkg.engines.base import Completion, Request
+from nt_pkg.engines.params import Model
 from nt_pkg.records import TRACES, write_parquet
 from nt_pkg.traces import generate_traces, teacher_engine, trace_row
 
@@ -67,3 +68,31 @@ def test_one_row_per_prompt_ordered_by_id(tmp_path: Path) -> None:
 def test_parameters_of_an_engine_are_checked() -> None:
     with pytest.raises(ValueError, match="marker"):
         teacher_engine(Teacher(engine="replay", params={"marker": "x"}))
+
+
+def test_teacher_on_transformers() -> None:
+    base = Path(__file__).parents[2] / "nt_pkg" / "microworld" / "base"
+    entry = {"engine": "transformers", "source": {"builtin": "micro-base"}, "runtime": {"batch": 2}}
+    question = Request("x", "Ann starts at March with ruby. Where does she end?")
+    sampling = Sampling(max_tokens=4)
+
+    engine = teacher_engine(Teacher(**entry), Model(base, "digest"))
+    other = {**entry, "params": {"chat_template": "<s><|user|>{{ messages[0].content }}"}}
+    changed = teacher_engine(Teacher(**other), Model(base, "digest"))
+
+    assert engine.batch_size == 2
+    assert engine.identity == {"kind": "transformers", "version": 1, "model": "digest"}
+    assert changed.identity != engine.identity
+    [one], [two] = (list(each.generate([question], sampling)) for each in (engine, changed))
+    assert one.prompt_tokens == two.prompt_tokens + 1  # without the token that opens the answer
+
+
+def test_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
+    base = Path(__file__).parents[2] / "nt_pkg" / "microworld" / "base"
+    for path in base.iterdir():
+        if path.suffix != ".jinja":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    entry = Teacher(engine="transformers", source={"builtin": "micro-base"})
+
+    with pytest.raises(ValueError, match="has no chat template: give one with"):
+        teacher_engine(entry, Model(tmp_path, "digest"))

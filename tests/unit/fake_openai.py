@@ -1,0 +1,147 @@
+"""A server of the OpenAI chat protocol that misbehaves on demand."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+MODEL = "teacher"
+
+
+@dataclass
+class Fake:
+    """What the server knows: how to treat each question, and what it was asked.
+
+    Attributes:
+        plan: question -> how to treat it, time after time; the last stays. Others: an answer.
+        models: what it lists; None: it lists nothing (404).
+        key: what it wants as a key; None: nothing.
+        is_page: it shows a page where its models should be.
+        asked: bodies of the chat requests, in order, and when they came.
+        release: requests that are treated as "wait" wait for it.
+    """
+
+    plan: dict[str, list[Any]] = field(default_factory=dict)
+    models: list[str] | None = field(default_factory=lambda: [MODEL])
+    key: str | None = None
+    is_page: bool = False
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    release: threading.Event = field(default_factory=threading.Event)
+    url: str = ""
+
+    def questions(self) -> list[str]:
+        """Return the questions in the order in which they were asked."""
+        return [body["messages"][0]["content"] for body in self.asked]
+
+
+def answer(question: str, **changes: Any) -> dict[str, Any]:
+    """Return the body of a good response; changes of `message` and `finish_reason` go inside."""
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": f"<think> hm </think> {question}!"},
+        "finish_reason": changes.pop("finish_reason", "stop"),
+    }
+    choice["message"].update(changes.pop("message", {}))
+    usage = {"prompt_tokens": 3, "completion_tokens": 5}
+    return {"model": MODEL, "choices": [choice], "usage": usage, **changes}
+
+
+@contextmanager
+def serving(port: int = 0, **settings: Any) -> Iterator[Fake]:
+    """Run such a server on the loopback; port 0 takes a free one."""
+    fake, lock = Fake(**settings), threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = 65536  # a head and a body in two packets would wait 40 ms for each other
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            if self._is_stranger():
+                return
+            if fake.is_page:
+                return self._send(200, b"<html>")
+            if fake.models is None:
+                return self._send(404, {"error": "nothing here"})
+            self._send(200, {"data": [{"id": name} for name in fake.models]})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            question = body["messages"][0]["content"]
+            with lock:
+                fake.asked.append(body)
+                fake.times.append(time.monotonic())
+                steps = fake.plan.get(question, ["answer"])
+                step = steps.pop(0) if len(steps) > 1 else steps[0]
+            if not self._is_stranger():
+                self._do(step, question)
+
+        def _is_stranger(self) -> bool:
+            given = self.headers.get("Authorization", "")
+            if fake.key is None or given == f"Bearer {fake.key}":
+                return False
+            self._send(401, {"error": f"Incorrect API key provided: {given}"})
+            return True
+
+        def _do(self, step: Any, question: str) -> None:
+            good = json.dumps(answer(question)).encode()
+            if isinstance(step, dict):
+                self._send(200, answer(question, **step))
+            elif isinstance(step, tuple):
+                status, headers = step
+                self._send(status, {"error": f"no, says {question}"}, headers)
+            elif step == "answer":
+                self._send(200, answer(question))
+            elif step == "wait":
+                fake.release.wait(20)
+                self._send(200, answer(question))
+            elif step == "half JSON":
+                self._send(200, good[:40])
+            elif step == "cut":
+                self._head(200, len(good))
+                self.wfile.write(good[:40])
+                self.close_connection = True
+            elif step == "reset":
+                self.close_connection = True
+            else:
+                assert step == "drip", step
+                self._head(200, len(good))
+                for byte in good:
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                    time.sleep(0.05)
+
+        def _head(self, status: int, length: int, headers: dict[str, str] | None = None) -> None:
+            self.send_response(status)
+            for name, value in {"Content-Length": str(length), **(headers or {})}.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self._head(status, len(data), headers)
+            self.wfile.write(data)
+
+    class Quiet(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            """A client that hangs up is what is tested."""
+
+    server = Quiet(("127.0.0.1", port), Handler)
+    fake.url = f"http://127.0.0.1:{server.server_port}/v1"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield fake
+    finally:
+        fake.release.set()
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,390 @@
+"""The engine that asks a server, against a real one that misbehaves on demand."""
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from nt_pkg.config import Sampling, Server
+from nt_pkg.engines.base import Completion, Request, run_requests
+from nt_pkg.engines.openai import OpenAIEngine
+from nt_pkg.engines.openai_answers import Retry, check_status
+from nt_pkg.engines.params import OpenAIParams
+from nt_pkg.records import PROMPTS, TRACES, read_parquet, write_parquet
+from scripts import generate_traces
+from tests.unit.fake_openai import MODEL, Fake, serving
+
+SAMPLING = Sampling(temperature=0.6, top_p=0.95, max_tokens=50)
+KEY = "sk-very-secret"
+
+
+def requests(*questions: str) -> list[Request]:
+    return [Request(f"id-{question}", question, seed=n) for n, question in enumerate(questions)]
+
+
+def many(number: int) -> list[Request]:
+    return requests(*(f"q{n}" for n in range(number)))
+
+
+def engine(fake: Fake, batch: int = 4, **server: Any) -> OpenAIEngine:
+    settings = {"base_url": fake.url, "backoff_seconds": 0.01, "retries": 2, **server}
+    return OpenAIEngine(OpenAIParams(model=MODEL), Server(**settings), batch)
+
+
+def ask(fake: Fake, *questions: str, **server: Any) -> dict[str, Completion]:
+    """Return completions by question."""
+    found = engine(fake, **server).generate(requests(*questions), SAMPLING)
+    return {each.id.removeprefix("id-"): each for each in found}
+
+
+def test_what_is_asked_and_what_comes_back() -> None:
+    with serving() as fake:
+        found = ask(fake, "a", "b")
+
+    assert found["b"] == Completion("id-b", "<think> hm </think> b!", 3, 5, "stop")
+    assert {body["messages"][0]["content"]: body for body in fake.asked}["b"] == {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "b"}],
+        "temperature": 0.6,
+        "top_p": 0.95,
+        "max_tokens": 50,
+        "seed": 1,
+    }
+
+
+def test_schema_and_further_fields_are_handed_on() -> None:
+    schema = {"type": "object", "properties": {"verdict": {"type": "string"}}}
+    request = Request("x", "q", json_schema=json.dumps(schema))
+    with serving() as fake:
+        params = OpenAIParams(model=MODEL, extra_body={"top_k": 20})
+        list(OpenAIEngine(params, Server(base_url=fake.url), 1).generate([request], SAMPLING))
+
+    assert fake.asked[0]["response_format"]["json_schema"]["schema"] == schema
+    assert fake.asked[0]["top_k"] == 20
+
+
+def test_slow_request_holds_up_nobody() -> None:
+    with serving(plan={"q0": ["wait"]}) as fake:
+        found = []
+        for completion in engine(fake, batch=2).generate(many(8), SAMPLING):
+            found.append(completion.id)
+            if len(found) == 7:
+                fake.release.set()
+
+    assert found[-1] == "id-q0"
+    assert sorted(found) == [each.id for each in many(8)]
+
+
+@pytest.mark.parametrize(
+    "step", [(429, {}), (500, {}), (503, {}), "cut", "reset", "half JSON", "drip", "wait"], ids=str
+)
+def test_misbehaviour_is_tried_again(step: Any) -> None:
+    is_slow = step in ("drip", "wait")
+    with serving(plan={"bad": [step, "answer"]}) as fake:
+        found = ask(fake, "bad", "good", timeout_seconds=1.5 if is_slow else 60)
+
+    assert {name: each.text for name, each in found.items()} == {
+        "bad": "<think> hm </think> bad!",
+        "good": "<think> hm </think> good!",
+    }
+    assert fake.questions().count("bad") == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        ((500, {}), 'status 500: {"error": "no, says bad"}'),
+        ("half JSON", "not a whole answer"),
+        ("drip", "no answer within 0.5 s"),
+        ("cut", "RemoteProtocolError"),
+        ({"usage": None}, "not a whole answer"),
+    ],
+    ids=str,
+)
+def test_tries_are_bounded_and_the_row_fails_alone(step: Any, reason: str) -> None:
+    with serving(plan={"bad": [step]}) as fake:
+        found = ask(fake, "bad", "good", timeout_seconds=0.5)
+
+    assert (found["bad"].finish_reason, found["bad"].text) == ("error", "")
+    assert f"given up after 3 tries: {reason}" in str(found["bad"].error)
+    assert fake.questions().count("bad") == 3
+    assert found["good"].error is None
+
+
+def test_request_at_fault_is_not_tried_again() -> None:
+    with serving(plan={"long": [(400, {})]}) as fake:
+        found = ask(fake, "long", "good")
+
+    assert found["long"].error == 'status 400: {"error": "no, says long"}'
+    assert sorted(fake.questions()) == ["good", "long"]
+
+
+def test_retry_after_is_honoured() -> None:
+    with serving(plan={"busy": [(429, {"Retry-After": "1"}), "answer"]}) as fake:
+        assert ask(fake, "busy")["busy"].error is None
+
+    assert fake.times[1] - fake.times[0] >= 1
+
+
+def test_retry_after_may_be_a_date() -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    for header, least, most in [(soon, 90, 100), ("7", 7, 7), ("inf", 0, 0), ("soon", 0, 0)]:
+        with pytest.raises(Retry) as found:
+            check_status(httpx2.Response(429, headers={"Retry-After": header}), "")
+        assert least <= found.value.seconds <= most
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"models": ["other"]}, "does not serve 'teacher' but other: correct `params.model`"),
+        ({"key": "x"}, "the key is refused"),
+        ({"models": None, "key": "x"}, "the key is refused"),
+        ({"models": None, "plan": {"q0": [(404, {})]}}, "there is no such model or address"),
+        ({"plan": {"q0": [(307, {"Location": "/v1"})]}}, "it sends us elsewhere"),
+        ({"plan": {"q0": [{"model": "cheaper"}]}}, "'teacher' was asked and 'cheaper' answered"),
+        ({"is_page": True}, "is no server of the OpenAI protocol"),
+    ],
+    ids=str,
+)
+def test_what_would_fail_every_row_ends_at_once(settings: dict[str, Any], error: str) -> None:
+    with serving(**settings) as fake, pytest.raises(ValueError, match=error):
+        list(engine(fake).generate(many(200), SAMPLING))
+
+    assert len(fake.asked) <= 2 * 4
+
+
+@pytest.fixture
+def nobody() -> Fake:
+    """Return an address of this machine where no server is."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return Fake(url=f"http://127.0.0.1:{free.getsockname()[1]}/v1")
+
+
+def test_address_without_a_server_ends_at_once(nobody: Fake) -> None:
+    with pytest.raises(ValueError, match=r"/v1 does not answer \(ConnectError .*base_url"):
+        list(engine(nobody).generate(many(3), SAMPLING))
+
+
+def test_server_that_is_starting_is_waited_for(nobody: Fake) -> None:
+    found: list[Completion] = []
+    late = engine(nobody, start_seconds=20)
+    asking = threading.Thread(target=lambda: found.extend(late.generate(many(3), SAMPLING)))
+    asking.start()
+    time.sleep(0.3)
+    with serving(port=int(nobody.url.split(":")[2].removesuffix("/v1"))):
+        asking.join(30)
+
+    assert [each.error for each in found] == [None] * 3
+
+
+def test_nothing_but_failures_ends_the_job() -> None:
+    plan = {f"q{n}": [(400, {})] for n in range(100)}
+    with (
+        serving(plan=plan) as fake,
+        pytest.raises(ValueError, match=r"20 requests failed one after the other; .*status 400"),
+    ):
+        list(engine(fake).generate(many(100), SAMPLING))
+
+    assert len(fake.asked) <= 20 + 2 * 4
+
+
+def test_some_failures_are_rows() -> None:
+    plan = {f"q{n}": [(400, {})] for n in range(0, 100, 3)}
+    with serving(plan=plan) as fake:
+        found = list(engine(fake, batch=1).generate(many(100), SAMPLING))
+
+    assert sum(each.error is not None for each in found) == 34
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "finish"),
+    [
+        ({"content": "4", "reasoning_content": "2+2"}, "<think> 2+2 </think> 4", "stop"),
+        ({"content": "4", "reasoning": "2+2"}, "<think> 2+2 </think> 4", "stop"),
+        ({"content": None, "reasoning_content": "2+"}, "<think> 2+", "length"),
+        ({"content": "<think> 2+2"}, "<think> 2+2", "length"),
+        ({"content": None}, "", "stop"),
+    ],
+)
+def test_reasoning_is_put_back(message: dict[str, Any], text: str, finish: str) -> None:
+    with serving(plan={"q": [{"message": message, "finish_reason": finish}]}) as fake:
+        found = ask(fake, "q")["q"]
+
+    assert (found.text, found.finish_reason, found.error) == (text, finish, None)
+
+
+def test_other_ends_are_failures() -> None:
+    with serving(plan={"q": [{"finish_reason": "content_filter"}]}) as fake:
+        found = ask(fake, "q")["q"]
+
+    assert (found.finish_reason, found.error) == ("error", "the server ended with 'content_filter'")
+
+
+def test_other_name_of_the_same_model_has_to_be_said() -> None:
+    with serving(plan={"q": [{"model": "teacher-2026-11"}]}) as fake:
+        params = OpenAIParams(model=MODEL, served_as="teacher-2026-11")
+        [found] = OpenAIEngine(params, Server(base_url=fake.url), 1).generate(
+            requests("q"), SAMPLING
+        )
+
+    assert found.error is None
+
+
+def test_forced_beginning_is_refused(nobody: Fake) -> None:
+    with pytest.raises(ValueError, match="cannot force how an answer begins"):
+        list(engine(nobody).generate([Request("x", "q", "<think>")], SAMPLING))
+
+
+def test_key_comes_from_the_environment_and_goes_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="httpx2")
+    with serving(key=KEY, plan={"echo": [(500, {"X": KEY})]}) as fake:
+        with pytest.raises(ValueError, match="variable NT_TEST_KEY is not set"):
+            engine(fake, key_env="NT_TEST_KEY")
+        monkeypatch.setenv("NT_TEST_KEY", KEY)
+        asked = engine(fake, key_env="NT_TEST_KEY")
+        found = run_requests(asked, requests("a", f"my key is {KEY}"), SAMPLING, tmp_path, "x")
+        monkeypatch.setenv("NT_TEST_KEY", "sk-wrong-one")
+        with pytest.raises(ValueError, match=r"key provided: Bearer \*\*\*") as refused:
+            list(engine(fake, key_env="NT_TEST_KEY").generate(requests("a"), SAMPLING))
+
+    assert found[0].error is None
+    assert KEY not in json.dumps(asked.identity)
+    assert "sk-wrong-one" not in str(refused.value)
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("params", "sampling", "user"),
+    [
+        ({}, {"max_tokens": 51}, "q"),
+        ({}, {"temperature": 0.7}, "q"),
+        ({}, {}, "another q"),
+        ({"extra_body": {"top_k": 5}}, {}, "q"),
+        ({"model": "other"}, {}, "q"),
+    ],
+    ids=str,
+)
+def test_changed_request_never_reuses_an_answer(
+    tmp_path: Path, params: dict[str, Any], sampling: dict[str, Any], user: str
+) -> None:
+    with serving(
+        models=None, plan={"q": [{}, {"model": "other"}]} if "model" in params else {}
+    ) as f:
+        run_requests(engine(f), [Request("x", "q")], SAMPLING, tmp_path, "x")
+        changed = OpenAIEngine(
+            OpenAIParams(**{"model": MODEL, **params}), Server(base_url=f.url), 1
+        )
+        run_requests(
+            changed,
+            [Request("x", user)],
+            Sampling(**{**SAMPLING.model_dump(), **sampling}),
+            tmp_path,
+            "x",
+        )
+
+    assert len(f.asked) == 2
+
+
+def test_another_server_of_the_same_model_continues(tmp_path: Path) -> None:
+    with serving() as one:
+        run_requests(engine(one), many(3), SAMPLING, tmp_path, "x")
+    with serving() as two:
+        run_requests(engine(two, batch=1, retries=0), many(5), SAMPLING, tmp_path, "x")
+
+    assert sorted(two.questions()) == ["q3", "q4"]
+
+
+def test_failed_row_is_asked_for_again_by_the_next_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(plan={"q1": [(500, {})]}) as fake:
+        first = run_requests(engine(fake), many(3), SAMPLING, tmp_path, "traces")
+    with serving() as fake:
+        second = run_requests(engine(fake), many(3), SAMPLING, tmp_path, "traces")
+
+    assert "traces: 1 of 3 failed; 1 of them: given up after 3 tries: status 500" in caplog.text
+    assert [each.error is None for each in first] == [True, False, True]
+    assert [each.error for each in second] == [None] * 3
+    assert fake.questions() == ["q1"]
+
+
+def write_prompts(path: Path, number: int) -> None:
+    rows = [
+        {"id": f"{n:032x}", "question": f"q{n}", "reference_answer": None, "second_answer": None,
+         "replay": None, "source_row": 0}
+        for n in range(number)
+    ]  # fmt: skip
+    write_parquet(path, PROMPTS, rows)
+
+
+def arguments(folder: Path, fake: Fake, batch: int) -> list[str]:
+    """Return the command line of a shard, as the rule has it."""
+    teacher = {"engine": "openai", "params": {"model": MODEL}, "sampling": {"max_tokens": 50}}
+    server = {"base_url": fake.url, "key_env": "NT_TEST_KEY"}
+    return [
+        *("--spec", json.dumps({"teacher": teacher, "engine": {}, "version": 1})),
+        *("--names", "{}", "--runtime", json.dumps({"batch": batch, "server": server})),
+        *("--prompts", str(folder / "prompts.parquet"), "--out", str(folder / "traces.parquet")),
+    ]
+
+
+def test_killed_shard_asks_again_only_for_what_was_in_flight(tmp_path: Path) -> None:
+    """A real process, a real kill, and then the same command."""
+    write_prompts(tmp_path / "prompts.parquet", 40)
+    environment = {**os.environ, "NT_WORK": str(tmp_path / "work"), "NT_TEST_KEY": KEY}
+    command = [sys.executable, "-m", "scripts.generate_traces"]
+    plan = {f"q{n}": ["wait"] for n in (11, 23)}
+    with serving(key=KEY, plan=plan) as fake:
+        command += arguments(tmp_path, fake, batch=4)
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while len(fake.asked) < 30 and time.monotonic() < until:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        fake.release.set()
+        before = fake.questions()
+        fake.plan.clear()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    again = fake.questions()[len(before) :]
+    assert 1 <= len(set(before) & set(again)) <= 4
+    assert len(again) == 40 - len(set(before) - set(again))
+    rows = read_parquet(tmp_path / "traces.parquet", TRACES)
+    assert [(row["status"], row["answer"]) for row in rows] == [("ok", f"q{n}!") for n in range(40)]
+    assert "tokens/s" in done.stderr
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert left
+    assert not any(KEY.encode() in path.read_bytes() for path in left)
+    assert KEY not in done.stderr
+
+
+def test_traces_of_a_shard_keep_failed_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NT_WORK", str(tmp_path / "work"))
+    monkeypatch.setenv("NT_TEST_KEY", KEY)
+    write_prompts(tmp_path / "prompts.parquet", 3)
+    with serving(plan={"q1": [(400, {})]}) as fake:
+        generate_traces.main(arguments(tmp_path, fake, batch=2))
+
+    rows = read_parquet(tmp_path / "traces.parquet", TRACES)
+    assert [row["status"] for row in rows] == ["ok", "failed", "ok"]
+    assert rows[1]["error"] == 'status 400: {"error": "no, says q1"}'

@@ -1,0 +1,78 @@
+"""Teachers with a model, in the job or behind a server, through the rules that use them."""
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nt_pkg.dry_run import parse_jobs
+from nt_pkg.records import TRACES, read_parquet
+from tests.unit.fake_openai import MODEL, serving
+from tests.workflow.sandbox import TINY, command, copy_repository, run
+
+STUDY = """
+pools:
+  tiny: {params: {num_rows: 6}, num_shards: 1}
+subsets:
+  tiny-random: {teacher: asked, size: 2}
+  tiny-long: {teacher: asked, size: 2}
+teachers:
+  asked:
+"""
+BASE = """
+    engine: transformers
+    source: {builtin: micro-base}
+    sampling: {max_tokens: 8}
+    runtime: {gpu: 2, batch: 2, mem_mb: 3000}
+"""
+SERVED = """
+    engine: openai
+    params: {model: MODEL}
+    runtime: {mem_mb: 1000, server: {base_url: "URL", key_env: NT_TEST_KEY}}
+"""
+SNAKEMAKE = command("snakemake", "--profile", "profiles/local")
+OPTIONS = ["--configfile", str(TINY), "overlay.yaml", "--", "traces"]
+KEY = secrets.token_hex(16)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    copy_repository(tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def traces(copy: Path) -> list[dict[str, Any]]:
+    folder = copy / "results/traces/tiny/asked"
+    return [row for path in folder.glob("*.parquet") for row in read_parquet(path, TRACES)]
+
+
+@pytest.mark.slow
+def test_model_of_a_teacher_is_an_input_of_its_traces(copy: Path) -> None:
+    """It is fetched, and the jobs that run it get its files and their GPUs."""
+    (copy / "overlay.yaml").write_text(STUDY + BASE)
+
+    planned = parse_jobs(run(copy, [*SNAKEMAKE, "-n", *OPTIONS]))
+    run(copy, [*SNAKEMAKE, *OPTIONS])
+
+    assert [job.gpus for job in planned if job.rule == "generate_traces"] == [2]
+    assert (copy / "assets/teachers/asked/model.safetensors").exists()
+    assert len(traces(copy)) >= 5  # of six drawn, some may be the same
+    for row in traces(copy):
+        assert row["status"] != "failed" and 1 <= row["completion_tokens"] <= 8
+
+
+@pytest.mark.slow
+def test_server_of_a_teacher_may_move_and_its_key_stays_secret(copy: Path) -> None:
+    served = (STUDY + SERVED).replace("MODEL", MODEL)
+    with serving(key=KEY) as fake:
+        (copy / "overlay.yaml").write_text(served.replace("URL", fake.url))
+        printed = run(copy, [*SNAKEMAKE, "--printshellcmds", *OPTIONS], NT_TEST_KEY=KEY)
+    (copy / "overlay.yaml").write_text(served.replace("URL", "https://elsewhere:1/v1"))
+    moved = run(copy, [*SNAKEMAKE, *OPTIONS])
+
+    assert "othing to be done" in moved
+    assert len(traces(copy)) == len(fake.asked) >= 5
+    assert {row["status"] for row in traces(copy)} == {"ok"}
+    assert KEY not in printed
+    assert not any(KEY.encode() in path.read_bytes() for path in copy.rglob("*") if path.is_file())
