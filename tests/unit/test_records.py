@@ -40,6 +40,24 @@ def test_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
+def test_stream_is_written_and_checked_block_by_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never held as a whole, and an error counts rows from its beginning."""
+    monkeypatch.setattr(records, "ROW_GROUP_ROWS", 4)
+    path = tmp_path / "x.parquet"
+    rows = [{**ROW, "id": str(n)} for n in range(8)]
+
+    for num in (4, 7, 8):
+        records.write_parquet(path, records.TRACES, (row for row in rows[:num]))
+
+        assert records.read_parquet(path, records.TRACES) == rows[:num]
+        assert pq.ParquetFile(path).num_row_groups == -(-num // 4)
+    with pytest.raises(ValueError, match="row 8 has columns"):
+        records.write_parquet(path, records.TRACES, (row for row in [*rows, {"id": "8"}]))
+    assert records.read_parquet(path, records.TRACES) == rows
+
+
 def test_no_rows(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
 
