@@ -1,7 +1,7 @@
 """The row schemas of the artifacts, and Parquet files that are checked on write and on read."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count, islice, pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from nt_pkg.manifest import atomic_path, canonical
 Row = dict[str, Any]
 # Rows that are checked and written at a time: 60 MB of the widest prompts.
 ROW_GROUP_ROWS = 16_384
+STREAM_ROWS = 4096
 
 
 def _schema(**fields: pa.DataType) -> pa.Schema:
@@ -132,13 +133,32 @@ def read_parquet(path: Path, schema: pa.Schema) -> list[Row]:
     """
     with _explained(path):
         table = pq.read_table(path)
-    if not table.schema.equals(schema):
-        raise ValueError(
-            f"{path} has columns\n{table.schema.to_string()}\nexpected\n{schema.to_string()}\n"
-            "it was written by another version: delete it and run the same command again"
-        )
+    _check_columns(path, table.schema, schema)
     rows: list[Row] = table.to_pylist()
     return rows
+
+
+def stream_parquet(
+    path: Path, schema: pa.Schema, is_wanted: Callable[[str], bool]
+) -> Iterator[Row]:
+    """Yield the rows whose id is wanted, in the order of the file, without ever holding all.
+
+    Raises:
+        ValueError: the file is cut off or not of this schema; the text says what to do.
+    """
+    with _explained(path), pq.ParquetFile(path) as file:
+        _check_columns(path, file.schema_arrow, schema)
+        for batch in file.iter_batches(STREAM_ROWS):
+            wanted = [is_wanted(row_id) for row_id in batch.column("id").to_pylist()]
+            yield from batch.filter(pa.array(wanted, pa.bool_())).to_pylist()
+
+
+def _check_columns(path: Path, found: pa.Schema, schema: pa.Schema) -> None:
+    if not found.equals(schema):
+        raise ValueError(
+            f"{path} has columns\n{found.to_string()}\nexpected\n{schema.to_string()}\n"
+            "it was written by another version: delete it and run the same command again"
+        )
 
 
 def read_names(path: Path) -> dict[str, str]:

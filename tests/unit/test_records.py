@@ -58,6 +58,23 @@ def test_stream_is_written_and_checked_block_by_block(
     assert records.read_parquet(path, records.TRACES) == rows
 
 
+def test_stream_reads_what_is_wanted_and_refuses_another_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "STREAM_ROWS", 2)
+    path = tmp_path / "x.parquet"
+    rows = [{**ROW, "id": str(n)} for n in range(7)]
+    records.write_parquet(path, records.TRACES, rows)
+
+    assert list(records.stream_parquet(path, records.TRACES, lambda _: True)) == rows
+    assert list(records.stream_parquet(path, records.TRACES, lambda each: each in "06")) == [
+        rows[0],
+        rows[6],
+    ]
+    with pytest.raises(ValueError, match="written by another version"):
+        list(records.stream_parquet(path, records.PROMPTS, lambda _: True))
+
+
 def test_no_rows(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
 
