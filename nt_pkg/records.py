@@ -146,7 +146,8 @@ def stream_parquet(
     Raises:
         ValueError: the file is cut off or not of this schema; the text says what to do.
     """
-    with _explained(path), pq.ParquetFile(path) as file:
+    # By default pyarrow fetches the whole file ahead.
+    with _explained(path), pq.ParquetFile(path, pre_buffer=False) as file:
         _check_columns(path, file.schema_arrow, schema)
         for batch in file.iter_batches(STREAM_ROWS):
             wanted = [is_wanted(row_id) for row_id in batch.column("id").to_pylist()]

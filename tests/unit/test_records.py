@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nt_pkg import records
+from nt_pkg.seeds import rng
 
 ROW: dict[str, Any] = {
     "id": "a",
@@ -73,6 +74,24 @@ def test_stream_reads_what_is_wanted_and_refuses_another_schema(
     ]
     with pytest.raises(ValueError, match="written by another version"):
         list(records.stream_parquet(path, records.PROMPTS, lambda _: True))
+
+
+def test_stream_does_not_hold_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows as random as these do not get smaller by compression."""
+    monkeypatch.setattr(records, "ROW_GROUP_ROWS", 100)
+    monkeypatch.setattr(records, "STREAM_ROWS", 50)
+    path = tmp_path / "x.parquet"
+    draw = rng("stream test")
+    rows = ({**ROW, "id": str(n), "reasoning": draw.randbytes(10_000).hex()} for n in range(2000))
+    records.write_parquet(path, records.TRACES, rows)
+    held = []
+    before = pa.total_allocated_bytes()
+    for _ in records.stream_parquet(path, records.TRACES, lambda _: True):
+        held.append(pa.total_allocated_bytes() - before)
+
+    assert len(held) == 2000
+    assert path.stat().st_size > 15e6
+    assert max(held) < 10e6
 
 
 def test_no_rows(tmp_path: Path) -> None:
