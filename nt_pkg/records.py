@@ -1,9 +1,9 @@
 """The row schemas of the artifacts, and Parquet files that are checked on write and on read."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import count, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 from nt_pkg.manifest import atomic_path, canonical
 
 Row = dict[str, Any]
+# Rows that are checked and written at a time: 60 MB of the widest prompts.
+ROW_GROUP_ROWS = 16_384
+STREAM_ROWS = 4096
 
 
 def _schema(**fields: pa.DataType) -> pa.Schema:
@@ -75,6 +78,8 @@ def write_parquet(
 ) -> None:
     """Write rows of exactly `schema` to a zstd Parquet file, atomically.
 
+    Rows are taken as they are written, so that a stream of any length fits into memory.
+
     Args:
         path: file to write.
         schema: one of this module.
@@ -85,28 +90,39 @@ def write_parquet(
         ValueError: a row lacks a column, has one too many, a null where none may be, or a value of
             another type.
     """
+    stored = schema if names is None else schema.with_metadata({_NAMES: canonical(names)})
+    stream = iter(rows)
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(temporary, stored, compression="zstd") as writer,
+    ):
+        for first in count(0, ROW_GROUP_ROWS):
+            block = list(islice(stream, ROW_GROUP_ROWS))
+            if first and not block:
+                break
+            writer.write_table(_table(path, stored, block, first))
+
+
+def _table(path: Path, schema: pa.Schema, rows: list[Row], first: int) -> pa.Table:
+    """Return rows as a table; `first` is the position of the first one in the file."""
     columns = set(schema.names)
-    listed = list(rows)
-    for position, row in enumerate(listed):
+    for position, row in enumerate(rows, first):
         if set(row) != columns:
             raise ValueError(
                 f"{path}: row {position} has columns {sorted(row)}, expected {sorted(columns)}"
             )
     for name in (field.name for field in schema if pa.types.is_integer(field.type)):
-        if any(isinstance(row[name], float) for row in listed):  # pyarrow would cut 1.5 to 1
+        if any(isinstance(row[name], float) for row in rows):  # pyarrow would cut 1.5 to 1
             raise ValueError(f"{path}: a row does not fit the schema: {name!r} holds a fraction")
     try:
-        table = pa.Table.from_pylist(listed, schema=schema)
+        table = pa.Table.from_pylist(rows, schema=schema)
         table.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as error:
         raise ValueError(f"{path}: a row does not fit the schema: {error}") from error
     for field in schema:
         if not field.nullable and table.column(field.name).null_count:
             raise ValueError(f"{path}: column {field.name!r} must not be null")
-    if names is not None:
-        table = table.replace_schema_metadata({_NAMES: canonical(names)})
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    return table
 
 
 def read_parquet(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> list[Row]:
@@ -116,15 +132,34 @@ def read_parquet(path: Path, schema: pa.Schema, columns: Sequence[str] | None = 
         ValueError: the file is cut off or not of this schema; the text says what to do.
     """
     with _explained(path):
-        found = pq.read_schema(path)
+        _check_columns(path, pq.read_schema(path), schema)
         table = pq.read_table(path, columns=None if columns is None else list(columns))
+    rows: list[Row] = table.to_pylist()
+    return rows
+
+
+def stream_parquet(
+    path: Path, schema: pa.Schema, is_wanted: Callable[[str], bool]
+) -> Iterator[Row]:
+    """Yield the rows whose id is wanted, in the order of the file, without ever holding all.
+
+    Raises:
+        ValueError: the file is cut off or not of this schema; the text says what to do.
+    """
+    # By default pyarrow fetches the whole file ahead.
+    with _explained(path), pq.ParquetFile(path, pre_buffer=False) as file:
+        _check_columns(path, file.schema_arrow, schema)
+        for batch in file.iter_batches(STREAM_ROWS):
+            wanted = [is_wanted(row_id) for row_id in batch.column("id").to_pylist()]
+            yield from batch.filter(pa.array(wanted, pa.bool_())).to_pylist()
+
+
+def _check_columns(path: Path, found: pa.Schema, schema: pa.Schema) -> None:
     if not found.equals(schema):
         raise ValueError(
             f"{path} has columns\n{found.to_string()}\nexpected\n{schema.to_string()}\n"
             "it was written by another version: delete it and run the same command again"
         )
-    rows: list[Row] = table.to_pylist()
-    return rows
 
 
 def read_names(path: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from nt_pkg import plugins
@@ -37,8 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     params = plugin_params("pools", spec["kind"], spec["params"], f"pool {args.names['pool']}")
     folder = args.source.parent if args.source else None
     ready("ingest_pool")
-    kept, dropped, counts = ingest(plugins.plugin("pools", spec["kind"]).rows(params, folder))
-    write_parquet(args.out, PROMPTS, kept)
+    rows = plugins.plugin("pools", spec["kind"]).rows(params, folder)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    dropped, counts = ingest(rows, partial(write_parquet, args.out, PROMPTS), args.out.parent)
     write_parquet(args.dropped, DROPPED, dropped)
     write_json(args.manifest, {**args.names, **counts, "spec": spec})
     return 0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.progress import ready, start_job
-from nt_pkg.records import PROMPTS, read_parquet, write_parquet
+from nt_pkg.records import PROMPTS, stream_parquet, write_parquet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,8 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     start_job("shard_prompts")
     ready("shard_prompts")
-    rows = read_parquet(args.prompts, PROMPTS)
-    mine = [row for row in rows if int(row["id"], 16) % args.num_shards == args.shard]
+    mine = stream_parquet(
+        args.prompts, PROMPTS, lambda row_id: int(row_id, 16) % args.num_shards == args.shard
+    )
     write_parquet(args.out, PROMPTS, mine)
     return 0
 

@@ -171,7 +171,8 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[object]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        # By default pyarrow fetches the whole file ahead.
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             present = [name for name in columns if name in file.schema_arrow.names]
             for batch in file.iter_batches(BATCH_ROWS, columns=present):
                 try:

@@ -1,50 +1,109 @@
-"""Ingestion: raw rows become prompts, or are dropped with a reason."""
+"""Ingestion: raw rows become prompts, or are dropped with a reason.
 
+A pool may be larger than memory. Rows are put aside in files by the first digits of their ids, and
+each file is put in order by itself: rows with the same id are in the same one.
+"""
+
+import logging
+import pickle
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from nt_pkg.pools._base import RawRow
 from nt_pkg.records import Row
 from nt_pkg.text import normalise_question, question_id
 
+logger = logging.getLogger("nt")
+
 MAX_QUESTION_CHARS = 20_000
 EXCERPT_CHARS = 200
 _TAGS = ("<think>", "</think>")
+# The largest public pool (1.1 million rows of 3.5 kB) comes to 60 MB a part.
+_NUM_PARTS = 64
+_PART_BUFFER_BYTES = 1 << 17
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 def ingest(
-    rows: Iterable[RawRow], max_question_chars: int = MAX_QUESTION_CHARS
-) -> tuple[list[Row], list[Row], dict[str, int]]:
-    """Return (prompts ordered by id, dropped rows ordered by source row, counts).
+    rows: Iterable[RawRow],
+    write: Callable[[Iterator[Row]], None],
+    folder: Path | None = None,
+    max_question_chars: int = MAX_QUESTION_CHARS,
+) -> tuple[list[Row], dict[str, int]]:
+    """Give `write` the prompts ordered by id; return (dropped rows by source row, counts).
 
     The order of `rows` does not matter: of rows with the same normalised question the one with the
     lowest source row stays. Counts hold `read`, `kept` and one number per reason for dropping:
     the reader's own (unreadable, not_utf8, missing_column, missing_question, wrong_type, too_long)
     and empty, too_long, reasoning_tags, not_utf8, duplicate.
 
+    In memory are at most some 1/64 of the rows, and the beginnings of the dropped ones.
+
     Args:
         rows: raw rows, each source row once.
+        write: takes all prompts, once.
+        folder: where to put the rows aside, with room for all of them; by default the system's
+            folder for temporary files. Nothing stays there, even after a kill.
         max_question_chars: questions longer than this are dropped; none is cut.
     """
-    kept: dict[str, RawRow] = {}
     dropped: list[Row] = []
+    with ExitStack() as stack:
+        parts = [
+            stack.enter_context(TemporaryFile(dir=folder, buffering=_PART_BUFFER_BYTES))
+            for _ in range(_NUM_PARTS)
+        ]
+        num_read = _put_aside(rows, parts, dropped, max_question_chars)
+        write(_unique(parts, dropped))
+    dropped.sort(key=lambda each: int(each["source_row"]))
+    reasons = Counter(str(each["reason"]) for each in dropped)
+    kept = num_read - len(dropped)
+    return dropped, {"read": num_read, "kept": kept, **dict(sorted(reasons.items()))}
+
+
+def _put_aside(
+    rows: Iterable[RawRow], parts: list[IO[bytes]], dropped: list[Row], max_question_chars: int
+) -> int:
+    """Write good rows to their parts, add the others to `dropped`; return how many were read."""
     num_read = 0
+    begun = last = time.monotonic()
     for row in rows:
         num_read += 1
         reason = row.defect or _defect(row, max_question_chars)
         if reason:
             dropped.append(_dropped(row, reason))
-            continue
-        row_id = question_id(row.question)
-        first, *rest = sorted(
-            filter(None, [row, kept.get(row_id)]), key=lambda each: each.source_row
-        )
-        kept[row_id] = first
-        dropped.extend(_dropped(each, "duplicate") for each in rest)
-    dropped.sort(key=lambda each: int(each["source_row"]))
-    reasons = Counter(str(each["reason"]) for each in dropped)
-    counts = {"read": num_read, "kept": len(kept), **dict(sorted(reasons.items()))}
-    return [_prompt(row_id, kept[row_id]) for row_id in sorted(kept)], dropped, counts
+        else:
+            row_id = question_id(row.question)
+            part = parts[int(row_id[:2], 16) * len(parts) // 256]
+            pickle.dump((row_id, row.source_row, row), part, pickle.HIGHEST_PROTOCOL)
+        now = time.monotonic()
+        if now - last > _SECONDS_BETWEEN_LINES:
+            last = now
+            logger.info("read %d rows, %.0f/s", num_read, num_read / (now - begun))
+    return num_read
+
+
+def _unique(parts: list[IO[bytes]], dropped: list[Row]) -> Iterator[Row]:
+    """Yield one prompt per id in the order of ids; add its repetitions to `dropped`."""
+    for part in parts:
+        in_order = sorted(_stored(part), key=itemgetter(0, 1))
+        for row_id, same in groupby(in_order, key=itemgetter(0)):
+            (_, _, first), *rest = same
+            dropped.extend(_dropped(row, "duplicate") for _, _, row in rest)
+            yield _prompt(row_id, first)
+
+
+def _stored(part: IO[bytes]) -> Iterator[tuple[str, int, RawRow]]:
+    size = part.tell()
+    part.seek(0)
+    while part.tell() < size:
+        yield pickle.load(part)
 
 
 def _defect(row: RawRow, max_question_chars: int) -> str:

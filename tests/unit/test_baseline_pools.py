@@ -12,6 +12,7 @@ import pytest
 from nt_pkg.plugins import plugin
 from nt_pkg.pools._base import RawRow
 from nt_pkg.pools.ingest import ingest
+from nt_pkg.records import Row
 from nt_pkg.thinking import split_reasoning
 
 Rows = list[dict[str, Any]]
@@ -181,7 +182,8 @@ def test_one_answer_of_every_question_is_taken_and_the_others_are_counted(tmp_pa
     write_jsonl(tmp_path, found)
 
     def answers(**params: Any) -> tuple[set[str | None], dict[str, int]]:
-        kept, _, counts = ingest(read("openthoughts3", tmp_path, **params))
+        kept: list[Row] = []
+        _, counts = ingest(read("openthoughts3", tmp_path, **params), kept.extend)
         return {(row["replay"] or "").rpartition(" ")[2] for row in kept}, counts
 
     assert answers() == (

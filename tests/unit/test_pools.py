@@ -1,7 +1,8 @@
 """Pools and ingestion: every kind of bad row is counted, and input order does not matter."""
 
 import json
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from pydantic import ValidationError
 
 from nt_pkg import records, text
 from nt_pkg.pools import _files, micro, natural_reasoning
+from nt_pkg.pools import ingest as ingestion
 from nt_pkg.pools._base import RawRow
-from nt_pkg.pools.ingest import ingest
+from nt_pkg.records import Row
 from nt_pkg.seeds import rng
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "gsm8k_as_natural_reasoning.jsonl"
@@ -28,6 +30,13 @@ def row(question: Any, **changes: Any) -> dict[str, Any]:
 def line(question: Any, **changes: Any) -> bytes:
     """Return the row as a line of JSON."""
     return json.dumps(row(question, **changes)).encode()
+
+
+def ingest(rows: Iterable[RawRow]) -> tuple[list[Row], list[Row], dict[str, int]]:
+    """Return the prompts, the dropped rows and the counts."""
+    kept: list[Row] = []
+    dropped, counts = ingestion.ingest(rows, kept.extend)
+    return kept, dropped, counts
 
 
 def read(folder: Path, **params: Any) -> list[RawRow]:
@@ -172,6 +181,29 @@ def test_ingestion_does_not_depend_on_the_order_of_rows() -> None:
     assert [each["id"] for each in kept] == sorted(each["id"] for each in kept)
     assert counts == {"read": 9, "kept": 4, "duplicate": 3, "empty": 1, "reasoning_tags": 1}
     assert counts["read"] == counts["kept"] + len(dropped)
+
+
+def test_pool_larger_than_memory_is_ingested(tmp_path: Path) -> None:
+    """Little of it is held at a time, and what was put aside on the way is gone."""
+    num_rows, answer_chars = 3000, 30_000
+    rows = (
+        RawRow(n, f"Question {n}?", second_answer=f"{n} " * (answer_chars // len(f"{n} ")))
+        for n in range(num_rows)
+    )
+    ids: list[str] = []
+    tracemalloc.start()
+    try:
+        dropped, counts = ingestion.ingest(
+            rows, lambda prompts: ids.extend(each["id"] for each in prompts), tmp_path
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert counts == {"read": num_rows, "kept": num_rows} and not dropped
+    assert ids == sorted(ids) and len(set(ids)) == num_rows
+    assert peak < num_rows * answer_chars / 4
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

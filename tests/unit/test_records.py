@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nt_pkg import records
+from nt_pkg.seeds import rng
 
 ROW: dict[str, Any] = {
     "id": "a",
@@ -38,6 +39,59 @@ def test_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
         records.write_parquet(path, records.TRACES, [ROW] * 3, {"b": "1", "a": "2"})
 
     assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_stream_is_written_and_checked_block_by_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never held as a whole, and an error counts rows from its beginning."""
+    monkeypatch.setattr(records, "ROW_GROUP_ROWS", 4)
+    path = tmp_path / "x.parquet"
+    rows = [{**ROW, "id": str(n)} for n in range(8)]
+
+    for num in (4, 7, 8):
+        records.write_parquet(path, records.TRACES, (row for row in rows[:num]))
+
+        assert records.read_parquet(path, records.TRACES) == rows[:num]
+        assert pq.ParquetFile(path).num_row_groups == -(-num // 4)
+    with pytest.raises(ValueError, match="row 8 has columns"):
+        records.write_parquet(path, records.TRACES, (row for row in [*rows, {"id": "8"}]))
+    assert records.read_parquet(path, records.TRACES) == rows
+
+
+def test_stream_reads_what_is_wanted_and_refuses_another_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "STREAM_ROWS", 2)
+    path = tmp_path / "x.parquet"
+    rows = [{**ROW, "id": str(n)} for n in range(7)]
+    records.write_parquet(path, records.TRACES, rows)
+
+    assert list(records.stream_parquet(path, records.TRACES, lambda _: True)) == rows
+    assert list(records.stream_parquet(path, records.TRACES, lambda each: each in "06")) == [
+        rows[0],
+        rows[6],
+    ]
+    with pytest.raises(ValueError, match="written by another version"):
+        list(records.stream_parquet(path, records.PROMPTS, lambda _: True))
+
+
+def test_stream_does_not_hold_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows as random as these do not get smaller by compression."""
+    monkeypatch.setattr(records, "ROW_GROUP_ROWS", 100)
+    monkeypatch.setattr(records, "STREAM_ROWS", 50)
+    path = tmp_path / "x.parquet"
+    draw = rng("stream test")
+    rows = ({**ROW, "id": str(n), "reasoning": draw.randbytes(10_000).hex()} for n in range(2000))
+    records.write_parquet(path, records.TRACES, rows)
+    held = []
+    before = pa.total_allocated_bytes()
+    for _ in records.stream_parquet(path, records.TRACES, lambda _: True):
+        held.append(pa.total_allocated_bytes() - before)
+
+    assert len(held) == 2000
+    assert path.stat().st_size > 15e6
+    assert max(held) < 10e6
 
 
 def test_no_rows(tmp_path: Path) -> None:
