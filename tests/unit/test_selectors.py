@@ -21,6 +21,8 @@ LABELS: dict[str, Callable[[int], Any]] = {
     "strategies": lambda n: ["a", "b", "c", "d", "e", "f"][: n % 7],
     "domain": lambda n: DOMAINS[min(n % 8, 3)],
     "agreement": lambda n: n % 3 == 0,
+    "verbosity": lambda n: n % 11,
+    "reference_words": lambda n: 1 + n % 5,
 }
 NUM = 240
 every_selector = pytest.mark.parametrize("name", plugins.names("selectors"))
@@ -357,3 +359,28 @@ def test_agreement_samples_are_uniform() -> None:
     assert len(counts) == 10
     for count in counts.values():
         assert_share(count, 1500, 3 / 10)
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [("low", [0] * 22 + [1] * 8), ("medium", [5] * 22), ("high", [10] * 21 + [9] * 9)],
+)
+def test_verbosity_starts_at_its_end_of_the_scale(level: str, expected: list[int]) -> None:
+    assert [score for _, score in pick("verbosity", candidates(), 30, level=level)] == expected
+
+
+def test_easy_to_verify_takes_short_reference_answers() -> None:
+    given = candidates()
+    short = {c.id for c in given if c.labels["reference_words"] <= 2}
+
+    assert {row_id for row_id, _ in pick("easy_to_verify", given, NUM, max_words=2)} == short
+
+
+def test_difficulty_diversity_takes_hard_rows_of_every_domain_alike() -> None:
+    """Two thirds of the domains' 30, 30, 30 and 150 rows are hard."""
+    rows = {c.id: c.labels for c in candidates()}
+
+    for size, expected in ((80, [20] * 4), (100, [20, 20, 20, 40])):
+        chosen = [rows[i] for i, _ in pick("difficulty_diversity", candidates(), size)]
+        assert not any(labels["agreement"] for labels in chosen)
+        assert sorted(Counter(labels["domain"] for labels in chosen).values()) == expected
