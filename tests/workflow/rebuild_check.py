@@ -168,7 +168,7 @@ CASES = (
         "comment and docstring of a selector",
         {},
         files=(
-            (LONG, "    def probability", "    # A comment.\n    def probability"),
+            (LONG, "    lengths, rows", "    # A comment.\n    lengths, rows"),
             (LONG, '"""Return traces drawn', '"""Give traces drawn'),
         ),
     ),
