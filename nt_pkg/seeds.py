@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,20 @@ def digest_int(*parts: object) -> int:
     """Return a 64-bit integer that depends only on the text of `parts`."""
     text = "\x1f".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def digest_ints(texts: Iterable[str], *parts: object) -> "np.ndarray":
+    """Return `digest_int(*parts, text)` of every text, as unsigned 64-bit integers, shape (n,)."""
+    import numpy as np
+
+    before = hashlib.sha256("".join(f"{part}\x1f" for part in parts).encode())
+
+    def digest(text: str) -> bytes:
+        found = before.copy()
+        found.update(text.encode())
+        return found.digest()[:8]
+
+    return np.frombuffer(b"".join(map(digest, texts)), dtype=">u8").astype(np.uint64)
 
 
 def rng(*parts: object) -> random.Random:
@@ -33,3 +48,8 @@ def order_key(seed: int, row_id: str) -> int:
     order are nested.
     """
     return digest_int("order", seed, row_id)
+
+
+def order_keys(seed: int, row_ids: Iterable[str]) -> "np.ndarray":
+    """Return the `order_key` of every row, shape (n,)."""
+    return digest_ints(row_ids, "order", seed)

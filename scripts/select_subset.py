@@ -13,16 +13,7 @@ from pathlib import Path
 
 from nt_pkg.manifest import sha256_file, write_json
 from nt_pkg.progress import ready, start_job
-from nt_pkg.records import (
-    ANNOTATIONS,
-    SUBSET,
-    TRACES,
-    Row,
-    read_names,
-    read_parquet,
-    read_shards,
-    write_parquet,
-)
+from nt_pkg.records import ANNOTATIONS, SUBSET, TRACES, read_columns, read_names, write_parquet
 from nt_pkg.selection import select_subset
 
 
@@ -40,10 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     start_job("select_subset", args.spec)
     spec = json.loads(args.spec)
     ready("select_subset")
-    labels: dict[str, list[Row]] = defaultdict(list)
+    shards: dict[str, list[Path]] = defaultdict(list)
     for path in args.labels:
-        labels[read_names(path)["annotator"]].extend(read_parquet(path, ANNOTATIONS))
-    traces = read_shards(args.traces, TRACES)
+        shards[read_names(path)["annotator"]].append(path)
+    labels = {
+        name: read_columns(paths, ANNOTATIONS, ["id", "status", "value"])
+        for name, paths in shards.items()
+    }
+    traces = read_columns(args.traces, TRACES, ["id", "status"])
     rows, counts = select_subset(
         spec["selector"], spec["params"], spec["size"], args.seed, traces, labels
     )

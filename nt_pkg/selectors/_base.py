@@ -1,27 +1,76 @@
 """What a selector is, and the sampling that several of them share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nt_pkg.config import Strict
-from nt_pkg.seeds import digest_int, order_key
+from nt_pkg.seeds import digest_ints, order_keys
+
+if TYPE_CHECKING:  # every start of Snakemake imports every selector
+    import numpy as np
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A complete trace with the labels that the selector asked for, by annotator name."""
+class Candidates:
+    """Complete traces with the labels that the selector asked for, as columns ordered by id."""
 
-    id: str
-    labels: dict[str, Any]
+    ids: "pa.Array"
+    labels: "Mapping[str, pa.Array]"  # by annotator name, typed by the values
+
+    def __len__(self) -> int:
+        """Return the number of candidates."""
+        return len(self.ids)
+
+    def label(self, annotator: str, field: str | None = None) -> "np.ndarray":
+        """Return the labels of an annotator, or one field of them, shape (n,)."""
+        column = self.labels[annotator]
+        if field is not None:
+            column = column.field(field)
+        values: np.ndarray = column.to_numpy(zero_copy_only=False)
+        return values
+
+    def codes(self, annotator: str) -> "tuple[np.ndarray, list[str]]":
+        """Return, for labels that are text, the number of each row's label, and the labels."""
+        found = self.labels[annotator].dictionary_encode()
+        return found.indices.to_numpy(zero_copy_only=False), found.dictionary.to_pylist()
+
+    def num_distinct(self, annotator: str, name_of: Callable[[str], str] = str) -> "np.ndarray":
+        """Return how many different names each label has, for labels that are lists, shape (n,).
+
+        Args:
+            annotator: whose labels.
+            name_of: gives items that count as one the same name; by default each is its own.
+        """
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = self.labels[annotator]
+        items = pc.list_flatten(column).cast(pa.string()).dictionary_encode()
+        rows = pc.list_parent_indices(column).to_numpy(zero_copy_only=False).astype(np.int64)
+        numbers: dict[str, int] = {}
+        kinds = items.dictionary.to_pylist()
+        of_kind = [numbers.setdefault(name_of(kind), len(numbers)) for kind in kinds]
+        names = np.array(of_kind, np.int64)[items.indices.to_numpy(zero_copy_only=False)]
+        num_names = max(len(numbers), 1)
+        # Sorted by hand: np.unique hashes, which is slow for millions.
+        pairs = np.sort(rows * num_names + names)
+        is_new = np.diff(pairs, prepend=-1) != 0
+        return np.bincount(pairs[is_new] // num_names, minlength=len(self))
+
+    def order(self, seed: int) -> "np.ndarray":
+        """Return a draw per row, to sort by, that no other row influences, shape (n,)."""
+        return order_keys(seed, self.ids.to_pylist())
 
 
 @dataclass(frozen=True)
-class Picked:
-    """A chosen row; the score says why it was chosen, in the selector's own terms."""
+class Picks:
+    """Chosen rows, best first; a score says why a row was chosen, in the selector's own terms."""
 
-    id: str
-    score: float
+    positions: "np.ndarray"  # among the candidates, shape (k,)
+    scores: "np.ndarray"  # shape (k,)
 
 
 @dataclass(frozen=True)
@@ -29,13 +78,14 @@ class Selector:
     """A rule that chooses `size` of the candidates.
 
     `select(params, candidates, size, seed)` returns at least `size` picks, best first, or fewer
-    where the rule allows no more. It is deterministic for a seed whatever the order of the
-    candidates, and a smaller size is a prefix of a larger one.
+    where the rule allows no more. It is deterministic for a seed, and a smaller size is a prefix of
+    a larger one. Candidates come ordered by id, so that the order and the sharding of the files
+    make no difference.
     """
 
     params: type[Strict]
     requires: tuple[str, ...]
-    select: Callable[[Any, Sequence[Candidate], int, int], list[Picked]]
+    select: Callable[[Any, Candidates, int, int], Picks]
 
 
 class NoParams(Strict):
@@ -43,29 +93,66 @@ class NoParams(Strict):
 
 
 def keep_with_probability(
-    candidates: Sequence[Candidate],
-    probability: Callable[[Candidate], float],
-    size: int,
-    seed: int,
-) -> list[Picked]:
+    candidates: Candidates, chances: "np.ndarray", size: int, seed: int
+) -> Picks:
     """Return rows kept independently with their probability, in random order.
 
     If fewer than `size` are kept, those that came nearest to being kept follow.
+
+    Args:
+        candidates: the rows.
+        chances: probability of each, shape (n,).
+        size: rows that are asked for.
+        seed: seed of the draw.
     """
-    kept: list[tuple[tuple[int, float], Picked]] = []
-    for candidate in candidates:
-        chance = probability(candidate)
-        draw = digest_int("keep", seed, candidate.id) / 2**64
-        if draw < chance:
-            key = (0, float(order_key(seed, candidate.id)))
-        else:
-            key = (1, draw / chance if chance > 0 else float("inf"))
-        kept.append((key, Picked(candidate.id, chance)))
-    kept.sort(key=lambda each: (each[0], each[1].id))
-    return [picked for _, picked in kept[:size]]
+    import numpy as np
+
+    draws = digest_ints(candidates.ids.to_pylist(), "keep", seed).astype(float) / 2**64
+    is_kept = draws < chances
+    missed_by = np.divide(draws, chances, out=np.full(len(draws), np.inf), where=chances > 0)
+    keys = np.where(is_kept, candidates.order(seed).astype(float), missed_by)
+    positions = np.lexsort((keys, ~is_kept))[:size]
+    return Picks(positions, chances[positions])
 
 
-def in_random_order(candidates: Sequence[Candidate], size: int, seed: int) -> list[Picked]:
-    """Return `size` candidates drawn uniformly; smaller sizes are prefixes of larger ones."""
-    ordered = sorted(candidates, key=lambda candidate: order_key(seed, candidate.id))
-    return [Picked(candidate.id, 1.0) for candidate in ordered[:size]]
+def in_random_order(candidates: Candidates, among: "np.ndarray", size: int, seed: int) -> Picks:
+    """Return `size` of some rows drawn uniformly; smaller sizes are prefixes of larger ones.
+
+    Args:
+        candidates: the rows.
+        among: whether a row may be drawn, shape (n,).
+        size: rows that are asked for.
+        seed: seed of the draw.
+    """
+    import numpy as np
+
+    chosen = np.flatnonzero(among)
+    positions = chosen[np.argsort(candidates.order(seed)[chosen], kind="stable")][:size]
+    return Picks(positions, np.ones(len(positions)))
+
+
+def in_turns(
+    candidates: Candidates, annotator: str, among: "np.ndarray", size: int, seed: int
+) -> Picks:
+    """Return one random row of each group in turn; a group that runs out drops out.
+
+    The score is one over the size of the group.
+
+    Args:
+        candidates: the rows.
+        annotator: whose label, a text, is the group.
+        among: whether a row may be drawn, shape (n,).
+        size: rows that are asked for.
+        seed: seed of the draw.
+    """
+    import numpy as np
+
+    codes, groups = candidates.codes(annotator)
+    chosen = np.flatnonzero(among)
+    chosen = chosen[np.lexsort((candidates.order(seed)[chosen], codes[chosen]))]
+    counts = np.bincount(codes[chosen], minlength=len(groups))
+    starts = np.cumsum(counts) - counts
+    turns = np.arange(len(chosen)) - starts[codes[chosen]]
+    group_keys = order_keys(seed, groups)[codes[chosen]]
+    positions = chosen[np.lexsort((group_keys, turns))][:size]
+    return Picks(positions, 1 / counts[codes[positions]])

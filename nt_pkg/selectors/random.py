@@ -1,15 +1,13 @@
 """Random: a uniform sample (paper, section 3.2)."""
 
-from collections.abc import Sequence
-
-from nt_pkg.selectors._base import Candidate, NoParams, Picked, Selector, in_random_order
+from nt_pkg.selectors._base import Candidates, NoParams, Picks, Selector, in_random_order
 
 
-def select_random(
-    params: NoParams, candidates: Sequence[Candidate], size: int, seed: int
-) -> list[Picked]:
+def select_random(params: NoParams, candidates: Candidates, size: int, seed: int) -> Picks:
     """Return a uniform sample."""
-    return in_random_order(candidates, size, seed)
+    import numpy as np
+
+    return in_random_order(candidates, np.ones(len(candidates), bool), size, seed)
 
 
 SELECTOR = Selector(params=NoParams, requires=(), select=select_random)

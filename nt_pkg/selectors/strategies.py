@@ -6,12 +6,10 @@ once (`nt_pkg.strategy_names`). The rate is not stated in the paper; a tenth lea
 the set but rare.
 """
 
-from collections.abc import Sequence
-
 from pydantic import Field
 
 from nt_pkg.config import Strict
-from nt_pkg.selectors._base import Candidate, Picked, Selector, keep_with_probability
+from nt_pkg.selectors._base import Candidates, Picks, Selector, keep_with_probability
 from nt_pkg.strategy_names import normalise_strategy
 
 
@@ -24,17 +22,16 @@ class StrategiesParams(Strict):
 
 
 def select_strategies(
-    params: StrategiesParams, candidates: Sequence[Candidate], size: int, seed: int
-) -> list[Picked]:
+    params: StrategiesParams, candidates: Candidates, size: int, seed: int
+) -> Picks:
     """Return traces rich in strategies for their number of steps."""
+    import numpy as np
 
-    def probability(candidate: Candidate) -> float:
-        num_strategies = len(set(map(normalise_strategy, candidate.labels["strategies"])))
-        outside = not params.r_min < num_strategies <= params.r_max
-        sparse = num_strategies < candidate.labels["length"]["num_steps"]
-        return float(params.rate ** (outside + sparse))
-
-    return keep_with_probability(candidates, probability, size, seed)
+    num_strategies = candidates.num_distinct("strategies", normalise_strategy)
+    outside = (num_strategies <= params.r_min) | (num_strategies > params.r_max)
+    sparse = num_strategies < candidates.label("length", "num_steps")
+    chances = np.array([params.rate**faults for faults in range(3)])
+    return keep_with_probability(candidates, chances[outside * 1 + sparse * 1], size, seed)
 
 
 SELECTOR = Selector(

@@ -12,6 +12,7 @@ from nt_pkg.annotators.agreement import answers_agree, decide
 from nt_pkg.annotators.keywords import ANNOTATOR as KEYWORDS
 from nt_pkg.annotators.length import ANNOTATOR as LENGTH
 from nt_pkg.annotators.length import count_steps
+from nt_pkg.annotators.reference_words import ANNOTATOR as REFERENCE_WORDS
 from nt_pkg.plugins import names, plugin
 
 
@@ -241,3 +242,12 @@ def test_rows_of_another_shard_are_refused() -> None:
 
     with pytest.raises(ValueError, match="do not hold the same ids"):
         annotate("length", {}, prompts, traces)
+
+
+def test_words_of_the_reference_answer() -> None:
+    given = [example(reference_answer=text) for text in ("7", " the  red one\n", " ", None)]
+
+    labels = REFERENCE_WORDS.annotate(REFERENCE_WORDS.params(), given)
+
+    assert [label.value for label in labels] == [1, 3, None, None]
+    assert labels[2].error == labels[3].error == "the row has no reference_answer"

@@ -25,20 +25,21 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 # Runs where the new modules are: prints what each of them makes of an example.
 PLUGINS = """
 import json
+import pyarrow as pa
 from nt_pkg.annotation import annotate
 from nt_pkg.evaluation import load_items
 from nt_pkg.plugins import plugin
-from nt_pkg.selectors._base import Candidate
+from nt_pkg.selectors._base import Candidates
 from pathlib import Path
 
 found = {}
-steps = {"a": 4, "b": 1, "c": 2}
-candidates = [
-    Candidate(name, {"length": {"num_steps": count}, "strategies": ["verify"]})
-    for name, count in steps.items()
-]
+labels = {
+    "length": pa.array([{"num_steps": count} for count in (4, 1, 2)]),
+    "strategies": pa.array([["verify"]] * 3),
+}
 dense = plugin("selectors", "dense")
-found["dense"] = [pick.id for pick in dense.select(dense.params(), candidates, 2, 0)]
+picks = dense.select(dense.params(), Candidates(pa.array(["a", "b", "c"]), labels), 2, 0)
+found["dense"] = picks.positions.tolist()
 
 prompt = {"id": "a", "question": "?", "reference_answer": None, "second_answer": None}
 trace = {"id": "a", "status": "ok", "reasoning": "so it is so it is", "answer": "x",
@@ -99,7 +100,7 @@ def test_every_diff_works_alone(name: str, tmp_path: Path) -> None:
 def test_new_plugins_do_what_the_page_says(copy: Path) -> None:
     found = json.loads(run(copy, [*command("")[:1], "-c", PLUGINS]))
 
-    assert found["dense"] == ["b", "c"]
+    assert found["dense"] == [1, 2]
     assert json.loads(found["repetition"]) == pytest.approx(1 / 4)
     assert found["exam"] == [True, True, True, True, False]
 

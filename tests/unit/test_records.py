@@ -196,3 +196,17 @@ def test_id_in_two_shards_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="id a stands in two of 2 shards"):
         records.read_shards([tmp_path / "a", tmp_path / "b"], records.TRACES)
+    with pytest.raises(ValueError, match="id a stands in two of 2 shards"):
+        records.read_columns([tmp_path / "a", tmp_path / "b"], records.TRACES, ["id"])
+
+
+def test_columns_of_shards_come_ordered_by_id(tmp_path: Path) -> None:
+    paths = [tmp_path / "x", tmp_path / "y"]
+    records.write_parquet(paths[0], records.TRACES, [{**ROW, "id": i} for i in "da"])
+    records.write_parquet(paths[1], records.TRACES, [{**ROW, "id": "b", "status": "failed"}])
+
+    found = records.read_columns(paths, records.TRACES, ["id", "status"])
+
+    assert found.to_pydict() == {"id": ["a", "b", "d"], "status": ["ok", "failed", "ok"]}
+    with pytest.raises(ValueError, match="delete it and run the same command again"):
+        records.read_columns(paths, records.PROMPTS, ["id"])

@@ -14,6 +14,13 @@ def test_draws_are_fixed_forever() -> None:
     assert seeds.generator("a", 1).random() == seeds.generator("a", 1).random()
 
 
+def test_draws_of_many_rows_are_those_of_each() -> None:
+    ids = ["x", "", "\u00e9"]
+
+    assert seeds.digest_ints(ids, "a", 1).tolist() == [seeds.digest_int("a", 1, i) for i in ids]
+    assert seeds.order_keys(3, ids).tolist() == [seeds.order_key(3, i) for i in ids]
+
+
 def test_parts_do_not_run_together() -> None:
     assert seeds.digest_int("ab", "c") != seeds.digest_int("a", "bc")
     assert seeds.digest_int("a", 1) != seeds.digest_int("a", 11)

@@ -4,14 +4,16 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from nt_pkg import plugins
 from nt_pkg.seeds import rng
 from nt_pkg.selection import select_subset
-from nt_pkg.selectors._base import Candidate
+from nt_pkg.selectors._base import Candidates
 
 DOMAINS = ("months", "days", "digits", "winds")
 LABELS: dict[str, Callable[[int], Any]] = {
@@ -19,9 +21,26 @@ LABELS: dict[str, Callable[[int], Any]] = {
     "strategies": lambda n: ["a", "b", "c", "d", "e", "f"][: n % 7],
     "domain": lambda n: DOMAINS[min(n % 8, 3)],
     "agreement": lambda n: n % 3 == 0,
+    "verbosity": lambda n: n % 11,
+    "reference_words": lambda n: 1 + n % 5,
 }
 NUM = 240
 every_selector = pytest.mark.parametrize("name", plugins.names("selectors"))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A row with its labels."""
+
+    id: str
+    labels: dict[str, Any]
+
+
+def columns(given: list[Candidate]) -> Candidates:
+    """Return rows as selectors get them."""
+    ordered = sorted(given, key=lambda each: each.id)
+    labels = {name: pa.array([c.labels[name] for c in ordered]) for name in ordered[0].labels}
+    return Candidates(pa.array([c.id for c in ordered]), labels)
 
 
 def candidates(num: int = NUM) -> list[Candidate]:
@@ -35,8 +54,10 @@ def pick(
     name: str, given: list[Candidate], size: int, seed: int = 0, **params: Any
 ) -> list[tuple[str, float]]:
     selector = plugins.plugin("selectors", name)
-    found = selector.select(selector.params(**params), given, size, seed)
-    return [(each.id, each.score) for each in found[:size]]
+    rows = columns(given)
+    found = selector.select(selector.params(**params), rows, size, seed)
+    ids = rows.ids.take(pa.array(found.positions)).to_pylist()
+    return list(zip(ids, found.scores.tolist(), strict=True))[:size]
 
 
 def test_labels_cover_what_selectors_ask_for() -> None:
@@ -62,12 +83,14 @@ def test_scores_are_finite(name: str) -> None:
 
 
 @every_selector
-def test_same_seed_same_choice_whatever_the_order(name: str) -> None:
-    given = candidates()
-    shuffled = list(given)
-    rng("test").shuffle(shuffled)
+def test_same_seed_same_choice_whatever_the_order_and_the_shards(name: str) -> None:
+    traces, labels = inputs(NUM)
+    expected = select_subset(name, {}, 50, 0, traces, labels)
 
-    assert pick(name, given, 50) == pick(name, given, 50) == pick(name, shuffled, 50)
+    for num_shards in (1, 7):
+        given = [shuffled(each, num_shards) for each in (traces, *labels.values())]
+        tables = dict(zip(labels, given[1:], strict=True))
+        assert select_subset(name, {}, 50, 0, given[0], tables) == expected
 
 
 @every_selector
@@ -94,17 +117,31 @@ def test_selector_sees_only_the_labels_it_asks_for(name: str) -> None:
     assert pick(name, fewer, 30) == pick(name, given, 30)
 
 
-def inputs(num: int) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
-    """Return traces and annotation rows of `num` candidates."""
+def inputs(num: int, **bad: dict[int, str]) -> tuple[pa.Table, dict[str, pa.Table]]:
+    """Return traces and annotations of `num` candidates.
+
+    Args:
+        num: rows.
+        bad: position -> status, for `traces` and for annotators.
+    """
     given = candidates(num)
-    rows = {
-        label: [
-            {"id": c.id, "status": "ok", "value": json.dumps(c.labels[label]), "error": None}
-            for c in given
-        ]
-        for label in LABELS
+
+    def table(name: str, **values: list[str]) -> pa.Table:
+        statuses = [bad.get(name, {}).get(n, "ok") for n in range(num)]
+        return pa.table({"id": [c.id for c in given], "status": statuses, **values})
+
+    labels = {
+        name: table(name, value=[json.dumps(c.labels[name]) for c in given]) for name in LABELS
     }
-    return [{"id": c.id, "status": "ok"} for c in given], rows
+    return table("traces"), labels
+
+
+def shuffled(table: pa.Table, num_shards: int) -> pa.Table:
+    """Return the rows in another order, from several shards."""
+    order = list(range(len(table)))
+    rng("test", num_shards, *table.column_names).shuffle(order)
+    shards = [table.take(order[shard::num_shards]) for shard in range(num_shards)]
+    return pa.concat_tables(shards)
 
 
 @every_selector
@@ -130,15 +167,12 @@ def test_subset_rows(name: str) -> None:
 
 
 def test_unusable_rows_are_left_out_and_counted() -> None:
-    traces, labels = inputs(10)
-    traces[0]["status"], traces[1]["status"] = "failed", "incomplete"
-    for row in labels["length"]:
-        if row["id"] in (traces[0]["id"], traces[2]["id"]):
-            row.update(status="failed", value=None)
+    bad_traces = {0: "failed", 1: "incomplete"}
+    traces, labels = inputs(10, traces=bad_traces, length={0: "skipped", 2: "failed"})
 
     rows, counts = select_subset("long", {}, 7, 0, traces, labels)
 
-    assert {row["id"] for row in rows} == {trace["id"] for trace in traces[3:]}
+    assert {row["id"] for row in rows} == set(traces["id"].to_pylist()[3:])
     assert counts["unusable"] == {
         "annotation length failed": 1,
         "trace failed": 1,
@@ -150,9 +184,43 @@ def test_unusable_rows_are_left_out_and_counted() -> None:
 
 def test_labels_that_are_not_asked_for_do_not_matter() -> None:
     traces, labels = inputs(10)
-    labels["length"] = []
+    del labels["length"]
 
     assert len(select_subset("random", {}, 10, 0, traces, labels)[0]) == 10
+
+
+def test_labels_of_other_rows_are_refused() -> None:
+    traces, labels = inputs(10)
+
+    with pytest.raises(ValueError, match="annotation length do not hold the same ids"):
+        select_subset("long", {}, 1, 0, traces, {"length": labels["length"][1:]})
+
+
+def test_labels_of_several_kinds_are_refused() -> None:
+    traces, labels = inputs(2)
+    labels["domain"] = labels["domain"].set_column(2, "value", pa.array(['"law"', "3"]))
+
+    with pytest.raises(ValueError, match="annotation domain mixes labels of several kinds"):
+        select_subset("topics", {}, 1, 0, traces, labels)
+
+
+def test_no_usable_row_is_an_error() -> None:
+    traces, labels = inputs(1, traces={0: "failed"})
+
+    with pytest.raises(ValueError, match="found 0 rows of 0 candidates"):
+        select_subset("long", {}, 1, 0, traces, labels)
+
+
+def test_labels_may_change_their_form_from_chunk_to_chunk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A chunk of empty lists, or of whole numbers, has another type than the rest."""
+    traces, labels = inputs(NUM)
+    expected = select_subset("strategies", {}, 50, 0, traces, labels)
+
+    monkeypatch.setattr("nt_pkg.selection._CHUNK_ROWS", 1)
+
+    assert select_subset("strategies", {}, 50, 0, traces, labels) == expected
 
 
 def test_unknown_parameter_is_refused() -> None:
@@ -292,3 +360,28 @@ def test_agreement_samples_are_uniform() -> None:
     assert len(counts) == 10
     for count in counts.values():
         assert_share(count, 1500, 3 / 10)
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [("low", [0] * 22 + [1] * 8), ("medium", [5] * 22), ("high", [10] * 21 + [9] * 9)],
+)
+def test_verbosity_starts_at_its_end_of_the_scale(level: str, expected: list[int]) -> None:
+    assert [score for _, score in pick("verbosity", candidates(), 30, level=level)] == expected
+
+
+def test_easy_to_verify_takes_short_reference_answers() -> None:
+    given = candidates()
+    short = {c.id for c in given if c.labels["reference_words"] <= 2}
+
+    assert {row_id for row_id, _ in pick("easy_to_verify", given, NUM, max_words=2)} == short
+
+
+def test_difficulty_diversity_takes_hard_rows_of_every_domain_alike() -> None:
+    """Two thirds of the domains' 30, 30, 30 and 150 rows are hard."""
+    rows = {c.id: c.labels for c in candidates()}
+
+    for size, expected in ((80, [20] * 4), (100, [20, 20, 20, 40])):
+        chosen = [rows[i] for i, _ in pick("difficulty_diversity", candidates(), size)]
+        assert not any(labels["agreement"] for labels in chosen)
+        assert sorted(Counter(labels["domain"] for labels in chosen).values()) == expected

@@ -31,17 +31,14 @@ CONFIG = ("--configfile", str(TINY))
 LONG, FREE = "nt_pkg/selectors/long.py", "nt_pkg/benchmarks/micro_free.py"
 NEW_SELECTOR = '''"""Short: the shortest traces."""
 
-from collections.abc import Sequence
-
-from nt_pkg.selectors._base import Candidate, NoParams, Picked, Selector
+from nt_pkg.selectors._base import Candidates, NoParams, Picks, Selector
 
 
-def select_short(
-    params: NoParams, candidates: Sequence[Candidate], size: int, seed: int
-) -> list[Picked]:
+def select_short(params: NoParams, candidates: Candidates, size: int, seed: int) -> Picks:
     """Return the shortest traces."""
-    ranked = sorted((c.labels["length"]["num_tokens"], c.id) for c in candidates)
-    return [Picked(row_id, float(tokens)) for tokens, row_id in ranked[:size]]
+    tokens = candidates.label("length", "num_tokens")
+    positions = tokens.argsort(kind="stable")[:size]
+    return Picks(positions, tokens[positions])
 
 
 SELECTOR = Selector(params=NoParams, requires=("length",), select=select_short)
@@ -171,7 +168,7 @@ CASES = (
         "comment and docstring of a selector",
         {},
         files=(
-            (LONG, "    def probability", "    # A comment.\n    def probability"),
+            (LONG, "    lengths, rows", "    # A comment.\n    lengths, rows"),
             (LONG, '"""Return traces drawn', '"""Give traces drawn'),
         ),
     ),

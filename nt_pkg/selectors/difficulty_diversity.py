@@ -1,0 +1,19 @@
+"""Difficulty and diversity: hard questions, the same number from every domain (ours).
+
+The paper compares rules of difficulty with rules of diversity, and shows no set that follows both.
+This is models_disagree and topics in one: what the two models answer alike is left out.
+"""
+
+from nt_pkg.selectors._base import Candidates, NoParams, Picks, Selector, in_turns
+
+
+def select_difficulty_diversity(
+    params: NoParams, candidates: Candidates, size: int, seed: int
+) -> Picks:
+    """Return one random hard row of each domain in turn; a domain that runs out drops out."""
+    return in_turns(candidates, "domain", candidates.label("agreement") == 0, size, seed)
+
+
+SELECTOR = Selector(
+    params=NoParams, requires=("agreement", "domain"), select=select_difficulty_diversity
+)

@@ -1,0 +1,29 @@
+"""Easy to verify: questions with a short reference answer (a proxy of the paper).
+
+How short is not stated in the paper. Three words leave numbers, names, formulas and choices, which
+can be compared as text, and leave out sentences. Rows without a reference answer have no label.
+"""
+
+from pydantic import Field
+
+from nt_pkg.config import Strict
+from nt_pkg.selectors._base import Candidates, Picks, Selector, in_random_order
+
+
+class EasyToVerifyParams(Strict):
+    """What is short."""
+
+    max_words: int = Field(3, ge=1, description="Most words of the reference answer (ours).")
+
+
+def select_easy_to_verify(
+    params: EasyToVerifyParams, candidates: Candidates, size: int, seed: int
+) -> Picks:
+    """Return a uniform sample of the questions with a short reference answer."""
+    is_short = candidates.label("reference_words") <= params.max_words
+    return in_random_order(candidates, is_short, size, seed)
+
+
+SELECTOR = Selector(
+    params=EasyToVerifyParams, requires=("reference_words",), select=select_easy_to_verify
+)
