@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from nt_pkg.benchmarks._base import Item
-from nt_pkg.ngrams import Grams, Hasher, Hashes, Integers, blocks
+from nt_pkg.ngrams import Grams, Hasher, Integers, Sieve, blocks
 from nt_pkg.pools._base import RawRow
 from nt_pkg.text import normalise_question
 
@@ -28,8 +28,6 @@ logger = logging.getLogger("nt")
 REASON = "contaminated"
 BLOCK_CHARS = 1 << 18  # its arrays fit into a processor's cache
 _SAY_EVERY_SECONDS = 10.0
-_BITS_PER_GRAM = 16  # of either bitmap: of other n-grams about one in 16 passes it
-_THREE = np.uint64(3)
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Questions:
         self._ends = _joined([part.ends for part in parts])[order]
         self._hashes, self._first = np.unique(hashes[order], return_index=True)
         self._last = np.append(self._first[1:], len(hashes))
-        self._sieve = _Sieve(self._hashes, hash_bits)
+        self._sieve = Sieve(self._hashes, hash_bits)
 
     def matches(self, texts: Sequence[str]) -> dict[int, list[Match]]:
         """Return, by position, the contaminated texts, with the best match of each benchmark."""
@@ -159,31 +157,6 @@ class Questions:
         return [best[name] for name in sorted(best)]
 
 
-class _Sieve:
-    """Says of nearly all hashes that are not in a set that they are not; two bits for each."""
-
-    def __init__(self, hashes: Hashes, hash_bits: int) -> None:
-        bits = min(hash_bits, max(3, (_BITS_PER_GRAM * len(hashes)).bit_length()))
-        self._mask = np.uint64(2**bits - 1)
-        self._shifts = [np.uint64(max(0, hash_bits - part * bits)) for part in (1, 2)]
-        self._maps = [np.zeros(max(1, 2**bits // 8), np.uint8) for _ in self._shifts]
-        for each, shift in zip(self._maps, self._shifts, strict=True):
-            slots = (hashes >> shift) & self._mask
-            np.bitwise_or.at(each, slots >> _THREE, _bit(slots))
-
-    def maybe(self, hashes: Hashes) -> Integers:
-        """Return the positions of the hashes that may be in the set."""
-        found = np.arange(len(hashes))
-        for each, shift in zip(self._maps, self._shifts, strict=True):
-            slots = (hashes[found] >> shift) & self._mask
-            found = found[(each[slots >> _THREE] & _bit(slots)) != 0]
-        return found
-
-
-def _bit(slots: Hashes) -> Any:
-    return np.left_shift(np.uint8(1), slots.astype(np.uint8) & np.uint8(7))
-
-
 def _joined(parts: list[Integers]) -> Integers:
     return np.concatenate([np.zeros(0, np.int64), *parts])
 
@@ -204,7 +177,7 @@ class Decontamination:
         are given out under the condition that they never appear in the open.
         """
         num_rows, said = 0, time.monotonic()
-        for block in blocks(rows, lambda row: len(row.question), BLOCK_CHARS):
+        for block in blocks(rows, lambda row: len(row.question) + 1, BLOCK_CHARS):
             num_rows += len(block)
             if time.monotonic() - said > _SAY_EVERY_SECONDS:
                 said = time.monotonic()

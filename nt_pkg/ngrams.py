@@ -20,6 +20,8 @@ T = TypeVar("T")
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 2**64)
 _BLANK, _NEWLINE = 32, 10
+_BITS_PER_GRAM = 16  # of either bitmap: of other n-grams about one in 16 passes it
+_THREE = np.uint64(3)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,28 @@ class Hasher:
         return found
 
 
+class Sieve:
+    """Says of nearly all hashes that are not in a set that they are not; two bits for each."""
+
+    def __init__(self, hashes: Hashes, hash_bits: int) -> None:
+        """Prepare for a set of hashes that have `hash_bits` bits."""
+        bits = min(hash_bits, max(3, (_BITS_PER_GRAM * len(hashes)).bit_length()))
+        self._mask = np.uint64(2**bits - 1)
+        self._shifts = [np.uint64(max(0, hash_bits - part * bits)) for part in (1, 2)]
+        self._maps = [np.zeros(max(1, 2**bits // 8), np.uint8) for _ in self._shifts]
+        for each, shift in zip(self._maps, self._shifts, strict=True):
+            slots = (hashes >> shift) & self._mask
+            np.bitwise_or.at(each, slots >> _THREE, _bit(slots))
+
+    def maybe(self, hashes: Hashes) -> Integers:
+        """Return the positions of the hashes that may be in the set."""
+        found = np.arange(len(hashes))
+        for each, shift in zip(self._maps, self._shifts, strict=True):
+            slots = (hashes[found] >> shift) & self._mask
+            found = found[(each[slots >> _THREE] & _bit(slots)) != 0]
+        return found
+
+
 def blocks(items: Iterable[T], size: Callable[[T], int], limit: int) -> Iterator[list[T]]:
     """Yield the items in lists; each ends with the item that brings its size to `limit`."""
     block: list[T] = []
@@ -116,3 +140,7 @@ def _powers(base: int, number: int) -> Any:
     factors = np.full(number, base, np.uint64)
     factors[0] = 1
     return np.cumprod(factors)
+
+
+def _bit(slots: Hashes) -> Any:
+    return np.left_shift(np.uint8(1), slots.astype(np.uint8) & np.uint8(7))
