@@ -14,7 +14,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 demo real-rows: export NT_ENV_INFERENCE ?=
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 21
 
 demo: $(READY) ## Run the demo study on this machine and open its report
 	python -m scripts.study
