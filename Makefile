@@ -7,13 +7,14 @@ INFERENCE ?= inference
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
-	format schema lock setup setup-inference images slurm-test bench-plan bench-selection clean-work
+	format schema lock setup setup-inference images slurm-test bench-plan \
+	bench-decontaminate bench-selection clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 21
 
 demo: $(READY) ## Run the demo study on this machine and open its report
 	python -m scripts.study
@@ -48,6 +49,9 @@ bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job
 
 bench-selection: $(READY) ## Measure what every selector costs at up to 1.1 million rows
 	python -m benchmarks.selection
+
+bench-decontaminate: $(READY) ## Measure decontamination against open-r1's way
+	python -m benchmarks.decontaminate
 
 base: $(READY) ## Pre-train the micro-world's base student again (about 20 minutes)
 	python -m snakemake --profile profiles/local results/micro-base/manifest.json

@@ -157,7 +157,8 @@ def _trace_set(path: Path) -> dict[str, Any]:
 
 
 def _pool(manifest: dict[str, Any], labels: Labels) -> dict[str, Any]:
-    reasons = {k: v for k, v in manifest.items() if k not in ("pool", "read", "kept", "spec")}
+    other = ("pool", "read", "kept", "decontamination", "spec")
+    reasons = {k: v for k, v in manifest.items() if k not in other}
     key = next((each for each in labels.values if each[0] == manifest["pool"]), None)
     return {
         "pool": manifest["pool"],

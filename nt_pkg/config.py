@@ -76,6 +76,15 @@ class Sampling(Strict):
         return self
 
 
+class Decontaminate(Strict):
+    """Which benchmarks a pool must not hold text of."""
+
+    against: tuple[str, ...] = Field(min_length=1, description="Names of benchmarks.")
+    ngram: int = Field(
+        13, ge=2, description="Words in a row that no prompt may share (NaturalReasoning: 13)."
+    )
+
+
 class Pool(Strict):
     """A set of prompts."""
 
@@ -83,6 +92,9 @@ class Pool(Strict):
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
     source: Source | None = Field(None, description="Files it reads; none for generated pools.")
     num_shards: int = Field(1, ge=1, le=4096, description="Shards that prompts and traces come in.")
+    decontaminate: Decontaminate | None = Field(
+        None, description="Drop prompts that hold text of benchmarks; by default none is."
+    )
 
 
 class Server(Strict):
@@ -461,6 +473,9 @@ class Study(Strict):
                         self._known(section, name, f"runs[{position}].{section}")
         for name in self.report.annotators:
             self._known("annotators", name, "report.annotators")
+        for name, pool in self.pools.items():
+            for benchmark in pool.decontaminate.against if pool.decontaminate else ():
+                self._known("benchmarks", benchmark, f"pools.{name}.decontaminate.against")
         return self
 
     def _known(self, section: str, name: str, where: str) -> None:

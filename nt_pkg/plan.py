@@ -126,7 +126,10 @@ class Plan:
             "pools": [w["pool"] for w in self.pools()],
             "teachers": [w["teacher"] for w in self.trace_sets()],
             "students": [e["student"] for e in self.evals()],
-            "benchmarks": [e["benchmark"] for e in self.evals()],
+            "benchmarks": [
+                *(e["benchmark"] for e in self.evals()),
+                *(name for w in self.pools() for name in self.decontaminated_of(w["pool"])),
+            ],
         }
         return _unique(
             {"kind": kind, "name": name}
@@ -134,6 +137,11 @@ class Plan:
             for name in names
             if self.source(kind, name) is not None
         )
+
+    def decontaminated_of(self, pool: str) -> list[str]:
+        """Return the benchmarks whose text is taken out of a pool, sorted."""
+        entry = self.study.pools[pool].decontaminate
+        return sorted(set(entry.against)) if entry else []
 
     def source(self, kind: str, name: str) -> Source | None:
         """Return the source of a catalogue entry, if it has one."""
@@ -153,16 +161,31 @@ class Plan:
     def pool_spec(self, pool: str) -> str:
         """Return the spec of a pool's ingestion."""
         entry = self.study.pools[pool]
-        return canonical(
-            {
-                "kind": entry.kind,
-                "params": _plugin_dump("pools", entry.kind, entry.params),
-                "code": [
-                    plugins.fingerprint("pools", entry.kind),
-                    code_fingerprint("nt_pkg.pools.ingest", ["ingest"]),
-                ],
+        spec = {
+            "kind": entry.kind,
+            "params": _plugin_dump("pools", entry.kind, entry.params),
+            "code": [
+                plugins.fingerprint("pools", entry.kind),
+                code_fingerprint("nt_pkg.pools.ingest", ["ingest"]),
+            ],
+        }
+        if entry.decontaminate:
+            spec["decontaminate"] = {
+                "ngram": entry.decontaminate.ngram,
+                "against": [self._questions_of(n) for n in self.decontaminated_of(pool)],
+                "code": code_fingerprint("nt_pkg.decontamination", ["start_decontamination"]),
             }
-        )
+        return canonical(spec)
+
+    def _questions_of(self, benchmark: str) -> dict[str, Any]:
+        entry = self.study.benchmarks[benchmark]
+        return {
+            "benchmark": benchmark,
+            "kind": entry.kind,
+            "params": _plugin_dump("benchmarks", entry.kind, entry.params),
+            "code": plugins.fingerprint("benchmarks", entry.kind, ("load",)),
+            "has_files": entry.source is not None,
+        }
 
     @cache  # noqa: B019
     def trace_spec(self, teacher: str) -> str:

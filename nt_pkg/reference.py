@@ -25,6 +25,7 @@ _SECTIONS: tuple[type[config.Strict], ...] = (
     config.Study,
     config.Pool,
     config.Source,
+    config.Decontaminate,
     config.Teacher,
     config.Sampling,
     config.Annotator,

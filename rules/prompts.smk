@@ -1,6 +1,7 @@
 """Read pools.
 
 REQUIRED INPUTS   source     assets/pools/{pool}/ of pools that come from files
+                  benchmarks assets/benchmarks/{benchmark}/ of those that the pool is decontaminated of
 OUTPUTS           prompts    results/prompts/{pool}/all.parquet, dropped.parquet, pool.json
                   shards     results/prompts/{pool}/shard-{shard}-of-{num_shards}.parquet
 """
@@ -10,6 +11,11 @@ rule ingest_pool:
     """Read a pool; every row that is dropped is kept with its reason."""
     input:
         source=lambda wc: source_manifest("pools", wc.pool),
+        benchmarks=lambda wc: [
+            manifest
+            for benchmark in PLAN.decontaminated_of(wc.pool)
+            for manifest in source_manifest("benchmarks", benchmark)
+        ],
     output:
         prompts="results/prompts/{pool}/all.parquet",
         dropped="results/prompts/{pool}/dropped.parquet",
@@ -31,6 +37,7 @@ rule ingest_pool:
         " --spec {params.spec:q}"
         " --names {params.names:q}"
         " --source {input.source:q}"
+        " --benchmarks {input.benchmarks:q}"
         " --out {output.prompts:q}"
         " --dropped {output.dropped:q}"
         " --manifest {output.manifest:q}"

@@ -5,7 +5,9 @@ Called by rule `ingest_pool` (rules/prompts.smk). Alone:
     python -m scripts.ingest_pool --spec '{"kind":"micro","params":{"num_rows":100}}' --source \
         --names '{"pool":"micro"}' --out all.parquet --dropped dropped.parquet --manifest pool.json
 
-Writes the kept rows ordered by id, every dropped row with its reason, and the counts.
+Writes the kept rows ordered by id, every dropped row with its reason, and the counts. With
+`decontaminate` in the spec, rows that hold text of benchmarks are dropped, and the counts say which
+question each was dropped for.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from nt_pkg import plugins
 from nt_pkg.config import plugin_params
+from nt_pkg.decontamination import start_decontamination
 from nt_pkg.manifest import write_json
 from nt_pkg.pools.ingest import ingest
 from nt_pkg.progress import ready, start_job
@@ -29,6 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--spec", required=True)
     parser.add_argument("--names", type=json.loads, required=True)
     parser.add_argument("--source", type=Path, nargs="?", help="manifest of the pool's files")
+    parser.add_argument(
+        "--benchmarks",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="manifests of the benchmarks in the spec's `decontaminate` that have files, in order",
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--dropped", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, required=True)
@@ -39,10 +49,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = args.source.parent if args.source else None
     ready("ingest_pool")
     rows = plugins.plugin("pools", spec["kind"]).rows(params, folder)
+    decontamination = None
+    if against := spec.get("decontaminate"):
+        folders = iter([path.parent for path in args.benchmarks])
+        files = [next(folders) if each["has_files"] else None for each in against["against"]]
+        decontamination = start_decontamination(against, files)
+        rows = decontamination.mark(rows)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     dropped, counts = ingest(rows, partial(write_parquet, args.out, PROMPTS), args.out.parent)
+    account = {"decontamination": decontamination.account()} if decontamination else {}
     write_parquet(args.dropped, DROPPED, dropped)
-    write_json(args.manifest, {**args.names, **counts, "spec": spec})
+    write_json(args.manifest, {**args.names, **counts, **account, "spec": spec})
     return 0
 
 

@@ -61,7 +61,7 @@ def assert_one_clean_message(done: "subprocess.CompletedProcess[str]", *parts: s
         ),
         (
             "subsets: {topics-300: {selector: topic}}",
-            ["subsets.topics-300: unknown selector 'topic'; there are long,"],
+            ["subsets.topics-300: unknown selector 'topic'; there are "],
         ),
         (
             "subsets: {random-300: {size: 7000}}",

@@ -139,6 +139,10 @@ def teacher(**entry: Any) -> Callable[[Config], None]:
         (put("runs", value=[]), ["runs: ", "at least 1 item"]),
         (put("report", "annotators", value=["topic"]), ["report.annotators: unknown name 'topic'"]),
         (
+            put("pools", "micro", "decontaminate", value={"against": ["gpqa"]}),
+            ["pools.micro.decontaminate.against: unknown name 'gpqa'; benchmarks has micro_choice"],
+        ),
+        (
             put("subsets", "random-300", "size", value=6001),
             ["subsets.random-300.size: 6001", "at most 6000 rows: lower the size or enlarge"],
         ),

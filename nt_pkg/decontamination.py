@@ -1,0 +1,241 @@
+"""Decontamination: rows of a pool that hold text of a benchmark's questions.
+
+A row is contaminated if it shares a word n-gram with a question, words being what white space
+separates in the lower-cased text (as in open-r1's script), or if it is a question that has fewer
+than n words. NaturalReasoning, the paper's pool, was cleaned with n = 13 (arXiv 2502.13124);
+open-r1 and s1 take n = 8.
+
+Hashes only propose: every hit is confirmed by comparing the words, so a collision costs no row.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nt_pkg.benchmarks._base import Item
+from nt_pkg.ngrams import Grams, Hasher, Integers, Sieve, blocks
+from nt_pkg.pools._base import RawRow
+from nt_pkg.text import normalise_question
+
+logger = logging.getLogger("nt")
+
+REASON = "contaminated"
+BLOCK_CHARS = 1 << 18  # its arrays fit into a processor's cache
+_SAY_EVERY_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Match:
+    """The question of a benchmark that a text shares most with.
+
+    `shared_ngrams` counts different n-grams; 0 means that the text is this question, which has
+    fewer words than n.
+    """
+
+    benchmark: str
+    question: str
+    shared_ngrams: int
+
+
+class Questions:
+    """The n-grams of the questions of some benchmarks."""
+
+    def __init__(
+        self,
+        items: Mapping[str, Sequence[Item]],
+        ngram: int,
+        hash_bits: int = 64,
+        block_chars: int = BLOCK_CHARS,
+    ) -> None:
+        """Index the questions.
+
+        Args:
+            items: items by name of the benchmark.
+            ngram: words per n-gram, 2 at least.
+            hash_bits: bits of the hashes; fewer cost time, and change no result.
+            block_chars: characters that are worked on at a time.
+        """
+        self.ngram = ngram
+        self.num_questions = {name: len(each) for name, each in items.items()}
+        self.num_short: Counter[str] = Counter()
+        self._hasher, self._block_chars = Hasher(ngram, hash_bits), block_chars
+        self._items = [(name, each) for name in sorted(items) for each in items[name]]
+        self._short: dict[str, set[int]] = {}
+        self._longest_short = 0
+        self._members: dict[int, dict[bytes, set[int]]] = {}
+        parts = list(self._read())
+        self._text = b"".join(part.text for part in parts)
+        hashes = np.concatenate([np.zeros(0, np.uint64), *(part.hashes for part in parts)])
+        order = np.argsort(hashes, kind="stable")
+        self._question = _joined([part.rows for part in parts])[order]
+        self._starts = _joined([part.starts for part in parts])[order]
+        self._ends = _joined([part.ends for part in parts])[order]
+        self._hashes, self._first = np.unique(hashes[order], return_index=True)
+        self._last = np.append(self._first[1:], len(hashes))
+        self._sieve = Sieve(self._hashes, hash_bits)
+
+    def matches(self, texts: Sequence[str]) -> dict[int, list[Match]]:
+        """Return, by position, the contaminated texts, with the best match of each benchmark."""
+        grams = self._hasher.grams(texts)
+        shared: dict[int, set[bytes]] = {}
+        groups: dict[bytes, int] = {}
+        for position, group in self._candidates(grams):
+            words = grams.gram(position)
+            if words in self._group(group):
+                shared.setdefault(int(grams.rows[position]), set()).add(words)
+                groups[words] = group
+        found = {
+            row: Counter(
+                question for words in each for question in self._members[groups[words]][words]
+            )
+            for row, each in shared.items()
+        }
+        # White space of the words is white space of the normalised text, so that one has no fewer.
+        for row in np.flatnonzero(grams.num_words <= self._longest_short).tolist():
+            for question in self._short.get(normalise_question(texts[row]), ()):
+                found.setdefault(row, Counter())[question] += 0
+        return {row: self._best(found[row]) for row in sorted(found)}
+
+    def _read(self) -> Iterator[Grams]:
+        """Yield the n-grams of all questions; numbers of questions and bytes run through."""
+        num_questions = num_bytes = 0
+        questions = (item.question for _, item in self._items)
+        for texts in blocks(questions, len, self._block_chars):
+            part = self._hasher.grams(texts)
+            for row in np.flatnonzero(part.num_words < self.ngram).tolist():
+                self._add_short(num_questions + row)
+            yield replace(
+                part,
+                rows=part.rows + num_questions,
+                starts=part.starts + num_bytes,
+                ends=part.ends + num_bytes,
+            )
+            num_questions += len(texts)
+            num_bytes += len(part.text)
+
+    def _add_short(self, question: int) -> None:
+        benchmark, item = self._items[question]
+        if text := normalise_question(item.question):
+            self.num_short[benchmark] += 1
+            self._short.setdefault(text, set()).add(question)
+            self._longest_short = max(self._longest_short, len(text.split()))
+
+    def _candidates(self, grams: Grams) -> Iterator[tuple[int, int]]:
+        """Yield position and group of the n-grams whose hash is that of a question's n-gram."""
+        if not len(self._hashes):
+            return iter(())
+        positions = self._sieve.maybe(grams.hashes)
+        hashes = grams.hashes[positions]
+        groups = np.searchsorted(self._hashes, hashes)
+        groups[groups == len(self._hashes)] = 0
+        hits = np.flatnonzero(self._hashes[groups] == hashes)
+        return zip(positions[hits].tolist(), groups[hits].tolist(), strict=True)
+
+    def _group(self, group: int) -> dict[bytes, set[int]]:
+        """Return the n-grams that have one hash, each with its questions."""
+        if group not in self._members:
+            members: dict[bytes, set[int]] = {}
+            for entry in range(self._first[group], self._last[group]):
+                words = self._text[self._starts[entry] : self._ends[entry]]
+                members.setdefault(words, set()).add(int(self._question[entry]))
+            self._members[group] = members
+        return self._members[group]
+
+    def _best(self, shared: Mapping[int, int]) -> list[Match]:
+        best: dict[str, Match] = {}
+        for question, number in shared.items():
+            benchmark, item = self._items[question]
+            match = Match(benchmark, item.id, number)
+            before = best.get(benchmark, match)
+            best[benchmark] = min(before, match, key=lambda m: (-m.shared_ngrams, m.question))
+        return [best[name] for name in sorted(best)]
+
+
+def _joined(parts: list[Integers]) -> Integers:
+    return np.concatenate([np.zeros(0, np.int64), *parts])
+
+
+class Decontamination:
+    """Takes contaminated rows out of a stream, and keeps the account."""
+
+    def __init__(self, questions: Questions) -> None:
+        """Start with an empty account."""
+        self._questions = questions
+        self._found: list[tuple[int, Match]] = []
+
+    def mark(self, rows: Iterable[RawRow]) -> Iterator[RawRow]:
+        """Yield all rows; a contaminated one with the defect "contaminated" and without its text.
+
+        Rows with another defect are looked at too, because the beginning of their text would be
+        written where dropped rows are listed. A benchmark's text must not be written anywhere: some
+        are given out under the condition that they never appear in the open.
+        """
+        num_rows, said = 0, time.monotonic()
+        for block in blocks(rows, lambda row: len(row.question) + 1, BLOCK_CHARS):
+            num_rows += len(block)
+            if time.monotonic() - said > _SAY_EVERY_SECONDS:
+                said = time.monotonic()
+                logger.info("decontamination: %d rows, %d matches", num_rows, len(self._found))
+            matches = self._questions.matches([row.question for row in block])
+            for position, row in enumerate(block):
+                found = matches.get(position, [])
+                self._found += [(row.source_row, match) for match in found]
+                yield RawRow(row.source_row, "", defect=REASON) if found else row
+
+    def account(self) -> dict[str, Any]:
+        """Return what matched what, as far as the rows have been read."""
+        rows = Counter(match.benchmark for _, match in self._found)
+        return {
+            "ngram": self._questions.ngram,
+            "benchmarks": {
+                name: {
+                    "questions": number,
+                    "short_questions": self._questions.num_short[name],  # fewer than n words
+                    "contaminated_rows": rows[name],
+                }
+                for name, number in sorted(self._questions.num_questions.items())
+            },
+            "matches": [
+                {
+                    "source_row": row,
+                    "benchmark": match.benchmark,
+                    "question": match.question,
+                    "shared_ngrams": match.shared_ngrams,
+                }
+                for row, match in sorted(self._found, key=lambda each: (each[0], each[1].benchmark))
+            ],
+        }
+
+
+def start_decontamination(
+    spec: Mapping[str, Any], folders: Sequence[Path | None]
+) -> Decontamination:
+    """Return what takes a pool's contaminated rows out.
+
+    Args:
+        spec: `decontaminate` of the pool's spec: ngram and against, a list of benchmarks with
+            benchmark (its name), kind and params.
+        folders: where the files of each of these benchmarks are; None for generated ones.
+
+    Raises:
+        ValueError: a benchmark's files cannot be read.
+    """
+    from nt_pkg.evaluation import load_items
+
+    items = {
+        each["benchmark"]: load_items(each["kind"], each["params"], folder)
+        for each, folder in zip(spec["against"], folders, strict=True)
+    }
+    found = Decontamination(Questions(items, spec["ngram"]))
+    for name, count in found.account()["benchmarks"].items():
+        logger.info(
+            "decontamination: %d questions of %s, %d of them shorter than %d words",
+            *(count["questions"], name, count["short_questions"], spec["ngram"]),
+        )
+    return found
