@@ -41,7 +41,7 @@ kill-check: $(READY) ## Kill a study ten times and compare its results with an u
 env-check: $(READY) ## Install each kind of environment and run a small study in them
 	python -m tests.workflow.environments_check
 
-slurm-test: $(READY) ## Run the workflow and its faults on a Slurm of its own (root on Debian; 40 minutes)
+slurm-test: $(READY) ## Run the workflow and its faults on a Slurm of its own (root on Debian; an hour)
 	python -m pytest tests/slurm -v -rs
 
 bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job cost

@@ -34,9 +34,9 @@ SHOWN = """JobId=42 JobName=nt_50adb347-ea7a-483b-86ec-5136b8cf2aeb
    Command=/dev/stdin
    WorkDir=/work
    Comment=rule_train_wildcards_llama JobState=DONE
-   StdErr=/work/logs/slurm/rule_train/42.log
+   StdErr=/shared/logs/slurm/rule_train/42.log
    StdIn=/dev/null
-   StdOut=/work/logs/slurm/rule_train/42.log
+   StdOut=/shared/logs/slurm/rule_train/42.log
    Power=
    TresPerJob=gres:gpu:2
 """
