@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from nt_pkg.formats import THINK_CLOSE, THINK_OPEN
 from nt_pkg.pools._base import RawRow
 
@@ -19,6 +21,16 @@ BATCH_ROWS = 1024
 _EXCERPT_BYTES = 800
 
 Fields = dict[str, Any]
+
+
+class FileParams(BaseModel):
+    """Options of every pool that is read from files."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_rows: int | None = Field(
+        default=None, ge=1, description="rows to read from the start; null reads all"
+    )
 
 
 @dataclass(frozen=True)

@@ -14,22 +14,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from nt_pkg.pools._base import Pool, RawRow
-from nt_pkg.pools._files import Fields, Texts, file_rows, question_of, text_of, trace_of
+from nt_pkg.pools._files import Fields, FileParams, Texts, file_rows, question_of, text_of, trace_of
 
 _HEADING = re.compile(r"[#*\s]*final answer[*:\s]*", re.IGNORECASE)
 
 
-class Params(BaseModel):
+class Params(FileParams):
     """Options of a LIMO pool."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_rows: int | None = Field(
-        default=None, ge=1, description="rows to read from the start; null reads all"
-    )
 
 
 def rows(params: Params, source: Path | None) -> Iterator[RawRow]:

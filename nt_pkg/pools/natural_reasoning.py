@@ -11,22 +11,17 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from nt_pkg.pools._base import Pool, RawRow
-from nt_pkg.pools._files import Fields, Texts, file_rows, question_of, text_of
+from nt_pkg.pools._files import Fields, FileParams, Texts, file_rows, question_of, text_of
 
 _PLACE = r"^(reference_answer|responses\[\d+\]\.response)$"
 
 
-class Params(BaseModel):
+class Params(FileParams):
     """Options of a NaturalReasoning pool."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_rows: int | None = Field(
-        default=None, ge=1, description="rows to read from the start; null reads all"
-    )
     second_answer: str | None = Field(
         default="responses[0].response",
         pattern=_PLACE,

@@ -15,11 +15,10 @@ answers. The system prompt, which asks for the markers, is left out.
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from nt_pkg.pools._base import Pool, RawRow
 from nt_pkg.pools._files import (
     Fields,
+    FileParams,
     Texts,
     exchange_of,
     file_rows,
@@ -29,14 +28,8 @@ from nt_pkg.pools._files import (
 )
 
 
-class Params(BaseModel):
+class Params(FileParams):
     """Options of an OpenThoughts pool."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_rows: int | None = Field(
-        default=None, ge=1, description="rows to read from the start; null reads all"
-    )
 
 
 def rows(params: Params, source: Path | None) -> Iterator[RawRow]:

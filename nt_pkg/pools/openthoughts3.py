@@ -18,22 +18,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from nt_pkg.pools._base import Pool, RawRow
-from nt_pkg.pools._files import DefectError, Fields, Texts, exchange_of, file_rows
+from nt_pkg.pools._files import DefectError, Fields, FileParams, Texts, exchange_of, file_rows
 from nt_pkg.text import question_id
 from nt_pkg.thinking import split_reasoning
 
 
-class Params(BaseModel):
+class Params(FileParams):
     """Options of an OpenThoughts3 pool."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_rows: int | None = Field(
-        default=None, ge=1, description="rows to read from the start; null reads all"
-    )
     answer: int = Field(
         default=0,
         ge=0,

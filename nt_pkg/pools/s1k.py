@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from nt_pkg.pools._base import Pool, RawRow
-from nt_pkg.pools._files import Fields, Texts, file_rows, question_of, text_of, trace_of
+from nt_pkg.pools._files import Fields, FileParams, Texts, file_rows, question_of, text_of, trace_of
 
 # Columns of reasoning and answer by who wrote them; the first pair that a row has counts.
 _PLACES = {
@@ -31,14 +31,9 @@ _PLACES = {
 }
 
 
-class Params(BaseModel):
+class Params(FileParams):
     """Options of an s1K pool."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_rows: int | None = Field(
-        default=None, ge=1, description="rows to read from the start; null reads all"
-    )
     trace: Literal["deepseek", "gemini"] = Field(
         default="deepseek",
         description="whose trace the replay teacher gives back; s1K has Gemini's only, s1K-1.1 "
