@@ -48,7 +48,6 @@ def parse_agreement(text: str) -> bool:
 
 
 ASK = Ask(
-    version=1,
     prompt=ask_agreement,
     schema=object_schema(agree={"type": "boolean"}),
     parse=parse_agreement,

@@ -75,7 +75,6 @@ def _plain(text: str) -> str:
 
 
 ASK = Ask(
-    version=1,
     prompt=ask_domain,
     schema=object_schema(domain={"type": "string", "enum": list(DOMAINS)}),
     parse=parse_domain,

@@ -81,7 +81,6 @@ def _name(value: Any) -> str:
 
 
 ASK = Ask(
-    version=1,
     prompt=ask_strategies,
     schema=object_schema(
         strategies={

@@ -68,7 +68,6 @@ def _number(text: str) -> float:
 
 
 ASK = Ask(
-    version=1,
     prompt=ask_verbosity,
     schema=object_schema(verbosity={"type": "integer", "minimum": LOWEST, "maximum": HIGHEST}),
     parse=parse_verbosity,

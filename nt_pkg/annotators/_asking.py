@@ -1,17 +1,18 @@
 """What a model is asked about a trace, and how its answer is read.
 
-The paper's prompts are not known; these are ours. Each module `_ask_*` holds one `Ask`; raise its
-version when the meaning of its prompt changes. The JSON schema is for engines that can hold a model
-to it; the parser also takes what models without one write around or instead of the JSON.
+The paper's prompts are not known; these are ours. Each module `_ask_*` holds one `Ask`. The JSON
+schema is for engines that can hold a model to it; the parser also takes what models without one
+write around or instead of the JSON.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nt_pkg.annotators._base import Example
+from nt_pkg.annotators._base import Example, Label
+from nt_pkg.config import Strict
 from nt_pkg.thinking import split_reasoning
 
 MAX_ANSWER_CHARS = 20_000  # of the end of an answer that are read; an honest one has some hundreds
@@ -27,16 +28,39 @@ class Ask:
     """A question about a trace.
 
     Attributes:
-        version: of the prompt.
         prompt: (prompt with its trace) -> the user's turn.
         schema: JSON schema of the answer.
         parse: (answer of the model) -> label; raises `UnreadableError`.
     """
 
-    version: int
     prompt: Callable[[Example], str]
     schema: dict[str, Any]
     parse: Callable[[str], Any]
+
+
+class NoParams(Strict):
+    """No parameters."""
+
+
+def ask_about_all(params: Strict, examples: Sequence[Example]) -> list[Label | Example]:
+    """Return the examples: no rule labels any of them."""
+    return list(examples)
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Labels examples by asking a model; the label of one example depends on no other.
+
+    Attributes:
+        ask: what the model is asked.
+        params: model of the parameters.
+        triage: (params, examples) -> for each its label, where a rule can give it, or the example
+            that the model is shown.
+    """
+
+    ask: Ask
+    params: type[Strict] = NoParams
+    triage: Callable[[Any, Sequence[Example]], list[Label | Example]] = ask_about_all
 
 
 def object_schema(**properties: dict[str, Any]) -> dict[str, Any]:
