@@ -9,7 +9,6 @@ from nt_pkg import plugins
 from nt_pkg.annotators._asking import Ask, Asker
 from nt_pkg.annotators._base import Annotator, Example, Label
 from nt_pkg.config import checked_params
-from nt_pkg.fingerprint import code_fingerprint
 from nt_pkg.records import Row
 
 logger = logging.getLogger(__name__)
@@ -20,7 +19,7 @@ AskModel = Callable[[Ask, Sequence[Example]], list[Label]]
 
 
 def labeller(kind: str, has_engine: bool) -> tuple[Annotator | Asker, str]:
-    """Return what labels for a catalogue entry, and the digest of its code.
+    """Return what labels for a catalogue entry, and the name of that constant in its module.
 
     Raises:
         ValueError: there is no such kind, or it needs an engine, or takes none.
@@ -35,7 +34,7 @@ def labeller(kind: str, has_engine: bool) -> tuple[Annotator | Asker, str]:
             f"kind {kind} asks a model: add `engine` (openai, vllm or transformers), and what that "
             "needs"
         )
-    return found, code_fingerprint(f"nt_pkg.annotators.{kind}", [constant])
+    return found, constant
 
 
 def annotate(

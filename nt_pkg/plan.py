@@ -196,12 +196,12 @@ class Plan:
     def annotator_spec(self, annotator: str) -> str:
         """Return the spec of an annotator; the files of the model that it asks are an input."""
         entry = self.study.annotators[annotator]
-        by, code = labeller(entry.kind, entry.engine is not None)
+        by, constant = labeller(entry.kind, entry.engine is not None)
         params = checked_params(by.params, entry.params, f"annotators.{annotator}")
         spec = {
             "kind": entry.kind,
             "params": _dump(params),
-            "code": code,
+            "code": code_fingerprint(f"nt_pkg.annotators.{entry.kind}", [constant]),
             "version": VERSIONS["annotations"],
         }
         if entry.engine is not None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.annotation import labeller
 from nt_pkg.annotators._asking import Asker
 from nt_pkg.config import EngineRuntime, Server, load_study
 from nt_pkg.plan import Plan
@@ -199,5 +198,6 @@ def test_what_changes_a_label_is_in_the_spec(demo: dict[str, Any]) -> None:
         {"sampling": {"max_tokens": 99}},
     ):
         assert spec_of(demo, url, "domain", **change) != spec
-    assert labeller("agreement", True)[1] != labeller("agreement", False)[1]
-    assert labeller("domain", True)[1] in spec
+    demo["annotators"]["asked"] = {"kind": "agreement"}
+    by_rules = json.loads(Plan(load_study(demo)).annotator_spec("asked"))
+    assert json.loads(spec_of(demo, url, "agreement"))["code"] != by_rules["code"]
