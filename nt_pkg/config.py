@@ -19,6 +19,7 @@ UNTRAINED = "none"  # subset and format of the student as it came
 AGREEMENT = "agreement"  # annotator that difficulty mixes need
 Mode = Literal["think", "no_think", "adaptive"]
 EngineKind = Literal["micro", "replay", "openai", "vllm", "transformers"]
+ModelEngine = Literal["openai", "vllm", "transformers"]  # those that can be asked anything
 
 
 class Strict(BaseModel):
@@ -167,14 +168,20 @@ class EngineRuntime(Strict):
         return self
 
 
+# What teachers and annotators say alike of the model that they ask.
+ModelFiles = Annotated[
+    Source | None,
+    Field(description="Files of the model, for the engines vllm and transformers."),
+]
+JobRuntime = Annotated[EngineRuntime, Field(description="How its jobs run; edits rerun nothing.")]
+
+
 class Teacher(Strict):
     """A model, or a stand-in for one, that writes traces."""
 
     engine: EngineKind = Field(description="How the text is made (docs/engines.md).")
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the engine.")
-    source: Source | None = Field(
-        None, description="Files of the model, for the engines vllm and transformers."
-    )
+    source: ModelFiles = None
     sampling: Sampling = Field(Sampling(), description="How the teacher draws text.")
     max_trace_tokens: int = Field(
         16_384,
@@ -182,19 +189,48 @@ class Teacher(Strict):
         description="Longer traces are marked incomplete and never selected (paper: 16,384); in "
         "the engine's own count.",
     )
-    runtime: EngineRuntime = Field(
-        EngineRuntime(), description="How its jobs run; edits rerun nothing."
-    )
+    runtime: JobRuntime = EngineRuntime()
 
 
 class Annotator(Strict):
     """Something that labels every trace. Selectors ask for annotators by their catalogue name."""
 
     kind: str = Field(description="Module of nt_pkg/annotators.")
-    params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
-    runtime: EngineRuntime = Field(
-        EngineRuntime(), description="How its jobs run; edits rerun nothing."
+    params: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Parameters of that module; null takes away those of a file under this one.",
     )
+    engine: ModelEngine | None = Field(
+        None, description="How the model is asked, for kinds that ask one (docs/annotators.md)."
+    )
+    engine_params: dict[str, Any] = Field(
+        default_factory=dict, description="Parameters of that engine."
+    )
+    source: ModelFiles = None
+    # The longest answer that a schema allows, 30 strategies of 80 characters, has some 700 tokens.
+    sampling: Sampling = Field(
+        Sampling(max_tokens=1024),
+        description="How the model answers: greedily, so that it answers alike again, and within "
+        "1,024 tokens, which every answer that fits its schema does.",
+    )
+    runtime: JobRuntime = EngineRuntime()
+
+    @field_validator("params", mode="before")
+    @classmethod
+    def _null_is_none(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+    @model_validator(mode="after")
+    def _engine_is_there(self) -> Self:
+        given = sorted({"engine_params", "source", "sampling"} & self.model_fields_set)
+        if self.runtime.server is not None:
+            given.append("runtime.server")
+        if self.engine is None and given:
+            raise ValueError(
+                f"{', '.join(given)} without `engine`: add the engine that it is meant for, or "
+                "remove it"
+            )
+        return self
 
 
 class Subset(Strict):
@@ -487,9 +523,11 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _plugins_fit(self) -> Self:
-        for package in ("pools", "annotators", "benchmarks"):
+        for package in ("pools", "benchmarks"):
             for name, entry in getattr(self, package).items():
                 plugin_params(package, entry.kind, entry.params, f"{package}.{name}")
+        for name, annotator in self.annotators.items():
+            _check_annotator(f"annotators.{name}", annotator)
         for name, teacher in self.teachers.items():
             has_source = teacher.source is not None
             _check_engine(
@@ -512,10 +550,8 @@ class Study(Strict):
         for name, subset in self.subsets.items():
             where = f"subsets.{name}"
             plugin_params("selectors", subset.selector, subset.params, where)
-            for annotator in plugins.plugin("selectors", subset.selector).requires:
-                self._known(
-                    "annotators", annotator, f"{where}: selector {subset.selector} needs it"
-                )
+            for needed in plugins.plugin("selectors", subset.selector).requires:
+                self._known("annotators", needed, f"{where}: selector {subset.selector} needs it")
             self._fits_pool(where, subset)
         for name, form in self.formats.items():
             if form.kind == "difficulty_mix":
@@ -547,12 +583,37 @@ def plugin_params(package: str, name: str, params: dict[str, Any], where: str) -
     """
     try:
         model = plugins.plugin(package, name).params
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    return checked_params(model, params, where)
+
+
+def checked_params(model: type[Strict], params: dict[str, Any], where: str) -> Any:
+    """Return parameters that fit their model.
+
+    Raises:
+        ValueError: they do not; `where` is named.
+    """
+    try:
         return model(**params)
     except ValidationError as error:
         known = sorted(model.model_fields)
         raise ValueError(f"{where}.params: {explain(error, known)}") from error
+
+
+def _check_annotator(where: str, entry: Annotator) -> None:
+    from nt_pkg.annotation import labeller
+
+    try:
+        found, _ = labeller(entry.kind, entry.engine is not None)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+    checked_params(found.params, entry.params, where)
+    if entry.engine is not None:
+        has_source = entry.source is not None
+        _check_engine(
+            where, entry.engine, "engine_params", entry.engine_params, entry.runtime, has_source
+        )
 
 
 def _check_engine(

@@ -31,7 +31,9 @@ STAGES = {
 _GUESS = {"train": 7.0, "sample_answers": 3.0, "build_report": 8.0}
 _EVERY_SECONDS = 10.0
 # Parts of a timing's path that name no entry of the catalogue.
-_NOT_A_NAME = re.compile(r"seed\d+|\d+-of-\d+|think|no_think|adaptive|pools|students|benchmarks")
+_NOT_A_NAME = re.compile(
+    r"seed\d+|\d+-of-\d+|think|no_think|adaptive|pools|teachers|annotators|students|benchmarks"
+)
 
 
 class Watcher:

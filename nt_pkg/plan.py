@@ -11,8 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg import plugins
+from nt_pkg.annotation import labeller
 from nt_pkg.assets import source_spec
-from nt_pkg.config import AGREEMENT, UNTRAINED, Mode, Source, Strict, Study, plugin_params
+from nt_pkg.config import (
+    AGREEMENT,
+    UNTRAINED,
+    Mode,
+    Source,
+    Strict,
+    Study,
+    checked_params,
+    plugin_params,
+)
 from nt_pkg.engines.catalogue import engine_identity
 from nt_pkg.fingerprint import code_fingerprint
 from nt_pkg.manifest import canonical, sha256_file
@@ -121,10 +131,11 @@ class Plan:
         )
 
     def assets(self) -> list[Wildcards]:
-        """Return the pools, teachers, students and benchmarks in use that come from files."""
+        """Return the catalogue entries in use that come from files."""
         used = {
             "pools": [w["pool"] for w in self.pools()],
             "teachers": [w["teacher"] for w in self.trace_sets()],
+            "annotators": [a for w in self.trace_sets() for a in self.annotators(**w)],
             "students": [e["student"] for e in self.evals()],
             "benchmarks": [
                 *(e["benchmark"] for e in self.evals()),
@@ -206,16 +217,24 @@ class Plan:
 
     @cache  # noqa: B019
     def annotator_spec(self, annotator: str) -> str:
-        """Return the spec of an annotator."""
+        """Return the spec of an annotator; the files of the model that it asks are an input."""
         entry = self.study.annotators[annotator]
-        return canonical(
-            {
-                "kind": entry.kind,
-                "params": _plugin_dump("annotators", entry.kind, entry.params),
-                "code": plugins.fingerprint("annotators", entry.kind),
-                "version": VERSIONS["annotations"],
+        by, constant = labeller(entry.kind, entry.engine is not None)
+        params = checked_params(by.params, entry.params, f"annotators.{annotator}")
+        spec = {
+            "kind": entry.kind,
+            "params": _dump(params),
+            "code": code_fingerprint(f"nt_pkg.annotators.{entry.kind}", [constant]),
+            "version": VERSIONS["annotations"],
+        }
+        if entry.engine is not None:
+            spec["asks"] = {
+                "engine": entry.engine,
+                "engine_params": entry.engine_params,
+                "sampling": entry.sampling.model_dump(),
             }
-        )
+            spec["engine"] = engine_identity(entry.engine, entry.engine_params)
+        return canonical(spec)
 
     @cache  # noqa: B019
     def subset_spec(self, subset: str) -> str:

@@ -44,6 +44,11 @@ def plugin(package: str, name: str) -> Any:
     return _constant(package, name)
 
 
+def second(package: str, name: str, constant: str) -> Any:
+    """Return another constant that the module of a plugin may define; None if it does not."""
+    return getattr(importlib.import_module(f"nt_pkg.{package}.{name}"), constant, None)
+
+
 def fingerprint(package: str, name: str, fields: Iterable[str] | None = None) -> str:
     """Return the code digest of a plugin, or of only the functions behind some of its fields."""
     module = f"nt_pkg.{package}.{name}"
@@ -55,5 +60,4 @@ def fingerprint(package: str, name: str, fields: Iterable[str] | None = None) ->
 
 
 def _constant(package: str, name: str) -> Any:
-    module = importlib.import_module(f"nt_pkg.{package}.{name}")
-    return getattr(module, CONSTANTS[package], None)
+    return second(package, name, CONSTANTS[package])

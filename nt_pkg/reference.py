@@ -8,6 +8,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from nt_pkg import config, plugins
+from nt_pkg.annotation import WITH_ENGINE
+from nt_pkg.annotators._asking import Asker
 from nt_pkg.engines.catalogue import PARAMS
 
 _INTRO = """# Configuration
@@ -62,7 +64,12 @@ def config_reference() -> str:
             parts.append(f"\n## {package}: {name}\n")
             if needs := getattr(plugin, "requires", ()):
                 parts.append(f"\nNeeds the annotators {', '.join(needs)}.\n")
+            if isinstance(plugin, Asker):
+                parts.append("\nAsks a model: its entry needs `engine`.\n")
             parts.extend(_params(plugin.params))
+            if with_engine := plugins.second(package, name, WITH_ENGINE):
+                parts.append("\nWith `engine`:\n")
+                parts.extend(_params(with_engine.params))
     return "".join(parts)
 
 

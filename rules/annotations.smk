@@ -2,6 +2,7 @@
 
 REQUIRED INPUTS   prompts    results/prompts/{pool}/shard-*.parquet
                   traces     results/traces/{pool}/{teacher}/shard-*.parquet
+                  model      assets/annotators/{annotator}/ of annotators whose model we run
 OUTPUTS           labels     results/annotations/{pool}/{teacher}/{annotator}/shard-*.parquet
 """
 
@@ -11,6 +12,7 @@ rule annotate:
     input:
         prompts=rules.shard_prompts.output.prompts,
         traces=rules.generate_traces.output.traces,
+        model=lambda wc: source_manifest("annotators", wc.annotator),
     output:
         labels="results/annotations/{pool}/{teacher}/{annotator}/shard-{shard}-of-{num_shards}.parquet",
     log:
@@ -25,6 +27,7 @@ rule annotate:
         **placed(lambda wc: PLAN.study.annotators[wc.annotator].runtime),
         mem_mb=memory(lambda wc: PLAN.study.annotators[wc.annotator].runtime.mem_mb),
         runtime=minutes(lambda wc: PLAN.study.annotators[wc.annotator].runtime.minutes),
+        knobs=lambda wc: PLAN.study.annotators[wc.annotator].runtime.model_dump_json(),
     params:
         spec=lambda wc: PLAN.annotator_spec(wc.annotator),
         names=names_of,
@@ -32,7 +35,9 @@ rule annotate:
         "python -m scripts.annotate"
         " --spec {params.spec:q}"
         " --names {params.names:q}"
+        " --runtime {resources.knobs:q}"
         " --prompts {input.prompts:q}"
         " --traces {input.traces:q}"
+        " --model {input.model:q}"
         " --out {output.labels:q}"
         " > {log:q} 2>&1"

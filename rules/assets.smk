@@ -10,7 +10,7 @@ localrules:
 
 
 rule fetch_asset:
-    """Copy or download the pinned files of one pool, teacher, student or benchmark."""
+    """Copy or download the pinned files of one pool, teacher, annotator, student or benchmark."""
     output:
         manifest="assets/{kind}/{name}/manifest.json",
     log:

@@ -39,7 +39,7 @@ for folder in ("results", "assets", "work", "logs"):
 
 
 wildcard_constraints:
-    kind="pools|teachers|students|benchmarks",
+    kind="pools|teachers|annotators|students|benchmarks",
     name=NAME,
     pool=NAME,
     teacher=NAME,

@@ -1,6 +1,7 @@
 """Label the traces of one shard with one annotator.
 
-Called by rule `annotate` (rules/annotations.smk). Writes one row per trace, same ids.
+Called by rule `annotate` (rules/annotations.smk). Writes one row per trace, same ids. If a model is
+asked, the same command continues after a kill at any moment.
 """
 
 import argparse
@@ -9,9 +10,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.annotation import annotate
+from nt_pkg.annotation import AskModel, annotate
+from nt_pkg.asking import asks
+from nt_pkg.config import Annotator, EngineRuntime
+from nt_pkg.engines.catalogue import engine_identity
+from nt_pkg.engines.params import Model
+from nt_pkg.manifest import digest, sha256_file
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import ANNOTATIONS, PROMPTS, TRACES, read_parquet, write_parquet
+from nt_pkg.work import work_dir
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,17 +26,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True)
     parser.add_argument("--names", type=json.loads, required=True)
+    parser.add_argument("--runtime", type=EngineRuntime.model_validate_json, default="{}")
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--traces", type=Path, required=True)
+    parser.add_argument("--model", type=Path, nargs="?", help="manifest of the model that is asked")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("annotate", args.spec)
     spec = json.loads(args.spec)
+    entry = Annotator(
+        kind=spec["kind"], params=spec["params"], runtime=args.runtime, **spec.get("asks", {})
+    )
+    model = Model.beside(args.model) if args.model else None
     ready("annotate")
-    prompts, traces = read_parquet(args.prompts, PROMPTS), read_parquet(args.traces, TRACES)
-    rows = annotate(spec["kind"], spec["params"], prompts, traces)
-    write_parquet(args.out, ANNOTATIONS, rows, args.names)
+    if entry.engine is None:
+        _label(args, entry)
+        return 0
+    identity = engine_identity(entry.engine, entry.engine_params, model.digest if model else "")
+    files = [sha256_file(path) for path in (args.prompts, args.traces)]
+    with work_dir([args.out], digest([args.spec, args.names, identity, files])) as folder:
+        if folder:
+            _label(args, entry, asks(entry, model, folder))
     return 0
+
+
+def _label(args: argparse.Namespace, entry: Annotator, ask_model: AskModel | None = None) -> None:
+    prompts, traces = read_parquet(args.prompts, PROMPTS), read_parquet(args.traces, TRACES)
+    rows = annotate(entry.kind, entry.params, prompts, traces, ask_model)
+    write_parquet(args.out, ANNOTATIONS, rows, args.names)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Copy or download the pinned files of one pool, student or benchmark.
+"""Copy or download the pinned files of one pool, teacher, annotator, student or benchmark.
 
 Called by rule `fetch_asset` (rules/assets.smk). Writes the files beside `--out`, which lists them.
 """

@@ -8,8 +8,11 @@ first here, so that a judge is needed only for what they cannot decide:
     2. two different numbers: they disagree
     3. two expressions without words: Math-Verify decides, within hard limits of time and memory
     4. anything else is undecided
+
+With an engine the undecided answers go to its model, as in the paper.
 """
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from fractions import Fraction
@@ -17,6 +20,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from nt_pkg.annotators._ask_agreement import ASK
+from nt_pkg.annotators._asking import Asker
 from nt_pkg.annotators._base import Annotator, Example, Label
 from nt_pkg.benchmarks._math_grading import CPU_LIMIT_S, compare_pairs, extract_answer
 from nt_pkg.config import Strict
@@ -59,6 +64,31 @@ def _label(params: AgreementParams, verdict: bool | None) -> Label:
     if verdict is None and params.undecided == "fail":
         return Label(None, "no rule can compare the answers")
     return Label(bool(verdict))
+
+
+class JudgedParams(Strict):
+    """What the teacher's answer is compared with; a model judges where no rule can."""
+
+    against: Literal["second_answer", "reference_answer"] = Field(
+        "second_answer", description="Column of the pool."
+    )
+
+
+def triage_agreement(params: JudgedParams, examples: Sequence[Example]) -> list[Label | Example]:
+    """Return the verdict of the rules, or the example with both answers for the judge."""
+    shown = [
+        dataclasses.replace(e, second_answer=(getattr(e, params.against) or "").strip())
+        for e in examples
+    ]
+    verdicts = decide([(e.answer, e.second_answer) for e in shown if e.second_answer])
+    found: list[Label | Example] = []
+    for example in shown:
+        if not example.second_answer:
+            found.append(Label(None, f"the row has no {params.against}"))
+            continue
+        verdict = verdicts[example.answer, example.second_answer]
+        found.append(example if verdict is None else Label(verdict))
+    return found
 
 
 def decide(pairs: Sequence[Pair], cpu_limit_s: float = CPU_LIMIT_S) -> dict[Pair, bool | None]:
@@ -116,3 +146,4 @@ def _number(text: str) -> Fraction | None:
 
 
 ANNOTATOR = Annotator(params=AgreementParams, annotate=annotate_agreement)
+WITH_ENGINE = Asker(ASK, JudgedParams, triage_agreement)

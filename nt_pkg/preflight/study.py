@@ -2,10 +2,10 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from nt_pkg.config import Study, load_study, read_yaml
+from nt_pkg.config import Server, Study, load_study, read_yaml
 from nt_pkg.manifest import read_json
 from nt_pkg.plan import Plan
 from nt_pkg.preflight.facts import Finding
@@ -62,17 +62,26 @@ def assets(
 def keys(study: Study, environment: Mapping[str, str]) -> list[Finding]:
     """Judge whether this shell has the keys of the servers that are asked, by their names."""
     found = []
-    for name in sorted({subset.teacher for subset in study.subsets.values()}):
-        server = study.teachers[name].runtime.server
+    for name, server in _servers(study):
         if server is None or server.key_env is None:
             continue
-        where = f"{server.key_env} for teachers.{name} ({server.base_url})"
+        where = f"{server.key_env} for {name} ({server.base_url})"
         if environment.get(server.key_env, "").strip():
             found.append(Finding("ok", "keys", f"{where} is set"))
         else:
             todo = f"export {server.key_env} in the shell that starts snakemake"
             found.append(Finding("warn", "keys", f"{where} is not set", todo))
     return found
+
+
+def _servers(study: Study) -> Iterator[tuple[str, Server | None]]:
+    """Yield the servers of the teachers and annotators in use, if they have one."""
+    plan = Plan(study)
+    sets = plan.trace_sets()
+    for teacher in sorted({each["teacher"] for each in sets}):
+        yield f"teachers.{teacher}", study.teachers[teacher].runtime.server
+    for annotator in sorted({name for each in sets for name in plan.annotators(**each)}):
+        yield f"annotators.{annotator}", study.annotators[annotator].runtime.server
 
 
 def _offline_note(environment: Mapping[str, str]) -> Finding:

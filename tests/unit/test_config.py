@@ -19,8 +19,13 @@ from nt_pkg.config import (
 
 ROOT = Path(__file__).parents[2]
 Config = dict[str, Any]
-NUM_OVERLAYS = 3
+NUM_OVERLAYS = 4
 COMMIT = "0123456789" * 4
+ASKED: Config = {
+    "engine": "openai",
+    "engine_params": {"model": "judge"},
+    "runtime": {"server": {"base_url": "http://a/v1"}},
+}
 
 
 def put(*keys: Any, value: Any) -> Callable[[Config], None]:
@@ -207,6 +212,48 @@ def teacher(**entry: Any) -> Callable[[Config], None]:
             ["annotators.length.runtime.gpus: unknown key; did you mean 'gpu'?"],
         ),
         (
+            put("annotators", "verbosity", value={"kind": "verbosity"}),
+            ["annotators.verbosity: kind verbosity asks a model: add `engine` (openai"],
+        ),
+        (
+            put("annotators", "length", value={"kind": "length", **ASKED}),
+            ["annotators.length: kind length asks no model: remove `engine`"],
+        ),
+        (
+            put("annotators", "length", value={"kind": "length", "sampling": {}}),
+            ["annotators.length: sampling without `engine`: add the engine"],
+        ),
+        (
+            put("annotators", "length", value={"kind": "length", "runtime": ASKED["runtime"]}),
+            ["annotators.length: runtime.server without `engine`"],
+        ),
+        (
+            put("annotators", "verbosity", value={"kind": "verbosity", "engine": "micro"}),
+            ["annotators.verbosity.engine: Input should be 'openai', 'vllm' or 'transformers'"],
+        ),
+        (
+            put("annotators", "verbosity", value={"kind": "verbosity", "engine": "vllm"}),
+            ["annotators.verbosity: engine vllm needs a `source`"],
+        ),
+        (
+            put(
+                "annotators", "verbosity", value={"kind": "verbosity", **ASKED, "engine_params": {}}
+            ),
+            ["annotators.verbosity.engine_params:", "model: Field required"],
+        ),
+        (
+            put("annotators", "domain", "kind", value="domain"),
+            ["annotators.domain: kind domain asks a model"],
+        ),
+        (
+            put(
+                "annotators",
+                "agreement",
+                value={"kind": "agreement", "params": {"undecided": "fail"}, **ASKED},
+            ),
+            ["annotators.agreement.params:", "undecided: unknown key"],
+        ),
+        (
             put("students", "micro-llama", "source", value={"path": "x", "builtin": "micro-base"}),
             ["students.micro-llama.source", "exactly one of path, hub, builtin", "path", "builtin"],
         ),
@@ -315,6 +362,15 @@ def test_every_overlay_is_a_study(path: Path) -> None:
 def test_number_of_overlays() -> None:
     """A glob that finds nothing would test nothing."""
     assert len(overlays()) == NUM_OVERLAYS
+
+
+def test_overlay_makes_an_annotator_ask_a_model(demo: Config) -> None:
+    """The parameters of the file under it do not fit its kind; null takes them away."""
+    demo["annotators"]["domain"] |= {"kind": "domain", "params": None, **ASKED}
+
+    found = load_study(demo).annotators["domain"]
+
+    assert (found.params, found.sampling.temperature, found.sampling.max_tokens) == ({}, 0, 1024)
 
 
 def test_demo_is_a_study(demo: Config) -> None:

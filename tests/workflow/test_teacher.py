@@ -1,4 +1,4 @@
-"""Teachers with a model, in the job or behind a server, through the rules that use them."""
+"""Teachers and annotators with a model, in the job or behind a server, through their rules."""
 
 import secrets
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nt_pkg.dry_run import parse_jobs
-from nt_pkg.records import TRACES, read_parquet
+from nt_pkg.records import ANNOTATIONS, TRACES, read_parquet
 from tests.unit.fake_openai import MODEL, serving
 from tests.workflow.sandbox import TINY, command, copy_repository, run
 
@@ -30,6 +30,25 @@ SERVED = """
     engine: openai
     params: {model: MODEL}
     runtime: {mem_mb: 1000, server: {base_url: "URL", key_env: NT_TEST_KEY}}
+"""
+ANNOTATED = """
+pools:
+  tiny: {params: {num_rows: 6}, num_shards: 1}
+subsets:
+  tiny-random: {size: 2}
+  tiny-long: {size: 2}
+annotators:
+  subject:
+    kind: domain
+    engine: transformers
+    source: {builtin: micro-base}
+    sampling: {max_tokens: 8}
+    runtime: {gpu: 2, batch: 2, mem_mb: 3000}
+  agreement:
+    engine: openai
+    engine_params: {model: MODEL}
+    runtime: {mem_mb: 1000, server: {base_url: "URL"}}
+report: {annotators: [subject]}
 """
 SNAKEMAKE = command("snakemake", "--profile", "profiles/local")
 OPTIONS = ["--configfile", str(TINY), "overlay.yaml", "--", "traces"]
@@ -76,3 +95,27 @@ def test_server_of_a_teacher_may_move_and_its_key_stays_secret(copy: Path) -> No
     assert {row["status"] for row in traces(copy)} == {"ok"}
     assert KEY not in printed
     assert not any(KEY.encode() in path.read_bytes() for path in copy.rglob("*") if path.is_file())
+
+
+@pytest.mark.slow
+def test_model_of_an_annotator_is_an_input_of_its_labels(copy: Path) -> None:
+    """One that says nothing of use makes rows that failed; a judge is asked by the job itself."""
+    with serving() as fake:
+        overlay = ANNOTATED.replace("MODEL", MODEL).replace("URL", fake.url)
+        (copy / "overlay.yaml").write_text(overlay)
+        options = [*OPTIONS[:-1], "annotations"]
+        planned = parse_jobs(run(copy, [*SNAKEMAKE, "-n", *options]))
+        run(copy, [*SNAKEMAKE, *options])
+
+    gpus = {job.wildcards["annotator"]: job.gpus for job in planned if job.rule == "annotate"}
+    assert (gpus["subject"], gpus["agreement"]) == (2, 0)
+    assert (copy / "assets/annotators/subject/model.safetensors").exists()
+    found = {
+        path.parent.name: read_parquet(path, ANNOTATIONS)
+        for path in (copy / "results/annotations/tiny/micro-teacher").glob("*/*.parquet")
+    }
+    assert {row["status"] for row in found["subject"]} == {"failed"}
+    assert all(row["error"].startswith("the answer ") for row in found["subject"])
+    # The server repeats what it is asked, which ends with a verdict.
+    verdicts = [row["value"] for row in found["agreement"]]
+    assert 1 <= verdicts.count("false") == len(fake.asked) <= len(verdicts)

@@ -1,0 +1,6 @@
+"""Strategies of a reasoning: ["backtracking"], as a model says (paper, section 3.2)."""
+
+from nt_pkg.annotators._ask_strategies import ASK
+from nt_pkg.annotators._asking import Asker
+
+ANNOTATOR = Asker(ASK)
