@@ -410,13 +410,16 @@ def test_coverage_takes_the_farthest_row_each_time(
     num: int, dimensions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Against all distances of all rows; many are equal where there are few dimensions."""
-    for name, value in {"_BLOCK_ROWS": 64, "_BLOCK_PICKS": 16, "_FIRST_ROWS": 3}.items():
-        monkeypatch.setattr(f"nt_pkg.selectors.coverage.{name}", value)
     vectors = points(num, dimensions)
     apart = distances(vectors)
+    size = min(num, 300)
+    in_large_blocks, _ = farthest_first(vectors, 7, size)
+    for name, value in {"_BLOCK_ROWS": 64, "_BLOCK_PICKS": 16, "_FIRST_ROWS": 3}.items():
+        monkeypatch.setattr(f"nt_pkg.selectors.coverage.{name}", value)
 
-    picks, cosines = farthest_first(vectors, 7, min(num, 300))
+    picks, cosines = farthest_first(vectors, 7, size)
 
+    assert picks.tolist() == in_large_blocks.tolist()
     assert picks[0] == 7
     assert len(set(picks.tolist())) == len(picks)
     for count in range(1, len(picks)):
