@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-import nt_pkg
+from nt_pkg import __version__
 
 logger = logging.getLogger("nt")
 
@@ -30,7 +30,7 @@ def start_job(name: str, spec: str = "") -> None:
     logger.info(
         "%s nt_pkg %s host %s spec %s",
         name,
-        nt_pkg.__version__,
+        __version__,
         platform.node(),
         digest(spec) if spec else "-",
     )

@@ -1,14 +1,18 @@
 """Labels, case by case."""
 
 import json
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nt_pkg.annotation import annotate
 from nt_pkg.annotators._base import Annotator, Example
 from nt_pkg.annotators.agreement import ANNOTATOR as AGREEMENT
 from nt_pkg.annotators.agreement import answers_agree, decide
+from nt_pkg.annotators.hashed_words import ANNOTATOR as HASHED_WORDS
+from nt_pkg.annotators.hashed_words import hashed_words
 from nt_pkg.annotators.keywords import ANNOTATOR as KEYWORDS
 from nt_pkg.annotators.length import ANNOTATOR as LENGTH
 from nt_pkg.annotators.length import count_steps
@@ -254,3 +258,52 @@ def test_words_of_the_reference_answer() -> None:
 
     assert [label.value for label in labels] == [1, 3, None, None]
     assert labels[2].error == labels[3].error == "the row has no reference_answer"
+
+
+def cosines(vectors: Any) -> Any:
+    """Return the cosine of every two rows."""
+    scaled = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return scaled @ scaled.T
+
+
+def test_hashed_words_are_fixed_forever() -> None:
+    """A literal label: another one would silently label every pool anew."""
+    params = HASHED_WORDS.params(dimensions=12)
+
+    [label] = HASHED_WORDS.annotate(params, [example(question="The cat saw the dog, the cat.")])
+
+    assert label.value == "Ly9/sAAAAACd0aIA"
+
+
+def test_hashed_words_are_near_where_words_are_shared() -> None:
+    """Cosines are those of the counts of words and pairs, but for the noise of hashing."""
+    questions = [
+        "how many apples does the farmer sell",
+        "How many  APPLES does the farmer sell?",
+        "how many apples does the baker eat",
+        "prove that every bounded sequence converges somewhere",
+    ]
+
+    # 7 words and 6 pairs; the third shares 5 words and 4 pairs.
+    expected = np.array([[1, 1, 9 / 13, 0], [1, 1, 9 / 13, 0], [9 / 13] * 2 + [1, 0], [0, 0, 0, 1]])
+    mean = np.mean([cosines(hashed_words(questions, 384, seed)) for seed in range(50)], axis=0)
+    np.testing.assert_allclose(mean, expected, atol=0.05)
+
+
+def test_hashed_words_see_order_counts_and_scripts() -> None:
+    def near(one: str, other: str) -> float:
+        return float(cosines(hashed_words([one, other], 1024, 0))[0, 1])
+
+    assert near("dog bites man", "man bites dog") == pytest.approx(3 / 5)
+    often, twice = 1 + math.log(3), 1 + math.log(2)  # "a", "a a"; "b" and "a b" occur once in both
+    expected = (often + 2) / math.sqrt(3 * (often**2 + twice**2 + 2))
+    assert near("a b", "a a a b") == pytest.approx(expected, abs=0.01)
+    # Chinese has no blanks between words: 2 characters and a pair of 3 and 2.
+    assert near("\u8bc1\u660e\u5b83", "\u8bc1\u660e") == pytest.approx(3 / math.sqrt(5 * 3))
+    assert hashed_words(["a b"], 384, 0).tolist() != hashed_words(["a b"], 384, 1).tolist()
+
+
+def test_hashed_words_of_nothing_fail() -> None:
+    [label] = HASHED_WORDS.annotate(HASHED_WORDS.params(), [example(question=" ?! ")])
+
+    assert (label.value, label.error) == (None, "the question has no words")

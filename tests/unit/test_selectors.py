@@ -5,15 +5,19 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from nt_pkg import plugins
-from nt_pkg.seeds import rng
+from nt_pkg.seeds import generator, rng
 from nt_pkg.selection import select_subset
 from nt_pkg.selectors._base import Candidates
+from nt_pkg.selectors.coverage import farthest_first
+from nt_pkg.vectors import decode, encode
 
 DOMAINS = ("months", "days", "digits", "winds")
 LABELS: dict[str, Callable[[int], Any]] = {
@@ -23,6 +27,7 @@ LABELS: dict[str, Callable[[int], Any]] = {
     "agreement": lambda n: n % 3 == 0,
     "verbosity": lambda n: n % 11,
     "reference_words": lambda n: 1 + n % 5,
+    "embedding": lambda n: encode(generator("test", n).normal(size=(1, 6)))[0],
 }
 NUM = 240
 every_selector = pytest.mark.parametrize("name", plugins.names("selectors"))
@@ -385,3 +390,72 @@ def test_difficulty_diversity_takes_hard_rows_of_every_domain_alike() -> None:
         chosen = [rows[i] for i, _ in pick("difficulty_diversity", candidates(), size)]
         assert not any(labels["agreement"] for labels in chosen)
         assert sorted(Counter(labels["domain"] for labels in chosen).values()) == expected
+
+
+def points(num: int, dimensions: int, *seed: object) -> Any:
+    """Return random vectors as a selector sees them; some stand there twice, on small scales."""
+    given = generator("points", num, dimensions, *seed).normal(size=(num, dimensions)).round(1)
+    given[num // 2 : num // 2 + num // 8] = given[: num // 8]
+    return decode("embedding", pa.array(encode(given)))
+
+
+def distances(vectors: Any) -> Any:
+    """Return the distance of every two vectors of length 1."""
+    scaled = vectors / np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
+    return np.sqrt(np.maximum(2 - 2 * (scaled @ scaled.T).round(12), 0))
+
+
+@pytest.mark.parametrize(("num", "dimensions"), [(60, 2), (500, 5), (500, 24), (3000, 96)])
+def test_coverage_takes_the_farthest_row_each_time(
+    num: int, dimensions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against all distances of all rows; many are equal where there are few dimensions."""
+    vectors = points(num, dimensions)
+    apart = distances(vectors)
+    size = min(num, 300)
+    in_large_blocks, _ = farthest_first(vectors, 7, size)
+    for name, value in {"_BLOCK_ROWS": 64, "_BLOCK_PICKS": 16, "_FIRST_ROWS": 3}.items():
+        monkeypatch.setattr(f"nt_pkg.selectors.coverage.{name}", value)
+
+    picks, cosines = farthest_first(vectors, 7, size)
+
+    assert picks.tolist() == in_large_blocks.tolist()
+    assert picks[0] == 7
+    assert len(set(picks.tolist())) == len(picks)
+    for count in range(1, len(picks)):
+        nearest = apart[:, picks[:count]].min(axis=1)
+        nearest[picks[:count]] = -1
+        assert nearest[picks[count]] == pytest.approx(nearest.max(), abs=1e-3)
+        assert cosines[count] == pytest.approx(1 - nearest[picks[count]] ** 2 / 2, abs=1e-6)
+
+
+def test_coverage_is_at_most_twice_as_far_as_the_best_choice() -> None:
+    for case in range(30):
+        vectors = points(11, 3, case)
+        apart = distances(vectors)
+        for size in (1, 2, 3, 4):
+            picks, _ = farthest_first(vectors, case % 11, size)
+            best = min(
+                apart[:, list(chosen)].min(axis=1).max() for chosen in combinations(range(11), size)
+            )
+            assert apart[:, picks].min(axis=1).max() <= 2 * best + 1e-9
+
+
+def test_coverage_reaches_every_cluster_and_takes_the_smaller_id_of_equals() -> None:
+    """Five directions of 20 equal rows: one of each, the first of its rows after the first pick."""
+    corners = encode(np.eye(5))
+    given = [Candidate(f"{n:03}", {"embedding": corners[n // 20]}) for n in range(100)]
+
+    found = pick("coverage", given, 7)
+
+    clusters = [int(row_id) // 20 for row_id, _ in found]
+    assert sorted(clusters[:5]) == [0, 1, 2, 3, 4]
+    assert all(int(row_id) % 20 == 0 for row_id, _ in found[1:5])
+    assert [score for _, score in found] == pytest.approx([2, *[math.sqrt(2)] * 4, 0, 0])
+
+
+def test_coverage_refuses_labels_that_are_no_vectors() -> None:
+    given = [Candidate("a", {"embedding": 3}), Candidate("b", {"embedding": 4})]
+
+    with pytest.raises(ValueError, match="annotation embedding holds no vectors"):
+        pick("coverage", given, 1)
