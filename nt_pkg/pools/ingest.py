@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from io import BytesIO
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -100,10 +101,12 @@ def _unique(parts: list[IO[bytes]], dropped: list[Row]) -> Iterator[Row]:
 
 
 def _stored(part: IO[bytes]) -> Iterator[tuple[str, int, RawRow]]:
-    size = part.tell()
     part.seek(0)
-    while part.tell() < size:
-        yield pickle.load(part)
+    # Of a file, pickle copies the whole buffer for every row that it loads.
+    data = BytesIO(part.read())
+    size = data.getbuffer().nbytes
+    while data.tell() < size:
+        yield pickle.load(data)
 
 
 def _defect(row: RawRow, max_question_chars: int) -> str:
