@@ -23,7 +23,7 @@ from nt_pkg.decontamination import start_decontamination
 from nt_pkg.manifest import write_json
 from nt_pkg.pools.ingest import ingest
 from nt_pkg.progress import ready, start_job
-from nt_pkg.records import DROPPED, PROMPTS, write_parquet
+from nt_pkg.records import DROPPED, POOL_GROUP_ROWS, PROMPTS, write_parquet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         decontamination = start_decontamination(against, files)
         rows = decontamination.mark(rows)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    dropped, counts = ingest(rows, partial(write_parquet, args.out, PROMPTS), args.out.parent)
+    write = partial(write_parquet, args.out, PROMPTS, group_rows=POOL_GROUP_ROWS)
+    dropped, counts = ingest(rows, write, args.out.parent)
     account = {"decontamination": decontamination.account()} if decontamination else {}
     write_parquet(args.dropped, DROPPED, dropped)
     write_json(args.manifest, {**args.names, **counts, **account, "spec": spec})
