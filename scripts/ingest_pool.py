@@ -7,7 +7,7 @@ Called by rule `ingest_pool` (rules/prompts.smk). Alone:
 
 Writes the kept rows ordered by id, every dropped row with its reason, and the counts. With
 `decontaminate` in the spec, rows that hold text of benchmarks are dropped, and the counts say which
-question each was dropped for.
+question each was dropped for. With `near_duplicates`, rows that nearly repeat another one are.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from nt_pkg import plugins
 from nt_pkg.config import plugin_params
 from nt_pkg.decontamination import start_decontamination
 from nt_pkg.manifest import write_json
+from nt_pkg.near_duplicates import finder
 from nt_pkg.pools.ingest import ingest
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import DROPPED, PROMPTS, write_parquet
@@ -56,7 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         decontamination = start_decontamination(against, files)
         rows = decontamination.mark(rows)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    dropped, counts = ingest(rows, partial(write_parquet, args.out, PROMPTS), args.out.parent)
+    near = spec.get("near_duplicates")
+    dropped, counts = ingest(
+        rows,
+        partial(write_parquet, args.out, PROMPTS),
+        args.out.parent,
+        find_repeats=finder(near) if near else None,
+    )
     account = {"decontamination": decontamination.account()} if decontamination else {}
     write_parquet(args.dropped, DROPPED, dropped)
     write_json(args.manifest, {**args.names, **counts, **account, "spec": spec})
