@@ -2,6 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 # The list that setup-inference installs: inference (vLLM for CUDA) or inference-cpu.
 INFERENCE ?= inference
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -78,6 +79,11 @@ $(READY): envs/local.txt envs/install.sh
 
 setup-inference: ## Make that of vLLM, .venv-inference (INFERENCE=inference-cpu: without GPUs)
 	envs/install.sh $(INFERENCE) .venv-inference
+
+peers: $(PEERS)/.ready ## Make the environment of what bench-data measures beside ours, .venv-peers
+
+$(PEERS)/.ready: envs/peers.txt envs/install.sh
+	envs/install.sh peers $(PEERS)
 
 images: ## Build a container image for each kind of job (needs Apptainer)
 	mkdir -p images

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from io import BytesIO
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -133,10 +134,12 @@ def _groups(part: IO[bytes]) -> Iterator[tuple[str, RawRow, list[RawRow]]]:
 
 
 def _stored(part: IO[bytes]) -> Iterator[tuple[str, int, RawRow]]:
-    size = part.tell()
     part.seek(0)
-    while part.tell() < size:
-        yield pickle.load(part)
+    # Of a file, pickle copies the whole buffer for every row that it loads.
+    data = BytesIO(part.read())
+    size = data.getbuffer().nbytes
+    while data.tell() < size:
+        yield pickle.load(data)
 
 
 def _defect(row: RawRow, max_question_chars: int) -> str:

@@ -9,6 +9,7 @@ and `*.parquet` of the asset directory as a stream. Example row:
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from pydantic import Field
@@ -62,7 +63,7 @@ def _text_at(fields: Fields, place: str | None) -> str | None:
     """
     if place is None:
         return None
-    column, *rest = re.split(r"\[|\]\.", place)
+    column, rest = _split(place)
     value = fields[column]
     if rest and value is not None:
         position, key = int(rest[0]), rest[1]
@@ -70,6 +71,12 @@ def _text_at(fields: Fields, place: str | None) -> str | None:
             raise TypeError
         value = value[position][key] if position < len(value) else None
     return text_of(value)
+
+
+@cache
+def _split(place: str) -> tuple[str, list[str]]:
+    column, *rest = re.split(r"\[|\]\.", place)
+    return column, rest
 
 
 POOL = Pool(params=Params, rows=rows, needs_source=True)

@@ -12,7 +12,7 @@ from nt_pkg.environments import SCRIPTS, own_folders, python_function
 
 ROOT = Path(__file__).parents[2]
 ENVS = ROOT / "envs"
-KINDS = ("local", "workflow", "training", "inference", "inference-cpu")
+KINDS = ("local", "workflow", "training", "inference", "inference-cpu", "peers")
 # Packages whose versions may differ between inference and the rest, and between its two builds.
 DIFFER = {
     "transformers",  # vllm 0.32.0 wants <5.20
