@@ -87,6 +87,21 @@ class Decontaminate(Strict):
     )
 
 
+class NearDuplicates(Strict):
+    """Which questions of a pool count as repetitions of another one."""
+
+    threshold: float = Field(
+        0.55,
+        ge=0.5,
+        le=0.95,
+        description="Lowest share of n-grams that two questions have in common, of all that either "
+        "has (Jaccard similarity; NaturalReasoning: 0.55).",
+    )
+    ngram: int = Field(
+        3, ge=2, description="Words per n-gram (our choice, see near-duplicates.md)."
+    )
+
+
 class Pool(Strict):
     """A set of prompts."""
 
@@ -96,6 +111,9 @@ class Pool(Strict):
     num_shards: int = Field(1, ge=1, le=4096, description="Shards that prompts and traces come in.")
     decontaminate: Decontaminate | None = Field(
         None, description="Drop prompts that hold text of benchmarks; by default none is."
+    )
+    near_duplicates: NearDuplicates | None = Field(
+        None, description="Drop prompts that nearly repeat an earlier one; by default none is."
     )
 
 

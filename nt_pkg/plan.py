@@ -194,6 +194,12 @@ class Plan:
                 "against": [self._questions_of(n) for n in self.decontaminated_of(pool)],
                 "code": code_fingerprint("nt_pkg.decontamination", ["start_decontamination"]),
             }
+        if entry.near_duplicates:
+            spec["near_duplicates"] = {
+                "threshold": entry.near_duplicates.threshold,
+                "ngram": entry.near_duplicates.ngram,
+                "code": code_fingerprint("nt_pkg.near_duplicates", ["finder"]),
+            }
         return canonical(spec)
 
     def shards_spec(self) -> str:

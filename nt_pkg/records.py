@@ -42,7 +42,8 @@ PROMPTS = _schema(
     replay_=_TEXT,
     source_row=_INT,
 )
-DROPPED = _schema(source_row=_INT, reason=_TEXT, excerpt=_TEXT)
+# `repeats` is the id of the row that stays, for duplicates and near-duplicates.
+DROPPED = _schema(source_row=_INT, reason=_TEXT, excerpt=_TEXT, repeats_=_TEXT)
 TRACES = _schema(
     id=_TEXT,
     status=_TEXT,  # ok, incomplete or failed

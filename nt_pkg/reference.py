@@ -28,6 +28,7 @@ _SECTIONS: tuple[type[config.Strict], ...] = (
     config.Pool,
     config.Source,
     config.Decontaminate,
+    config.NearDuplicates,
     config.Teacher,
     config.Sampling,
     config.Annotator,

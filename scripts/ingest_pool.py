@@ -7,7 +7,7 @@ Called by rule `ingest_pool` (rules/prompts.smk). Alone:
 
 Writes the kept rows ordered by id, every dropped row with its reason, and the counts. With
 `decontaminate` in the spec, rows that hold text of benchmarks are dropped, and the counts say which
-question each was dropped for.
+question each was dropped for. With `near_duplicates`, rows that nearly repeat another one are.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from nt_pkg import plugins
 from nt_pkg.config import plugin_params
 from nt_pkg.decontamination import start_decontamination
 from nt_pkg.manifest import write_json
+from nt_pkg.near_duplicates import finder
 from nt_pkg.pools.ingest import ingest
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import DROPPED, POOL_GROUP_ROWS, PROMPTS, write_parquet
@@ -57,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = decontamination.mark(rows)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write = partial(write_parquet, args.out, PROMPTS, group_rows=POOL_GROUP_ROWS)
-    dropped, counts = ingest(rows, write, args.out.parent)
+    near = spec.get("near_duplicates")
+    find_repeats = finder(near) if near else None
+    dropped, counts = ingest(rows, write, args.out.parent, find_repeats=find_repeats)
     account = {"decontamination": decontamination.account()} if decontamination else {}
     write_parquet(args.dropped, DROPPED, dropped)
     write_json(args.manifest, {**args.names, **counts, **account, "spec": spec})

@@ -8,7 +8,7 @@ import logging
 import pickle
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from io import BytesIO
 from itertools import groupby
@@ -31,21 +31,28 @@ _NUM_PARTS = 64
 _PART_BUFFER_BYTES = 1 << 17
 _SECONDS_BETWEEN_LINES = 10.0
 
+# From (source row, question) of rows without repetitions to the rows to drop, each with the source
+# row that it repeats.
+FindRepeats = Callable[[Iterable[tuple[int, str]]], Mapping[int, int]]
+
 
 def ingest(
     rows: Iterable[RawRow],
     write: Callable[[Iterator[Row]], None],
     folder: Path | None = None,
     max_question_chars: int = MAX_QUESTION_CHARS,
+    find_repeats: FindRepeats | None = None,
 ) -> tuple[list[Row], dict[str, int]]:
     """Give `write` the prompts ordered by id; return (dropped rows by source row, counts).
 
     The order of `rows` does not matter: of rows with the same normalised question the one with the
     lowest source row stays. Counts hold `read`, `kept` and one number per reason for dropping:
     the reader's own (unreadable, not_utf8, missing_column, missing_question, wrong_type, too_long)
-    and empty, too_long, reasoning_tags, not_utf8, duplicate.
+    and empty, too_long, reasoning_tags, not_utf8, duplicate, near_duplicate. A dropped row of the
+    last two names the row that stays.
 
-    In memory are at most some 1/64 of the rows, and the beginnings of the dropped ones.
+    In memory are at most some 1/64 of the rows, and the beginnings of the dropped ones; and what
+    `find_repeats` keeps.
 
     Args:
         rows: raw rows, each source row once.
@@ -53,6 +60,7 @@ def ingest(
         folder: where to put the rows aside, with room for all of them; by default the system's
             folder for temporary files. Nothing stays there, even after a kill.
         max_question_chars: questions longer than this are dropped; none is cut.
+        find_repeats: finds near-duplicates; by default nobody looks for them.
     """
     dropped: list[Row] = []
     with ExitStack() as stack:
@@ -61,7 +69,8 @@ def ingest(
             for _ in range(_NUM_PARTS)
         ]
         num_read = _put_aside(rows, parts, dropped, max_question_chars)
-        write(_unique(parts, dropped))
+        repeats = find_repeats(_questions(parts)) if find_repeats else {}
+        write(_unique(parts, dropped, repeats))
     dropped.sort(key=lambda each: int(each["source_row"]))
     reasons = Counter(str(each["reason"]) for each in dropped)
     kept = num_read - len(dropped)
@@ -90,14 +99,38 @@ def _put_aside(
     return num_read
 
 
-def _unique(parts: list[IO[bytes]], dropped: list[Row]) -> Iterator[Row]:
-    """Yield one prompt per id in the order of ids; add its repetitions to `dropped`."""
+def _questions(parts: list[IO[bytes]]) -> Iterator[tuple[int, str]]:
+    """Yield source row and question of the rows that are no duplicates."""
     for part in parts:
-        in_order = sorted(_stored(part), key=itemgetter(0, 1))
-        for row_id, same in groupby(in_order, key=itemgetter(0)):
-            (_, _, first), *rest = same
-            dropped.extend(_dropped(row, "duplicate") for _, _, row in rest)
-            yield _prompt(row_id, first)
+        for _, first, _ in _groups(part):
+            yield first.source_row, first.question
+
+
+def _unique(
+    parts: list[IO[bytes]], dropped: list[Row], repeats: Mapping[int, int]
+) -> Iterator[Row]:
+    """Yield one prompt per id in the order of ids; add its repetitions to `dropped`."""
+    repeated = set(repeats.values())
+    ids: dict[int, str] = {}
+    near: list[tuple[Row, int]] = []
+    for part in parts:
+        for row_id, first, rest in _groups(part):
+            dropped.extend(_dropped(row, "duplicate", row_id) for row in rest)
+            if first.source_row in repeated:
+                ids[first.source_row] = row_id
+            if first.source_row in repeats:
+                near.append((_dropped(first, "near_duplicate"), repeats[first.source_row]))
+            else:
+                yield _prompt(row_id, first)
+    dropped.extend({**row, "repeats": ids[kept]} for row, kept in near)
+
+
+def _groups(part: IO[bytes]) -> Iterator[tuple[str, RawRow, list[RawRow]]]:
+    """Yield each id with its first row in the source, and the others."""
+    in_order = sorted(_stored(part), key=itemgetter(0, 1))
+    for row_id, same in groupby(in_order, key=itemgetter(0)):
+        first, *rest = (row for _, _, row in same)
+        yield row_id, first, rest
 
 
 def _stored(part: IO[bytes]) -> Iterator[tuple[str, int, RawRow]]:
@@ -143,6 +176,11 @@ def _prompt(row_id: str, row: RawRow) -> Row:
     }
 
 
-def _dropped(row: RawRow, reason: str) -> Row:
+def _dropped(row: RawRow, reason: str, repeats: str | None = None) -> Row:
     excerpt = row.question[:EXCERPT_CHARS].encode(errors="replace").decode()
-    return {"source_row": row.source_row, "reason": reason, "excerpt": excerpt}
+    return {
+        "source_row": row.source_row,
+        "reason": reason,
+        "excerpt": excerpt,
+        "repeats": repeats,
+    }

@@ -1,4 +1,4 @@
-"""A pool is decontaminated by its commands, and no file holds a benchmark's text afterwards."""
+"""A pool is cleaned by its commands, and no file holds a benchmark's text afterwards."""
 
 import json
 from pathlib import Path
@@ -11,6 +11,7 @@ from nt_pkg.dry_run import parse_jobs
 from nt_pkg.manifest import read_json
 from nt_pkg.plan import Plan
 from nt_pkg.records import DROPPED, PROMPTS, read_parquet
+from nt_pkg.text import question_id
 from scripts import fetch_asset, ingest_pool
 from tests.workflow.sandbox import ROOT, command, run
 
@@ -23,6 +24,7 @@ pools:
     kind: limo
     source: {path: pool.jsonl}
     decontaminate: {against: [micro_free, exam]}
+    near_duplicates: {threshold: 0.5}
 benchmarks:
   exam: {kind: math500, source: {path: exam.jsonl}}
 teachers: {recorded: {engine: replay}}
@@ -41,7 +43,7 @@ report: {title: Clean, annotators: [], comparisons: []}
 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write a pool of five rows, three of which hold text of one of two problems, and a study."""
+    """Write a study and a pool: three rows hold text of a problem, one nearly repeats another."""
     monkeypatch.chdir(tmp_path)
     problems = [
         {"problem": text, "answer": "1", "subject": "Algebra", "unique_id": f"test/{number}.json"}
@@ -49,6 +51,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]
     (tmp_path / "exam.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems))
     questions = ["What is one?", f"Quick: {LONG.lower()} ?", "What is two?", f" {SHORT}\n", LONG]
+    questions.append("Now what is one?")
     rows = [{"question": q, "solution": "So.\n\n\\boxed{1}", "answer": "1"} for q in questions]
     (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = tmp_path / "study.yaml"
@@ -94,10 +97,20 @@ def test_no_text_of_a_benchmark_is_written(study: Path) -> None:
     kept = read_parquet(out / "all.parquet", PROMPTS)
     assert {row["question"] for row in kept} == {"What is one?", "What is two?"}
     assert read_parquet(out / "dropped.parquet", DROPPED) == [
-        {"source_row": row, "reason": "contaminated", "excerpt": ""} for row in (1, 3, 4)
+        *(
+            {"source_row": row, "reason": "contaminated", "excerpt": "", "repeats": None}
+            for row in (1, 3, 4)
+        ),
+        {
+            "source_row": 5,
+            "reason": "near_duplicate",
+            "excerpt": "Now what is one?",
+            "repeats": question_id("What is one?"),
+        },
     ]
     manifest = read_json(out / "pool.json")
-    assert (manifest["read"], manifest["kept"], manifest["contaminated"]) == (5, 2, 3)
+    assert (manifest["read"], manifest["kept"], manifest["contaminated"]) == (6, 2, 3)
+    assert manifest["near_duplicate"] == 1
     account = manifest["decontamination"]
     assert account["ngram"] == 13
     assert account["benchmarks"]["exam"] == {
