@@ -1,9 +1,10 @@
 """The row schemas of the artifacts, and Parquet files that are checked on write and on read."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count, islice, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ ROW_GROUP_ROWS = 16_384
 # Of a whole pool, so that a shard reads little more than its own rows.
 POOL_GROUP_ROWS = 1024
 STREAM_ROWS = 4096
+_BATCH_ROWS = 1024  # 100 MB of the longest traces
 
 
 def _schema(**fields: pa.DataType) -> pa.Schema:
@@ -242,15 +244,22 @@ def read_columns(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str
     return table
 
 
-def read_shards(paths: Sequence[Path], schema: pa.Schema) -> list[Row]:
-    """Return the rows of several shards ordered by id.
+def read_rows(paths: Sequence[Path], schema: pa.Schema, ids: Collection[str]) -> list[Row]:
+    """Return the rows of several shards that have one of some ids, ordered by id.
+
+    In memory are these rows and one batch: a subset of a pool that is larger than memory.
 
     Raises:
-        ValueError: an id stands in two shards.
+        ValueError: a file is cut off or not of this schema, or an id stands in two shards.
     """
-    rows = sorted(
-        (row for path in paths for row in read_parquet(path, schema)), key=lambda r: r["id"]
-    )
+    wanted = pa.array(sorted(ids), pa.string())
+    rows = []
+    for path in paths:
+        with _explained(path), pq.ParquetFile(path, pre_buffer=False) as file:
+            _check_columns(path, file.schema_arrow, schema)
+            for batch in file.iter_batches(_BATCH_ROWS):
+                rows += batch.filter(pc.is_in(batch.column("id"), wanted)).to_pylist()
+    rows.sort(key=itemgetter("id"))
     for before, after in pairwise(rows):
         if before["id"] == after["id"]:
             raise ValueError(

@@ -196,16 +196,16 @@ def test_file_without_names_is_refused(tmp_path: Path) -> None:
         records.read_names(path)
 
 
-def test_shards_are_read_in_the_order_of_ids(tmp_path: Path) -> None:
+def test_wanted_rows_of_shards_come_in_the_order_of_ids(tmp_path: Path) -> None:
     for name, ids in {"a": "cb", "b": "da"}.items():
         rows = [{**ROW, "id": each} for each in ids]
         records.write_parquet(tmp_path / name, records.TRACES, rows)
     paths = [tmp_path / "a", tmp_path / "b"]
 
-    found = records.read_shards(paths, records.TRACES)
+    found = records.read_rows(paths, records.TRACES, {"a", "c", "d", "z"})
 
-    assert [row["id"] for row in found] == ["a", "b", "c", "d"]
-    assert records.read_shards(paths[::-1], records.TRACES) == found
+    assert [row["id"] for row in found] == ["a", "c", "d"]
+    assert records.read_rows(paths[::-1], records.TRACES, {"a", "c", "d"}) == found
 
 
 def test_id_in_two_shards_is_refused(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_id_in_two_shards_is_refused(tmp_path: Path) -> None:
         records.write_parquet(tmp_path / name, records.TRACES, [ROW])
 
     with pytest.raises(ValueError, match="id a stands in two of 2 shards"):
-        records.read_shards([tmp_path / "a", tmp_path / "b"], records.TRACES)
+        records.read_rows([tmp_path / "a", tmp_path / "b"], records.TRACES, {"a"})
     with pytest.raises(ValueError, match="id a stands in two of 2 shards"):
         records.read_columns([tmp_path / "a", tmp_path / "b"], records.TRACES, ["id"])
 
