@@ -314,6 +314,12 @@ class Runtime(Strict):
     rows_per_micro_batch: int = Field(
         1, ge=1, description="Packed rows in one forward pass of a rank."
     )
+    attention: Literal["auto", "documents", "varlen", "sdpa"] = Field(
+        "auto",
+        description="How packed documents attend: documents, one after the other; varlen, by one "
+        "kernel on a GPU; sdpa, by a mask over the whole row. auto takes the quickest that the "
+        "machine and the student allow.",
+    )
     checkpoint_steps: int = Field(100, ge=1, description="Optimiser steps between checkpoints.")
     checkpoint_minutes: float = Field(
         30, gt=0, description="Most minutes between checkpoints, whatever the steps take."
