@@ -23,6 +23,8 @@ import pytest
 
 from nt_pkg import records
 from nt_pkg.config import Format, Runtime, Sampling, Training
+from nt_pkg.engines.base import Request
+from nt_pkg.engines.chat import Chat
 from nt_pkg.manifest import read_json
 from nt_pkg.records import read_parquet, write_parquet
 from nt_pkg.seeds import rng
@@ -37,11 +39,18 @@ ROOT = Path(__file__).parents[2]
 MICRO = ROOT / "nt_pkg" / "microworld" / "base"
 _FORK = multiprocessing.get_context("fork")
 
-# Chat templates in the shape of the families' own, as far as one question and answer go.
-LLAMA = (
+# Chat templates in the shape of the families' own, as far as one question and answer go. Those of
+# Llama-3.1 and 3.3 have a fixed date as their default; that of 3.2 asks for the day.
+_LLAMA = (
     "{{- bos_token }}"
-    "{{- '<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\n"
-    "Today Date: 26 Jul 2024\n\n<|eot_id|>' }}"
+    "{%- if not date_string is defined %}{%- set date_string = DEFAULT %}{%- endif %}"
+    "{%- if messages[0]['role'] == 'system' %}"
+    "{%- set system_message = messages[0]['content']|trim %}{%- set messages = messages[1:] %}"
+    "{%- else %}{%- set system_message = '' %}{%- endif %}"
+    "{{- '<|start_header_id|>system<|end_header_id|>\n\n' }}"
+    "{{- 'Cutting Knowledge Date: December 2023\n' }}"
+    "{{- 'Today Date: ' + date_string + '\n\n' }}"
+    "{{- system_message }}{{- '<|eot_id|>' }}"
     "{%- for message in messages %}"
     "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'"
     " + message['content'] | trim + '<|eot_id|>' }}"
@@ -50,22 +59,35 @@ LLAMA = (
     "{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif %}"
 )
 QWEN = (
+    "{%- if messages[0]['role'] == 'system' %}"
+    "{{- '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}"
+    "{%- else %}"
     "{{- '<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant."
     "<|im_end|>\n' }}"
+    "{%- endif %}"
     "{%- for message in messages %}"
     "{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
     "{%- endfor %}"
     "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
 )
-SPECIAL = {
-    "llama": ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
-    "qwen": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+TEMPLATES = {
+    "llama-3.1": _LLAMA.replace("DEFAULT", "'26 Jul 2024'"),
+    "llama-3.2": _LLAMA.replace("DEFAULT", "strftime_now('%d %b %Y')"),
+    "llama-3.3": _LLAMA.replace("DEFAULT", "'26 Jul 2024'"),
+    "qwen2.5": QWEN,
+    # One that asks for the day and takes none from outside.
+    "dated": _LLAMA.replace("+ date_string +", "+ strftime_now('%d %b %Y') +"),
 }
+_LLAMA_TOKENS = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+_QWEN_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
 @cache
 def tokenizer_of(family: str) -> Any:
-    """Return a tokenizer of single bytes with the template and special tokens of a family."""
+    """Return a tokenizer of single bytes with the template and special tokens of a family.
+
+    Its first 256 ids are the bytes in the order of the alphabet; special tokens follow.
+    """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -75,28 +97,40 @@ def tokenizer_of(family: str) -> Any:
     core = Tokenizer(models.BPE({char: at for at, char in enumerate(alphabet)}, []))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
-    core.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL[family]])
+    tokens = _QWEN_TOKENS if family == "qwen2.5" else _LLAMA_TOKENS
+    core.add_special_tokens([AddedToken(token, special=True) for token in tokens])
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, bos_token=SPECIAL[family][0], eos_token=SPECIAL[family][-1]
+        tokenizer_object=core, bos_token=tokens[0], eos_token=tokens[-1]
     )
-    tokenizer.chat_template = LLAMA if family == "llama" else QWEN
+    tokenizer.chat_template = TEMPLATES[family]
     return tokenizer
 
 
 GOLDEN = {
     "micro": ("<s><|user|>{user}<|assistant|>", "{answer}<|end|>"),
-    "llama": (
+    "llama-3.1": (
         "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: "
         "December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|><|start_header_id|>user"
         "<|end_header_id|>\n\n{user}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
         "{answer}<|eot_id|>",
     ),
-    "qwen": (
+    "qwen2.5": (
         "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant."
         "<|im_end|>\n<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n",
         "{answer}<|im_end|>",
     ),
 }
+
+
+for other in ("llama-3.2", "llama-3.3", "dated"):  # they differ in their defaults only
+    GOLDEN[other] = GOLDEN["llama-3.1"]
+
+
+def golden_ids(tokenizer: Any, text: str) -> list[int]:
+    """Return the ids of a text in a tokenizer of bytes, found by hand."""
+    known = tokenizer.get_vocab()
+    pieces = re.findall(r"<\|[a-z_]+\|>|.|\n", text)
+    return [known[piece.replace(" ", "\u0120").replace("\n", "\u010a")] for piece in pieces]
 
 
 @pytest.mark.parametrize("family", GOLDEN)
@@ -112,6 +146,9 @@ def test_loss_covers_the_answer_with_its_end_and_nothing_else(family: str, answe
     if family == "micro":  # its decoder puts a space between tokens
         decoded = [each.replace(" ", "") for each in decoded]
         expected = [each.replace(" ", "") for each in expected]
+    else:
+        assert ids == golden_ids(tokenizer, "".join(expected))
+        assert num_prompt == len(golden_ids(tokenizer, expected[0]))
     assert decoded == expected
     assert ids[-1] == tokenizer.eos_token_id
     assert tokenizer.eos_token_id not in ids[num_prompt:-1]
@@ -122,13 +159,10 @@ def test_prompt_is_the_one_of_inference(family: str) -> None:
     """The ids a student is asked with are those that it was trained behind."""
     tokenizer = tokenizer_of(family)
     ids, num_prompt = render(tokenizer, "Where?", "<think> a </think> b")
+    chat = Chat(tokenizer, {tokenizer.eos_token_id})
 
-    asked = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "Where?"}], add_generation_prompt=True, tokenize=False
-    )
-
-    assert tokenizer.encode(asked, add_special_tokens=False) == ids[:num_prompt]
-    forced = tokenizer.encode(asked + "<think>", add_special_tokens=False)
+    assert chat.prompt_ids(Request("a", "Where?")) == ids[:num_prompt]
+    forced = chat.prompt_ids(Request("a", "Where?", "<think>"))
     assert ids[: len(forced)] == forced
 
 
@@ -138,13 +172,14 @@ def test_prompt_is_the_one_of_inference(family: str) -> None:
         ("message.content +", "message.content.split('</think>')[-1] +", "changes the answer"),
         ("'<|im_start|>assistant\n'", "'<|im_start|>assistant\n<think>\n'", "does not begin"),
         ("message.content + '<|im_end|>\n'", "message.content + '\n'", "writes no <|im_end|>"),
+        ("message.role +", "strftime_now(message.role) +", "writes the day of the call"),
     ],
 )
 def test_template_that_would_spoil_the_loss_is_refused(old: str, new: str, message: str) -> None:
     """Templates of reasoning models drop the trace of past turns."""
     from copy import deepcopy
 
-    tokenizer = deepcopy(tokenizer_of("qwen"))
+    tokenizer = deepcopy(tokenizer_of("qwen2.5"))
     assert old in tokenizer.chat_template
     tokenizer.chat_template = tokenizer.chat_template.replace(old, new)
 
@@ -930,7 +965,6 @@ def test_exported_model_is_the_trained_one_and_stops(
     import torch
     from transformers import AutoModelForCausalLM
 
-    from nt_pkg.engines.base import Request
     from nt_pkg.engines.transformers import TransformersEngine
 
     base = student if is_tied else untied
