@@ -17,13 +17,21 @@ from nt_pkg.records import Row
 from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.data import PackedRow, Step, plan_steps
+from nt_pkg.sft.flops import shape_of
 from nt_pkg.sft.loss import give_loss
+from nt_pkg.sft.steps import StepLog
 from nt_pkg.sft.stopping import SIGNALS, Notes
+from nt_pkg.sft.summary import flops_of, model_flops_utilisation, peak_memory_mb, versions
 
 if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger(__name__)
+_OFFLOADED = {
+    "none": (),
+    "optimizer": ("offload_optimizer",),
+    "all": ("offload_optimizer", "offload_param"),
+}
 RESULT, STOPPED = "result.json", "stopped.json"  # in the work folder: how the ranks ended
 
 
@@ -61,7 +69,9 @@ def deepspeed_config(
             "stage": runtime.zero_stage,
             "reduce_bucket_size": bucket,
             "allgather_bucket_size": bucket,
+            **{part: {"device": "cpu"} for part in _OFFLOADED[runtime.offload]},
         },
+        "zero_force_ds_cpu_optimizer": False,  # the same, with offload
         # AdamW comes from torch: DeepSpeed's own would be compiled first.
         "zero_allow_untested_optimizer": True,
         "steps_per_print": sys.maxsize,
@@ -97,13 +107,19 @@ class _Trainer:
             attn_implementation=register(self._attention),
         )
         model.config.use_cache = False
+        if job.runtime.activation_checkpointing:
+            model.activation_checkpointing_enable({"use_reentrant": False})
         give_loss(model)
-        self._num_parameters = model.num_parameters()  # ZeRO-3 takes the tensors away
+        # ZeRO-3 takes the tensors away.
+        self._num_parameters, self._shape = model.num_parameters(), shape_of(model)
+        self._num_words = model.config.vocab_size
         optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=training.learning_rate,
             betas=training.betas,
             weight_decay=training.weight_decay,
+            # In main memory the step is bound by its passes over the state; this makes it one.
+            fused=job.runtime.offload != "none" or None,
         )
         self._engine, _, _, _ = deepspeed.initialize(
             model=model,
@@ -126,11 +142,16 @@ class _Trainer:
         """Train from the newest checkpoint to the end, or until the ranks are told to stop."""
         done = self._resume()
         num_steps = len(self._steps)
-        progress = Progress("optimiser steps", num_steps, done) if self._rank == 0 else None
+        told = self._rank == 0
+        progress = Progress("optimiser steps", num_steps, done, 60.0) if told else None
+        log = StepLog(self._job.work, done) if told else None
         begun = time.monotonic() - self._seconds
         for number, step in enumerate(self._steps[done:], start=done + 1):
+            started = time.monotonic()
             self._losses.append(self._step(number, step))
             self._seconds = time.monotonic() - begun
+            if log:
+                log.add(number, **self._values(number, step, time.monotonic() - started))
             last = number == num_steps
             if (
                 last
@@ -140,23 +161,38 @@ class _Trainer:
             ):
                 self._save("checkpoint" if last else f"step{number}", number)
             if progress:
-                progress.add(1, f", loss {self._losses[-1]:.4f}")
+                tokens = sum(row.num_tokens for row in step.rows)
+                progress.add(1, f", loss {self._losses[-1]:.4f}", tokens)
             if self._stop_by and not last:
-                if self._rank == 0:
+                if told:
                     how = {"name": self._stop_by, "step": number, "num_steps": num_steps}
                     write_json(self._job.work / STOPPED, {**how, "num_new_steps": number - done})
                 return
-        if self._rank == 0:
-            write_json(self._job.work / RESULT, self._summary())
+        memory = peak_memory_mb(self._engine.device)
+        if log:
+            result = {**self._summary(), "peak_memory_mb": memory, "curves": log.curves(num_steps)}
+            write_json(self._job.work / RESULT, result)
+
+    def _rate(self, number: int) -> float:
+        training = self._job.training
+        return training.learning_rate * min(1.0, number / max(1, training.warmup_steps))
+
+    def _values(self, number: int, step: Step, seconds: float) -> dict[str, float]:
+        """Return what is noted of a step besides its number."""
+        return {
+            "loss": self._losses[-1],
+            "learning_rate": self._rate(number),
+            "grad_norm": float(self._engine.get_global_grad_norm()),  # before clipping
+            "tokens_per_second": round(sum(r.num_tokens for r in step.rows) / seconds, 1),
+        }
 
     def _step(self, number: int, step: Step) -> float:
         """Run one optimiser step and return its loss per response token, the same on every rank."""
         import torch
 
-        training, runtime = self._job.training, self._job.runtime
-        rate = training.learning_rate * min(1.0, number / max(1, training.warmup_steps))
+        runtime = self._job.runtime
         for group in self._engine.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self._rate(number)
         # Row i goes to rank i mod ranks: which rows a step has does not depend on the ranks.
         mine = step.rows[self._rank :: runtime.num_ranks]
         size = runtime.rows_per_micro_batch
@@ -172,12 +208,23 @@ class _Trainer:
         value = self._agree(total) / step.num_loss_tokens
         # DeepSpeed skips a step whose gradient overflows, and says so in its log only.
         if not math.isfinite(value) or not self._engine.was_step_applied():
-            ids = [self._job.examples[e]["id"] for row in step.rows for e in row.examples]
             raise RuntimeError(
-                f"loss or gradient of step {number} is not finite (loss {value}); its examples: "
-                f"{' '.join(ids)}"
+                f"loss or gradient of step {number} is not finite (loss {value}); "
+                f"{self._named(step)}"
+            )
+        # Far worse than a guess, and than where it began. Our own bound: the paper has none.
+        bound = 2 * max(math.log(self._num_words), *self._losses[:1], 0.0)
+        if self._losses and value > bound:
+            raise RuntimeError(
+                f"the training diverges: the loss of step {number} is {value:.4g}, over {bound:.4g}"
+                ", twice the larger of the first loss and that of a uniform guess; lower "
+                f"training.learning_rate or add warmup_steps; {self._named(step)}"
             )
         return value
+
+    def _named(self, step: Step) -> str:
+        ids = [self._job.examples[e]["id"] for row in step.rows for e in row.examples]
+        return f"its examples: {' '.join(ids)}"
 
     def _agree(self, loss: "torch.Tensor") -> float:
         """Return the loss summed over ranks, and note what some rank wants done after this step.
@@ -244,25 +291,24 @@ class _Trainer:
         return step
 
     def _summary(self) -> dict[str, Any]:
-        import deepspeed
-        import torch
-        import transformers
-
+        job, seconds = self._job, self._seconds
         tokens = sum(row.num_tokens for step in self._steps for row in step.rows)
+        flops = flops_of(self._shape, self._steps, job.examples)
         return {
-            "num_examples": len(self._job.examples),
+            "num_examples": len(job.examples),
             "num_steps": len(self._steps),
             "num_tokens": tokens,
             "num_parameters": self._num_parameters,
             "final_loss": self._losses[-1],
             "loss_curve": [[n, round(loss, 6)] for n, loss in enumerate(self._losses, start=1)],
-            "world_size": self._job.runtime.num_ranks,
-            "zero_stage": self._job.runtime.zero_stage,
-            "wall_seconds": round(self._seconds, 3),
-            "tokens_per_second": round(tokens / self._seconds, 1),
-            "versions": {
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-                "deepspeed": deepspeed.__version__,
-            },
+            "world_size": job.runtime.num_ranks,
+            "zero_stage": job.runtime.zero_stage,
+            "attention": self._attention,
+            "wall_seconds": round(seconds, 3),
+            "tokens_per_second": round(tokens / seconds, 1),
+            "flops": flops,
+            "mfu": model_flops_utilisation(
+                flops, seconds, job.runtime.num_ranks, self._engine.device, job.training
+            ),
+            "versions": versions(),
         }

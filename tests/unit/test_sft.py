@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import json
 import logging
 import math
 import multiprocessing
@@ -32,6 +31,7 @@ from nt_pkg.sft import data, launch, rank
 from nt_pkg.sft import train as loop
 from nt_pkg.sft.data import plan_steps, render
 from nt_pkg.sft.export import export_model
+from nt_pkg.sft.flops import peak_flops
 from nt_pkg.sft.stopping import EXIT_STATUS, Stopped
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -399,15 +399,6 @@ def losses(result: dict[str, Any]) -> list[float]:
 _step = loop._Trainer._step
 
 
-def noting_norms(trainer: loop._Trainer, number: int, step: Any) -> float:
-    """Note the norm of the step's gradient before clipping: its scale is in nothing else."""
-    loss = _step(trainer, number, step)
-    if trainer._rank == 0:
-        with (trainer._job.work / "norms.jsonl").open("a") as file:
-            file.write(f"{float(trainer._engine.get_global_grad_norm())}\n")
-    return loss
-
-
 Outcome = tuple[dict[str, Any], dict[str, Any]]
 Runs = Callable[..., Outcome]
 
@@ -417,16 +408,10 @@ def trained(student: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """Return a function that trains once per runtime and gives the result and the weights."""
 
     @cache
-    def run(num_ranks: int, zero_stage: int, rows_per_micro_batch: int) -> Outcome:
-        runtime = Runtime(
-            num_ranks=num_ranks, zero_stage=zero_stage, rows_per_micro_batch=rows_per_micro_batch
-        )
+    def run(**runtime: Any) -> Outcome:
         work = tmp_path_factory.mktemp("work")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop._Trainer, "_step", noting_norms)
-            result = launch.train(job_of(student, work, runtime=runtime))
-        norms = [json.loads(line) for line in (work / "norms.jsonl").read_text().splitlines()]
-        return {**result, "norms": norms}, weights(work / "checkpoint")
+        result = launch.train(job_of(student, work, runtime=Runtime(**runtime)))
+        return result, weights(work / "checkpoint")
 
     return run
 
@@ -477,27 +462,44 @@ def test_packed_training_is_unpacked_training_by_hand(student: Path, trained: Ru
     assert result["num_steps"] == len(hand["losses"]) == 12
     assert hand["losses"][-1] < hand["losses"][0]
     assert losses(result) == pytest.approx(hand["losses"], rel=1e-5)
-    assert result["norms"] == pytest.approx(hand["norms"], rel=1e-4)
+    assert result["curves"]["grad_norm"] == pytest.approx(hand["norms"], rel=1e-4)
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=2e-5)
 
 
 @pytest.mark.parametrize(
-    ("num_ranks", "zero_stage", "rows_per_micro_batch"),
-    [(1, 2, 8), (2, 2, 1), (2, 1, 1), (2, 3, 2)],
+    ("num_ranks", "zero_stage", "rows_per_micro_batch", "options"),
+    [
+        (1, 2, 8, {}),
+        (2, 2, 1, {}),
+        (2, 1, 1, {"offload": "optimizer"}),
+        (2, 3, 2, {"attention": "sdpa"}),
+        (2, 3, 1, {"offload": "all", "activation_checkpointing": True}),
+        (4, 2, 1, {"activation_checkpointing": True}),
+    ],
 )
 def test_layout_of_a_run_is_not_in_its_result(
-    trained: Runs, num_ranks: int, zero_stage: int, rows_per_micro_batch: int
+    trained: Runs,
+    num_ranks: int,
+    zero_stage: int,
+    rows_per_micro_batch: int,
+    options: dict[str, Any],
 ) -> None:
     """Micro-batches, ranks and ZeRO stages give the same curve and weights but for rounding."""
     import torch
 
     alone, expected = trained(num_ranks=1, zero_stage=2, rows_per_micro_batch=1)
 
-    result, found = trained(num_ranks, zero_stage, rows_per_micro_batch)
+    result, found = trained(
+        num_ranks=num_ranks,
+        zero_stage=zero_stage,
+        rows_per_micro_batch=rows_per_micro_batch,
+        **options,
+    )
 
     assert losses(result) == pytest.approx(losses(alone), rel=1e-5)
-    assert result["norms"] == pytest.approx(alone["norms"], rel=1e-4)
+    one, other = (each["curves"]["grad_norm"] for each in (result, alone))
+    assert one == pytest.approx(other, rel=1e-4)
     for key in ("num_examples", "num_steps", "num_tokens", "num_parameters"):
         assert result[key] == alone[key], key
     assert found.keys() == expected.keys()
@@ -513,6 +515,16 @@ def test_counts_of_a_run(trained: Runs) -> None:
     assert result["final_loss"] == pytest.approx(losses(result)[-1], abs=1e-6)
     layer = 2 * 16 * 16 + 2 * 16 * 8 + 3 * 16 * 32 + 2 * 16
     assert result["num_parameters"] == 347 * 16 + 2 * layer + 16
+    assert result["curves"]["learning_rate"] == [0.01 * min(1, n / 3) for n in range(1, 13)]
+    assert all(rate > 0 for rate in result["curves"]["tokens_per_second"])
+    assert result["tokens_per_second"] > 0
+    assert 100 < result["peak_memory_mb"] < 10_000
+    lengths = [len(row["input_ids"]) for row in EXAMPLES]
+    bearing = sum(lengths) - sum(row["num_prompt_tokens"] for row in EXAMPLES)
+    squares = sum(length**2 for length in lengths)
+    one_epoch = sum(lengths) * (2 * layer + 16) + bearing * 347 * 16 + 2 * 16 * squares
+    assert result["flops"] == 6 * 4 * one_epoch
+    assert result["mfu"] is None  # of a CPU no peak is known
 
 
 # Kills.
@@ -544,6 +556,7 @@ def test_resumed_run_is_the_uninterrupted_one_bitwise(
     result = launch.train(job)
 
     assert result["loss_curve"] == undisturbed["loss_curve"]
+    assert result["curves"]["grad_norm"] == undisturbed["curves"]["grad_norm"]
     found = weights(job.work / "checkpoint")
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
@@ -933,6 +946,28 @@ def test_gradient_that_overflows_stops_and_names_the_examples(
         launch.train(job_of(broken, tmp_path / "work", examples=examples))
 
     assert "gradient of step 1 is not finite (loss 6" in capfd.readouterr().err
+
+
+def test_training_that_diverges_stops_and_names_the_examples(
+    untied: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    training = TRAINING.model_copy(update={"learning_rate": 10.0, "warmup_steps": 0})
+
+    with pytest.raises(RuntimeError, match="ended with status 1"):
+        launch.train(job_of(untied, tmp_path / "work", training=training))
+
+    text = capfd.readouterr().err
+    assert "the training diverges: the loss of step 2 is" in text
+    assert "lower training.learning_rate" in text
+    assert re.search(r"its examples: row\d+ row\d+", text)
+
+
+def test_share_of_a_peak_is_known_for_the_usual_gpus_only() -> None:
+    assert peak_flops("NVIDIA H100 80GB HBM3", "bfloat16") == 989e12
+    assert peak_flops("NVIDIA H100 PCIe", "bfloat16") == 756e12
+    assert peak_flops("NVIDIA A100-SXM4-80GB", "bfloat16") == 312e12
+    assert peak_flops("NVIDIA H200", "float32") is None
+    assert peak_flops("NVIDIA GeForce RTX 3090", "bfloat16") is None
 
 
 def spoilt(student: Path, folder: Path, token: int, value: float) -> Path:
