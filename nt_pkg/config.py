@@ -333,6 +333,20 @@ class Runtime(Strict):
     rows_per_micro_batch: int = Field(
         1, ge=1, description="Packed rows in one forward pass of a rank."
     )
+    attention: Literal["auto", "documents", "varlen", "sdpa"] = Field(
+        "auto",
+        description="How packed documents attend: documents, one after the other; varlen, by one "
+        "kernel on a GPU; sdpa, by a mask over the whole row. auto takes the quickest that the "
+        "machine and the student allow.",
+    )
+    activation_checkpointing: bool = Field(
+        False, description="Compute each layer again in the backward pass, to save its memory."
+    )
+    offload: Literal["none", "optimizer", "all"] = Field(
+        "none",
+        description="What is kept in main memory: the optimiser's state and its step, or the "
+        "weights too (ZeRO-3 only).",
+    )
     checkpoint_steps: int = Field(100, ge=1, description="Optimiser steps between checkpoints.")
     checkpoint_minutes: float = Field(
         30, gt=0, description="Most minutes between checkpoints, whatever the steps take."
@@ -391,6 +405,11 @@ class Runtime(Strict):
             raise ValueError(
                 f"{self.num_ranks} ranks cannot be spread evenly over {self.nodes} nodes: make "
                 "num_ranks a multiple of nodes"
+            )
+        if self.offload == "all" and self.zero_stage != 3:
+            raise ValueError(
+                f"offload 'all' shards the weights, which ZeRO-{self.zero_stage} does not: set "
+                "zero_stage to 3, or offload to 'optimizer'"
             )
         if self.gpu not in (0, self.num_ranks):
             raise ValueError(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Self
 
+from nt_pkg.dialogue import dialogue_text
 from nt_pkg.engines.base import Completion, Request
 from nt_pkg.manifest import read_json
 
@@ -33,12 +34,7 @@ class Chat:
     def prompt_ids(self, request: Request) -> list[int]:
         """Return the tokens of a prompt, with the beginning that is forced on the answer."""
         messages = [{"role": "user", "content": request.user}]
-        text = self.tokenizer.apply_chat_template(
-            messages,
-            chat_template=self._template,
-            add_generation_prompt=True,
-            tokenize=False,
-        )
+        text = dialogue_text(self.tokenizer, messages, asks=True, template=self._template)
         ids: list[int] = self.tokenizer.encode(
             text + request.forced_prefix, add_special_tokens=False
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nt_pkg.config import Format, Training
+from nt_pkg.dialogue import dialogue_text
 from nt_pkg.formats import target_kind, training_pair
 from nt_pkg.records import Row
 from nt_pkg.seeds import rng
@@ -29,11 +30,9 @@ def render(
             the answer, or writes no end-of-turn token behind it.
     """
     messages = [{"role": "user", "content": user}]
-    prompt_text = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, tokenize=False
-    )
+    prompt_text = dialogue_text(tokenizer, messages, asks=True)
     messages.append({"role": "assistant", "content": assistant})
-    whole_text = tokenizer.apply_chat_template(messages, tokenize=False)
+    whole_text = dialogue_text(tokenizer, messages, asks=False)
     if not whole_text.startswith(prompt_text):
         raise ValueError(
             "the chat template does not begin a dialogue with its own generation prompt, so the "

@@ -14,13 +14,24 @@ from nt_pkg.config import Runtime, Training
 from nt_pkg.manifest import read_json, write_json
 from nt_pkg.progress import Progress, ready
 from nt_pkg.records import Row
+from nt_pkg.sft.attention import choose_attention, layout_for, register
+from nt_pkg.sft.batches import collate
 from nt_pkg.sft.data import PackedRow, Step, plan_steps
+from nt_pkg.sft.flops import shape_of
+from nt_pkg.sft.loss import give_loss
+from nt_pkg.sft.steps import StepLog
 from nt_pkg.sft.stopping import SIGNALS, Notes
+from nt_pkg.sft.summary import flops_of, model_flops_utilisation, peak_memory_mb, versions
 
 if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger(__name__)
+_OFFLOADED = {
+    "none": (),
+    "optimizer": ("offload_optimizer",),
+    "all": ("offload_optimizer", "offload_param"),
+}
 RESULT, STOPPED = "result.json", "stopped.json"  # in the work folder: how the ranks ended
 
 
@@ -42,16 +53,25 @@ class Job:
 
 
 def deepspeed_config(
-    training: Training, runtime: Runtime, num_micro_batches: int
+    training: Training, runtime: Runtime, num_micro_batches: int, num_parameters: int
 ) -> dict[str, Any]:
     """Return the DeepSpeed configuration of a run."""
+    # DeepSpeed's own 2 GB, mapped and given back in every backward pass, cost a small student a
+    # tenth of its time.
+    bucket = min(500_000_000, num_parameters)
     return {
         # Rows are counted, not examples: one packed row is one sample for DeepSpeed.
         "train_micro_batch_size_per_gpu": runtime.rows_per_micro_batch,
         "gradient_accumulation_steps": num_micro_batches,
         "gradient_clipping": training.max_grad_norm,
         "bf16": {"enabled": training.dtype == "bfloat16"},
-        "zero_optimization": {"stage": runtime.zero_stage},
+        "zero_optimization": {
+            "stage": runtime.zero_stage,
+            "reduce_bucket_size": bucket,
+            "allgather_bucket_size": bucket,
+            **{part: {"device": "cpu"} for part in _OFFLOADED[runtime.offload]},
+        },
+        "zero_force_ds_cpu_optimizer": False,  # the same, with offload
         # AdamW comes from torch: DeepSpeed's own would be compiled first.
         "zero_allow_untested_optimizer": True,
         "steps_per_print": sys.maxsize,
@@ -65,7 +85,8 @@ class _Trainer:
     def __init__(self, job: Job, rank: int, launched: float, notes: Notes) -> None:
         import deepspeed
         import torch
-        from transformers import AutoModelForCausalLM
+        from deepspeed.accelerator import get_accelerator
+        from transformers import AutoConfig, AutoModelForCausalLM
 
         self._job, self._rank, self._notes, training = job, rank, notes, job.training
         lengths = [len(row["input_ids"]) for row in job.examples]
@@ -74,21 +95,38 @@ class _Trainer:
         most_rows = max(len(step.rows) for step in self._steps)
         per_round = job.runtime.num_ranks * job.runtime.rows_per_micro_batch
         self._num_micro_batches = math.ceil(most_rows / per_round)
+        self._attention = choose_attention(
+            job.runtime.attention,
+            AutoConfig.from_pretrained(job.model_dir),
+            training.dtype,
+            get_accelerator().device_name(),
+        )
         model = AutoModelForCausalLM.from_pretrained(
-            job.model_dir, dtype=getattr(torch, training.dtype), attn_implementation="sdpa"
+            job.model_dir,
+            dtype=getattr(torch, training.dtype),
+            attn_implementation=register(self._attention),
         )
         model.config.use_cache = False
-        self._num_parameters = model.num_parameters()  # ZeRO-3 takes the tensors away
+        if job.runtime.activation_checkpointing:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+        give_loss(model)
+        # ZeRO-3 takes the tensors away.
+        self._num_parameters, self._shape = model.num_parameters(), shape_of(model)
+        self._num_words = model.config.vocab_size
         optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=training.learning_rate,
             betas=training.betas,
             weight_decay=training.weight_decay,
+            # In main memory the step is bound by its passes over the state; this makes it one.
+            fused=job.runtime.offload != "none" or None,
         )
         self._engine, _, _, _ = deepspeed.initialize(
             model=model,
             optimizer=optimizer,
-            config=deepspeed_config(training, job.runtime, self._num_micro_batches),
+            config=deepspeed_config(
+                training, job.runtime, self._num_micro_batches, self._num_parameters
+            ),
         )
         self._engine.train()
         self._losses: list[float] = []
@@ -104,11 +142,16 @@ class _Trainer:
         """Train from the newest checkpoint to the end, or until the ranks are told to stop."""
         done = self._resume()
         num_steps = len(self._steps)
-        progress = Progress("optimiser steps", num_steps, done) if self._rank == 0 else None
+        told = self._rank == 0
+        progress = Progress("optimiser steps", num_steps, done, 60.0) if told else None
+        log = StepLog(self._job.work, done) if told else None
         begun = time.monotonic() - self._seconds
         for number, step in enumerate(self._steps[done:], start=done + 1):
+            started = time.monotonic()
             self._losses.append(self._step(number, step))
             self._seconds = time.monotonic() - begun
+            if log:
+                log.add(number, **self._values(number, step, time.monotonic() - started))
             last = number == num_steps
             if (
                 last
@@ -118,30 +161,44 @@ class _Trainer:
             ):
                 self._save("checkpoint" if last else f"step{number}", number)
             if progress:
-                progress.add(1, f", loss {self._losses[-1]:.4f}")
+                tokens = sum(row.num_tokens for row in step.rows)
+                progress.add(1, f", loss {self._losses[-1]:.4f}", tokens)
             if self._stop_by and not last:
-                if self._rank == 0:
+                if told:
                     how = {"name": self._stop_by, "step": number, "num_steps": num_steps}
                     write_json(self._job.work / STOPPED, {**how, "num_new_steps": number - done})
                 return
-        if self._rank == 0:
-            write_json(self._job.work / RESULT, self._summary())
+        memory = peak_memory_mb(self._engine.device)
+        if log:
+            result = {**self._summary(), "peak_memory_mb": memory, "curves": log.curves(num_steps)}
+            write_json(self._job.work / RESULT, result)
+
+    def _rate(self, number: int) -> float:
+        training = self._job.training
+        return training.learning_rate * min(1.0, number / max(1, training.warmup_steps))
+
+    def _values(self, number: int, step: Step, seconds: float) -> dict[str, float]:
+        """Return what is noted of a step besides its number."""
+        return {
+            "loss": self._losses[-1],
+            "learning_rate": self._rate(number),
+            "grad_norm": float(self._engine.get_global_grad_norm()),  # before clipping
+            "tokens_per_second": round(sum(r.num_tokens for r in step.rows) / seconds, 1),
+        }
 
     def _step(self, number: int, step: Step) -> float:
         """Run one optimiser step and return its loss per response token, the same on every rank."""
         import torch
 
-        training, runtime = self._job.training, self._job.runtime
-        rate = training.learning_rate * min(1.0, number / max(1, training.warmup_steps))
+        runtime = self._job.runtime
         for group in self._engine.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self._rate(number)
         # Row i goes to rank i mod ranks: which rows a step has does not depend on the ranks.
         mine = step.rows[self._rank :: runtime.num_ranks]
         size = runtime.rows_per_micro_batch
         total = torch.zeros((), device=self._engine.device)
         for part in range(self._num_micro_batches):
-            batch = self._batch(mine[part * size : (part + 1) * size])
-            loss = self._summed_loss(*batch)
+            loss = self._summed_loss(mine[part * size : (part + 1) * size])
             total += loss.detach()
             # DeepSpeed averages over ranks and micro-batches; the loss is per token of the whole
             # step.
@@ -151,12 +208,23 @@ class _Trainer:
         value = self._agree(total) / step.num_loss_tokens
         # DeepSpeed skips a step whose gradient overflows, and says so in its log only.
         if not math.isfinite(value) or not self._engine.was_step_applied():
-            ids = [self._job.examples[e]["id"] for row in step.rows for e in row.examples]
             raise RuntimeError(
-                f"loss or gradient of step {number} is not finite (loss {value}); its examples: "
-                f"{' '.join(ids)}"
+                f"loss or gradient of step {number} is not finite (loss {value}); "
+                f"{self._named(step)}"
+            )
+        # Far worse than a guess, and than where it began. Our own bound: the paper has none.
+        bound = 2 * max(math.log(self._num_words), *self._losses[:1], 0.0)
+        if self._losses and value > bound:
+            raise RuntimeError(
+                f"the training diverges: the loss of step {number} is {value:.4g}, over {bound:.4g}"
+                ", twice the larger of the first loss and that of a uniform guess; lower "
+                f"training.learning_rate or add warmup_steps; {self._named(step)}"
             )
         return value
+
+    def _named(self, step: Step) -> str:
+        ids = [self._job.examples[e]["id"] for row in step.rows for e in row.examples]
+        return f"its examples: {' '.join(ids)}"
 
     def _agree(self, loss: "torch.Tensor") -> float:
         """Return the loss summed over ranks, and note what some rank wants done after this step.
@@ -176,47 +244,21 @@ class _Trainer:
         self._stop_by, self._is_checkpoint_due = told[0] if told else "", due > 0
         return float(summed)
 
-    def _batch(
-        self, rows: Sequence[PackedRow]
-    ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
-        """Return (ids, labels, positions), each rows x tokens.
-
-        Positions restart with every document; transformers then keeps packed documents apart, if no
-        attention mask is given and the cache is off. A rank without rows gets one without loss.
-        """
-        import torch
-
-        width = max((row.num_tokens for row in rows), default=2)
-        ids = torch.zeros((max(1, len(rows)), width), dtype=torch.long)
-        labels = torch.full_like(ids, -100)
-        # Padding is a document of its own.
-        positions = torch.arange(width).repeat(len(ids), 1)
-        for at, row in enumerate(rows):
-            start = 0
-            for number in row.examples:
-                example = self._job.examples[number]
-                tokens, prompt = example["input_ids"], example["num_prompt_tokens"]
-                stop = start + len(tokens)
-                ids[at, start:stop] = torch.tensor(tokens)
-                labels[at, start + prompt : stop] = ids[at, start + prompt : stop]
-                positions[at, start:stop] = torch.arange(len(tokens))
-                start = stop
-            positions[at, start:] = torch.arange(width - start)
-        device = self._engine.device
-        return ids.to(device), labels.to(device), positions.to(device)
-
-    def _summed_loss(
-        self, ids: "torch.Tensor", labels: "torch.Tensor", positions: "torch.Tensor"
-    ) -> "torch.Tensor":
-        from torch.nn.functional import cross_entropy
-
-        logits = self._engine(input_ids=ids, position_ids=positions, use_cache=False).logits
-        return cross_entropy(
-            logits[:, :-1].flatten(0, 1).float(),
-            labels[:, 1:].flatten(),
-            ignore_index=-100,
-            reduction="sum",
+    def _summed_loss(self, rows: Sequence[PackedRow]) -> "torch.Tensor":
+        """Return the loss of this rank's part of a micro-batch, summed over its tokens."""
+        chosen = [[self._job.examples[number] for number in row.examples] for row in rows]
+        batch = collate(chosen, self._attention != "sdpa", self._engine.device)
+        # transformers' own attention keeps packed documents apart if positions restart, no mask is
+        # given and the cache is off.
+        loss: torch.Tensor = self._engine(
+            at=batch.at,
+            targets=batch.targets,
+            input_ids=batch.ids,
+            position_ids=batch.positions,
+            use_cache=False,
+            **layout_for(self._attention, batch.lengths, self._engine.device),
         )
+        return loss
 
     def _save(self, tag: str, number: int) -> None:
         """Write a complete checkpoint, then say so, then drop those before the last two."""
@@ -249,25 +291,24 @@ class _Trainer:
         return step
 
     def _summary(self) -> dict[str, Any]:
-        import deepspeed
-        import torch
-        import transformers
-
+        job, seconds = self._job, self._seconds
         tokens = sum(row.num_tokens for step in self._steps for row in step.rows)
+        flops = flops_of(self._shape, self._steps, job.examples)
         return {
-            "num_examples": len(self._job.examples),
+            "num_examples": len(job.examples),
             "num_steps": len(self._steps),
             "num_tokens": tokens,
             "num_parameters": self._num_parameters,
             "final_loss": self._losses[-1],
             "loss_curve": [[n, round(loss, 6)] for n, loss in enumerate(self._losses, start=1)],
-            "world_size": self._job.runtime.num_ranks,
-            "zero_stage": self._job.runtime.zero_stage,
-            "wall_seconds": round(self._seconds, 3),
-            "tokens_per_second": round(tokens / self._seconds, 1),
-            "versions": {
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-                "deepspeed": deepspeed.__version__,
-            },
+            "world_size": job.runtime.num_ranks,
+            "zero_stage": job.runtime.zero_stage,
+            "attention": self._attention,
+            "wall_seconds": round(seconds, 3),
+            "tokens_per_second": round(tokens / seconds, 1),
+            "flops": flops,
+            "mfu": model_flops_utilisation(
+                flops, seconds, job.runtime.num_ranks, self._engine.device, job.training
+            ),
+            "versions": versions(),
         }

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import json
 import logging
 import math
 import multiprocessing
@@ -23,6 +22,8 @@ import pytest
 
 from nt_pkg import records
 from nt_pkg.config import Format, Runtime, Sampling, Training
+from nt_pkg.engines.base import Request
+from nt_pkg.engines.chat import Chat
 from nt_pkg.manifest import read_json
 from nt_pkg.records import read_parquet, write_parquet
 from nt_pkg.seeds import rng
@@ -30,6 +31,7 @@ from nt_pkg.sft import data, launch, rank
 from nt_pkg.sft import train as loop
 from nt_pkg.sft.data import plan_steps, render
 from nt_pkg.sft.export import export_model
+from nt_pkg.sft.flops import peak_flops
 from nt_pkg.sft.stopping import EXIT_STATUS, Stopped
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -37,11 +39,18 @@ ROOT = Path(__file__).parents[2]
 MICRO = ROOT / "nt_pkg" / "microworld" / "base"
 _FORK = multiprocessing.get_context("fork")
 
-# Chat templates in the shape of the families' own, as far as one question and answer go.
-LLAMA = (
+# Chat templates in the shape of the families' own, as far as one question and answer go. Those of
+# Llama-3.1 and 3.3 have a fixed date as their default; that of 3.2 asks for the day.
+_LLAMA = (
     "{{- bos_token }}"
-    "{{- '<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\n"
-    "Today Date: 26 Jul 2024\n\n<|eot_id|>' }}"
+    "{%- if not date_string is defined %}{%- set date_string = DEFAULT %}{%- endif %}"
+    "{%- if messages[0]['role'] == 'system' %}"
+    "{%- set system_message = messages[0]['content']|trim %}{%- set messages = messages[1:] %}"
+    "{%- else %}{%- set system_message = '' %}{%- endif %}"
+    "{{- '<|start_header_id|>system<|end_header_id|>\n\n' }}"
+    "{{- 'Cutting Knowledge Date: December 2023\n' }}"
+    "{{- 'Today Date: ' + date_string + '\n\n' }}"
+    "{{- system_message }}{{- '<|eot_id|>' }}"
     "{%- for message in messages %}"
     "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'"
     " + message['content'] | trim + '<|eot_id|>' }}"
@@ -50,22 +59,35 @@ LLAMA = (
     "{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif %}"
 )
 QWEN = (
+    "{%- if messages[0]['role'] == 'system' %}"
+    "{{- '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}"
+    "{%- else %}"
     "{{- '<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant."
     "<|im_end|>\n' }}"
+    "{%- endif %}"
     "{%- for message in messages %}"
     "{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
     "{%- endfor %}"
     "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
 )
-SPECIAL = {
-    "llama": ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
-    "qwen": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+TEMPLATES = {
+    "llama-3.1": _LLAMA.replace("DEFAULT", "'26 Jul 2024'"),
+    "llama-3.2": _LLAMA.replace("DEFAULT", "strftime_now('%d %b %Y')"),
+    "llama-3.3": _LLAMA.replace("DEFAULT", "'26 Jul 2024'"),
+    "qwen2.5": QWEN,
+    # One that asks for the day and takes none from outside.
+    "dated": _LLAMA.replace("+ date_string +", "+ strftime_now('%d %b %Y') +"),
 }
+_LLAMA_TOKENS = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+_QWEN_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
 @cache
 def tokenizer_of(family: str) -> Any:
-    """Return a tokenizer of single bytes with the template and special tokens of a family."""
+    """Return a tokenizer of single bytes with the template and special tokens of a family.
+
+    Its first 256 ids are the bytes in the order of the alphabet; special tokens follow.
+    """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -75,28 +97,40 @@ def tokenizer_of(family: str) -> Any:
     core = Tokenizer(models.BPE({char: at for at, char in enumerate(alphabet)}, []))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
-    core.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL[family]])
+    tokens = _QWEN_TOKENS if family == "qwen2.5" else _LLAMA_TOKENS
+    core.add_special_tokens([AddedToken(token, special=True) for token in tokens])
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, bos_token=SPECIAL[family][0], eos_token=SPECIAL[family][-1]
+        tokenizer_object=core, bos_token=tokens[0], eos_token=tokens[-1]
     )
-    tokenizer.chat_template = LLAMA if family == "llama" else QWEN
+    tokenizer.chat_template = TEMPLATES[family]
     return tokenizer
 
 
 GOLDEN = {
     "micro": ("<s><|user|>{user}<|assistant|>", "{answer}<|end|>"),
-    "llama": (
+    "llama-3.1": (
         "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: "
         "December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|><|start_header_id|>user"
         "<|end_header_id|>\n\n{user}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
         "{answer}<|eot_id|>",
     ),
-    "qwen": (
+    "qwen2.5": (
         "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant."
         "<|im_end|>\n<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n",
         "{answer}<|im_end|>",
     ),
 }
+
+
+for other in ("llama-3.2", "llama-3.3", "dated"):  # they differ in their defaults only
+    GOLDEN[other] = GOLDEN["llama-3.1"]
+
+
+def golden_ids(tokenizer: Any, text: str) -> list[int]:
+    """Return the ids of a text in a tokenizer of bytes, found by hand."""
+    known = tokenizer.get_vocab()
+    pieces = re.findall(r"<\|[a-z_]+\|>|.|\n", text)
+    return [known[piece.replace(" ", "\u0120").replace("\n", "\u010a")] for piece in pieces]
 
 
 @pytest.mark.parametrize("family", GOLDEN)
@@ -112,6 +146,9 @@ def test_loss_covers_the_answer_with_its_end_and_nothing_else(family: str, answe
     if family == "micro":  # its decoder puts a space between tokens
         decoded = [each.replace(" ", "") for each in decoded]
         expected = [each.replace(" ", "") for each in expected]
+    else:
+        assert ids == golden_ids(tokenizer, "".join(expected))
+        assert num_prompt == len(golden_ids(tokenizer, expected[0]))
     assert decoded == expected
     assert ids[-1] == tokenizer.eos_token_id
     assert tokenizer.eos_token_id not in ids[num_prompt:-1]
@@ -122,13 +159,10 @@ def test_prompt_is_the_one_of_inference(family: str) -> None:
     """The ids a student is asked with are those that it was trained behind."""
     tokenizer = tokenizer_of(family)
     ids, num_prompt = render(tokenizer, "Where?", "<think> a </think> b")
+    chat = Chat(tokenizer, {tokenizer.eos_token_id})
 
-    asked = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "Where?"}], add_generation_prompt=True, tokenize=False
-    )
-
-    assert tokenizer.encode(asked, add_special_tokens=False) == ids[:num_prompt]
-    forced = tokenizer.encode(asked + "<think>", add_special_tokens=False)
+    assert chat.prompt_ids(Request("a", "Where?")) == ids[:num_prompt]
+    forced = chat.prompt_ids(Request("a", "Where?", "<think>"))
     assert ids[: len(forced)] == forced
 
 
@@ -138,13 +172,14 @@ def test_prompt_is_the_one_of_inference(family: str) -> None:
         ("message.content +", "message.content.split('</think>')[-1] +", "changes the answer"),
         ("'<|im_start|>assistant\n'", "'<|im_start|>assistant\n<think>\n'", "does not begin"),
         ("message.content + '<|im_end|>\n'", "message.content + '\n'", "writes no <|im_end|>"),
+        ("message.role +", "strftime_now(message.role) +", "writes the day of the call"),
     ],
 )
 def test_template_that_would_spoil_the_loss_is_refused(old: str, new: str, message: str) -> None:
     """Templates of reasoning models drop the trace of past turns."""
     from copy import deepcopy
 
-    tokenizer = deepcopy(tokenizer_of("qwen"))
+    tokenizer = deepcopy(tokenizer_of("qwen2.5"))
     assert old in tokenizer.chat_template
     tokenizer.chat_template = tokenizer.chat_template.replace(old, new)
 
@@ -364,15 +399,6 @@ def losses(result: dict[str, Any]) -> list[float]:
 _step = loop._Trainer._step
 
 
-def noting_norms(trainer: loop._Trainer, number: int, step: Any) -> float:
-    """Note the norm of the step's gradient before clipping: its scale is in nothing else."""
-    loss = _step(trainer, number, step)
-    if trainer._rank == 0:
-        with (trainer._job.work / "norms.jsonl").open("a") as file:
-            file.write(f"{float(trainer._engine.get_global_grad_norm())}\n")
-    return loss
-
-
 Outcome = tuple[dict[str, Any], dict[str, Any]]
 Runs = Callable[..., Outcome]
 
@@ -382,16 +408,10 @@ def trained(student: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """Return a function that trains once per runtime and gives the result and the weights."""
 
     @cache
-    def run(num_ranks: int, zero_stage: int, rows_per_micro_batch: int) -> Outcome:
-        runtime = Runtime(
-            num_ranks=num_ranks, zero_stage=zero_stage, rows_per_micro_batch=rows_per_micro_batch
-        )
+    def run(**runtime: Any) -> Outcome:
         work = tmp_path_factory.mktemp("work")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop._Trainer, "_step", noting_norms)
-            result = launch.train(job_of(student, work, runtime=runtime))
-        norms = [json.loads(line) for line in (work / "norms.jsonl").read_text().splitlines()]
-        return {**result, "norms": norms}, weights(work / "checkpoint")
+        result = launch.train(job_of(student, work, runtime=Runtime(**runtime)))
+        return result, weights(work / "checkpoint")
 
     return run
 
@@ -442,27 +462,44 @@ def test_packed_training_is_unpacked_training_by_hand(student: Path, trained: Ru
     assert result["num_steps"] == len(hand["losses"]) == 12
     assert hand["losses"][-1] < hand["losses"][0]
     assert losses(result) == pytest.approx(hand["losses"], rel=1e-5)
-    assert result["norms"] == pytest.approx(hand["norms"], rel=1e-4)
+    assert result["curves"]["grad_norm"] == pytest.approx(hand["norms"], rel=1e-4)
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=2e-5)
 
 
 @pytest.mark.parametrize(
-    ("num_ranks", "zero_stage", "rows_per_micro_batch"),
-    [(1, 2, 8), (2, 2, 1), (2, 1, 1), (2, 3, 2)],
+    ("num_ranks", "zero_stage", "rows_per_micro_batch", "options"),
+    [
+        (1, 2, 8, {}),
+        (2, 2, 1, {}),
+        (2, 1, 1, {"offload": "optimizer"}),
+        (2, 3, 2, {"attention": "sdpa"}),
+        (2, 3, 1, {"offload": "all", "activation_checkpointing": True}),
+        (4, 2, 1, {"activation_checkpointing": True}),
+    ],
 )
 def test_layout_of_a_run_is_not_in_its_result(
-    trained: Runs, num_ranks: int, zero_stage: int, rows_per_micro_batch: int
+    trained: Runs,
+    num_ranks: int,
+    zero_stage: int,
+    rows_per_micro_batch: int,
+    options: dict[str, Any],
 ) -> None:
     """Micro-batches, ranks and ZeRO stages give the same curve and weights but for rounding."""
     import torch
 
     alone, expected = trained(num_ranks=1, zero_stage=2, rows_per_micro_batch=1)
 
-    result, found = trained(num_ranks, zero_stage, rows_per_micro_batch)
+    result, found = trained(
+        num_ranks=num_ranks,
+        zero_stage=zero_stage,
+        rows_per_micro_batch=rows_per_micro_batch,
+        **options,
+    )
 
     assert losses(result) == pytest.approx(losses(alone), rel=1e-5)
-    assert result["norms"] == pytest.approx(alone["norms"], rel=1e-4)
+    one, other = (each["curves"]["grad_norm"] for each in (result, alone))
+    assert one == pytest.approx(other, rel=1e-4)
     for key in ("num_examples", "num_steps", "num_tokens", "num_parameters"):
         assert result[key] == alone[key], key
     assert found.keys() == expected.keys()
@@ -478,6 +515,16 @@ def test_counts_of_a_run(trained: Runs) -> None:
     assert result["final_loss"] == pytest.approx(losses(result)[-1], abs=1e-6)
     layer = 2 * 16 * 16 + 2 * 16 * 8 + 3 * 16 * 32 + 2 * 16
     assert result["num_parameters"] == 347 * 16 + 2 * layer + 16
+    assert result["curves"]["learning_rate"] == [0.01 * min(1, n / 3) for n in range(1, 13)]
+    assert all(rate > 0 for rate in result["curves"]["tokens_per_second"])
+    assert result["tokens_per_second"] > 0
+    assert 100 < result["peak_memory_mb"] < 10_000
+    lengths = [len(row["input_ids"]) for row in EXAMPLES]
+    bearing = sum(lengths) - sum(row["num_prompt_tokens"] for row in EXAMPLES)
+    squares = sum(length**2 for length in lengths)
+    one_epoch = sum(lengths) * (2 * layer + 16) + bearing * 347 * 16 + 2 * 16 * squares
+    assert result["flops"] == 6 * 4 * one_epoch
+    assert result["mfu"] is None  # of a CPU no peak is known
 
 
 # Kills.
@@ -509,6 +556,7 @@ def test_resumed_run_is_the_uninterrupted_one_bitwise(
     result = launch.train(job)
 
     assert result["loss_curve"] == undisturbed["loss_curve"]
+    assert result["curves"]["grad_norm"] == undisturbed["curves"]["grad_norm"]
     found = weights(job.work / "checkpoint")
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
@@ -900,6 +948,28 @@ def test_gradient_that_overflows_stops_and_names_the_examples(
     assert "gradient of step 1 is not finite (loss 6" in capfd.readouterr().err
 
 
+def test_training_that_diverges_stops_and_names_the_examples(
+    untied: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    training = TRAINING.model_copy(update={"learning_rate": 10.0, "warmup_steps": 0})
+
+    with pytest.raises(RuntimeError, match="ended with status 1"):
+        launch.train(job_of(untied, tmp_path / "work", training=training))
+
+    text = capfd.readouterr().err
+    assert "the training diverges: the loss of step 2 is" in text
+    assert "lower training.learning_rate" in text
+    assert re.search(r"its examples: row\d+ row\d+", text)
+
+
+def test_share_of_a_peak_is_known_for_the_usual_gpus_only() -> None:
+    assert peak_flops("NVIDIA H100 80GB HBM3", "bfloat16") == 989e12
+    assert peak_flops("NVIDIA H100 PCIe", "bfloat16") == 756e12
+    assert peak_flops("NVIDIA A100-SXM4-80GB", "bfloat16") == 312e12
+    assert peak_flops("NVIDIA H200", "float32") is None
+    assert peak_flops("NVIDIA GeForce RTX 3090", "bfloat16") is None
+
+
 def spoilt(student: Path, folder: Path, token: int, value: float) -> Path:
     """Return a copy of a student with one constant row of input embeddings."""
     from transformers import AutoModelForCausalLM
@@ -930,7 +1000,6 @@ def test_exported_model_is_the_trained_one_and_stops(
     import torch
     from transformers import AutoModelForCausalLM
 
-    from nt_pkg.engines.base import Request
     from nt_pkg.engines.transformers import TransformersEngine
 
     base = student if is_tied else untied

@@ -1,0 +1,153 @@
+"""Attention over packed documents: each document by itself, never the square of the whole row.
+
+`transformers` calls what is registered here in place of its own attention. With its own, packed
+documents are kept apart by a mask of rows x tokens x tokens, and all of it is computed.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PretrainedConfig
+
+Attention = Literal["documents", "varlen", "sdpa"]
+_PREFIX = "nt_"  # of the names under which transformers knows the functions below
+
+
+def choose_attention(
+    wanted: Literal["auto"] | Attention, config: "PretrainedConfig", dtype: str, device: str
+) -> Attention:
+    """Return the attention that a training uses.
+
+    Args:
+        wanted: what the configuration asks for; "auto" takes the quickest that is exact here.
+        config: of the student.
+        dtype: of its weights.
+        device: "cuda" or "cpu".
+
+    Raises:
+        ValueError: the machine or the student does not do what is wanted.
+    """
+    can_split = _attends_to_all(config)
+    can_varlen = can_split and dtype != "float32" and device == "cuda" and _has_flash()
+    if wanted == "auto":
+        return "varlen" if can_varlen else "documents" if can_split else "sdpa"
+    if wanted == "documents" and not can_split:
+        raise ValueError(
+            f"runtime.attention {wanted!r} knows no windows, and this student has some: set it to "
+            "'auto' or 'sdpa'"
+        )
+    if wanted == "varlen" and not can_varlen:
+        raise ValueError(
+            "runtime.attention 'varlen' needs a GPU of compute capability 8.0 or more, a 16-bit "
+            "dtype and a student without attention windows: set it to 'auto'"
+        )
+    return wanted
+
+
+def _attends_to_all(config: "PretrainedConfig") -> bool:
+    """Return whether every layer sees all earlier tokens of a document, by plain softmax."""
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    windows = getattr(config, "use_sliding_window", True) and getattr(
+        config, "sliding_window", None
+    )
+    softcap = getattr(config, "attn_logit_softcapping", None)
+    return not (kinds - {"full_attention"} or windows or softcap)
+
+
+def _has_flash() -> bool:
+    import torch
+
+    major, _ = torch.cuda.get_device_capability()
+    return bool(major >= 8)
+
+
+def register(attention: Attention) -> str:
+    """Make an attention known to transformers and return its name there."""
+    from transformers import AttentionInterface
+
+    if attention == "sdpa":
+        return "sdpa"
+    name = _PREFIX + attention
+    AttentionInterface.register(name, {"documents": _documents, "varlen": _varlen}[attention])
+    return name
+
+
+def layout_for(
+    attention: Attention, lengths: Sequence[int], device: "torch.device"
+) -> dict[str, Any]:
+    """Return what the model must be called with, for documents of these lengths in one row."""
+    import torch
+
+    if attention == "documents":
+        return {"document_tokens": tuple(lengths)}
+    if attention == "varlen":
+        starts = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
+        return {"document_starts": starts, "longest_document": max(lengths)}
+    return {}
+
+
+def _documents(
+    module: "torch.nn.Module",
+    query: "torch.Tensor",
+    key: "torch.Tensor",
+    value: "torch.Tensor",
+    attention_mask: "torch.Tensor | None",
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    *,
+    document_tokens: Sequence[int],
+    **_: object,
+) -> tuple["torch.Tensor", None]:
+    """Attend within each document in turn; tensors are 1 x heads x tokens x width of a head."""
+    import torch
+    from torch.nn.functional import scaled_dot_product_attention
+
+    assert attention_mask is None, "packed documents come without a mask"
+    queries, keys, values = (each.split(document_tokens, dim=2) for each in (query, key, value))
+    found = [
+        scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            is_causal=True,
+            scale=scaling,
+            dropout_p=dropout,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+        for q, k, v in zip(queries, keys, values, strict=True)
+    ]
+    return torch.cat(found, dim=2).transpose(1, 2), None
+
+
+def _varlen(
+    module: "torch.nn.Module",
+    query: "torch.Tensor",
+    key: "torch.Tensor",
+    value: "torch.Tensor",
+    attention_mask: "torch.Tensor | None",
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    *,
+    document_starts: "torch.Tensor",
+    longest_document: int,
+    **_: object,
+) -> tuple["torch.Tensor", None]:
+    """Attend within all documents by one kernel (flash attention, as torch brings it)."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    assert attention_mask is None, "packed documents come without a mask"
+    assert not dropout, "this kernel has no dropout"
+    found = varlen_attn(
+        *(each[0].transpose(0, 1) for each in (query, key, value)),
+        document_starts,
+        document_starts,
+        longest_document,
+        longest_document,
+        scale=scaling,
+        window_size=(-1, 0),  # causal
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+    return found[None], None

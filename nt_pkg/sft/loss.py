@@ -1,0 +1,134 @@
+"""The loss of a student, without the logits of all tokens in memory.
+
+Logits are computed for tokens that bear loss only, some at a time, and their gradients at once: at
+152,064 words and 32,768 tokens they would take 20 GB in float32, and as much again for their
+gradient. torch 2.13 has `linear_cross_entropy`, which does alike, but returns a sum over bfloat16
+inputs in bfloat16, that is with three digits, and scales gradients by a bfloat16 number.
+"""
+
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+_MAX_LOGITS = 2**27  # at a time: 512 MiB in float32
+_RESCALES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+
+
+def give_loss(model: "PreTrainedModel") -> None:
+    """Make the model return the summed loss of some of its tokens when it is called.
+
+    It is then called with `at` (positions in its flattened tokens, each before the token that it
+    predicts), `targets` (those tokens), and what it is usually called with. The output layer does
+    its part as a module of its own, so that ZeRO-3 gathers its weight, tied or not.
+    """
+    own = model.forward
+    if not _has_plain_head(model):
+        model.forward = partial(_loss_of_logits, own)
+        return
+    head = model.get_output_embeddings()
+    head.forward = lambda hidden, targets: summed_loss(hidden, head.weight, targets)
+    model.forward = partial(_loss_of_hidden, model.base_model, head)
+
+
+def _has_plain_head(model: "PreTrainedModel") -> bool:
+    """Return whether logits are the hidden states times a matrix, and nothing more."""
+    import torch
+
+    head = model.get_output_embeddings()
+    return (
+        type(head) is torch.nn.Linear
+        and head.bias is None
+        and model.base_model is not model
+        and not any(getattr(model.config, name, None) for name in _RESCALES)
+    )
+
+
+def _loss_of_hidden(
+    base: "torch.nn.Module",
+    head: "torch.nn.Module",
+    at: "torch.Tensor",
+    targets: "torch.Tensor",
+    **inputs: Any,
+) -> "torch.Tensor":
+    hidden = base(**inputs).last_hidden_state
+    loss: torch.Tensor = head(hidden.flatten(0, 1).index_select(0, at), targets)
+    return loss
+
+
+def _loss_of_logits(
+    forward: Any, at: "torch.Tensor", targets: "torch.Tensor", **inputs: Any
+) -> "torch.Tensor":
+    from torch.nn.functional import cross_entropy
+
+    logits = forward(**inputs).logits.flatten(0, 1).index_select(0, at)
+    return cross_entropy(logits.float(), targets, reduction="sum")
+
+
+def summed_loss(
+    hidden: "torch.Tensor", weight: "torch.Tensor", targets: "torch.Tensor", chunk: int = 0
+) -> "torch.Tensor":
+    """Return the summed cross-entropy of linear logits, in float32.
+
+    Args:
+        hidden: tokens x width.
+        weight: vocabulary x width.
+        targets: tokens.
+        chunk: tokens whose logits are in memory at a time; 0: as many as 512 MiB hold.
+    """
+    chunk = chunk or max(1, _MAX_LOGITS // len(weight))
+    loss: torch.Tensor = _function().apply(hidden, weight, targets, chunk)
+    return loss
+
+
+@cache
+def _function() -> Any:
+    """Return the autograd function; torch is not imported with this module."""
+    import torch
+
+    class SummedLoss(torch.autograd.Function):  # type: ignore[misc]
+        """The forward pass leaves both gradients; the backward pass only scales them."""
+
+        @staticmethod
+        def forward(
+            ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, chunk: int
+        ) -> torch.Tensor:
+            by_hidden = torch.empty_like(hidden)
+            # One chunk needs no sum; a sum of many is kept in float32 whatever they come in.
+            by_weight: torch.Tensor | None = None
+            loss = hidden.new_zeros((), dtype=torch.float32)
+            for start in range(0, len(hidden), chunk):
+                part = slice(start, start + chunk)
+                slopes, part_loss = _slopes(hidden[part] @ weight.T, targets[part])
+                loss += part_loss
+                torch.mm(slopes, weight, out=by_hidden[part])
+                found = slopes.T @ hidden[part]
+                by_weight = found if by_weight is None else by_weight.float().add_(found)
+            if by_weight is None:
+                by_weight = torch.zeros_like(weight)
+            ctx.save_for_backward(by_hidden, by_weight.to(weight.dtype))
+            return loss
+
+        @staticmethod
+        def backward(ctx: Any, scale: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+            by_hidden, by_weight = ctx.saved_tensors
+            return by_hidden.mul_(scale), by_weight.mul_(scale), None, None
+
+    return SummedLoss
+
+
+def _slopes(
+    logits: "torch.Tensor", targets: "torch.Tensor"
+) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Return the derivative of the summed loss by the logits, in their dtype, and the loss."""
+    import torch
+
+    kind, logits = logits.dtype, logits.float()
+    totals = logits.logsumexp(dim=1, keepdim=True)
+    picked = logits.gather(1, targets[:, None])
+    loss = (totals - picked).sum()
+    logits.sub_(totals).exp_()
+    logits.scatter_add_(1, targets[:, None], torch.full_like(picked, -1.0))
+    return logits.to(kind), loss

@@ -1,0 +1,55 @@
+"""What `run.json` says of a finished training."""
+
+import resource
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nt_pkg.config import Training
+from nt_pkg.records import Row
+from nt_pkg.sft.data import Step
+from nt_pkg.sft.flops import Shape, peak_flops
+
+if TYPE_CHECKING:
+    import torch
+
+
+def flops_of(shape: Shape, steps: Sequence[Step], examples: Sequence[Row]) -> float:
+    """Return the operations that all steps need."""
+    chosen = [examples[e] for step in steps for row in step.rows for e in row.examples]
+    lengths = [len(example["input_ids"]) for example in chosen]
+    return shape.flops(lengths, sum(step.num_loss_tokens for step in steps))
+
+
+def model_flops_utilisation(
+    flops: float, seconds: float, num_ranks: int, device: "torch.device", training: Training
+) -> float | None:
+    """Return operations per second of all ranks over the peak of their GPUs, None without GPUs."""
+    import torch
+
+    if device.type != "cuda":
+        return None
+    peak = peak_flops(torch.cuda.get_device_name(device), training.dtype)
+    return round(flops / seconds / num_ranks / peak, 4) if peak else None
+
+
+def peak_memory_mb(device: "torch.device") -> float:
+    """Return the most memory of any rank so far, in MB: of its GPU, or of its process on a CPU."""
+    import torch
+
+    own = (
+        torch.cuda.max_memory_allocated(device) / 1e6
+        if device.type == "cuda"
+        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    )
+    most = torch.tensor([own], device=device)
+    torch.distributed.all_reduce(most, op=torch.distributed.ReduceOp.MAX)
+    return round(float(most), 1)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computed."""
+    import deepspeed
+    import torch
+    import transformers
+
+    return {each.__name__: each.__version__ for each in (torch, transformers, deepspeed)}
