@@ -351,6 +351,11 @@ class Runtime(Strict):
     checkpoint_minutes: float = Field(
         30, gt=0, description="Most minutes between checkpoints, whatever the steps take."
     )
+    async_checkpoints: bool = Field(
+        True,
+        description="Write checkpoints in the background, from a copy of each rank's state in main "
+        "memory.",
+    )
     minutes: int = Field(
         1440, ge=1, description="Time limit of a training; one that needs more is started again."
     )

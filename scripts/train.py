@@ -63,8 +63,8 @@ def _train(args: argparse.Namespace) -> None:
     ready("train", threads=args.runtime.num_ranks * args.runtime.threads_per_rank)
     examples = read_parquet(args.examples, EXAMPLES)
     inputs = [sha256_file(args.student), sha256_file(args.examples)]
-    # Checkpoints hold sharded state, so they belong to one number of ranks and one ZeRO stage.
-    place = digest([args.spec, args.seed, inputs, args.runtime.num_ranks, args.runtime.zero_stage])
+    # How the training is spread is not in it: a checkpoint of other ranks is converted.
+    place = digest([args.spec, args.seed, inputs])
     with work_dir([args.out, args.checkpoint], place) as folder:
         if folder is None:
             return

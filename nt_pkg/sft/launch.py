@@ -20,6 +20,7 @@ from typing import Any
 from nt_pkg import slurm
 from nt_pkg.config import Runtime
 from nt_pkg.manifest import read_json
+from nt_pkg.sft.checkpoints import prepare
 from nt_pkg.sft.rank import LOOPBACK, run_forked, write_job
 from nt_pkg.sft.stopping import SIGNALS, Forwarding, Stopped
 from nt_pkg.sft.train import RESULT, STOPPED, Job
@@ -48,6 +49,7 @@ def train(job: Job) -> dict[str, Any]:
         RuntimeError: a rank died or the loss is not finite; its log lines say where.
     """
     (job.work / STOPPED).unlink(missing_ok=True)
+    prepare(job.work, job.runtime)
     over = threading.Event()
     with Forwarding() as signals:
         watch = threading.Thread(

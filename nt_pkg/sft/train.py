@@ -2,7 +2,6 @@
 
 import logging
 import math
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -11,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nt_pkg.config import Runtime, Training
-from nt_pkg.manifest import read_json, write_json
+from nt_pkg.manifest import write_json
 from nt_pkg.progress import Progress, ready
 from nt_pkg.records import Row
+from nt_pkg.seeds import digest_int
 from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
+from nt_pkg.sft.checkpoints import LAST, Checkpoints, is_universal
 from nt_pkg.sft.data import PackedRow, Step, plan_steps
 from nt_pkg.sft.flops import shape_of
 from nt_pkg.sft.loss import give_loss
@@ -124,11 +125,15 @@ class _Trainer:
         self._engine, _, _, _ = deepspeed.initialize(
             model=model,
             optimizer=optimizer,
-            config=deepspeed_config(
-                training, job.runtime, self._num_micro_batches, self._num_parameters
-            ),
+            config={
+                **deepspeed_config(
+                    training, job.runtime, self._num_micro_batches, self._num_parameters
+                ),
+                "checkpoint": {"load_universal": is_universal(job.work)},
+            },
         )
         self._engine.train()
+        self._checkpoints = Checkpoints(self._engine, job.work, rank, job.runtime)
         self._losses: list[float] = []
         self._seconds = 0.0
         self._saved_at = time.monotonic()
@@ -159,15 +164,17 @@ class _Trainer:
                 or self._is_checkpoint_due
                 or self._stop_by
             ):
-                self._save("checkpoint" if last else f"step{number}", number)
+                self._save(LAST if last else f"step{number}", number)
             if progress:
                 tokens = sum(row.num_tokens for row in step.rows)
                 progress.add(1, f", loss {self._losses[-1]:.4f}", tokens)
             if self._stop_by and not last:
+                self._checkpoints.finish()
                 if told:
                     how = {"name": self._stop_by, "step": number, "num_steps": num_steps}
                     write_json(self._job.work / STOPPED, {**how, "num_new_steps": number - done})
                 return
+        self._checkpoints.finish()
         memory = peak_memory_mb(self._engine.device)
         if log:
             result = {**self._summary(), "peak_memory_mb": memory, "curves": log.curves(num_steps)}
@@ -191,6 +198,8 @@ class _Trainer:
         import torch
 
         runtime = self._job.runtime
+        # Chance within a step hangs on its number alone, so a checkpoint need not hold its state.
+        torch.manual_seed(digest_int("step", self._job.seed, number, self._rank) % 2**63)
         for group in self._engine.optimizer.param_groups:
             group["lr"] = self._rate(number)
         # Row i goes to rank i mod ranks: which rows a step has does not depend on the ranks.
@@ -261,31 +270,15 @@ class _Trainer:
         return loss
 
     def _save(self, tag: str, number: int) -> None:
-        """Write a complete checkpoint, then say so, then drop those before the last two."""
-        import torch
-
-        work = self._job.work
         state = {"step": number, "losses": self._losses, "seconds": self._seconds}
-        self._engine.save_checkpoint(str(work), tag=tag, client_state=state, save_latest=False)
-        torch.distributed.barrier()
-        if self._rank == 0:
-            known = read_json(work / "complete.json") if (work / "complete.json").exists() else []
-            write_json(work / "complete.json", [*known[-1:], tag])
-            for old in known[:-1]:
-                shutil.rmtree(work / old, ignore_errors=True)
+        self._checkpoints.save(tag, state)
         self._saved_at = time.monotonic()
 
     def _resume(self) -> int:
-        """Load the newest complete checkpoint and return the number of its step, or 0."""
-        work = self._job.work
-        known = read_json(work / "complete.json") if (work / "complete.json").exists() else []
-        # The last one is gone if a kill came after it was moved to the results.
-        tags = [tag for tag in known if (work / tag).is_dir()]
-        if not tags:
+        """Continue at a checkpoint, if there is one, and return the number of its step, or 0."""
+        state = self._checkpoints.load()
+        if state is None:
             return 0
-        path, state = self._engine.load_checkpoint(str(work), tag=tags[-1])
-        if path is None:
-            raise RuntimeError(f"checkpoint {work / tags[-1]} cannot be loaded: delete its folder")
         self._losses, self._seconds = state["losses"], state["seconds"]
         step: int = state["step"]
         return step

@@ -221,8 +221,10 @@ def frozen(job: str) -> Iterator[None]:
 def newest_checkpoint(clone: Clone) -> int:
     """Return the step of the newest complete checkpoint of a training under way, or 0."""
     steps = [0]
-    for path in (clone.folder / "work").rglob("complete.json"):
-        steps += [int(re.sub(r"\D", "", tag) or 0) for tag in read_json(path)]
+    for path in (clone.folder / "work").rglob("rank-0.json"):
+        note = read_json(path)
+        if all((path.with_name(f"rank-{n}.json")).exists() for n in range(note["num_ranks"])):
+            steps.append(note["step"])
     return max(steps)
 
 

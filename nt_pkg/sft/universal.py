@@ -1,0 +1,121 @@
+"""Continue a training on another number of ranks, or at another ZeRO stage.
+
+DeepSpeed's universal checkpoint has one folder per parameter instead of one file per rank, so that
+any number of ranks can take its part of each. It is made here from a usual checkpoint.
+"""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import shutil
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from nt_pkg.config import Runtime
+from nt_pkg.sft.checkpoints import Checkpoint
+from nt_pkg.warm import die_with_parent
+
+logger = logging.getLogger(__name__)
+_MODEL_STATES = ("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_model_states.pt")
+
+
+def convert(found: Checkpoint, out: Path, runtime: Runtime) -> None:
+    """Write a checkpoint in the universal form to `out`, replacing what is there.
+
+    It takes as much disk as the checkpoint, and twice that for a while.
+
+    Args:
+        found: where to continue.
+        out: folder to write.
+        runtime: of the training that will continue; its cores and memory are used.
+
+    Raises:
+        RuntimeError: the conversion failed; its log lines say why.
+    """
+    shutil.rmtree(out, ignore_errors=True)
+    # Each worker reads one rank's file whole; half of the memory is left to the page cache.
+    largest = max(path.stat().st_size for path in found.path.glob("*.pt"))
+    room = int(runtime.mem_mb * 1_000_000 / 2 / largest)
+    workers = max(1, min(room, runtime.threads_per_rank * runtime.ranks_per_node))
+    # In a process of its own: computing with torch here would spoil the fork of the ranks.
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_convert, args=(found, out, runtime.zero_stage, workers))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(
+            f"checkpoint {found.path} of {found.num_ranks} ranks could not be converted for "
+            f"{runtime.num_ranks} (status {process.exitcode}); continue on {found.num_ranks} ranks "
+            f"at ZeRO stage {found.zero_stage}, or delete it to continue at the one before"
+        )
+
+
+def _convert(found: Checkpoint, out: Path, zero_stage: int, workers: int) -> None:
+    die_with_parent()
+    from deepspeed.checkpoint.ds_to_universal import main
+
+    options = Namespace(
+        input_folder=str(found.path),
+        output_folder=str(out),
+        num_extract_workers=workers,
+        num_merge_workers=workers,
+        keep_temp_folder=False,
+        strict=True,
+        inject_missing_state=True,  # stages 1 and 2 want the names that pipelines would have
+    )
+    with Path(os.devnull).open("w") as nothing, contextlib.redirect_stdout(nothing):
+        main(options)
+    # The stages look for the same state under different names.
+    have = next(name for name in _MODEL_STATES if (out / name).exists())
+    for name in _MODEL_STATES:
+        if name != have:
+            os.link(out / have, out / name)
+    step = _common_state(out / "zero" / "optimizer_state.pt")
+    if found.zero_stage == 3 and zero_stage < 3:
+        _with_steps(out / "zero", step)
+
+
+def _common_state(path: Path) -> Any:
+    """Make what is no tensor of a parameter fit every stage, and return the optimiser's step.
+
+    DeepSpeed keeps the first rank's whole state in it at stage 3, and every rank would read that.
+    """
+    import deepspeed
+    import torch
+
+    state = torch.load(path, map_location="cpu", mmap=True, weights_only=False)
+    if "optimizer_state_dict" in state:  # of stage 3
+        step = state["optimizer_state_dict"]["state"][0]["step"]
+    else:
+        step = torch.load(next(path.parent.glob("*/step.pt")), weights_only=False)
+    if isinstance(step, torch.Tensor):
+        step = step.clone()
+    groups = state["param_groups"]
+    large = ("optimizer_state_dict", "fp32_flat_groups", "param_groups")
+    small = {name: each for name, each in state.items() if name not in large}
+    del state
+    whole = path.with_suffix(".new")  # what is mapped must not be written to
+    torch.save(
+        {
+            "ds_version": deepspeed.__version__,  # stages 1 and 2 ask for it
+            **small,
+            "param_groups": groups,
+            "optimizer_state_dict": {"state": {0: {"step": step}}, "param_groups": groups},
+        },
+        whole,
+    )
+    whole.replace(path)
+    return step
+
+
+def _with_steps(folder: Path, step: Any) -> None:
+    """Make the parameters of a checkpoint of stage 3 look like those of stages 1 and 2."""
+    import torch
+
+    for path in sorted(folder.glob("*/*.pt")):
+        torch.save({"param": torch.load(path, weights_only=False)}, path)
+    for parameter in folder.iterdir():
+        if parameter.is_dir():
+            torch.save(step, parameter / "step.pt")

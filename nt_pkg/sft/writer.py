@@ -1,0 +1,96 @@
+"""What DeepSpeed writes its checkpoints with: a copy in memory, and a thread that writes it."""
+
+import copy
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from deepspeed.runtime.checkpoint_engine.checkpoint_engine import (
+    CheckpointCommitInfo,
+    CheckpointEngine,
+)
+
+from nt_pkg.sft.checkpoints import note_rank
+
+
+class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
+    """Writes this rank's files of a checkpoint, and at last the note that says they are whole.
+
+    In the background, training waits only for a copy of the state in main memory, which lives until
+    it is written: 12 bytes per parameter over the number of ranks, and on rank 0 at ZeRO stage 1 or
+    2 the weights.
+    """
+
+    def __init__(self, rank: int, in_background: bool) -> None:
+        """Write for one rank."""
+        super().__init__()
+        self.place: dict[str, int] = {}  # of the next checkpoint, see `note_rank`
+        self._rank, self._in_background = rank, in_background
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._parts: list[tuple[Any, Path]] = []
+        self._pending: Future[None] | None = None
+
+    def create(self, info: CheckpointCommitInfo) -> None:
+        """Begin a checkpoint."""
+        self._parts = []
+
+    def save(self, state_dict: Any, path: str) -> None:
+        """Take what one file shall hold."""
+        if self._in_background:
+            self._parts.append((snapshot(state_dict, {}), Path(path)))
+        else:
+            torch.save(state_dict, path)
+            self._parts.append((None, Path(path)))
+
+    def commit(self, info: CheckpointCommitInfo) -> bool:
+        """Have everything written that was taken since `create`."""
+        folder = Path(info.save_dir) / info.tag
+        self._pending = self._thread.submit(_write, folder, self._rank, self.place, self._parts)
+        self._parts = []
+        if not self._in_background:
+            self.wait()
+        return True
+
+    def wait(self) -> None:
+        """Wait for what is being written; raise if it failed."""
+        if self._pending:
+            self._pending.result()
+        self._pending = None
+
+    def load(self, path: str, map_location: Any = None) -> Any:
+        """Return what one file holds."""
+        return torch.load(path, map_location=map_location, weights_only=False)
+
+
+def _write(folder: Path, rank: int, place: dict[str, int], parts: list[tuple[Any, Path]]) -> None:
+    files = [path for _, path in parts]
+    while parts:  # let go of each copy as soon as it is written
+        state, path = parts.pop()
+        if state is not None:
+            torch.save(state, path)
+    note_rank(folder, rank, place, files)
+
+
+def snapshot(value: Any, known: dict[tuple[Any, ...], torch.Tensor]) -> Any:
+    """Return a copy of nested containers whose tensors lie in main memory.
+
+    Args:
+        value: of a checkpoint.
+        known: copies made so far; one tensor under two names, such as a tied embedding, is copied
+            once.
+    """
+    if isinstance(value, torch.Tensor):
+        key = (value.device, value.data_ptr(), value.shape, value.stride(), value.dtype)
+        if key not in known or not value.numel():
+            known[key] = value.detach().to("cpu", copy=True)
+        return known[key]
+    if isinstance(value, Mapping):
+        result: Any = copy.copy(value)  # keeps the kind, and what torch hangs on to it
+        for name, each in value.items():
+            result[name] = snapshot(each, known)
+        return result
+    if type(value) in (list, tuple):
+        return type(value)(snapshot(each, known) for each in value)
+    return copy.deepcopy(value)
