@@ -96,7 +96,7 @@ def grade_samples(
             "repeat": sample["repeat"],
             "answer": "" if benchmark.is_confidential else answer,
             "extracted": grade.extracted,
-            "is_correct": grade.is_correct,
+            "is_correct": grade.is_correct and sample["status"] == "ok",
         }
         for sample, answer, grade in zip(samples, answers, grades, strict=True)
     ]
