@@ -110,7 +110,9 @@ def collect(
     score_list = []
     for path in scores:
         found = _with_source(path)
-        samples.extend({**_run_names(found), **each} for each in found.pop("examples", []))
+        shown = found.pop("examples", [])
+        if not found.get("is_confidential"):
+            samples.extend({**_run_names(found), **each} for each in shown)
         score_list.append(found)
     return {
         "pools": [_pool(read_json(path), known) for path in pools],

@@ -6,7 +6,7 @@ from typing import Any
 from nt_pkg import plugins
 from nt_pkg.config import Mode, Sampling, plugin_params
 from nt_pkg.engines.base import Engine, Request, run_requests
-from nt_pkg.evals import score
+from nt_pkg.evals import accuracy_of, check_complete, score
 from nt_pkg.formats import THINK_OPEN, prompt_in_mode
 from nt_pkg.manifest import digest
 from nt_pkg.records import Row
@@ -14,6 +14,7 @@ from nt_pkg.seeds import digest_int
 from nt_pkg.thinking import split_reasoning
 
 _NUM_EXAMPLES = 4  # answers that go into the report for people to read
+WITHHELD = "not shown: the benchmark is confidential, and the reason may hold its text"
 
 
 def load_items(kind: str, params: dict[str, Any], source: Path | None) -> list[Any]:
@@ -37,7 +38,8 @@ def sample_answers(
     """
     mode: Mode = spec["mode"]
     sampling = Sampling(**spec["sampling"])
-    build = plugins.plugin("benchmarks", spec["kind"]).prompt
+    benchmark = plugins.plugin("benchmarks", spec["kind"])
+    build, is_confidential = benchmark.prompt, benchmark.is_confidential
     requests = []
     for item in items:
         prompt = prompt_in_mode(build(item), mode, spec["think_words"])
@@ -45,7 +47,9 @@ def sample_answers(
             own = digest_int("sample", seed, item.id, repeat) % 2**53
             requests.append(Request(f"{item.id}#{repeat}", prompt.user, prompt.forced_prefix, own))
     requests.sort(key=lambda request: (len(request.user), request.id))  # less padding in a batch
-    completions = run_requests(engine, requests, sampling, folder, "answers")
+    completions = run_requests(
+        engine, requests, sampling, folder, "answers", WITHHELD if is_confidential else None
+    )
     rows = []
     for completion in completions:
         question, _, number = completion.id.rpartition("#")
@@ -75,34 +79,43 @@ def grade_samples(
     """Return one grade per sample, and the score.
 
     Only the part behind the reasoning is graded: an answer whose reasoning never closed has none.
+    The scores of `alternatives` are of the whole output, as others grade it. Of a confidential
+    benchmark there are no examples, and its grades hold the letter but not the answer.
     """
+    benchmark = plugins.plugin("benchmarks", kind)
     prefix = THINK_OPEN if mode == "think" else ""
     by_id = {item.id: item for item in items}
     split = [split_reasoning(row["text"], prefix) for row in samples]
     answers = [each.answer for each in split]
-    grades = plugins.plugin("benchmarks", kind).grade(
-        [(by_id[row["question_id"]], answer) for row, answer in zip(samples, answers, strict=True)]
-    )
+    check_complete(items, samples, repeats)
+    asked = [by_id[row["question_id"]] for row in samples]
+    grades = benchmark.grade(list(zip(asked, answers, strict=True)))
     rows = [
         {
             "question_id": sample["question_id"],
             "repeat": sample["repeat"],
-            "answer": answer,
+            "answer": "" if benchmark.is_confidential else answer,
             "extracted": grade.extracted,
-            "is_correct": grade.is_correct,
+            "is_correct": grade.is_correct and sample["status"] == "ok",
         }
         for sample, answer, grade in zip(samples, answers, grades, strict=True)
     ]
     found = score(items, samples, grades, split, repeats)
+    whole = [(item, row["text"]) for item, row in zip(asked, samples, strict=True)]
+    found["alternatives"] = {
+        name: accuracy_of(items, samples, regrade(whole), repeats)
+        for name, regrade in sorted(benchmark.alternatives.items())
+    }
+    found["is_confidential"] = benchmark.is_confidential
     shown = range(0, len(samples), max(1, len(samples) // _NUM_EXAMPLES))
     found["examples"] = [
         {
-            "question": by_id[samples[at]["question_id"]].question,
-            "gold": by_id[samples[at]["question_id"]].gold,
+            "question": asked[at].question,
+            "gold": asked[at].gold,
             "reasoning": split[at].reasoning,
             "answer": answers[at],
             "is_correct": grades[at].is_correct,
         }
-        for at in shown[:_NUM_EXAMPLES]
+        for at in shown[: 0 if benchmark.is_confidential else _NUM_EXAMPLES]
     ]
     return rows, found

@@ -327,6 +327,7 @@ class Plan:
                 "params": _plugin_dump("benchmarks", entry.kind, entry.params),
                 "code": [
                     plugins.fingerprint("benchmarks", entry.kind, ("load", "grade")),
+                    *plugins.alternative_fingerprints(entry.kind),
                     code_fingerprint("nt_pkg.evaluation", ["grade_samples"]),
                 ],
             }

@@ -59,5 +59,11 @@ def fingerprint(package: str, name: str, fields: Iterable[str] | None = None) ->
     return "-".join(parts) if len(parts) > 1 else parts[0]
 
 
+def alternative_fingerprints(benchmark: str) -> list[str]:
+    """Return the code digests of a benchmark's other graders, by name."""
+    others = plugin("benchmarks", benchmark).alternatives
+    return [code_fingerprint(f.__module__, [f.__name__]) for _, f in sorted(others.items())]
+
+
 def _constant(package: str, name: str) -> Any:
     return second(package, name, CONSTANTS[package])

@@ -1,8 +1,8 @@
 """What a benchmark is: items, a prompt, and a grader that never sees the reasoning."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,17 @@ from pydantic import BaseModel
 
 @dataclass(frozen=True)
 class Item:
-    """One question of a benchmark; `options` is empty unless it is multiple choice."""
+    """One question of a benchmark; `options` is empty unless it is multiple choice.
+
+    `levels` are further groups that scores are given for, such as ("field", "Science/Physics").
+    """
 
     id: str
     question: str
     gold: str
     options: tuple[str, ...] = ()
     category: str = ""
+    levels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,20 @@ class Benchmark:
         load: (params, directory of the asset files or None) -> items.
         prompt: item -> user message, without the control string of the inference mode.
         grade: (item, answer part of the output) pairs -> one grade each, same order.
+        alternatives: graders of others by name, which get the whole output, reasoning included, as
+            their authors' scripts do; scores by them stand beside ours.
+        is_confidential: its text must not appear in the open: no text of its questions or answers
+            goes into logs, grades, scores or reports.
     """
 
     params: type[BaseModel]
     load: Callable[[Any, Path | None], list[Item]]
     prompt: Callable[[Item], str]
     grade: Callable[[Sequence[tuple[Item, str]]], list[Grade]]
+    alternatives: Mapping[str, Callable[[Sequence[tuple[Item, str]]], list[Grade]]] = field(
+        default_factory=dict
+    )
+    is_confidential: bool = False
 
 
 def take_items(items: Iterable[Item], num_questions: int | None) -> list[Item]:

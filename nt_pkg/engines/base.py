@@ -72,7 +72,12 @@ class Engine(Protocol):
 
 
 def run_requests(
-    engine: Engine, requests: Sequence[Request], sampling: Sampling, folder: Path, what: str
+    engine: Engine,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    folder: Path,
+    what: str,
+    withheld: str | None = None,
 ) -> list[Completion]:
     """Return the completions of `requests` in order, continuing what `folder` already holds.
 
@@ -80,6 +85,15 @@ def run_requests(
     and engine identity, so a changed prompt or setting can never reuse an old completion. A kill
     loses the batch at hand, or the requests in flight where the engine has no batches. A request
     that failed by itself is not in the journal: the next start asks for it again.
+
+    Args:
+        engine: what answers.
+        requests: what is asked.
+        sampling: how answers are drawn.
+        folder: where progress is kept.
+        what: name of the work, for people.
+        withheld: what to say instead of the reason of a failure, where that may quote the request
+            and must not be read.
 
     Raises:
         ValueError: two requests share an id.
@@ -92,7 +106,8 @@ def run_requests(
     entries = {r.id: journal.entries[keys[r.id]] for r in requests if keys[r.id] in journal.entries}
     found = {name: Completion(**entry) for name, entry in entries.items()}
     progress = Progress(what, len(requests), len(found))
-    for group in _groups(engine, requests, sampling, found):
+    for made in _groups(engine, requests, sampling, found):
+        group = [_without_reason(each, withheld) for each in made] if withheld else made
         kept = group if engine.batch_size else [c for c in group if c.error is None]
         journal.extend({keys[c.id]: dataclasses.asdict(c) for c in kept})
         new = sum(c.id not in found for c in group)
@@ -120,6 +135,12 @@ def _groups(
             asked -= {each.id for each in group}
             yield group
         assert not asked, f"engine left out {sorted(asked)[:3]}"
+
+
+def _without_reason(completion: Completion, withheld: str | None) -> Completion:
+    return (
+        completion if completion.error is None else dataclasses.replace(completion, error=withheld)
+    )
 
 
 def _say_failures(completions: Sequence[Completion], what: str) -> None:

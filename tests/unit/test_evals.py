@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nt_pkg import evals
@@ -55,9 +56,46 @@ def test_categories_hold_numbers_of_questions() -> None:
     found = scored(verdicts, {"a": "k=2", "b": "k=2", "c": "k=3"})
 
     assert found["by_category"] == {
-        "k=2": {"num": 2, "accuracy": 0.75},
-        "k=3": {"num": 1, "accuracy": 0.0},
+        "k=2": {"num": 2, "accuracy": 0.75, "standard_error": pytest.approx(0.25)},
+        "k=3": {"num": 1, "accuracy": 0.0, "standard_error": None},
     }
+    assert found["accuracy"] == 0.5
+    assert found["macro"]["category"]["accuracy"] == 0.375
+
+
+def test_levels_have_scores_of_their_own() -> None:
+    """The field "Theory" of two disciplines is two fields."""
+    items = [
+        Item(str(n), "?", "x", category=d, levels=(("field", f"{d}/Theory"),))
+        for n, d in enumerate(("Music", "Music", "Law"))
+    ]
+    samples = [sample(item.id) for item in items]
+    grades = [Grade(True, "x"), Grade(False, "y"), Grade(True, "x")]
+    found = evals.score(items, samples, grades, [Thought(None, "x", False)] * 3, 1)
+
+    assert {k: v["accuracy"] for k, v in found["by_level"]["field"].items()} == {
+        "Law/Theory": 1.0,
+        "Music/Theory": 0.5,
+    }
+    assert found["macro"]["field"]["num_groups"] == 2
+    assert found["macro"]["field"]["accuracy"] == 0.75
+
+
+def test_errors_in_closed_form_are_those_of_resampling_questions() -> None:
+    """Two groups of 40 and 60 questions, four answers each, 4,000 draws."""
+    draw = np.random.default_rng(0)
+    groups = [draw.binomial(4, draw.beta(2, 2, size), size) / 4 for size in (40, 60)]
+    micro, macro = [], []
+    for _ in range(4000):
+        drawn = [draw.choice(group, len(group)) for group in groups]
+        macro.append(np.mean([each.mean() for each in drawn]))
+        micro.append(draw.choice(np.concatenate(groups), 100).mean())
+
+    assert evals.standard_error(np.concatenate(groups).tolist()) == pytest.approx(
+        np.std(micro), rel=0.05
+    )
+    found = evals.macro([group.tolist() for group in groups])
+    assert found["standard_error"] == pytest.approx(np.std(macro), rel=0.05)
 
 
 def test_rates_and_tokens() -> None:
@@ -83,7 +121,9 @@ def test_rates_and_tokens() -> None:
         "repeats": 1,
         "accuracy": 0.25,
         "standard_error": pytest.approx(0.25),
-        "by_category": {"": {"num": 4, "accuracy": 0.25}},
+        "by_category": {"": {"num": 4, "accuracy": 0.25, "standard_error": pytest.approx(0.25)}},
+        "by_level": {},
+        "macro": {},
         "mean_tokens": 35.0,
         "median_tokens": 5,
         "token_histogram": {

@@ -1,0 +1,67 @@
+"""Compare runs of a benchmark question by question.
+
+    python -m scripts.compare_scores results/evals/.../think.json results/evals/.../think.json
+
+Takes the score files of two runs or more, and reads the grades beside them. Prints a table of all
+pairs of one benchmark; with --out, writes it as JSON too.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.manifest import read_json, write_json
+from nt_pkg.paired import Answered, Difference, compare_runs, question_means
+from nt_pkg.records import GRADES, read_parquet
+
+_NAMES = ("student", "subset", "format", "seed", "mode")
+_COLUMNS = ("question_id", "is_correct")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scores", type=Path, nargs="+", metavar="SCORE.json")
+    parser.add_argument("--with-first", action="store_true", help="compare with the first only")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    args = parser.parse_args(argv)
+    try:
+        found = compare_runs([_run(path) for path in args.scores], only_with_first=args.with_first)
+    except ValueError as error:
+        parser.error(str(error))
+    print(render(found))
+    if args.out:
+        write_json(args.out, [dataclasses.asdict(each) for each in found])
+    return 0
+
+
+def _run(path: Path) -> Answered:
+    score = read_json(path)
+    rows = read_parquet(path.with_suffix(".grades.parquet"), GRADES, _COLUMNS)
+    name = "/".join(str(score[key]) for key in _NAMES)
+    return Answered(name, score["benchmark"], question_means(rows))
+
+
+def render(differences: Sequence[Difference]) -> str:
+    """Return a Markdown table in points of accuracy."""
+    lines = [
+        "| benchmark | a | b | questions | a - b | s.e. | 95 % | all pairs 95 % | p (Holm) |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for each in differences:
+        spans = (
+            f"{100 * low:+.1f} to {100 * high:+.1f}"
+            for low, high in (each.interval, each.joint_interval)
+        )
+        lines.append(
+            f"| {each.benchmark} | {each.a} | {each.b} | {each.num_questions:,} "
+            f"| {100 * each.difference:+.1f} | {100 * each.standard_error:.1f} "
+            f"| {' | '.join(spans)} | {each.p_value:.2g} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
