@@ -77,7 +77,7 @@ def newest(work: Path) -> Checkpoint | None:
 
 def _folders(work: Path) -> list[Path]:
     """Return the folders of checkpoints, whole or not, from the oldest to the newest."""
-    steps = [path for path in work.glob("step*") if path.name.removeprefix("step").isdigit()]
+    steps = [path for path in work.glob("step[0-9]*") if path.name.removeprefix("step").isdigit()]
     steps.sort(key=lambda path: int(path.name.removeprefix("step")))
     return [path for path in [*steps, work / LAST] if path.is_dir()]
 

@@ -394,7 +394,7 @@ def weights(checkpoint: Path) -> dict[str, Any]:
 
 def complete(work: Path) -> list[str]:
     """Return the checkpoints that all ranks have finished, in order."""
-    folders = sorted(work.glob("step*"), key=lambda path: int(path.name[4:]))
+    folders = sorted(work.glob("step[0-9]*"), key=lambda path: int(path.name[4:]))
     return [
         path.name
         for path in folders
