@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data.rows import NUM_BENCHMARKS, PEER_ROWS, part_path
+from benchmarks.data.rows import NEAR_NGRAM, NUM_BENCHMARKS, PEER_ROWS, part_path
 
 _NGRAM = 8
 
@@ -111,6 +111,50 @@ def datatrove_ngrams(folder: str) -> dict[str, Any]:
     return {"tool": _name("datatrove"), "index_s": index_s, "s": seconds, "hits": hits}
 
 
+def datatrove_minhash(folder: str, num_bands: str, band_hashes: str) -> dict[str, Any]:
+    """Measure datatrove's three stages that find near-duplicates, in our bands."""
+    from datatrove.data import Document
+    from datatrove.pipeline.dedup import minhash
+
+    documents = [Document(text=t, id=str(at)) for at, t in enumerate(_questions(Path(folder)))]
+    config = minhash.MinhashConfig(NEAR_NGRAM, int(num_bands), int(band_hashes))
+    with tempfile.TemporaryDirectory() as work:
+        folders = [f"{work}/{name}" for name in ("signatures", "buckets", "remove")]
+        begun = time.process_time()
+        minhash.MinhashDedupSignature(folders[0], config).run(documents)
+        for bucket in range(config.num_buckets):
+            buckets = minhash.MinhashDedupBuckets(folders[0], folders[1], config=config)
+            buckets.run(rank=bucket, world_size=config.num_buckets)
+        minhash.MinhashDedupCluster(folders[1], folders[2], config).run()
+        seconds = time.process_time() - begun
+        found = sum(path.stat().st_size // 4 for path in Path(folders[2]).rglob("*.remove"))
+    return {"tool": _name("datatrove"), "s": seconds, "num_hits": found}
+
+
+def datasketch_minhash(folder: str, num_bands: str, band_hashes: str) -> dict[str, Any]:
+    """Measure datasketch's MinHash and its index, in our bands; its hits are not verified."""
+    from datasketch import MinHash, MinHashLSH
+
+    texts, found = _questions(Path(folder)), 0
+    bands, size = int(num_bands), int(band_hashes)
+    begun = time.process_time()
+    index = MinHashLSH(num_perm=bands * size, params=(bands, size))
+    for at, text in enumerate(texts):
+        words = text.lower().split()
+        grams = {" ".join(words[i : i + NEAR_NGRAM]) for i in range(len(words) - NEAR_NGRAM + 1)}
+        digest = MinHash(num_perm=bands * size)
+        digest.update_batch([gram.encode() for gram in grams])
+        if index.query(digest):
+            found += 1
+        else:
+            index.insert(at, digest)
+    return {
+        "tool": _name("datasketch"),
+        "s": time.process_time() - begun,
+        "num_hits": found,
+    }
+
+
 def k_centre(matrix: str, size: str) -> dict[str, Any]:
     """Measure k-centre greedy with scikit-learn's distances: each pick against all rows."""
     import numpy as np
@@ -157,6 +201,14 @@ def _name(package: str) -> str:
 
 if __name__ == "__main__":
     stages = {
-        each.__name__: each for each in (open_r1, datatrove_ngrams, k_centre, facility_location)
+        each.__name__: each
+        for each in (
+            open_r1,
+            datatrove_ngrams,
+            datatrove_minhash,
+            datasketch_minhash,
+            k_centre,
+            facility_location,
+        )
     }
     print(json.dumps(stages[sys.argv[1]](*sys.argv[2:])))

@@ -10,8 +10,9 @@ from typing import Any
 from benchmarks.data.labels import NAMES, SHARD_ROWS, shards
 from benchmarks.data.measure import Cost, Measurements
 from benchmarks.data.ours import against
-from benchmarks.data.rows import NUM_BENCHMARKS, PEER_ROWS
+from benchmarks.data.rows import NEAR_THRESHOLD, NUM_BENCHMARKS, PEER_ROWS
 from nt_pkg import plugins
+from nt_pkg.near_duplicates import HASHES_PER_BAND, num_bands
 
 TRACE_ROWS = 20_000  # rows of the shard whose traces have the paper's length
 K_CENTRE_ROWS, PICKS = 100_000, 1000
@@ -71,6 +72,7 @@ class Bench:
         self._module("labels", num_rows, "benchmarks.data.labels", self._labels, num_rows)
         yield from self._pool(num_rows)
         yield self._decontamination(num_rows)
+        yield self._near_duplicates(num_rows)
         yield from self._traces(num_rows)
         yield from self._selectors(num_rows)
         yield self._line("report: labels", num_rows, "benchmarks.data.ours", "collect",
@@ -111,6 +113,11 @@ class Bench:
             rows=num_rows // num_shards,
         )  # fmt: skip
 
+        yield self._line(
+            f"read {PICKS:,} rows of the pool", num_rows, "benchmarks.data.ours", "rows_of_subset",
+            prompts, PICKS,
+        )  # fmt: skip
+
     def _ingest(self, name: str, num_rows: int, out: Path, more: dict[str, Any]) -> Cost:
         spec = {"kind": "natural_reasoning", "params": {"max_rows": num_rows}, **more}
         benchmarks = [
@@ -139,6 +146,17 @@ class Bench:
         peer = f"open-r1's datasets.map ({more})"
         ratio = open_r1.said["s"] / open_r1.rows / our_s
         return Line(num_rows, "decontaminate", ours, peer, ratio)
+
+    def _near_duplicates(self, num_rows: int) -> Line:
+        ours = self._module("near_duplicates", num_rows, "benchmarks.data.ours",
+                            "near_duplicates", self._folder, num_rows)  # fmt: skip
+        bands = num_bands(NEAR_THRESHOLD), HASHES_PER_BAND
+        datatrove = self._peer("datatrove_minhash", PEER_ROWS, self._folder, *bands)
+        datasketch = self._peer("datasketch_minhash", PEER_ROWS, self._folder, *bands)
+        our_s = ours.said["s"] / num_rows
+        peer = f"datatrove, 3 stages (datasketch {datasketch.said['s'] / PEER_ROWS / our_s:.0f})"
+        ratio = datatrove.said["s"] / PEER_ROWS / our_s
+        return Line(num_rows, "near_duplicates", ours, peer, ratio)
 
     def _traces(self, num_rows: int) -> Iterator[Line]:
         """Yield the jobs that look at one shard: what they cost does not grow with the pool."""
