@@ -182,6 +182,30 @@ def facility_location(matrix: str, num_rows: str, size: str) -> dict[str, Any]:
     return {"tool": _name("apricot-select"), "s": time.process_time() - begun}
 
 
+def nearest(matrix: str, num_rows: str) -> dict[str, Any]:
+    """Measure scikit-learn's exact search of the nearest of all rows to some of them."""
+    import numpy as np
+    from sklearn.neighbors import NearestNeighbors
+
+    rows = np.load(matrix).astype(np.float32)
+    begun = time.process_time()
+    found = NearestNeighbors(n_neighbors=1, algorithm="brute", metric="cosine")
+    found.fit(rows[: int(num_rows)]).kneighbors(rows)
+    return {"tool": _name("scikit-learn"), "s": time.process_time() - begun}
+
+
+def semantic(matrix: str, num_rows: str) -> dict[str, Any]:
+    """Measure scikit-learn's HDBSCAN on the vectors as they are."""
+    import numpy as np
+    from sklearn.cluster import HDBSCAN
+    from sklearn.preprocessing import normalize
+
+    rows = normalize(np.load(matrix)[: int(num_rows)].astype(np.float32))
+    begun = time.process_time()
+    HDBSCAN(min_cluster_size=max(5, len(rows) // 1000), min_samples=5, copy=True).fit(rows)
+    return {"tool": _name("scikit-learn"), "s": time.process_time() - begun}
+
+
 def _questions(folder: Path) -> list[str]:
     with part_path(folder, 0).open("rb") as file:
         return [json.loads(line)["question"] for line in islice(file, PEER_ROWS)]
@@ -209,6 +233,8 @@ if __name__ == "__main__":
             datasketch_minhash,
             k_centre,
             facility_location,
+            nearest,
+            semantic,
         )
     }
     print(json.dumps(stages[sys.argv[1]](*sys.argv[2:])))
