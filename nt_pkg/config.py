@@ -202,6 +202,9 @@ class Teacher(Strict):
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the engine.")
     source: ModelFiles = None
     sampling: Sampling = Field(Sampling(), description="How the teacher draws text.")
+    seed: int = Field(
+        0, ge=0, description="Seed of its draws; every row has a seed of its own below it."
+    )
     max_trace_tokens: int = Field(
         16_384,
         ge=1,
@@ -209,6 +212,12 @@ class Teacher(Strict):
         "the engine's own count.",
     )
     runtime: JobRuntime = EngineRuntime()
+
+    @model_validator(mode="after")
+    def _draws(self) -> Self:
+        if self.seed and self.engine in ("micro", "replay"):
+            raise ValueError(f"engine {self.engine} draws nothing: remove `seed`")
+        return self
 
 
 class Annotator(Strict):

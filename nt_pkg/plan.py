@@ -33,7 +33,7 @@ Wildcards = dict[str, Any]
 # change, and say so in the changelog under "Invalidates".
 VERSIONS = {
     "shards": 2,
-    "traces": 2,
+    "traces": 3,
     "annotations": 1,
     "examples": 1,
     "train": 1,

@@ -79,7 +79,8 @@ def run_requests(
     Finished completions are appended to a journal under the digest of the exact request, sampling
     and engine identity, so a changed prompt or setting can never reuse an old completion. A kill
     loses the batch at hand, or the requests in flight where the engine has no batches. A request
-    that failed by itself is not in the journal: the next start asks for it again.
+    that failed by itself is not in the journal: the next start asks for it again. If all are there,
+    only the identity of the engine is looked at.
 
     Raises:
         ValueError: two requests share an id.
@@ -91,9 +92,10 @@ def run_requests(
     journal = Journal(folder / "completions.jsonl")
     entries = {r.id: journal.entries[keys[r.id]] for r in requests if keys[r.id] in journal.entries}
     found = {name: Completion(**entry) for name, entry in entries.items()}
+    size = engine.batch_size if len(found) < len(requests) else None
     progress = Progress(what, len(requests), len(found))
-    for group in _groups(engine, requests, sampling, found):
-        kept = group if engine.batch_size else [c for c in group if c.error is None]
+    for group in _groups(engine, size, requests, sampling, found):
+        kept = group if size else [c for c in group if c.error is None]
         journal.extend({keys[c.id]: dataclasses.asdict(c) for c in kept})
         new = sum(c.id not in found for c in group)
         found.update((c.id, c) for c in group)
@@ -104,10 +106,13 @@ def run_requests(
 
 
 def _groups(
-    engine: Engine, requests: Sequence[Request], sampling: Sampling, done: Collection[str]
+    engine: Engine,
+    size: int | None,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    done: Collection[str],
 ) -> Iterator[list[Completion]]:
     """Yield what has to be kept together: a whole batch, or a single completion."""
-    size = engine.batch_size
     for start in range(0, len(requests), size or max(1, len(requests))):
         batch = requests[start : start + size] if size else requests
         missing = [request for request in batch if request.id not in done]
@@ -127,6 +132,6 @@ def _say_failures(completions: Sequence[Completion], what: str) -> None:
     if errors:
         (reason, count), *_ = errors.most_common(1)
         logger.warning(
-            "%s: %d of %d failed; %d of them: %s",
+            "%s: %d of %d failed; %d of them: %s. Later: python -m scripts.retry",
             what, errors.total(), len(completions), count, reason,
         )  # fmt: skip
