@@ -9,7 +9,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
 	format schema lock setup setup-inference images slurm-test bench-plan \
-	bench-decontaminate bench-selection clean-work
+	bench-data peers clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -48,11 +48,8 @@ slurm-test: $(READY) ## Run the workflow and its faults on a Slurm of its own (r
 bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job cost
 	python -m benchmarks.plan
 
-bench-selection: $(READY) ## Measure what every selector costs at up to 1.1 million rows
-	python -m benchmarks.selection
-
-bench-decontaminate: $(READY) ## Measure decontamination against open-r1's way
-	python -m benchmarks.decontaminate
+bench-data: $(READY) $(PEERS)/.ready ## Measure every stage of data at up to 1.1 million rows, beside other tools
+	python -m benchmarks.data $(if $(ROWS),--rows $(ROWS))
 
 base: $(READY) ## Pre-train the micro-world's base student again (about 20 minutes)
 	python -m snakemake --profile profiles/local results/micro-base/manifest.json

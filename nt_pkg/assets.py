@@ -7,6 +7,7 @@ from typing import Any
 from nt_pkg.config import Source
 from nt_pkg.manifest import digest, read_json, sha256_file, write_json
 
+NO_COMMIT = "0" * 40  # stands in the catalogue where a commit has to be filled in
 _CACHE_ABOVE_BYTES = 64 * 2**20
 _BUILTIN = {"micro-base": Path(__file__).parent / "microworld" / "base"}
 
@@ -22,9 +23,15 @@ def source_spec(source: Source, where: str, cache: Path) -> dict[str, Any]:
         cache: JSON file that remembers the digests of large files by size and time.
 
     Raises:
-        ValueError: the path does not exist.
+        ValueError: the path does not exist, or the commit has to be filled in first.
     """
     if source.hub is not None:
+        if source.revision == NO_COMMIT:
+            kind = "datasets/" if source.hub_type == "dataset" else ""
+            raise ValueError(
+                f"{where}.revision: no commit of {source.hub} is known here; write its 40 digits "
+                f"there. git ls-remote https://huggingface.co/{kind}{source.hub} main says them"
+            )
         return source.model_dump(exclude_defaults=True)
     root = _local_root(source)
     if not root.exists():
@@ -37,28 +44,16 @@ def source_spec(source: Source, where: str, cache: Path) -> dict[str, Any]:
 def fetch_asset(spec: dict[str, Any], source: Source, out_dir: Path) -> dict[str, Any]:
     """Copy or download the files of a source into `out_dir` and return their manifest.
 
+    Of a hub repository the manifest names the full commit too.
+
     Raises:
         ValueError: the files changed since the study was planned, or the hub cannot be reached.
     """
     shutil.rmtree(out_dir, ignore_errors=True)
     if source.hub is not None:
-        from huggingface_hub import snapshot_download
-
-        try:
-            snapshot_download(
-                source.hub,
-                repo_type=source.hub_type,
-                revision=source.revision,
-                allow_patterns=list(source.hub_files) or None,
-                local_dir=out_dir,
-            )
-        except Exception as error:
-            raise ValueError(
-                f"{source.hub} at {source.revision} could not be fetched ({error}); run the target "
-                "`assets` on a machine with internet, and set HF_TOKEN for gated repositories"
-            ) from error
-        shutil.rmtree(out_dir / ".cache", ignore_errors=True)
+        commit = {"commit": _download(source, out_dir)}
     else:
+        commit = {}
         root = _local_root(source)
         for name, path in _files(root):
             target = out_dir / name
@@ -67,7 +62,38 @@ def fetch_asset(spec: dict[str, Any], source: Source, out_dir: Path) -> dict[str
     files = {name: sha256_file(path) for name, path in _files(out_dir)}
     if "content" in spec and digest(sorted(map(list, files.items()))) != spec["content"]:
         raise ValueError(f"the files behind {out_dir} changed while the study ran: start it again")
-    return {"spec": spec, "files": files}
+    return {"spec": spec, **commit, "files": files}
+
+
+def _download(source: Source, out_dir: Path) -> str:
+    """Download the files of a hub repository; return the full commit they are of."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    assert source.hub is not None and source.revision is not None
+    commit: str | None = source.revision
+    try:
+        if len(source.revision) < len(NO_COMMIT):
+            info = HfApi().repo_info(
+                source.hub, repo_type=source.hub_type, revision=source.revision
+            )
+            commit = info.sha
+            if not commit or not commit.startswith(source.revision):
+                raise ValueError(f"the hub answers with commit {commit}: say all 40 digits")
+        snapshot_download(
+            source.hub,
+            repo_type=source.hub_type,
+            revision=commit,
+            allow_patterns=list(source.hub_files) or None,
+            local_dir=out_dir,
+        )
+    except Exception as error:
+        raise ValueError(
+            f"{source.hub} at {source.revision} could not be fetched ({error}); run the target "
+            "`assets` on a machine with internet, and set HF_TOKEN for gated repositories"
+        ) from error
+    shutil.rmtree(out_dir / ".cache", ignore_errors=True)
+    assert commit is not None
+    return commit
 
 
 def _local_root(source: Source) -> Path:

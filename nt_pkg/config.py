@@ -35,8 +35,9 @@ class Source(Strict):
     hub: str | None = Field(None, description="Repository id on the Hugging Face hub.")
     revision: str | None = Field(
         None,
-        pattern="^[0-9a-f]{40}$",
-        description="Commit of the hub repository; required with hub.",
+        pattern="^([0-9a-f]{7,12}|[0-9a-f]{40})$",
+        description="Commit of the hub repository, in full or its first 7 to 12 digits; required "
+        "with hub.",
     )
     hub_type: Literal["model", "dataset"] = Field("dataset", description="Kind of hub repository.")
     hub_files: tuple[str, ...] = Field(

@@ -31,7 +31,15 @@ Wildcards = dict[str, Any]
 
 # Meaning of the code that is too expensive to rerun for a refactoring. Raise a number when results
 # change, and say so in the changelog under "Invalidates".
-VERSIONS = {"traces": 2, "annotations": 1, "examples": 1, "train": 1, "export": 1, "samples": 1}
+VERSIONS = {
+    "shards": 2,
+    "traces": 2,
+    "annotations": 1,
+    "examples": 1,
+    "train": 1,
+    "export": 1,
+    "samples": 1,
+}
 BASE_SEED, BASE_STEPS = 0, 6500  # of the base student that ships
 
 
@@ -195,6 +203,10 @@ class Plan:
                 "code": code_fingerprint("nt_pkg.near_duplicates", ["finder"]),
             }
         return canonical(spec)
+
+    def shards_spec(self) -> str:
+        """Return the spec of cutting a pool into shards."""
+        return canonical({"version": VERSIONS["shards"]})
 
     def _questions_of(self, benchmark: str) -> dict[str, Any]:
         entry = self.study.benchmarks[benchmark]

@@ -1,9 +1,10 @@
 """The row schemas of the artifacts, and Parquet files that are checked on write and on read."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count, islice, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from nt_pkg.manifest import atomic_path, canonical
 Row = dict[str, Any]
 # Rows that are checked and written at a time: 60 MB of the widest prompts.
 ROW_GROUP_ROWS = 16_384
+# Of a whole pool, so that a shard reads little more than its own rows.
+POOL_GROUP_ROWS = 1024
 STREAM_ROWS = 4096
+_BATCH_ROWS = 1024  # 100 MB of the longest traces
 
 
 def _schema(**fields: pa.DataType) -> pa.Schema:
@@ -76,7 +80,11 @@ GRADES = _schema(
 
 
 def write_parquet(
-    path: Path, schema: pa.Schema, rows: Iterable[Row], names: dict[str, str] | None = None
+    path: Path,
+    schema: pa.Schema,
+    rows: Iterable[Row],
+    names: dict[str, str] | None = None,
+    group_rows: int | None = None,
 ) -> None:
     """Write rows of exactly `schema` to a zstd Parquet file, atomically.
 
@@ -87,19 +95,21 @@ def write_parquet(
         schema: one of this module.
         rows: the rows.
         names: what the file is, such as pool and teacher; `read_names` gives it back.
+        group_rows: rows of a row group, the least that can be read; by default ROW_GROUP_ROWS.
 
     Raises:
         ValueError: a row lacks a column, has one too many, a null where none may be, or a value of
             another type.
     """
+    size = group_rows or ROW_GROUP_ROWS
     stored = schema if names is None else schema.with_metadata({_NAMES: canonical(names)})
     stream = iter(rows)
     with (
         atomic_path(path) as temporary,
         pq.ParquetWriter(temporary, stored, compression="zstd") as writer,
     ):
-        for first in count(0, ROW_GROUP_ROWS):
-            block = list(islice(stream, ROW_GROUP_ROWS))
+        for first in count(0, size):
+            block = list(islice(stream, size))
             if first and not block:
                 break
             writer.write_table(_table(path, stored, block, first))
@@ -144,9 +154,11 @@ def _read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = N
 
 
 def stream_parquet(
-    path: Path, schema: pa.Schema, is_wanted: Callable[[str], bool]
+    path: Path, schema: pa.Schema, first: str = "", behind: str | None = None
 ) -> Iterator[Row]:
-    """Yield the rows whose id is wanted, in the order of the file, without ever holding all.
+    """Yield the rows with `first <= id < behind`, in the order of the file, never holding all.
+
+    Row groups without such an id are not read. With `behind` None there is no upper end.
 
     Raises:
         ValueError: the file is cut off or not of this schema; the text says what to do.
@@ -154,9 +166,26 @@ def stream_parquet(
     # By default pyarrow fetches the whole file ahead.
     with _explained(path), pq.ParquetFile(path, pre_buffer=False) as file:
         _check_columns(path, file.schema_arrow, schema)
-        for batch in file.iter_batches(STREAM_ROWS):
-            wanted = [is_wanted(row_id) for row_id in batch.column("id").to_pylist()]
-            yield from batch.filter(pa.array(wanted, pa.bool_())).to_pylist()
+        groups = _groups_with(file.metadata, first, behind)
+        for batch in file.iter_batches(STREAM_ROWS, row_groups=groups):
+            ids = batch.column("id")
+            wanted = pc.greater_equal(ids, first)
+            if behind is not None:
+                wanted = pc.and_(wanted, pc.less(ids, behind))
+            yield from batch.filter(wanted).to_pylist()
+
+
+def _groups_with(metadata: pq.FileMetaData, first: str, behind: str | None) -> list[int]:
+    """Return the row groups that may hold an id of a range."""
+    column = metadata.schema.names.index("id")
+
+    def may_hold(group: int) -> bool:
+        known = metadata.row_group(group).column(column).statistics
+        if known is None or not known.has_min_max:
+            return True
+        return bool(known.max >= first and (behind is None or known.min < behind))
+
+    return [group for group in range(metadata.num_row_groups) if may_hold(group)]
 
 
 def _check_columns(path: Path, found: pa.Schema, schema: pa.Schema) -> None:
@@ -215,15 +244,22 @@ def read_columns(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str
     return table
 
 
-def read_shards(paths: Sequence[Path], schema: pa.Schema) -> list[Row]:
-    """Return the rows of several shards ordered by id.
+def read_rows(paths: Sequence[Path], schema: pa.Schema, ids: Collection[str]) -> list[Row]:
+    """Return the rows of several shards that have one of some ids, ordered by id.
+
+    In memory are these rows and one batch: a subset of a pool that is larger than memory.
 
     Raises:
-        ValueError: an id stands in two shards.
+        ValueError: a file is cut off or not of this schema, or an id stands in two shards.
     """
-    rows = sorted(
-        (row for path in paths for row in read_parquet(path, schema)), key=lambda r: r["id"]
-    )
+    wanted = pa.array(sorted(ids), pa.string())
+    rows = []
+    for path in paths:
+        with _explained(path), pq.ParquetFile(path, pre_buffer=False) as file:
+            _check_columns(path, file.schema_arrow, schema)
+            for batch in file.iter_batches(_BATCH_ROWS):
+                rows += batch.filter(pc.is_in(batch.column("id"), wanted)).to_pylist()
+    rows.sort(key=itemgetter("id"))
     for before, after in pairwise(rows):
         if before["id"] == after["id"]:
             raise ValueError(

@@ -45,7 +45,7 @@ rule ingest_pool:
 
 
 rule shard_prompts:
-    """Cut one shard out of a pool, by the digits of the ids."""
+    """Cut one shard out of a pool: a range of its ids."""
     input:
         prompts=rules.ingest_pool.output.prompts,
     output:
@@ -59,6 +59,9 @@ rule shard_prompts:
     resources:
         mem_mb=memory(8_000),
         runtime=minutes(30),
+    params:
+        # All shards of a pool have to be cut by one rule.
+        spec=PLAN.shards_spec(),
     shell:
         "python -m scripts.shard_prompts"
         " --prompts {input.prompts:q}"

@@ -20,7 +20,7 @@ from nt_pkg.records import (
     SUBSET,
     TRACES,
     read_parquet,
-    read_shards,
+    read_rows,
     write_parquet,
 )
 
@@ -46,15 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     spec = json.loads(args.spec)
     ready("build_examples")
-    labels = read_shards(args.labels, ANNOTATIONS)
+    subset = read_parquet(args.subset, SUBSET)
+    ids = {row["id"] for row in subset}
+    labels = read_rows(args.labels, ANNOTATIONS, ids)
     rows, counts = build_examples(
         args.student.parent,
         Format(**spec["format"]),
         Training(**spec["limits"]),
         args.seed,
-        read_parquet(args.subset, SUBSET),
-        read_parquet(args.prompts, PROMPTS),
-        read_shards(args.traces, TRACES),
+        subset,
+        read_rows([args.prompts], PROMPTS, ids),
+        read_rows(args.traces, TRACES, ids),
         {row["id"]: not json.loads(row["value"]) for row in labels if row["status"] == "ok"},
     )
     write_parquet(args.out, EXAMPLES, rows)

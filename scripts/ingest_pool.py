@@ -24,7 +24,7 @@ from nt_pkg.manifest import write_json
 from nt_pkg.near_duplicates import finder
 from nt_pkg.pools.ingest import ingest
 from nt_pkg.progress import ready, start_job
-from nt_pkg.records import DROPPED, PROMPTS, write_parquet
+from nt_pkg.records import DROPPED, POOL_GROUP_ROWS, PROMPTS, write_parquet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,13 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         decontamination = start_decontamination(against, files)
         rows = decontamination.mark(rows)
     args.out.parent.mkdir(parents=True, exist_ok=True)
+    write = partial(write_parquet, args.out, PROMPTS, group_rows=POOL_GROUP_ROWS)
     near = spec.get("near_duplicates")
-    dropped, counts = ingest(
-        rows,
-        partial(write_parquet, args.out, PROMPTS),
-        args.out.parent,
-        find_repeats=finder(near) if near else None,
-    )
+    find_repeats = finder(near) if near else None
+    dropped, counts = ingest(rows, write, args.out.parent, find_repeats=find_repeats)
     account = {"decontamination": decontamination.account()} if decontamination else {}
     write_parquet(args.dropped, DROPPED, dropped)
     write_json(args.manifest, {**args.names, **counts, **account, "spec": spec})

@@ -1,4 +1,4 @@
-"""Cut one shard out of a pool: the rows whose id modulo the number of shards is its number.
+"""Cut one shard out of a pool: the rows whose ids lie in its range. No others are read.
 
 Called by rule `shard_prompts` (rules/prompts.smk).
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import PROMPTS, stream_parquet, write_parquet
+from nt_pkg.text import shard_ids
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,9 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     start_job("shard_prompts")
     ready("shard_prompts")
-    mine = stream_parquet(
-        args.prompts, PROMPTS, lambda row_id: int(row_id, 16) % args.num_shards == args.shard
-    )
+    mine = stream_parquet(args.prompts, PROMPTS, *shard_ids(args.shard, args.num_shards))
     write_parquet(args.out, PROMPTS, mine)
     return 0
 

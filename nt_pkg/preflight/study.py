@@ -30,18 +30,22 @@ def assets(
         folder: where results lie.
         overlays: configuration files beside the first, for the command to type.
         environment: variables of this shell; HF_HUB_OFFLINE is looked at.
+
+    Raises:
+        ValueError: a path does not exist, or a commit has to be filled in.
     """
     plan = Plan(study, folder / "work")
     missing, present, from_hub = [], 0, False
     for entry in plan.assets():
         source = plan.source(entry["kind"], entry["name"])
         assert source is not None
+        spec = plan.asset_spec(**entry)
         from_hub = from_hub or source.hub is not None
         name = f"{entry['kind']}.{entry['name']}"
         manifest = folder / "assets" / entry["kind"] / entry["name"] / "manifest.json"
         if not manifest.exists():
             missing.append(name + (f" ({source.hub})" if source.hub else ""))
-        elif source.hub and not _is_current(manifest, plan.asset_spec(**entry)):
+        elif source.hub and not _is_current(manifest, spec):
             missing.append(f"{name} (another revision is there)")
         else:
             present += 1

@@ -25,7 +25,12 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def prompts(num: int) -> list[dict[str, Any]]:
     return [
-        {"id": f"{7 * n:032x}", "question": f"q{n}", "replay": f"<think> r </think> {n}", **PROMPT}
+        {
+            "id": f"{n * 16**32 // num:032x}",
+            "question": f"q{n}",
+            "replay": f"<think> r </think> {n}",
+            **PROMPT,
+        }
         for n in range(num)
     ]
 

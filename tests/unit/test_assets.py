@@ -1,7 +1,10 @@
 """Files from outside are copied whole and known by their content."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import huggingface_hub
 import pytest
 
 from nt_pkg import assets
@@ -69,3 +72,32 @@ def test_builtin_student_is_there(tmp_path: Path) -> None:
     files = assets.fetch_asset(spec, entry, tmp_path / "out")["files"]
 
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(files)
+
+
+@pytest.mark.parametrize("revision", ["1234567", "1234567" + "0" * 33])
+def test_manifest_names_the_full_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revision: str
+) -> None:
+    """The hub resolves the first digits of one, and the files are those of the full one."""
+    commit = "1234567" + "0" * 33
+
+    def download(hub: str, *, revision: str, local_dir: Path, **_: Any) -> None:
+        local_dir.mkdir()
+        (local_dir / "full.jsonl").write_text(f"{hub} {revision}")
+
+    def resolve(self: Any, hub: str, *, repo_type: str, revision: str) -> Any:
+        return SimpleNamespace(sha=commit)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", resolve)
+    entry = Source(hub="a/b", revision=revision)
+    spec = assets.source_spec(entry, "x", tmp_path / "cache.json")
+
+    manifest = assets.fetch_asset(spec, entry, tmp_path / "out")
+
+    assert manifest["commit"] == commit
+    assert (tmp_path / "out" / "full.jsonl").read_text() == f"a/b {commit}"
+    if revision != commit:
+        other = Source(hub="a/b", revision="7654321")
+        with pytest.raises(ValueError, match=f"answers with commit {commit}: say all 40 digits"):
+            assets.fetch_asset(spec, other, tmp_path / "other")

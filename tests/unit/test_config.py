@@ -19,7 +19,7 @@ from nt_pkg.config import (
 
 ROOT = Path(__file__).parents[2]
 Config = dict[str, Any]
-NUM_OVERLAYS = 4
+NUM_OVERLAYS = 5
 COMMIT = "0123456789" * 4
 ASKED: Config = {
     "engine": "openai",
@@ -314,13 +314,18 @@ def test_defects_are_listed_one_per_line(demo: Config) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    [{"path": "x"}, {"builtin": "micro-base"}, {"hub": "a/b", "revision": COMMIT}],
+    [
+        {"path": "x"},
+        {"builtin": "micro-base"},
+        {"hub": "a/b", "revision": COMMIT},
+        {"hub": "a/b", "revision": COMMIT[:7]},
+    ],
 )
 def test_sources_that_are_right(source: Config) -> None:
     assert Source(**source).model_dump(exclude_defaults=True) == source
 
 
-@pytest.mark.parametrize("revision", ["main", COMMIT[:-1], COMMIT.replace("0", "G")])
+@pytest.mark.parametrize("revision", ["main", COMMIT[:-1], COMMIT[:6], COMMIT.replace("0", "G")])
 def test_revision_is_a_commit(revision: str) -> None:
     with pytest.raises(ValueError, match="revision"):
         Source(hub="a/b", revision=revision)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nt_pkg import plan
+from nt_pkg.assets import NO_COMMIT
 from nt_pkg.config import load_study
 from nt_pkg.plan import Plan
 
@@ -17,6 +18,7 @@ Spec = Callable[[Plan], str]
 SPECS: dict[str, Spec] = {
     "asset": lambda plan: plan.asset_spec("students", "micro-llama"),
     "pool": lambda plan: plan.pool_spec("micro"),
+    "shards": lambda plan: plan.shards_spec(),
     "trace": lambda plan: plan.trace_spec("micro-teacher"),
     "annotator": lambda plan: plan.annotator_spec("strategies"),
     "subset": lambda plan: plan.subset_spec("long-300"),
@@ -211,7 +213,7 @@ def test_model_of_a_teacher_is_an_input_and_no_part_of_its_spec(demo: Config) ->
         demo["teachers"]["micro-teacher"] = {"engine": "vllm", "source": source}
         return plan_of(demo)
 
-    one, other = plan_with("0"), plan_with("1")
+    one, other = plan_with("2"), plan_with("1")
     assert {"kind": "teachers", "name": "micro-teacher"} in one.assets()
     assert one.trace_spec("micro-teacher") == other.trace_spec("micro-teacher")
     assert one.asset_spec("teachers", "micro-teacher") != other.asset_spec(
@@ -220,10 +222,20 @@ def test_model_of_a_teacher_is_an_input_and_no_part_of_its_spec(demo: Config) ->
 
 
 def test_pinned_hub_source_is_its_commit(demo: Config) -> None:
-    source = {"hub": "a/b", "revision": "0" * 40}
+    source = {"hub": "a/b", "revision": "1" * 40}
     demo["students"]["micro-llama"]["source"] = source
 
     assert json.loads(plan_of(demo).asset_spec("students", "micro-llama")) == source
+
+
+@pytest.mark.parametrize(("hub_type", "folder"), [("model", "a/b"), ("dataset", "datasets/a/b")])
+def test_commit_that_was_not_filled_in(demo: Config, hub_type: str, folder: str) -> None:
+    source = {"hub": "a/b", "hub_type": hub_type, "revision": NO_COMMIT}
+    demo["students"]["micro-llama"]["source"] = source
+
+    message = rf"students.micro-llama.source.revision: .*ls-remote https://huggingface.co/{folder} "
+    with pytest.raises(ValueError, match=message):
+        plan_of(demo).asset_spec("students", "micro-llama")
 
 
 @pytest.mark.parametrize(
@@ -255,6 +267,7 @@ def test_code_around_a_plugin_is_in_the_spec(
 @pytest.mark.parametrize(
     ("version", "stages"),
     [
+        ("shards", {"shards"}),
         ("traces", {"trace"}),
         ("annotations", {"annotator"}),
         ("examples", {"examples"}),
@@ -275,7 +288,7 @@ def test_versions_stand_for_code_that_is_too_expensive_to_rerun(
 
 
 def test_every_version_is_in_use() -> None:
-    assert len(plan.VERSIONS) == 6
+    assert len(plan.VERSIONS) == 7
 
 
 def test_code_of_a_selector_is_in_its_own_spec_only(

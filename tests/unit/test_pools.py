@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,18 @@ def test_normalising_twice_changes_nothing(question: str) -> None:
     assert text.normalise_question(once) == once
     assert text.question_id(once) == text.question_id(question)
     assert len(text.question_id(question)) == 32
+
+
+@pytest.mark.parametrize("num_shards", [1, 3, 7, 4096])
+def test_every_id_is_in_one_shard(num_shards: int) -> None:
+    """Ranges meet without a gap, from the first id to the last, and are equally wide."""
+    ranges = [text.shard_ids(shard, num_shards) for shard in range(num_shards)]
+
+    assert ranges[0][0] == "0" * 32 and ranges[-1][1] is None
+    assert [behind for _, behind in ranges[:-1]] == [first for first, _ in ranges[1:]]
+    edges = [int(first, 16) for first, _ in ranges] + [16**32]
+    widths = {after - before for before, after in pairwise(edges)}
+    assert max(widths) - min(widths) <= 1
 
 
 def test_real_rows_are_all_kept(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_measuring_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_assets_that_were_not_fetched(tmp_path: Path) -> None:
     config = read_yaml([ROOT / "config" / "config.yaml"])
-    hub = {"hub": "org/model", "hub_type": "model", "revision": "0" * 40}
+    hub = {"hub": "org/model", "hub_type": "model", "revision": "1" * 40}
     config["students"]["micro-llama"]["source"] = hub
     checked = load_study(config)
     overlay = Path("config/mine.yaml")

@@ -67,13 +67,31 @@ def test_stream_reads_what_is_wanted_and_refuses_another_schema(
     rows = [{**ROW, "id": str(n)} for n in range(7)]
     records.write_parquet(path, records.TRACES, rows)
 
-    assert list(records.stream_parquet(path, records.TRACES, lambda _: True)) == rows
-    assert list(records.stream_parquet(path, records.TRACES, lambda each: each in "06")) == [
-        rows[0],
-        rows[6],
-    ]
+    for first, behind, wanted in [("", None, rows), ("2", "5", rows[2:5]), ("6", None, rows[6:]),
+                                  ("", "0", []), ("7", None, [])]:  # fmt: skip
+        assert list(records.stream_parquet(path, records.TRACES, first, behind)) == wanted
     with pytest.raises(ValueError, match="written by another version"):
-        list(records.stream_parquet(path, records.PROMPTS, lambda _: True))
+        list(records.stream_parquet(path, records.PROMPTS))
+
+
+def test_stream_reads_only_the_row_groups_of_its_range(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.parquet"
+    rows = [{**ROW, "id": f"{n:02}"} for n in range(40)]
+    records.write_parquet(path, records.TRACES, rows, group_rows=10)
+    asked: list[list[int]] = []
+    read = pq.ParquetFile.iter_batches
+
+    def iter_batches(self: pq.ParquetFile, size: int, row_groups: list[int]) -> Any:
+        asked.append(row_groups)
+        return read(self, size, row_groups=row_groups)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
+
+    assert list(records.stream_parquet(path, records.TRACES, "10", "20")) == rows[10:20]
+    assert list(records.stream_parquet(path, records.TRACES, "19", "31")) == rows[19:31]
+    assert asked == [[1], [1, 2, 3]]
 
 
 def test_stream_does_not_hold_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +104,7 @@ def test_stream_does_not_hold_the_file(tmp_path: Path, monkeypatch: pytest.Monke
     records.write_parquet(path, records.TRACES, rows)
     held = []
     before = pa.total_allocated_bytes()
-    for _ in records.stream_parquet(path, records.TRACES, lambda _: True):
+    for _ in records.stream_parquet(path, records.TRACES):
         held.append(pa.total_allocated_bytes() - before)
 
     assert len(held) == 2000
@@ -178,16 +196,16 @@ def test_file_without_names_is_refused(tmp_path: Path) -> None:
         records.read_names(path)
 
 
-def test_shards_are_read_in_the_order_of_ids(tmp_path: Path) -> None:
+def test_wanted_rows_of_shards_come_in_the_order_of_ids(tmp_path: Path) -> None:
     for name, ids in {"a": "cb", "b": "da"}.items():
         rows = [{**ROW, "id": each} for each in ids]
         records.write_parquet(tmp_path / name, records.TRACES, rows)
     paths = [tmp_path / "a", tmp_path / "b"]
 
-    found = records.read_shards(paths, records.TRACES)
+    found = records.read_rows(paths, records.TRACES, {"a", "c", "d", "z"})
 
-    assert [row["id"] for row in found] == ["a", "b", "c", "d"]
-    assert records.read_shards(paths[::-1], records.TRACES) == found
+    assert [row["id"] for row in found] == ["a", "c", "d"]
+    assert records.read_rows(paths[::-1], records.TRACES, {"a", "c", "d"}) == found
 
 
 def test_id_in_two_shards_is_refused(tmp_path: Path) -> None:
@@ -195,7 +213,7 @@ def test_id_in_two_shards_is_refused(tmp_path: Path) -> None:
         records.write_parquet(tmp_path / name, records.TRACES, [ROW])
 
     with pytest.raises(ValueError, match="id a stands in two of 2 shards"):
-        records.read_shards([tmp_path / "a", tmp_path / "b"], records.TRACES)
+        records.read_rows([tmp_path / "a", tmp_path / "b"], records.TRACES, {"a"})
     with pytest.raises(ValueError, match="id a stands in two of 2 shards"):
         records.read_columns([tmp_path / "a", tmp_path / "b"], records.TRACES, ["id"])
 

@@ -1,0 +1,72 @@
+"""What every stage that handles data costs, up to as many rows as NaturalReasoning has.
+
+    python -m benchmarks.data                    # also: make bench-data
+    python -m benchmarks.data --rows 2000        # a quick look
+    python -m benchmarks.data --fresh            # forget what was measured before
+
+Makes synthetic rows (benchmarks/data/rows.py) once, 5 GB below work/bench-data, and runs the
+study's own jobs on them, each in a process of its own, and other tools beside them (`make peers`).
+A killed run goes on where it was. Prints a table and as its last line one JSON object.
+
+Seconds are wall time of the whole job, imports included; `ratio` is the peer's CPU seconds per row
+over ours. A peer that is slow looks at fewer rows, which its column says.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from benchmarks.data import inputs, labels, rows
+from benchmarks.data.measure import ROOT, Measurements
+from benchmarks.data.stages import Bench, Line
+from tests.workflow.sandbox import table
+
+ROWS = (100_000, 300_000, 1_145_824)
+_HEAD = ("stage", "rows", "seconds", "CPU s", "peak GiB", "rows/s", "peer", "ratio")
+
+
+def main() -> int:
+    """Measure, print the table, and end with one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
+    parser.add_argument("--folder", type=Path, default=ROOT / "work" / "bench-data")
+    parser.add_argument("--peers", type=Path, default=ROOT / ".venv-peers" / "bin" / "python")
+    parser.add_argument("--fresh", action="store_true", help="measure all of it again")
+    args = parser.parse_args()
+    if not args.peers.exists():
+        parser.error(f"{args.peers} is not there: run `make peers`")
+    if args.fresh:
+        for path in args.folder.glob("measured-*.json"):
+            path.unlink()
+    forget_other_rows(args.folder)
+    bench = Bench(args.folder, args.peers, Measurements(args.folder))
+    lines: list[Line] = []
+    for num_rows in sorted(args.rows):
+        lines += bench.lines(num_rows)
+        for path in (args.folder / "out").glob("pool-*.parquet"):
+            path.unlink()
+    print(table(_HEAD, [line.cells() for line in lines]))
+    print(json.dumps(bench.summary([line for line in lines if line.size == max(args.rows)])))
+    return 0 if bench.same_hits else 1
+
+
+def forget_other_rows(folder: Path) -> None:
+    """Delete what other code has made."""
+    made_by = folder / "made-by.txt"
+    code = b"".join(Path(each.__file__).read_bytes() for each in (inputs, labels, rows))
+    digest = hashlib.sha256(code).hexdigest()
+    if not made_by.exists() or made_by.read_text() != digest:
+        for path in folder.glob("*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.suffix != ".txt":
+                path.unlink()
+        made_by.parent.mkdir(parents=True, exist_ok=True)
+        made_by.write_text(digest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

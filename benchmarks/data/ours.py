@@ -1,0 +1,173 @@
+"""Ours where it is no job by itself, and what it is compared with.
+
+python -m benchmarks.data.ours STAGE ...    # prints one JSON object
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data.nearly import (
+    FUZZY_ROWS,
+    THRESHOLD,
+    benchmark_questions,
+    with_nearly_asked,
+)
+from benchmarks.data.rows import (
+    NEAR_NGRAM,
+    NEAR_THRESHOLD,
+    NUM_BENCHMARKS,
+    PEER_ROWS,
+    part_path,
+)
+
+_CHUNK_ROWS, _NGRAM = 20_000, 8
+
+
+def parse_json(folder: str, num_rows: str) -> dict[str, Any]:
+    """Parse the lines of the pool, and nothing else."""
+    count = sum(1 for _ in _rows(Path(folder), int(num_rows)))
+    assert count == int(num_rows), count
+    return {}
+
+
+def decontaminate(folder: str, num_rows: str) -> dict[str, Any]:
+    """Mark the contaminated rows; seconds are CPU, without reading the rows."""
+    from nt_pkg.decontamination import REASON, start_decontamination
+    from nt_pkg.pools._base import RawRow
+
+    begun = time.process_time()
+    spec = {"ngram": _NGRAM, "against": against()}
+    marked = start_decontamination(
+        spec, [Path(folder) / f"benchmark-{at}" for at in range(NUM_BENCHMARKS)]
+    )
+    index_s = time.process_time() - begun
+    seconds, hits, source = 0.0, [], enumerate(_rows(Path(folder), int(num_rows)))
+    while chunk := [RawRow(at, row["question"]) for at, row in islice(source, _CHUNK_ROWS)]:
+        begun = time.process_time()
+        hits += [row.source_row for row in marked.mark(chunk) if row.defect == REASON]
+        seconds += time.process_time() - begun
+    seen_by_all = [row for row in hits if row < PEER_ROWS]
+    return {"index_s": index_s, "s": seconds, "num_hits": len(hits), "hits": seen_by_all}
+
+
+def fuzzy(folder: str, num_rows: str) -> dict[str, Any]:
+    """Find rows that are nearly a question; seconds are CPU, without reading the rows."""
+    from nt_pkg.fuzzy import FuzzyTexts
+    from nt_pkg.ngrams import blocks
+    from nt_pkg.text import normalise_question
+
+    questions = benchmark_questions(Path(folder))
+    asked = (row["question"] for row in _rows(Path(folder), int(num_rows)))
+    texts = with_nearly_asked(asked, questions)
+    begun = time.process_time()
+    known = FuzzyTexts([normalise_question(each) for each in questions], THRESHOLD)
+    index_s = time.process_time() - begun
+    seconds, done, hits = 0.0, 0, []
+    for block in blocks(texts, len, 1 << 18):
+        begun = time.process_time()
+        found = known.matches([normalise_question(text) for text in block])
+        hits += [[done + row, at] for row, at, _ in found]
+        done += len(block)
+        seconds += time.process_time() - begun
+    seen_by_all = [hit for hit in hits if hit[0] < FUZZY_ROWS]
+    return {"index_s": index_s, "s": seconds, "num_hits": len(hits), "hits": seen_by_all}
+
+
+def near_duplicates(folder: str, num_rows: str) -> dict[str, Any]:
+    """Find questions that nearly repeat an earlier one; seconds are CPU, without reading them."""
+    from nt_pkg.near_duplicates import finder
+
+    asked = [(at, row["question"]) for at, row in enumerate(_rows(Path(folder), int(num_rows)))]
+    begun = time.process_time()
+    found = finder({"threshold": NEAR_THRESHOLD, "ngram": NEAR_NGRAM})(asked)
+    seconds = time.process_time() - begun
+    return {"s": seconds, "num_hits": len(found)}
+
+
+def rows_of_subset(prompts: str, num_rows: str) -> dict[str, Any]:
+    """Read some rows of a pool, as `build_examples` does."""
+    import pyarrow.parquet as pq
+
+    from nt_pkg.records import PROMPTS, read_rows
+
+    ids = pq.read_table(prompts, columns=["id"]).column("id")
+    step = max(1, len(ids) // int(num_rows))
+    wanted = ids.take(list(range(0, len(ids), step))[: int(num_rows)]).to_pylist()
+    return {"num_rows": len(read_rows([Path(prompts)], PROMPTS, set(wanted)))}
+
+
+def vectors(out: str, *labels: str) -> dict[str, Any]:
+    """Write a column of vectors as a matrix that numpy reads."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from nt_pkg.records import ANNOTATIONS, read_columns
+    from nt_pkg.vectors import decode
+
+    texts = read_columns([Path(each) for each in labels], ANNOTATIONS, ["id", "value"])["value"]
+    values = pc.utf8_trim(texts.combine_chunks(), characters='"')
+    column = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    np.save(out, decode("embedding", column))
+    return {}
+
+
+def collect(folder: str, num_rows: str) -> dict[str, Any]:
+    """Gather what the report says of labels: counts, histograms of the pool and of a subset."""
+    from benchmarks.data.labels import LABELS, NAMES, shards
+    from nt_pkg.collection import Labels
+    from nt_pkg.records import TRACES, read_parquet
+
+    paths = [
+        path
+        for annotator in (*LABELS, "embedding")
+        for path in shards(Path(folder), annotator, int(num_rows))
+    ]
+    some = read_parquet(shards(Path(folder), "traces", int(num_rows))[0], TRACES, ("id",))
+    known = Labels(paths)
+    known.summaries()
+    key = NAMES["pool"], NAMES["teacher"]
+    for ids in (None, [row["id"] for row in some[:10_000]]):
+        known.histograms(key, ids)
+    return {}
+
+
+def against() -> list[dict[str, Any]]:
+    """Return the benchmarks of a spec of decontamination."""
+    return [
+        {"benchmark": f"b{at}", "kind": "math500", "params": {}, "has_files": True}
+        for at in range(NUM_BENCHMARKS)
+    ]
+
+
+def _rows(folder: Path, num_rows: int) -> Iterator[Any]:
+    return islice(_all_rows(folder), num_rows)
+
+
+def _all_rows(folder: Path) -> Iterator[Any]:
+    number = 0
+    while (path := part_path(folder, number)).exists():
+        with path.open("rb") as file:
+            yield from map(json.loads, file)
+        number += 1
+
+
+if __name__ == "__main__":
+    stages: dict[str, Callable[..., dict[str, Any]]] = {
+        each.__name__: each
+        for each in (
+            parse_json,
+            decontaminate,
+            fuzzy,
+            near_duplicates,
+            rows_of_subset,
+            vectors,
+            collect,
+        )
+    }
+    print(json.dumps(stages[sys.argv[1]](*sys.argv[2:])))

@@ -1,0 +1,248 @@
+"""The stages that are measured, in their order, and the peer of each."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data.labels import NAMES, SHARD_ROWS, shards
+from benchmarks.data.measure import Cost, Measurements
+from benchmarks.data.nearly import FUZZY_ROWS
+from benchmarks.data.ours import against
+from benchmarks.data.rows import NEAR_THRESHOLD, NUM_BENCHMARKS, PEER_ROWS
+from nt_pkg import plugins
+from nt_pkg.near_duplicates import HASHES_PER_BAND, num_bands
+
+TRACE_ROWS = 20_000  # rows of the shard whose traces have the paper's length
+K_CENTRE_ROWS, PICKS = 100_000, 1000
+_APRICOT_ROWS, _APRICOT_PICKS = 5000, 500
+# Of selectors whose work grows with what they pick, this is what is asked for; of others a tenth.
+_MOST = {"coverage": PICKS}
+_KEYWORDS = {
+    "where": "reasoning",
+    "multiple": True,
+    "labels": {"check": ["check", "verify"], "again": ["wait", "hmm"], "split": ["case", "cases"]},
+}
+_ANNOTATORS: dict[str, dict[str, Any]] = {
+    "length": {},
+    "keywords": _KEYWORDS,
+    "reference_words": {},
+    "hashed_words": {},
+    "agreement": {},
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table; `size` is the number of rows of the pool."""
+
+    size: int
+    stage: str
+    cost: Cost
+    peer: str = ""
+    ratio: float | None = None
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the line as it is printed."""
+        cost = self.cost
+        return (
+            self.stage, f"{cost.rows:,}", f"{cost.wall_s:.1f}", f"{cost.cpu_s:.1f}",
+            f"{cost.peak_gib:.2f}", f"{cost.rows / cost.wall_s:,.0f}", self.peer,
+            "" if self.ratio is None else f"{self.ratio:.2g}" if self.ratio < 10 else
+            f"{self.ratio:.0f}",
+        )  # fmt: skip
+
+
+class Bench:
+    """Runs the stages; what is made for one is there for those behind it."""
+
+    def __init__(self, folder: Path, peers: Path, measurements: Measurements) -> None:
+        """Take the folder of the rows and the interpreter of the peers."""
+        self._folder, self._labels, self._out = folder, folder / "labels", folder / "out"
+        self._manifest = folder / "pool" / "manifest.json"
+        self._peers, self._kept = peers, measurements
+        self.same_hits, self.tools = True, set[str]()
+        self._out.mkdir(parents=True, exist_ok=True)
+
+    def lines(self, num_rows: int) -> Iterator[Line]:
+        """Yield the lines of a pool of so many rows."""
+        self._module("rows", num_rows, "benchmarks.data.rows", self._folder, num_rows)
+        self._manifest.write_text("{}")
+        self._module("labels", num_rows, "benchmarks.data.labels", self._labels, num_rows)
+        yield from self._pool(num_rows)
+        yield self._decontamination(num_rows)
+        yield self._fuzzy(num_rows)
+        yield self._near_duplicates(num_rows)
+        yield from self._traces(num_rows)
+        yield from self._selectors(num_rows)
+        yield self._line("report: labels", num_rows, "benchmarks.data.ours", "collect",
+                         self._labels, num_rows)  # fmt: skip
+
+    def summary(self, lines: list[Line]) -> dict[str, Any]:
+        """Return the numbers of the largest pool, with the versions of the peers."""
+        by_stage = {line.stage: line for line in lines}
+        simple = {
+            line.stage: line.cost.wall_s
+            for line in lines
+            if line.stage.startswith("select ") and line.stage.removeprefix("select ") not in _MOST
+        }
+        return {
+            "rows": lines[0].size,
+            "decontaminate_ratio_vs_open_r1": round(by_stage["decontaminate"].ratio or 0, 1),
+            "fuzzy_s": round(by_stage["fuzzy"].cost.wall_s, 1),
+            "fuzzy_ratio_vs_all_pairs": round(by_stage["fuzzy"].ratio or 0),
+            "same_hits": self.same_hits,
+            "ingest_s": round(by_stage["ingest"].cost.wall_s, 1),
+            "slowest_simple_selector_s": round(max(simple.values()), 1),
+            "coverage_s": round(by_stage["select coverage"].cost.wall_s, 1),
+            "peak_gib": round(max(line.cost.peak_gib for line in lines), 2),
+            "peers": sorted(self.tools),
+        }
+
+    def _pool(self, num_rows: int) -> Iterator[Line]:
+        bare = self._module("JSON alone", num_rows, "benchmarks.data.ours", "parse_json",
+                            self._folder, num_rows)  # fmt: skip
+        yield Line(num_rows, "json.loads alone", bare)
+        prompts = self._out / f"pool-{num_rows}.parquet"
+        marked = {"decontaminate": {"ngram": 8, "against": against()}}
+        for name, more in (("ingest, decontaminated", marked), ("ingest", {})):
+            cost = self._ingest(name, num_rows, prompts, more)
+            yield Line(num_rows, name, cost, "json.loads alone", bare.cpu_s / cost.cpu_s)
+        num_shards = -(-num_rows // SHARD_ROWS)
+        yield self._line(
+            "shard_prompts, 1 shard", num_rows, "scripts.shard_prompts", "--prompts", prompts,
+            "--shard", 0, "--num-shards", num_shards, "--out", self._out / "shard.parquet",
+            rows=num_rows // num_shards,
+        )  # fmt: skip
+
+        yield self._line(
+            f"read {PICKS:,} rows of the pool", num_rows, "benchmarks.data.ours", "rows_of_subset",
+            prompts, PICKS,
+        )  # fmt: skip
+
+    def _ingest(self, name: str, num_rows: int, out: Path, more: dict[str, Any]) -> Cost:
+        spec = {"kind": "natural_reasoning", "params": {"max_rows": num_rows}, **more}
+        benchmarks = [
+            self._folder / f"benchmark-{at}" / "manifest.json" for at in range(NUM_BENCHMARKS)
+        ]
+        return self._module(
+            name, num_rows, "scripts.ingest_pool",
+            "--spec", json.dumps(spec), "--names", '{"pool":"bench"}', "--source", self._manifest,
+            *(["--benchmarks", *benchmarks] if more else []), "--out", out,
+            "--dropped", self._out / "dropped.parquet", "--manifest", self._out / "pool.json",
+        )  # fmt: skip
+
+    def _decontamination(self, num_rows: int) -> Line:
+        ours = self._module("decontaminate", num_rows, "benchmarks.data.ours", "decontaminate",
+                            self._folder, num_rows)  # fmt: skip
+        open_r1 = self._peer("open_r1", PEER_ROWS, self._folder)
+        others = {
+            "its bare loop": self._peer("open_r1", PEER_ROWS, self._folder, "bare"),
+            "datatrove": self._peer("datatrove_ngrams", PEER_ROWS, self._folder),
+        }
+        self.same_hits &= ours.said["hits"] == [
+            row for row in open_r1.said["hits"] if row < num_rows
+        ]
+        our_s = ours.said["s"] / num_rows
+        more = ", ".join(f"{k} {v.said['s'] / v.rows / our_s:.0f}" for k, v in others.items())
+        peer = f"open-r1's datasets.map ({more})"
+        ratio = open_r1.said["s"] / open_r1.rows / our_s
+        return Line(num_rows, "decontaminate", ours, peer, ratio)
+
+    def _fuzzy(self, num_rows: int) -> Line:
+        ours = self._module("fuzzy", num_rows, "benchmarks.data.ours", "fuzzy", self._folder,
+                            num_rows)  # fmt: skip
+        others = self._peer("rapidfuzz_all_pairs", FUZZY_ROWS, self._folder)
+        self.same_hits &= ours.said["hits"] == [
+            hit for hit in others.said["hits"] if hit[0] < num_rows
+        ]
+        peer_s = others.said["s"] / FUZZY_ROWS
+        peer = f"rapidfuzz, all pairs, {FUZZY_ROWS} rows ({peer_s * num_rows / 3600:.1f} h for all)"
+        return Line(num_rows, "fuzzy", ours, peer, peer_s / (ours.said["s"] / num_rows))
+
+    def _near_duplicates(self, num_rows: int) -> Line:
+        ours = self._module("near_duplicates", num_rows, "benchmarks.data.ours",
+                            "near_duplicates", self._folder, num_rows)  # fmt: skip
+        bands = num_bands(NEAR_THRESHOLD), HASHES_PER_BAND
+        datatrove = self._peer("datatrove_minhash", PEER_ROWS, self._folder, *bands)
+        datasketch = self._peer("datasketch_minhash", PEER_ROWS, self._folder, *bands)
+        our_s = ours.said["s"] / num_rows
+        peer = f"datatrove, 3 stages (datasketch {datasketch.said['s'] / PEER_ROWS / our_s:.0f})"
+        ratio = datatrove.said["s"] / PEER_ROWS / our_s
+        return Line(num_rows, "near_duplicates", ours, peer, ratio)
+
+    def _traces(self, num_rows: int) -> Iterator[Line]:
+        """Yield the jobs that look at one shard: what they cost does not grow with the pool."""
+        rows = min(num_rows, TRACE_ROWS)
+        prompts = self._folder / f"prompts-{rows}.parquet"
+        traces = self._folder / f"traces-{rows}.parquet"
+        self._ingest("prompts with traces", rows, prompts, {})
+        self._module("traces", rows, "benchmarks.data.inputs", prompts, traces)
+        for kind, params in _ANNOTATORS.items():
+            spec = json.dumps({"kind": kind, "params": params})
+            names = json.dumps({**NAMES, "annotator": kind})
+            yield self._line(
+                f"annotate {kind}, 1 shard", num_rows, "scripts.annotate", "--spec", spec,
+                "--names", names, "--prompts", prompts, "--traces", traces,
+                "--out", self._out / f"{kind}.parquet", rows=rows,
+            )  # fmt: skip
+        yield self._line(
+            "summarise_traces, 1 shard", num_rows, "scripts.summarise_traces", "--spec", "{}",
+            "--names", json.dumps(NAMES), "--traces", traces,
+            "--out", self._out / "statistics.json", rows=rows,
+        )  # fmt: skip
+
+    def _selectors(self, num_rows: int) -> Iterator[Line]:
+        for name in plugins.names("selectors"):
+            size = min(num_rows // 10, _MOST.get(name, num_rows))
+            requires = plugins.plugin("selectors", name).requires
+            labels = [path for each in requires for path in shards(self._labels, each, num_rows)]
+            spec = json.dumps({"selector": name, "size": size, "params": {}})
+            out = self._out / f"{name}.parquet"
+            line = self._line(
+                f"select {name}", num_rows, "scripts.select_subset", "--spec", spec,
+                "--names", "{}", "--seed", 0, "--traces", *shards(self._labels, "traces", num_rows),
+                *(["--labels", *labels] if labels else []),
+                "--out", out, "--manifest", out.with_suffix(".json"),
+            )  # fmt: skip
+            yield self._beside_coverage(line) if name == "coverage" else line
+
+    def _beside_coverage(self, line: Line) -> Line:
+        """Return the line with scikit-learn's and apricot's seconds for what they can do."""
+        if line.size < K_CENTRE_ROWS:
+            return line
+        matrix = self._folder / "vectors.npy"
+        embedding = shards(self._labels, "embedding", K_CENTRE_ROWS)
+        self._module(
+            "vectors", K_CENTRE_ROWS, "benchmarks.data.ours", "vectors", matrix, *embedding
+        )
+        slow = self._peer("k_centre", K_CENTRE_ROWS, matrix, PICKS)
+        other = self._peer(
+            "facility_location", _APRICOT_ROWS, matrix, _APRICOT_ROWS, _APRICOT_PICKS
+        )
+        peer = (
+            f"sklearn distances, {K_CENTRE_ROWS:,} rows (apricot, {_APRICOT_ROWS:,} rows, "
+            f"{_APRICOT_PICKS} picks: {other.said['s']:.0f} s)"
+        )
+        ours = line.cost.cpu_s / line.cost.rows
+        return replace(line, peer=peer, ratio=slow.said["s"] / slow.rows / ours)
+
+    def _line(
+        self, stage: str, size: int, module: str, *arguments: object, rows: int | None = None
+    ) -> Line:
+        return Line(size, stage, self._module(stage, size, module, *arguments, rows=rows))
+
+    def _module(
+        self, stage: str, size: int, module: str, *arguments: object, rows: int | None = None
+    ) -> Cost:
+        command = [sys.executable, "-m", module, *map(str, arguments)]
+        return self._kept.measure(f"{stage} at {size:,}", rows or size, command)
+
+    def _peer(self, stage: str, rows: int, *arguments: object) -> Cost:
+        words = [str(self._peers), "-m", "benchmarks.data.peers", stage, *map(str, arguments)]
+        name = " ".join([stage, *(each for each in map(str, arguments[1:]))])
+        cost = self._kept.measure(f"peer {name}", rows, words)
+        self.tools.add(cost.said["tool"])
+        return cost
