@@ -85,6 +85,13 @@ class Decontaminate(Strict):
     ngram: int = Field(
         13, ge=2, description="Words in a row that no prompt may share (NaturalReasoning: 13)."
     )
+    fuzzy: float | None = Field(
+        None,
+        ge=95,
+        le=100,
+        description="Drop prompts as well that are nearly a question as a whole: the lowest ratio "
+        "of equal letters (open-thoughts: 95); none: this is not looked for.",
+    )
 
 
 class NearDuplicates(Strict):

@@ -180,7 +180,7 @@ class Plan:
     def pool_spec(self, pool: str) -> str:
         """Return the spec of a pool's ingestion."""
         entry = self.study.pools[pool]
-        spec = {
+        spec: dict[str, Any] = {
             "kind": entry.kind,
             "params": _plugin_dump("pools", entry.kind, entry.params),
             "code": [
@@ -194,6 +194,8 @@ class Plan:
                 "against": [self._questions_of(n) for n in self.decontaminated_of(pool)],
                 "code": code_fingerprint("nt_pkg.decontamination", ["start_decontamination"]),
             }
+            if entry.decontaminate.fuzzy is not None:
+                spec["decontaminate"]["fuzzy"] = entry.decontaminate.fuzzy
         if entry.near_duplicates:
             spec["near_duplicates"] = {
                 "threshold": entry.near_duplicates.threshold,

@@ -11,6 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data.nearly import (
+    FUZZY_ROWS,
+    THRESHOLD,
+    benchmark_questions,
+    with_nearly_asked,
+)
 from benchmarks.data.rows import (
     NEAR_NGRAM,
     NEAR_THRESHOLD,
@@ -46,6 +52,29 @@ def decontaminate(folder: str, num_rows: str) -> dict[str, Any]:
         hits += [row.source_row for row in marked.mark(chunk) if row.defect == REASON]
         seconds += time.process_time() - begun
     seen_by_all = [row for row in hits if row < PEER_ROWS]
+    return {"index_s": index_s, "s": seconds, "num_hits": len(hits), "hits": seen_by_all}
+
+
+def fuzzy(folder: str, num_rows: str) -> dict[str, Any]:
+    """Find rows that are nearly a question; seconds are CPU, without reading the rows."""
+    from nt_pkg.fuzzy import FuzzyTexts
+    from nt_pkg.ngrams import blocks
+    from nt_pkg.text import normalise_question
+
+    questions = benchmark_questions(Path(folder))
+    asked = (row["question"] for row in _rows(Path(folder), int(num_rows)))
+    texts = with_nearly_asked(asked, questions)
+    begun = time.process_time()
+    known = FuzzyTexts([normalise_question(each) for each in questions], THRESHOLD)
+    index_s = time.process_time() - begun
+    seconds, done, hits = 0.0, 0, []
+    for block in blocks(texts, len, 1 << 18):
+        begun = time.process_time()
+        found = known.matches([normalise_question(text) for text in block])
+        hits += [[done + row, at] for row, at, _ in found]
+        done += len(block)
+        seconds += time.process_time() - begun
+    seen_by_all = [hit for hit in hits if hit[0] < FUZZY_ROWS]
     return {"index_s": index_s, "s": seconds, "num_hits": len(hits), "hits": seen_by_all}
 
 
@@ -131,6 +160,14 @@ def _all_rows(folder: Path) -> Iterator[Any]:
 if __name__ == "__main__":
     stages: dict[str, Callable[..., dict[str, Any]]] = {
         each.__name__: each
-        for each in (parse_json, decontaminate, near_duplicates, rows_of_subset, vectors, collect)
+        for each in (
+            parse_json,
+            decontaminate,
+            fuzzy,
+            near_duplicates,
+            rows_of_subset,
+            vectors,
+            collect,
+        )
     }
     print(json.dumps(stages[sys.argv[1]](*sys.argv[2:])))

@@ -18,7 +18,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data.rows import NEAR_NGRAM, NUM_BENCHMARKS, PEER_ROWS, part_path
+from benchmarks.data.nearly import (
+    FUZZY_ROWS,
+    THRESHOLD,
+    benchmark_questions,
+    with_nearly_asked,
+)
+from benchmarks.data.rows import (
+    NEAR_NGRAM,
+    NUM_BENCHMARKS,
+    PEER_ROWS,
+    part_path,
+)
 
 _NGRAM = 8
 
@@ -109,6 +120,23 @@ def datatrove_ngrams(folder: str) -> dict[str, Any]:
         hits = [at for at, each in enumerate(documents) if found.filter(each) is not True]
         seconds = time.process_time() - begun
     return {"tool": _name("datatrove"), "index_s": index_s, "s": seconds, "hits": hits}
+
+
+def rapidfuzz_all_pairs(folder: str) -> dict[str, Any]:
+    """Measure rapidfuzz on all pairs, which is open-thoughts' way, by its fastest function."""
+    import numpy as np
+    from rapidfuzz import fuzz, process
+
+    from nt_pkg.text import normalise_question
+
+    questions = benchmark_questions(Path(folder))
+    rows = with_nearly_asked(_questions(Path(folder))[:FUZZY_ROWS], questions)
+    texts, known = ([normalise_question(each) for each in some] for some in (rows, questions))
+    begun = time.process_time()
+    ratios = process.cdist(texts, known, scorer=fuzz.ratio, score_cutoff=THRESHOLD)
+    seconds = time.process_time() - begun
+    hits = np.argwhere(ratios >= THRESHOLD).tolist()
+    return {"tool": _name("rapidfuzz"), "s": seconds, "hits": hits}
 
 
 def datatrove_minhash(folder: str, num_bands: str, band_hashes: str) -> dict[str, Any]:
@@ -229,6 +257,7 @@ if __name__ == "__main__":
         for each in (
             open_r1,
             datatrove_ngrams,
+            rapidfuzz_all_pairs,
             datatrove_minhash,
             datasketch_minhash,
             k_centre,

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.data.labels import NAMES, SHARD_ROWS, shards
 from benchmarks.data.measure import Cost, Measurements
+from benchmarks.data.nearly import FUZZY_ROWS
 from benchmarks.data.ours import against
 from benchmarks.data.rows import NEAR_THRESHOLD, NUM_BENCHMARKS, PEER_ROWS
 from nt_pkg import plugins
@@ -72,6 +73,7 @@ class Bench:
         self._module("labels", num_rows, "benchmarks.data.labels", self._labels, num_rows)
         yield from self._pool(num_rows)
         yield self._decontamination(num_rows)
+        yield self._fuzzy(num_rows)
         yield self._near_duplicates(num_rows)
         yield from self._traces(num_rows)
         yield from self._selectors(num_rows)
@@ -89,6 +91,8 @@ class Bench:
         return {
             "rows": lines[0].size,
             "decontaminate_ratio_vs_open_r1": round(by_stage["decontaminate"].ratio or 0, 1),
+            "fuzzy_s": round(by_stage["fuzzy"].cost.wall_s, 1),
+            "fuzzy_ratio_vs_all_pairs": round(by_stage["fuzzy"].ratio or 0),
             "same_hits": self.same_hits,
             "ingest_s": round(by_stage["ingest"].cost.wall_s, 1),
             "slowest_simple_selector_s": round(max(simple.values()), 1),
@@ -146,6 +150,17 @@ class Bench:
         peer = f"open-r1's datasets.map ({more})"
         ratio = open_r1.said["s"] / open_r1.rows / our_s
         return Line(num_rows, "decontaminate", ours, peer, ratio)
+
+    def _fuzzy(self, num_rows: int) -> Line:
+        ours = self._module("fuzzy", num_rows, "benchmarks.data.ours", "fuzzy", self._folder,
+                            num_rows)  # fmt: skip
+        others = self._peer("rapidfuzz_all_pairs", FUZZY_ROWS, self._folder)
+        self.same_hits &= ours.said["hits"] == [
+            hit for hit in others.said["hits"] if hit[0] < num_rows
+        ]
+        peer_s = others.said["s"] / FUZZY_ROWS
+        peer = f"rapidfuzz, all pairs, {FUZZY_ROWS} rows ({peer_s * num_rows / 3600:.1f} h for all)"
+        return Line(num_rows, "fuzzy", ours, peer, peer_s / (ours.said["s"] / num_rows))
 
     def _near_duplicates(self, num_rows: int) -> Line:
         ours = self._module("near_duplicates", num_rows, "benchmarks.data.ours",
