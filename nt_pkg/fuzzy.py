@@ -199,6 +199,8 @@ class _Level:
         pieces = text.pieces(self._size) * _MULTIPLIER
         rows, places = text.places(self._size, alike)
         maybe = self._sieve.maybe(pieces[places])
+        # In order, because searches for neighbours touch the same memory.
+        maybe = maybe[np.argsort(pieces[places[maybe]])]
         rows, places = rows[maybe], places[maybe]
         numbers = np.searchsorted(self._pieces, pieces[places])
         numbers[numbers == len(self._pieces)] = 0
