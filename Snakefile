@@ -59,9 +59,10 @@ rule traces:
 
 
 rule annotations:
-    """Labels of every trace."""
+    """Labels of every trace and question."""
     input:
         each(rules.annotate.output.labels, PLAN.annotations()),
+        each(rules.annotate_questions.output.labels, PLAN.question_labels()),
 
 
 rule subsets:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nt_pkg import plugins
 from nt_pkg.annotators._asking import Ask, Asker
-from nt_pkg.annotators._base import Annotator, Example, Label
+from nt_pkg.annotators._base import Annotator, Example, Label, QuestionAnnotator
 from nt_pkg.config import checked_params
 from nt_pkg.records import Row
 
@@ -18,7 +18,7 @@ WITH_ENGINE = "WITH_ENGINE"
 AskModel = Callable[[Ask, Sequence[Example]], list[Label]]
 
 
-def labeller(kind: str, has_engine: bool) -> tuple[Annotator | Asker, str]:
+def labeller(kind: str, has_engine: bool) -> tuple[Annotator | Asker | QuestionAnnotator, str]:
     """Return what labels for a catalogue entry, and the name of that constant in its module.
 
     Raises:
@@ -35,6 +35,11 @@ def labeller(kind: str, has_engine: bool) -> tuple[Annotator | Asker, str]:
             "needs"
         )
     return found, constant
+
+
+def is_of_questions(kind: str) -> bool:
+    """Return whether a kind labels questions, so that its labels belong to no teacher."""
+    return isinstance(plugins.plugin("annotators", kind), QuestionAnnotator)
 
 
 def annotate(
@@ -89,6 +94,8 @@ def _labels(
     if isinstance(by, Annotator):
         labels = by.annotate(checked, examples)
         return dict(zip((each.id for each in examples), labels, strict=True))
+    if isinstance(by, QuestionAnnotator):
+        raise ValueError(f"kind {kind} labels questions, not traces: it has a rule of its own")
     assert ask_model is not None
     triaged = by.triage(checked, examples)
     is_open = [each for each in triaged if isinstance(each, Example)]

@@ -9,7 +9,7 @@ from nt_pkg.annotators._asking import Ask, UnreadableError
 from nt_pkg.annotators._base import Example, Label
 from nt_pkg.config import Annotator, Sampling
 from nt_pkg.engines.base import Completion, Engine, Request, run_requests
-from nt_pkg.engines.catalogue import start_engine
+from nt_pkg.engines.catalogue import engine_for
 from nt_pkg.engines.params import Model
 from nt_pkg.manifest import canonical
 
@@ -23,7 +23,7 @@ def asks(entry: Annotator, model: Model | None, folder: Path) -> AskModel:
         folder: where answers are kept until the job has ended.
     """
     assert entry.engine is not None
-    start = partial(start_engine, entry.engine, entry.engine_params, entry.runtime, model)
+    start = partial(engine_for, entry.engine, entry.engine_params, entry.runtime, model)
     return partial(ask_model, start, entry.sampling, folder)
 
 

@@ -1,6 +1,10 @@
 """Files from outside: pinned, copied into `assets/`, and identified by their content."""
 
+import fcntl
+import os
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +45,36 @@ def source_spec(source: Source, where: str, cache: Path) -> dict[str, Any]:
     return {"content": digest([[name, _file_digest(path, cache)] for name, path in _files(root)])}
 
 
-def fetch_asset(spec: dict[str, Any], source: Source, out_dir: Path) -> dict[str, Any]:
+@contextmanager
+def one_at_a_time(spec: dict[str, Any], folder: Path) -> Iterator[None]:
+    """Let others that fetch the same files wait, so that they find them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{digest(spec)}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def fetch_asset(
+    spec: dict[str, Any], source: Source, out_dir: Path, others: Sequence[Path] = ()
+) -> dict[str, Any]:
     """Copy or download the files of a source into `out_dir` and return their manifest.
 
-    Of a hub repository the manifest names the full commit too.
+    Of a hub repository the manifest names the full commit too. Files that another entry of the
+    catalogue has fetched already get a second name (hard link), and take no room.
+
+    Args:
+        spec: what identifies the files.
+        source: the catalogue's entry.
+        out_dir: folder of this entry; what it holds is removed.
+        others: manifests of other entries.
 
     Raises:
         ValueError: the files changed since the study was planned, or the hub cannot be reached.
     """
+    shutil.rmtree(out_dir, ignore_errors=True)
+    for other in others:
+        if other.parent != out_dir and (same := _linked(spec, other, out_dir)):
+            return same
     shutil.rmtree(out_dir, ignore_errors=True)
     if source.hub is not None:
         commit = {"commit": _download(source, out_dir)}
@@ -63,6 +89,22 @@ def fetch_asset(spec: dict[str, Any], source: Source, out_dir: Path) -> dict[str
     if "content" in spec and digest(sorted(map(list, files.items()))) != spec["content"]:
         raise ValueError(f"the files behind {out_dir} changed while the study ran: start it again")
     return {"spec": spec, **commit, "files": files}
+
+
+def _linked(spec: dict[str, Any], manifest: Path, out_dir: Path) -> dict[str, Any] | None:
+    """Give files of another entry a second name; None if they are others, or were changed."""
+    try:
+        known: dict[str, Any] = read_json(manifest)
+        if known["spec"] != spec:
+            return None
+        for name in known["files"]:
+            target = out_dir / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(manifest.parent / name, target)
+    except (OSError, ValueError, KeyError):  # not there, or no links on this file system
+        return None
+    files = {name: sha256_file(path) for name, path in _files(out_dir)}
+    return known if files == known["files"] else None
 
 
 def _download(source: Source, out_dir: Path) -> str:

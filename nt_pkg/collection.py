@@ -14,6 +14,7 @@ _NUM_BINS = 12
 # Annotator -> histogram of the report.
 _HISTOGRAMS = {"domain": "domain", "strategies": "strategies"}
 _TraceSet = tuple[str, str]  # pool, teacher
+_ANY = "any"  # teacher of labels of questions
 
 
 class Labels:
@@ -25,12 +26,16 @@ class Labels:
             lambda: defaultdict(dict)
         )
         self._failed: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+        self._num_ok: Counter[tuple[str, str, str]] = Counter()
         for path in paths:
             names = read_names(path)
-            key = names["pool"], names["teacher"]
+            key = names["pool"], names.get("teacher", _ANY)
             failed = self._failed[*key, names["annotator"]]
             for row in read_parquet(path, ANNOTATIONS):
                 if row["status"] == "ok":
+                    self._num_ok[*key, names["annotator"]] += 1
+                    if "teacher" not in names:  # vectors are not counted
+                        continue
                     value = _as_counted(names["annotator"], json.loads(row["value"]))
                     self.values[key][names["annotator"]][row["id"]] = value
                 elif row["status"] == "failed":
@@ -40,7 +45,7 @@ class Labels:
         """Return counts of each annotator: rows, failures by reason, values."""
         found = []
         for (pool, teacher, annotator), failed in sorted(self._failed.items()):
-            values = self.values[pool, teacher].get(annotator, {})
+            values = self.values.get((pool, teacher), {}).get(annotator, {})
             counts = Counter(
                 str(each)
                 for value in values.values()
@@ -52,7 +57,7 @@ class Labels:
                     "pool": pool,
                     "teacher": teacher,
                     "annotator": annotator,
-                    "num_rows": len(values) + failed.total(),
+                    "num_rows": self._num_ok[pool, teacher, annotator] + failed.total(),
                     "failed": dict(failed),
                     "values": dict(sorted(counts.items())),
                 }

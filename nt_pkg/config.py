@@ -85,6 +85,13 @@ class Decontaminate(Strict):
     ngram: int = Field(
         13, ge=2, description="Words in a row that no prompt may share (NaturalReasoning: 13)."
     )
+    fuzzy: float | None = Field(
+        None,
+        ge=95,
+        le=100,
+        description="Drop prompts as well that are nearly a question as a whole: the lowest ratio "
+        "of equal letters (open-thoughts: 95); none: this is not looked for.",
+    )
 
 
 class NearDuplicates(Strict):
@@ -187,11 +194,6 @@ class EngineRuntime(Strict):
         return self
 
 
-# What teachers and annotators say alike of the model that they ask.
-ModelFiles = Annotated[
-    Source | None,
-    Field(description="Files of the model, for the engines vllm and transformers."),
-]
 JobRuntime = Annotated[EngineRuntime, Field(description="How its jobs run; edits rerun nothing.")]
 
 
@@ -200,8 +202,13 @@ class Teacher(Strict):
 
     engine: EngineKind = Field(description="How the text is made (docs/engines.md).")
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the engine.")
-    source: ModelFiles = None
+    source: Source | None = Field(
+        None, description="Files of the model, for the engines vllm and transformers."
+    )
     sampling: Sampling = Field(Sampling(), description="How the teacher draws text.")
+    seed: int = Field(
+        0, ge=0, description="Seed of its draws; every row has a seed of its own below it."
+    )
     max_trace_tokens: int = Field(
         16_384,
         ge=1,
@@ -209,6 +216,12 @@ class Teacher(Strict):
         "the engine's own count.",
     )
     runtime: JobRuntime = EngineRuntime()
+
+    @model_validator(mode="after")
+    def _draws(self) -> Self:
+        if self.seed and self.engine in ("micro", "replay"):
+            raise ValueError(f"engine {self.engine} draws nothing: remove `seed`")
+        return self
 
 
 class Annotator(Strict):
@@ -225,7 +238,11 @@ class Annotator(Strict):
     engine_params: dict[str, Any] = Field(
         default_factory=dict, description="Parameters of that engine."
     )
-    source: ModelFiles = None
+    source: Source | None = Field(
+        None,
+        description="Files of the model, for the engines vllm and transformers, and for kinds that "
+        "run a model themselves.",
+    )
     # The longest answer that a schema allows, 30 strategies of 80 characters, has some 700 tokens.
     sampling: Sampling = Field(
         Sampling(max_tokens=1024),
@@ -241,7 +258,7 @@ class Annotator(Strict):
 
     @model_validator(mode="after")
     def _engine_is_there(self) -> Self:
-        given = sorted({"engine_params", "source", "sampling"} & self.model_fields_set)
+        given = sorted({"engine_params", "sampling"} & self.model_fields_set)
         if self.runtime.server is not None:
             given.append("runtime.server")
         if self.engine is None and given:
@@ -260,6 +277,11 @@ class Subset(Strict):
     selector: str = Field(description="Module of nt_pkg/selectors.")
     size: int = Field(ge=1, description="Number of examples.")
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
+    near: str | None = Field(
+        None,
+        description="Catalogue name of the pool whose questions the selector looks for neighbours "
+        "of, for those that do.",
+    )
 
 
 class Format(Strict):
@@ -595,6 +617,7 @@ class Study(Strict):
             plugin_params("selectors", subset.selector, subset.params, where)
             for needed in plugins.plugin("selectors", subset.selector).requires:
                 self._known("annotators", needed, f"{where}: selector {subset.selector} needs it")
+            self._has_near(where, subset)
             self._fits_pool(where, subset)
         for name, form in self.formats.items():
             if form.kind == "difficulty_mix":
@@ -606,6 +629,29 @@ class Study(Strict):
                     f"pools.{name}: kind {pool.kind} {'needs a' if needs else 'takes no'} source"
                 )
         return self
+
+    def _has_near(self, where: str, subset: Subset) -> None:
+        from nt_pkg.annotation import is_of_questions
+
+        selector = plugins.plugin("selectors", subset.selector)
+        if selector.needs_near != (subset.near is not None):
+            raise ValueError(
+                f"{where}: selector {subset.selector} needs `near`, the pool whose questions it "
+                "looks for neighbours of"
+                if selector.needs_near
+                else f"{where}.near: selector {subset.selector} looks for no neighbours: remove it"
+            )
+        if subset.near is None:
+            return
+        self._known("pools", subset.near, f"{where}.near")
+        for needed in selector.requires:
+            kind = self.annotators[needed].kind
+            if not is_of_questions(kind):
+                raise ValueError(
+                    f"{where}: annotator {needed} is of kind {kind}, which labels traces, and pool "
+                    f"{subset.near} need not have any: give it a kind that labels questions, such "
+                    "as hidden_states"
+                )
 
     def _fits_pool(self, where: str, subset: Subset) -> None:
         pool = self.pools[subset.pool]
@@ -652,8 +698,14 @@ def _check_annotator(where: str, entry: Annotator) -> None:
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     checked_params(found.params, entry.params, where)
+    has_source = entry.source is not None
+    if entry.engine is None and has_source != getattr(found, "needs_model", False):
+        raise ValueError(
+            f"{where}: source without `engine`: add the engine that it is meant for, or remove it"
+            if has_source
+            else f"{where}: kind {entry.kind} needs a `source`, the files of the model that it runs"
+        )
     if entry.engine is not None:
-        has_source = entry.source is not None
         _check_engine(
             where, entry.engine, "engine_params", entry.engine_params, entry.runtime, has_source
         )

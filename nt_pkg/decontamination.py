@@ -3,7 +3,8 @@
 A row is contaminated if it shares a word n-gram with a question, words being what white space
 separates in the lower-cased text (as in open-r1's script), or if it is a question that has fewer
 than n words. NaturalReasoning, the paper's pool, was cleaned with n = 13 (arXiv 2502.13124);
-open-r1 and s1 take n = 8.
+open-r1 and s1 take n = 8. The fuzzy rule of open-thoughts may be added: a row that is nearly a
+question, letter by letter.
 
 Hashes only propose: every hit is confirmed by comparing the words, so a collision costs no row.
 """
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from nt_pkg.benchmarks._base import Item
+from nt_pkg.fuzzy import FuzzyTexts
 from nt_pkg.ngrams import Grams, Hasher, Integers, Sieve, blocks
 from nt_pkg.pools._base import RawRow
 from nt_pkg.text import normalise_question
@@ -35,12 +37,13 @@ class Match:
     """The question of a benchmark that a text shares most with.
 
     `shared_ngrams` counts different n-grams; 0 means that the text is this question, which has
-    fewer words than n.
+    fewer words than n, or nearly: then `ratio` says how nearly, up to 100.
     """
 
     benchmark: str
     question: str
     shared_ngrams: int
+    ratio: float | None = None
 
 
 class Questions:
@@ -65,7 +68,7 @@ class Questions:
         self.num_questions = {name: len(each) for name, each in items.items()}
         self.num_short: Counter[str] = Counter()
         self._hasher, self._block_chars = Hasher(ngram, hash_bits), block_chars
-        self._items = [(name, each) for name in sorted(items) for each in items[name]]
+        self.items = [(name, each) for name in sorted(items) for each in items[name]]
         self._short: dict[str, set[int]] = {}
         self._longest_short = 0
         self._members: dict[int, dict[bytes, set[int]]] = {}
@@ -105,7 +108,7 @@ class Questions:
     def _read(self) -> Iterator[Grams]:
         """Yield the n-grams of all questions; numbers of questions and bytes run through."""
         num_questions = num_bytes = 0
-        questions = (item.question for _, item in self._items)
+        questions = (item.question for _, item in self.items)
         for texts in blocks(questions, len, self._block_chars):
             part = self._hasher.grams(texts)
             for row in np.flatnonzero(part.num_words < self.ngram).tolist():
@@ -120,7 +123,7 @@ class Questions:
             num_bytes += len(part.text)
 
     def _add_short(self, question: int) -> None:
-        benchmark, item = self._items[question]
+        benchmark, item = self.items[question]
         if text := normalise_question(item.question):
             self.num_short[benchmark] += 1
             self._short.setdefault(text, set()).add(question)
@@ -150,7 +153,7 @@ class Questions:
     def _best(self, shared: Mapping[int, int]) -> list[Match]:
         best: dict[str, Match] = {}
         for question, number in shared.items():
-            benchmark, item = self._items[question]
+            benchmark, item = self.items[question]
             match = Match(benchmark, item.id, number)
             before = best.get(benchmark, match)
             best[benchmark] = min(before, match, key=lambda m: (-m.shared_ngrams, m.question))
@@ -161,12 +164,38 @@ def _joined(parts: list[Integers]) -> Integers:
     return np.concatenate([np.zeros(0, np.int64), *parts])
 
 
+class _NearlyQuestions:
+    """The questions of some benchmarks, to be found where nearly all letters are the same."""
+
+    def __init__(self, items: Sequence[tuple[str, Item]], threshold: float) -> None:
+        self._items = items
+        texts = [normalise_question(item.question) for _, item in items]
+        self._texts = FuzzyTexts(texts, threshold)
+
+    def matches(self, texts: Sequence[str]) -> dict[int, list[Match]]:
+        """Return, by position, the texts that are nearly a question, the nearest per benchmark."""
+        best: dict[int, dict[str, Match]] = {}
+        for row, known, ratio in self._texts.matches([normalise_question(text) for text in texts]):
+            benchmark, item = self._items[known]
+            match = Match(benchmark, item.id, 0, ratio)
+            own = best.setdefault(row, {})
+            before = own.get(benchmark, match)
+            own[benchmark] = min(before, match, key=lambda m: (-(m.ratio or 0), m.question))
+        return {row: list(own.values()) for row, own in best.items()}
+
+
 class Decontamination:
     """Takes contaminated rows out of a stream, and keeps the account."""
 
-    def __init__(self, questions: Questions) -> None:
-        """Start with an empty account."""
-        self._questions = questions
+    def __init__(self, questions: Questions, fuzzy: float | None = None) -> None:
+        """Start with an empty account.
+
+        Args:
+            questions: what must not be in a row.
+            fuzzy: the ratio from which on a row is nearly a question; None: nobody looks for it.
+        """
+        self._questions, self._fuzzy = questions, fuzzy
+        self._nearly = _NearlyQuestions(questions.items, fuzzy) if fuzzy else None
         self._found: list[tuple[int, Match]] = []
 
     def mark(self, rows: Iterable[RawRow]) -> Iterator[RawRow]:
@@ -182,22 +211,33 @@ class Decontamination:
             if time.monotonic() - said > _SAY_EVERY_SECONDS:
                 said = time.monotonic()
                 logger.info("decontamination: %d rows, %d matches", num_rows, len(self._found))
-            matches = self._questions.matches([row.question for row in block])
+            matches = self._matches([row.question for row in block])
             for position, row in enumerate(block):
                 found = matches.get(position, [])
                 self._found += [(row.source_row, match) for match in found]
                 yield RawRow(row.source_row, "", defect=REASON) if found else row
 
+    def _matches(self, texts: list[str]) -> dict[int, list[Match]]:
+        matches = self._questions.matches(texts)
+        for row, nearly in (self._nearly.matches(texts) if self._nearly else {}).items():
+            found = matches.setdefault(row, [])
+            known = {match.benchmark for match in found}
+            found += [match for match in nearly if match.benchmark not in known]
+        return matches
+
     def account(self) -> dict[str, Any]:
         """Return what matched what, as far as the rows have been read."""
         rows = Counter(match.benchmark for _, match in self._found)
+        nearly = Counter(match.benchmark for _, match in self._found if match.ratio)
         return {
             "ngram": self._questions.ngram,
+            **({"fuzzy": self._fuzzy} if self._fuzzy else {}),
             "benchmarks": {
                 name: {
                     "questions": number,
                     "short_questions": self._questions.num_short[name],  # fewer than n words
                     "contaminated_rows": rows[name],
+                    **({"fuzzy_rows": nearly[name]} if self._fuzzy else {}),
                 }
                 for name, number in sorted(self._questions.num_questions.items())
             },
@@ -207,6 +247,7 @@ class Decontamination:
                     "benchmark": match.benchmark,
                     "question": match.question,
                     "shared_ngrams": match.shared_ngrams,
+                    **({"ratio": round(match.ratio, 2)} if match.ratio else {}),
                 }
                 for row, match in sorted(self._found, key=lambda each: (each[0], each[1].benchmark))
             ],
@@ -219,8 +260,8 @@ def start_decontamination(
     """Return what takes a pool's contaminated rows out.
 
     Args:
-        spec: `decontaminate` of the pool's spec: ngram and against, a list of benchmarks with
-            benchmark (its name), kind and params.
+        spec: `decontaminate` of the pool's spec: ngram, perhaps fuzzy, and against, a list of
+            benchmarks with benchmark (its name), kind and params.
         folders: where the files of each of these benchmarks are; None for generated ones.
 
     Raises:
@@ -232,7 +273,7 @@ def start_decontamination(
         each["benchmark"]: load_items(each["kind"], each["params"], folder)
         for each, folder in zip(spec["against"], folders, strict=True)
     }
-    found = Decontamination(Questions(items, spec["ngram"]))
+    found = Decontamination(Questions(items, spec["ngram"]), spec.get("fuzzy"))
     for name, count in found.account()["benchmarks"].items():
         logger.info(
             "decontamination: %d questions of %s, %d of them shorter than %d words",

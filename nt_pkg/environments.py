@@ -11,7 +11,7 @@ from pathlib import Path
 # themselves in the same way with their `conda:` and `container:` lines.
 SCRIPTS = {
     "training": ("pretrain_base", "build_examples", "train", "export_model"),
-    "inference": ("generate_traces", "annotate", "sample_answers"),
+    "inference": ("generate_traces", "annotate", "annotate_questions", "sample_answers"),
 }
 
 

@@ -19,6 +19,7 @@ STAGES = {
     "generate_traces": "traces",
     "summarise_traces": "traces",
     "annotate": "annotations",
+    "annotate_questions": "annotations",
     "select_subset": "subsets",
     "build_examples": "sft",
     "train": "sft",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg import plugins
-from nt_pkg.annotation import labeller
+from nt_pkg.annotation import is_of_questions, labeller
 from nt_pkg.assets import source_spec
 from nt_pkg.config import (
     AGREEMENT,
@@ -33,7 +33,7 @@ Wildcards = dict[str, Any]
 # change, and say so in the changelog under "Invalidates".
 VERSIONS = {
     "shards": 2,
-    "traces": 2,
+    "traces": 3,
     "annotations": 1,
     "examples": 1,
     "train": 1,
@@ -54,8 +54,9 @@ class Plan:
     # Wildcards of each stage, without repetition and in a fixed order.
 
     def pools(self) -> list[Wildcards]:
-        """Return the pools in use."""
-        return _unique({"pool": w["pool"]} for w in self.trace_sets())
+        """Return the pools in use: those that teachers answer, and those that rows are near to."""
+        names = [w["pool"] for w in self.trace_sets()]
+        return _unique({"pool": name} for name in (*names, *sorted(self._near_pools())))
 
     def prompts(self) -> list[Wildcards]:
         """Return the shards of every pool in use."""
@@ -78,12 +79,42 @@ class Plan:
         return _unique({"pool": subset.pool, "teacher": subset.teacher} for subset in subsets)
 
     def annotations(self) -> list[Wildcards]:
-        """Return the annotation shards that a selector, a format or the report asks for."""
+        """Return the shards of labels of traces that selectors, formats or the report ask for."""
         return [
             {**trace, "annotator": annotator}
             for trace in self.traces()
             for annotator in self.annotators(trace["pool"], trace["teacher"])
+            if not self.is_of_questions(annotator)
         ]
+
+    def question_labels(self) -> list[Wildcards]:
+        """Return the shards of labels of questions, which belong to no teacher."""
+        needed = [
+            *((w["pool"], name) for w in self.trace_sets() for name in self.annotators(**w)),
+            *((pool, name) for pool, names in self._near_pools().items() for name in names),
+        ]
+        return _unique(
+            {**shard, "annotator": name}
+            for pool, name in needed
+            if self.is_of_questions(name)
+            for shard in self.shards(pool)
+        )
+
+    def is_of_questions(self, annotator: str) -> bool:
+        """Return whether an annotator labels questions, whoever answers them."""
+        return is_of_questions(self.study.annotators[annotator].kind)
+
+    def near_of(self, subset: str) -> str | None:
+        """Return the pool whose questions a subset is chosen near to."""
+        return self.study.subsets[subset].near
+
+    def _near_pools(self) -> dict[str, set[str]]:
+        """Return pools that rows are chosen near to, each with the annotators that this takes."""
+        found: dict[str, set[str]] = {}
+        for name, _ in self._trained():
+            if pool := self.near_of(name):
+                found.setdefault(pool, set()).update(self.requires(name))
+        return found
 
     def annotators(self, pool: str, teacher: str) -> list[str]:
         """Return the annotators that are needed for one teacher's traces of a pool, sorted."""
@@ -180,7 +211,7 @@ class Plan:
     def pool_spec(self, pool: str) -> str:
         """Return the spec of a pool's ingestion."""
         entry = self.study.pools[pool]
-        spec = {
+        spec: dict[str, Any] = {
             "kind": entry.kind,
             "params": _plugin_dump("pools", entry.kind, entry.params),
             "code": [
@@ -194,6 +225,8 @@ class Plan:
                 "against": [self._questions_of(n) for n in self.decontaminated_of(pool)],
                 "code": code_fingerprint("nt_pkg.decontamination", ["start_decontamination"]),
             }
+            if entry.decontaminate.fuzzy is not None:
+                spec["decontaminate"]["fuzzy"] = entry.decontaminate.fuzzy
         if entry.near_duplicates:
             spec["near_duplicates"] = {
                 "threshold": entry.near_duplicates.threshold,
@@ -258,8 +291,10 @@ class Plan:
     def subset_spec(self, subset: str) -> str:
         """Return the spec of a subset; its seed is a wildcard."""
         entry = self.study.subsets[subset]
+        near = {"near": entry.near} if entry.near else {}
         return canonical(
             {
+                **near,
                 "selector": entry.selector,
                 "size": entry.size,
                 "params": _plugin_dump("selectors", entry.selector, entry.params),

@@ -67,6 +67,10 @@ def config_reference() -> str:
                 parts.append(f"\nNeeds the annotators {', '.join(needs)}.\n")
             if isinstance(plugin, Asker):
                 parts.append("\nAsks a model: its entry needs `engine`.\n")
+            if getattr(plugin, "needs_model", False):
+                parts.append("\nRuns a model: its entry needs `source`.\n")
+            if getattr(plugin, "needs_near", False):
+                parts.append("\nLooks for neighbours: its entry needs `near`.\n")
             parts.extend(_params(plugin.params))
             if with_engine := plugins.second(package, name, WITH_ENGINE):
                 parts.append("\nWith `engine`:\n")

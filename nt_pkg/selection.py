@@ -3,6 +3,7 @@
 Rows are columns of Arrow and numpy throughout, so that a pool of a million rows takes seconds.
 """
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from nt_pkg import plugins
 from nt_pkg.config import plugin_params
 from nt_pkg.records import Row
-from nt_pkg.selectors._base import Candidates
+from nt_pkg.selectors._base import Candidates, Picks
 
 _CHUNK_ROWS = 65_536  # JSON values that are Python objects at the same time
 
@@ -27,6 +28,7 @@ def select_subset(
     seed: int,
     traces: pa.Table,
     annotations: Mapping[str, pa.Table],
+    near: Mapping[str, pa.Table] | None = None,
 ) -> tuple[list[Row], dict[str, Any]]:
     """Return the rows of a subset, best first, and what its manifest says of the choice.
 
@@ -37,6 +39,7 @@ def select_subset(
         seed: seed of the draw.
         traces: id and status of every trace of the pool, in any order.
         annotations: id, status and value (JSON) of each annotator that the selector requires.
+        near: the same of the questions that rows are chosen near to, for selectors that need them.
 
     Raises:
         ValueError: the rule allows fewer rows than `size`, or labels and traces are not of the same
@@ -47,10 +50,14 @@ def select_subset(
     candidates, unusable = _candidates(
         traces, {name: annotations[name] for name in plugin.requires}
     )
-    positions, scores = np.empty(0, int), np.empty(0)
+    lost: Counter[str] = Counter()
+    if plugin.needs_near:
+        found, lost = _near({name: (near or {})[name] for name in plugin.requires})
+        candidates = dataclasses.replace(candidates, near=found)
+    picks = Picks(np.empty(0, int), np.empty(0))
     if len(candidates):  # without a row, labels have no type
         picks = plugin.select(checked, candidates, size, seed)
-        positions, scores = picks.positions[:size], picks.scores[:size]
+    positions, scores = picks.positions[:size], picks.scores[:size]
     if len(positions) < size:
         raise ValueError(
             f"selector {selector} found {len(positions)} rows of {len(candidates)} candidates "
@@ -67,6 +74,8 @@ def select_subset(
         "num_traces": len(traces),
         "num_candidates": len(candidates),
         "unusable": dict(sorted(unusable.items())),
+        **({"counts": dict(picks.counts)} if picks.counts else {}),
+        **({"unusable_near": dict(lost)} if lost else {}),
     }
 
 
@@ -86,6 +95,19 @@ def _candidates(
         usable = pc.and_(usable, is_labelled)
     labels = {name: _values(name, table["value"].filter(usable)) for name, table in tables.items()}
     return Candidates(_whole(traces["id"].filter(usable)), labels), unusable
+
+
+def _near(annotations: Mapping[str, pa.Table]) -> tuple[Candidates, Counter[str]]:
+    """Return labelled questions that need no trace."""
+    first = next(iter(annotations.values()))
+    traces = pa.table({"id": first["id"], "status": ["ok"] * len(first)})
+    found, lost = _candidates(traces, annotations)
+    if not len(found):
+        raise ValueError(
+            f"no question to be near to has its labels ({dict(lost) or 'the pool is empty'}): look "
+            "at the subset's `near`"
+        )
+    return found, lost
 
 
 def _values(name: str, texts: pa.ChunkedArray) -> pa.Array:

@@ -5,14 +5,15 @@ from typing import Any
 
 from nt_pkg.config import Sampling, Teacher
 from nt_pkg.engines.base import Completion, Engine, Request, run_requests
-from nt_pkg.engines.catalogue import start_engine
+from nt_pkg.engines.catalogue import engine_for
 from nt_pkg.engines.params import Model
 from nt_pkg.records import Row
+from nt_pkg.seeds import digest_int
 from nt_pkg.thinking import Thought, split_reasoning
 
 
 def teacher_engine(teacher: Teacher, model: Model | None = None) -> Engine:
-    """Return the engine of a catalogue entry, ready to generate.
+    """Return the engine of a catalogue entry; it starts when a text is needed.
 
     Args:
         teacher: the entry.
@@ -21,11 +22,16 @@ def teacher_engine(teacher: Teacher, model: Model | None = None) -> Engine:
     Raises:
         ValueError: its parameters do not fit, or it cannot run.
     """
-    return start_engine(teacher.engine, teacher.params, teacher.runtime, model)
+    return engine_for(teacher.engine, teacher.params, teacher.runtime, model)
 
 
 def generate_traces(
-    prompts: list[Row], engine: Engine, sampling: Sampling, folder: Path, max_tokens: int
+    prompts: list[Row],
+    engine: Engine,
+    sampling: Sampling,
+    folder: Path,
+    max_tokens: int,
+    seed: int = 0,
 ) -> list[Row]:
     """Return one trace row per prompt, ordered by id; failed rows stay, with their reason.
 
@@ -35,13 +41,27 @@ def generate_traces(
         sampling: how it draws text.
         folder: where progress is kept.
         max_tokens: longer completions are incomplete traces.
+        seed: seed of the teacher; every row has its own below it.
     """
     requests = [
-        Request(id=row["id"], user=row["question"], replay=row["replay"])
+        Request(
+            id=row["id"],
+            user=row["question"],
+            seed=request_seed(seed, row["id"]),
+            replay=row["replay"],
+        )
         for row in sorted(prompts, key=lambda row: str(row["id"]))
     ]
     completions = run_requests(engine, requests, sampling, folder, "traces")
     return [trace_row(completion, max_tokens) for completion in completions]
+
+
+def request_seed(seed: int, row_id: str) -> int:
+    """Return the seed of a row's request: 31 bits, which every server takes.
+
+    With one seed for all, a server would draw the same random numbers for every question.
+    """
+    return digest_int("trace", seed, row_id) % 2**31
 
 
 def trace_row(completion: Completion, max_tokens: int) -> dict[str, Any]:

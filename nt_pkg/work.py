@@ -65,6 +65,17 @@ def work_dir(outputs: Sequence[Path], key: str) -> Iterator[Path | None]:
         shutil.rmtree(gone, ignore_errors=True)
 
 
+def kept(out: Path) -> Path:
+    """Return a folder beside an output for what is kept when the job has ended.
+
+    Every later job that makes the output finds it there, so what lies in it has to say for itself
+    what it is good for. It costs its room until someone deletes it.
+    """
+    folder = out.with_suffix(".answers")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def forget_finished() -> None:
     """Let go of finished outputs: whoever started the jobs has taken note of them."""
     for note in sorted((_root() / _FINISHED).glob("*.json")):
@@ -137,9 +148,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Open or create the journal and read what it holds."""
         self.entries: dict[str, Any] = {}
+        file = path.open("a")
+        fcntl.flock(file, fcntl.LOCK_EX)  # two jobs may keep what they have in one place
         good = 0
-        if path.exists():
-            for line in path.read_bytes().splitlines(keepends=True):
+        with path.open("rb") as lines:
+            for line in lines:
                 try:
                     entry = json.loads(line)
                 except json.JSONDecodeError:
@@ -148,10 +161,10 @@ class Journal:
                     break
                 self.entries[entry["key"]] = entry["value"]
                 good += len(line)
-            if good < path.stat().st_size:
-                logger.warning("%s: dropped a line that was cut off", path)
-                os.truncate(path, good)
-        self._file = path.open("a")
+        if good < path.stat().st_size:
+            logger.warning("%s: dropped a line that was cut off", path)
+            os.truncate(path, good)
+        self._file = file
 
     def extend(self, pieces: dict[str, Any]) -> None:
         """Append finished pieces and make them durable."""
@@ -162,5 +175,6 @@ class Journal:
         self.entries.update(pieces)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, for processes that were forked meanwhile too."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
         self._file.close()

@@ -1,9 +1,10 @@
-"""Label traces.
+"""Label traces and questions.
 
 REQUIRED INPUTS   prompts    results/prompts/{pool}/shard-*.parquet
                   traces     results/traces/{pool}/{teacher}/shard-*.parquet
                   model      assets/annotators/{annotator}/ of annotators whose model we run
 OUTPUTS           labels     results/annotations/{pool}/{teacher}/{annotator}/shard-*.parquet
+                  questions  results/question_labels/{pool}/{annotator}/shard-*.parquet
 """
 
 
@@ -38,6 +39,40 @@ rule annotate:
         " --runtime {resources.knobs:q}"
         " --prompts {input.prompts:q}"
         " --traces {input.traces:q}"
+        " --model {input.model:q}"
+        " --out {output.labels:q}"
+        " > {log:q} 2>&1"
+
+
+rule annotate_questions:
+    """Label every question of one shard with one annotator that needs no trace."""
+    input:
+        prompts=rules.shard_prompts.output.prompts,
+        model=lambda wc: source_manifest("annotators", wc.annotator),
+    output:
+        labels="results/question_labels/{pool}/{annotator}/shard-{shard}-of-{num_shards}.parquet",
+    log:
+        "logs/annotate_questions/{pool}/{annotator}/{shard}-of-{num_shards}.log",
+    benchmark:
+        "timings/annotate_questions/{pool}/{annotator}/{shard}-of-{num_shards}.jsonl"
+    conda:
+        "../envs/inference.yaml"
+    container:
+        image("inference")
+    resources:
+        **placed(lambda wc: PLAN.study.annotators[wc.annotator].runtime),
+        mem_mb=memory(lambda wc: PLAN.study.annotators[wc.annotator].runtime.mem_mb),
+        runtime=minutes(lambda wc: PLAN.study.annotators[wc.annotator].runtime.minutes),
+        knobs=lambda wc: PLAN.study.annotators[wc.annotator].runtime.model_dump_json(),
+    params:
+        spec=lambda wc: PLAN.annotator_spec(wc.annotator),
+        names=names_of,
+    shell:
+        "python -m scripts.annotate_questions"
+        " --spec {params.spec:q}"
+        " --names {params.names:q}"
+        " --runtime {resources.knobs:q}"
+        " --prompts {input.prompts:q}"
         " --model {input.model:q}"
         " --out {output.labels:q}"
         " > {log:q} 2>&1"

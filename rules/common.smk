@@ -162,14 +162,27 @@ def shards_of(pattern, pool, **others):
 
 
 def labels_of(pool, teacher, annotators):
-    """Return the label shards of several annotators."""
+    """Return the label shards of several annotators; those of questions belong to no teacher."""
     return [
         path
         for annotator in annotators
-        for path in shards_of(
-            rules.annotate.output.labels, pool, teacher=teacher, annotator=annotator
+        for path in (
+            shards_of(rules.annotate_questions.output.labels, pool, annotator=annotator)
+            if PLAN.is_of_questions(annotator)
+            else shards_of(
+                rules.annotate.output.labels,
+                pool,
+                teacher=teacher,
+                annotator=annotator,
+            )
         )
     ]
+
+
+def near_labels_of(subset):
+    """Return the labels of the questions that a subset is chosen near to, or nothing."""
+    pool = PLAN.near_of(subset)
+    return labels_of(pool, None, PLAN.requires(subset)) if pool else []
 
 
 def subset_of(wildcards):

@@ -2,7 +2,8 @@
 
 REQUIRED INPUTS   traces     results/traces/{pool}/{teacher}/shard-*.parquet
                   labels     results/annotations/{pool}/{teacher}/{annotator}/shard-*.parquet of the
-                             annotators that the selector asks for
+                             annotators that the selector asks for, or results/question_labels/
+                  near       labels of the questions that rows are chosen near to
 OUTPUTS           subset     results/subsets/{pool}/{teacher}/{subset}/seed{seed}.parquet (ids and scores)
                   manifest   the same with .json
 """
@@ -17,6 +18,7 @@ checkpoint select_subset:
             rules.generate_traces.output.traces, wc.pool, teacher=wc.teacher
         ),
         labels=lambda wc: labels_of(wc.pool, wc.teacher, PLAN.requires(wc.subset)),
+        near=lambda wc: near_labels_of(wc.subset),
     output:
         subset="results/subsets/{pool}/{teacher}/{subset}/seed{seed}.parquet",
         manifest="results/subsets/{pool}/{teacher}/{subset}/seed{seed}.json",
@@ -39,6 +41,7 @@ checkpoint select_subset:
         " --seed {wildcards.seed}"
         " --traces {input.traces:q}"
         " --labels {input.labels:q}"
+        " --near {input.near:q}"
         " --out {output.subset:q}"
         " --manifest {output.manifest:q}"
         " > {log:q} 2>&1"

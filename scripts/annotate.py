@@ -13,12 +13,12 @@ from pathlib import Path
 from nt_pkg.annotation import AskModel, annotate
 from nt_pkg.asking import asks
 from nt_pkg.config import Annotator, EngineRuntime
-from nt_pkg.engines.catalogue import engine_identity
+from nt_pkg.engines.catalogue import KEPT, engine_identity
 from nt_pkg.engines.params import Model
 from nt_pkg.manifest import digest, sha256_file
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import ANNOTATIONS, PROMPTS, TRACES, read_parquet, write_parquet
-from nt_pkg.work import work_dir
+from nt_pkg.work import kept, work_dir
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = [sha256_file(path) for path in (args.prompts, args.traces)]
     with work_dir([args.out], digest([args.spec, args.names, identity, files])) as folder:
         if folder:
-            _label(args, entry, asks(entry, model, folder))
+            place = kept(args.out) if entry.engine in KEPT else folder
+            _label(args, entry, asks(entry, model, place))
     return 0
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.assets import fetch_asset
+from nt_pkg.assets import fetch_asset, one_at_a_time
 from nt_pkg.config import Source
 from nt_pkg.manifest import write_json
 from nt_pkg.progress import ready, start_job
@@ -24,7 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     start_job("fetch_asset", args.spec)
     ready("fetch_asset")
-    write_json(args.out, fetch_asset(json.loads(args.spec), args.source, args.out.parent))
+    spec, assets = json.loads(args.spec), args.out.parent.parent.parent
+    with one_at_a_time(spec, assets):
+        others = sorted(assets.glob(f"*/*/{args.out.name}"))
+        write_json(args.out, fetch_asset(spec, args.source, args.out.parent, others))
     return 0
 
 

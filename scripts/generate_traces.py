@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config import EngineRuntime, Teacher
-from nt_pkg.engines.catalogue import engine_identity
+from nt_pkg.engines.catalogue import KEPT, engine_identity
 from nt_pkg.engines.params import Model
 from nt_pkg.manifest import digest, sha256_file
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import PROMPTS, TRACES, read_parquet, write_parquet
 from nt_pkg.traces import generate_traces, teacher_engine
-from nt_pkg.work import work_dir
+from nt_pkg.work import kept, work_dir
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,9 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     with work_dir([args.out], key) as folder:
         if folder:
             engine = teacher_engine(teacher, model)
-            prompts = read_parquet(args.prompts, PROMPTS)
             rows = generate_traces(
-                prompts, engine, teacher.sampling, folder, teacher.max_trace_tokens
+                read_parquet(args.prompts, PROMPTS),
+                engine,
+                teacher.sampling,
+                kept(args.out) if teacher.engine in KEPT else folder,
+                teacher.max_trace_tokens,
+                teacher.seed,
             )
             write_parquet(args.out, TRACES, rows, args.names)
     return 0

@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+
 from nt_pkg.manifest import sha256_file, write_json
 from nt_pkg.progress import ready, start_job
 from nt_pkg.records import ANNOTATIONS, SUBSET, TRACES, read_columns, read_names, write_parquet
@@ -25,28 +27,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--traces", type=Path, nargs="+", required=True)
     parser.add_argument("--labels", type=Path, nargs="*", default=[])
+    parser.add_argument("--near", type=Path, nargs="*", default=[], help="labels of another pool")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("select_subset", args.spec)
     spec = json.loads(args.spec)
     ready("select_subset")
-    shards: dict[str, list[Path]] = defaultdict(list)
-    for path in args.labels:
-        shards[read_names(path)["annotator"]].append(path)
-    labels = {
-        name: read_columns(paths, ANNOTATIONS, ["id", "status", "value"])
-        for name, paths in shards.items()
-    }
+    labels, near = _labels(args.labels), _labels(args.near)
     traces = read_columns(args.traces, TRACES, ["id", "status"])
     rows, counts = select_subset(
-        spec["selector"], spec["params"], spec["size"], args.seed, traces, labels
+        spec["selector"], spec["params"], spec["size"], args.seed, traces, labels, near
     )
     write_parquet(args.out, SUBSET, rows)
     write_json(
         args.manifest, {**args.names, **counts, "spec": spec, "sha256": sha256_file(args.out)}
     )
     return 0
+
+
+def _labels(paths: Sequence[Path]) -> dict[str, pa.Table]:
+    shards: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        shards[read_names(path)["annotator"]].append(path)
+    return {
+        name: read_columns(found, ANNOTATIONS, ["id", "status", "value"])
+        for name, found in shards.items()
+    }
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from nt_pkg.text import question_id
 from nt_pkg.vectors import encode
 
 SHARD_ROWS = 50_000
+NUM_NEAR = 1000  # as many as s1K has
 NAMES = {"pool": "bench", "teacher": "bench"}
-_BLOCK_ROWS = 5000
+_BLOCK_ROWS, _NUM_TOPICS = 5000, 60
 _STRATEGIES = [f"strategy {n}" for n in range(40)]
 _SHARES = 1 / np.arange(1, 41) / np.sum(1 / np.arange(1, 41))  # few frequent ones, a long tail
 
@@ -47,17 +48,33 @@ def shards(folder: Path, what: str, num_rows: int) -> list[Path]:
 
 def write_labels(folder: Path, num_rows: int) -> None:
     """Write the shards that are not there yet."""
+    write_near(folder)
     for at, path in enumerate(shards(folder, "traces", num_rows)):
         start = at * SHARD_ROWS
         ids = [question_id(str(n)) for n in range(start, min(start + SHARD_ROWS, num_rows))]
         for annotator in (*LABELS, "embedding"):
             labels = shards(folder, annotator, num_rows)[at]
             if not labels.exists():
-                names = {**NAMES, "annotator": annotator}
+                names = {**names_of(annotator), "annotator": annotator}
                 write_parquet(labels, ANNOTATIONS, _labels(annotator, start, ids), names)
         if not path.exists():
             write_parquet(path, TRACES, map(_trace, ids), NAMES)
         print(f"labels: {start + len(ids)} of {num_rows} rows", file=sys.stderr, flush=True)
+
+
+def names_of(annotator: str) -> dict[str, str]:
+    """Return what a file of labels is of; vectors are of a question, whatever its teacher."""
+    return {"pool": NAMES["pool"]} if annotator == "embedding" else NAMES
+
+
+def write_near(folder: Path) -> Path:
+    """Write vectors of the questions that `nearest` looks for neighbours of."""
+    path = folder / "near.parquet"
+    if not path.exists():
+        ids = [question_id(f"near {n}") for n in range(NUM_NEAR)]
+        names = {"pool": "near", "annotator": "embedding"}
+        write_parquet(path, ANNOTATIONS, _labels("embedding", 10**8, ids), names)
+    return path
 
 
 def _trace(row_id: str) -> Row:
@@ -76,11 +93,14 @@ def _labels(annotator: str, start: int, ids: list[str]) -> Iterator[Row]:
 
 
 def _vectors(start: int, num_rows: int) -> Iterator[str | None]:
-    """Yield vectors of questions of about 55 words that have nothing to do with each other."""
-    language = Language(seed=1000 + start)
+    """Yield vectors of questions of about 55 words, of which a topic gives 25."""
+    topics = Language(seed=5).texts(_NUM_TOPICS, 25)
+    language, draw = Language(seed=1000 + start), np.random.default_rng([4, start])
     for first in range(0, num_rows, _BLOCK_ROWS):
-        texts = language.texts(min(_BLOCK_ROWS, num_rows - first), 55)
-        yield from encode(hashed_words(texts, 384, 0))
+        texts = language.texts(min(_BLOCK_ROWS, num_rows - first), 30)
+        about = draw.integers(0, _NUM_TOPICS, len(texts)).tolist()
+        pairs = zip(about, texts, strict=True)
+        yield from encode(hashed_words([f"{topics[at]} {text}" for at, text in pairs], 384, 0))
 
 
 if __name__ == "__main__":

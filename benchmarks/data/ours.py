@@ -11,7 +11,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data.rows import NUM_BENCHMARKS, PEER_ROWS, part_path
+from benchmarks.data.nearly import (
+    FUZZY_ROWS,
+    THRESHOLD,
+    benchmark_questions,
+    with_nearly_asked,
+)
+from benchmarks.data.rows import (
+    NEAR_NGRAM,
+    NEAR_THRESHOLD,
+    NUM_BENCHMARKS,
+    PEER_ROWS,
+    part_path,
+)
 
 _CHUNK_ROWS, _NGRAM = 20_000, 8
 
@@ -41,6 +53,52 @@ def decontaminate(folder: str, num_rows: str) -> dict[str, Any]:
         seconds += time.process_time() - begun
     seen_by_all = [row for row in hits if row < PEER_ROWS]
     return {"index_s": index_s, "s": seconds, "num_hits": len(hits), "hits": seen_by_all}
+
+
+def fuzzy(folder: str, num_rows: str) -> dict[str, Any]:
+    """Find rows that are nearly a question; seconds are CPU, without reading the rows."""
+    from nt_pkg.fuzzy import FuzzyTexts
+    from nt_pkg.ngrams import blocks
+    from nt_pkg.text import normalise_question
+
+    questions = benchmark_questions(Path(folder))
+    asked = (row["question"] for row in _rows(Path(folder), int(num_rows)))
+    texts = with_nearly_asked(asked, questions)
+    begun = time.process_time()
+    known = FuzzyTexts([normalise_question(each) for each in questions], THRESHOLD)
+    index_s = time.process_time() - begun
+    seconds, done, hits = 0.0, 0, []
+    for block in blocks(texts, len, 1 << 18):
+        begun = time.process_time()
+        found = known.matches([normalise_question(text) for text in block])
+        hits += [[done + row, at] for row, at, _ in found]
+        done += len(block)
+        seconds += time.process_time() - begun
+    seen_by_all = [hit for hit in hits if hit[0] < FUZZY_ROWS]
+    return {"index_s": index_s, "s": seconds, "num_hits": len(hits), "hits": seen_by_all}
+
+
+def near_duplicates(folder: str, num_rows: str) -> dict[str, Any]:
+    """Find questions that nearly repeat an earlier one; seconds are CPU, without reading them."""
+    from nt_pkg.near_duplicates import finder
+
+    asked = [(at, row["question"]) for at, row in enumerate(_rows(Path(folder), int(num_rows)))]
+    begun = time.process_time()
+    found = finder({"threshold": NEAR_THRESHOLD, "ngram": NEAR_NGRAM})(asked)
+    seconds = time.process_time() - begun
+    return {"s": seconds, "num_hits": len(found)}
+
+
+def rows_of_subset(prompts: str, num_rows: str) -> dict[str, Any]:
+    """Read some rows of a pool, as `build_examples` does."""
+    import pyarrow.parquet as pq
+
+    from nt_pkg.records import PROMPTS, read_rows
+
+    ids = pq.read_table(prompts, columns=["id"]).column("id")
+    step = max(1, len(ids) // int(num_rows))
+    wanted = ids.take(list(range(0, len(ids), step))[: int(num_rows)]).to_pylist()
+    return {"num_rows": len(read_rows([Path(prompts)], PROMPTS, set(wanted)))}
 
 
 def vectors(out: str, *labels: str) -> dict[str, Any]:
@@ -101,6 +159,15 @@ def _all_rows(folder: Path) -> Iterator[Any]:
 
 if __name__ == "__main__":
     stages: dict[str, Callable[..., dict[str, Any]]] = {
-        each.__name__: each for each in (parse_json, decontaminate, vectors, collect)
+        each.__name__: each
+        for each in (
+            parse_json,
+            decontaminate,
+            fuzzy,
+            near_duplicates,
+            rows_of_subset,
+            vectors,
+            collect,
+        )
     }
     print(json.dumps(stages[sys.argv[1]](*sys.argv[2:])))

@@ -18,7 +18,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data.rows import NUM_BENCHMARKS, PEER_ROWS, part_path
+from benchmarks.data.nearly import (
+    FUZZY_ROWS,
+    THRESHOLD,
+    benchmark_questions,
+    with_nearly_asked,
+)
+from benchmarks.data.rows import (
+    NEAR_NGRAM,
+    NUM_BENCHMARKS,
+    PEER_ROWS,
+    part_path,
+)
 
 _NGRAM = 8
 
@@ -111,6 +122,67 @@ def datatrove_ngrams(folder: str) -> dict[str, Any]:
     return {"tool": _name("datatrove"), "index_s": index_s, "s": seconds, "hits": hits}
 
 
+def rapidfuzz_all_pairs(folder: str) -> dict[str, Any]:
+    """Measure rapidfuzz on all pairs, which is open-thoughts' way, by its fastest function."""
+    import numpy as np
+    from rapidfuzz import fuzz, process
+
+    from nt_pkg.text import normalise_question
+
+    questions = benchmark_questions(Path(folder))
+    rows = with_nearly_asked(_questions(Path(folder))[:FUZZY_ROWS], questions)
+    texts, known = ([normalise_question(each) for each in some] for some in (rows, questions))
+    begun = time.process_time()
+    ratios = process.cdist(texts, known, scorer=fuzz.ratio, score_cutoff=THRESHOLD)
+    seconds = time.process_time() - begun
+    hits = np.argwhere(ratios >= THRESHOLD).tolist()
+    return {"tool": _name("rapidfuzz"), "s": seconds, "hits": hits}
+
+
+def datatrove_minhash(folder: str, num_bands: str, band_hashes: str) -> dict[str, Any]:
+    """Measure datatrove's three stages that find near-duplicates, in our bands."""
+    from datatrove.data import Document
+    from datatrove.pipeline.dedup import minhash
+
+    documents = [Document(text=t, id=str(at)) for at, t in enumerate(_questions(Path(folder)))]
+    config = minhash.MinhashConfig(NEAR_NGRAM, int(num_bands), int(band_hashes))
+    with tempfile.TemporaryDirectory() as work:
+        folders = [f"{work}/{name}" for name in ("signatures", "buckets", "remove")]
+        begun = time.process_time()
+        minhash.MinhashDedupSignature(folders[0], config).run(documents)
+        for bucket in range(config.num_buckets):
+            buckets = minhash.MinhashDedupBuckets(folders[0], folders[1], config=config)
+            buckets.run(rank=bucket, world_size=config.num_buckets)
+        minhash.MinhashDedupCluster(folders[1], folders[2], config).run()
+        seconds = time.process_time() - begun
+        found = sum(path.stat().st_size // 4 for path in Path(folders[2]).rglob("*.remove"))
+    return {"tool": _name("datatrove"), "s": seconds, "num_hits": found}
+
+
+def datasketch_minhash(folder: str, num_bands: str, band_hashes: str) -> dict[str, Any]:
+    """Measure datasketch's MinHash and its index, in our bands; its hits are not verified."""
+    from datasketch import MinHash, MinHashLSH
+
+    texts, found = _questions(Path(folder)), 0
+    bands, size = int(num_bands), int(band_hashes)
+    begun = time.process_time()
+    index = MinHashLSH(num_perm=bands * size, params=(bands, size))
+    for at, text in enumerate(texts):
+        words = text.lower().split()
+        grams = {" ".join(words[i : i + NEAR_NGRAM]) for i in range(len(words) - NEAR_NGRAM + 1)}
+        digest = MinHash(num_perm=bands * size)
+        digest.update_batch([gram.encode() for gram in grams])
+        if index.query(digest):
+            found += 1
+        else:
+            index.insert(at, digest)
+    return {
+        "tool": _name("datasketch"),
+        "s": time.process_time() - begun,
+        "num_hits": found,
+    }
+
+
 def k_centre(matrix: str, size: str) -> dict[str, Any]:
     """Measure k-centre greedy with scikit-learn's distances: each pick against all rows."""
     import numpy as np
@@ -138,6 +210,30 @@ def facility_location(matrix: str, num_rows: str, size: str) -> dict[str, Any]:
     return {"tool": _name("apricot-select"), "s": time.process_time() - begun}
 
 
+def nearest(matrix: str, num_rows: str) -> dict[str, Any]:
+    """Measure scikit-learn's exact search of the nearest of all rows to some of them."""
+    import numpy as np
+    from sklearn.neighbors import NearestNeighbors
+
+    rows = np.load(matrix).astype(np.float32)
+    begun = time.process_time()
+    found = NearestNeighbors(n_neighbors=1, algorithm="brute", metric="cosine")
+    found.fit(rows[: int(num_rows)]).kneighbors(rows)
+    return {"tool": _name("scikit-learn"), "s": time.process_time() - begun}
+
+
+def semantic(matrix: str, num_rows: str) -> dict[str, Any]:
+    """Measure scikit-learn's HDBSCAN on the vectors as they are."""
+    import numpy as np
+    from sklearn.cluster import HDBSCAN
+    from sklearn.preprocessing import normalize
+
+    rows = normalize(np.load(matrix)[: int(num_rows)].astype(np.float32))
+    begun = time.process_time()
+    HDBSCAN(min_cluster_size=max(5, len(rows) // 1000), min_samples=5, copy=True).fit(rows)
+    return {"tool": _name("scikit-learn"), "s": time.process_time() - begun}
+
+
 def _questions(folder: Path) -> list[str]:
     with part_path(folder, 0).open("rb") as file:
         return [json.loads(line)["question"] for line in islice(file, PEER_ROWS)]
@@ -157,6 +253,17 @@ def _name(package: str) -> str:
 
 if __name__ == "__main__":
     stages = {
-        each.__name__: each for each in (open_r1, datatrove_ngrams, k_centre, facility_location)
+        each.__name__: each
+        for each in (
+            open_r1,
+            datatrove_ngrams,
+            rapidfuzz_all_pairs,
+            datatrove_minhash,
+            datasketch_minhash,
+            k_centre,
+            facility_location,
+            nearest,
+            semantic,
+        )
     }
     print(json.dumps(stages[sys.argv[1]](*sys.argv[2:])))

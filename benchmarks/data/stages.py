@@ -7,17 +7,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data.labels import NAMES, SHARD_ROWS, shards
+from benchmarks.data.labels import NAMES, NUM_NEAR, SHARD_ROWS, shards
 from benchmarks.data.measure import Cost, Measurements
+from benchmarks.data.nearly import FUZZY_ROWS
 from benchmarks.data.ours import against
-from benchmarks.data.rows import NUM_BENCHMARKS, PEER_ROWS
+from benchmarks.data.rows import NEAR_THRESHOLD, NUM_BENCHMARKS, PEER_ROWS
 from nt_pkg import plugins
+from nt_pkg.near_duplicates import HASHES_PER_BAND, num_bands
 
 TRACE_ROWS = 20_000  # rows of the shard whose traces have the paper's length
-K_CENTRE_ROWS, PICKS = 100_000, 1000
-_APRICOT_ROWS, _APRICOT_PICKS = 5000, 500
+MATRIX_ROWS, PICKS = 100_000, 1000
 # Of selectors whose work grows with what they pick, this is what is asked for; of others a tenth.
 _MOST = {"coverage": PICKS}
+# Selector -> stage of peers.py, its rows, what it is, its arguments.
+_SELECTOR_PEERS = {
+    "coverage": ("k_centre", MATRIX_ROWS, "sklearn distances, 100,000 rows", (PICKS,)),
+    "nearest": ("nearest", MATRIX_ROWS, "sklearn NearestNeighbors, 100,000 rows", (NUM_NEAR,)),
+    "semantic": ("semantic", 5000, "sklearn HDBSCAN, 5,000 rows", (5000,)),
+}
+_SLOW = ("coverage", "semantic")  # which may take ten minutes
 _KEYWORDS = {
     "where": "reasoning",
     "multiple": True,
@@ -27,7 +35,6 @@ _ANNOTATORS: dict[str, dict[str, Any]] = {
     "length": {},
     "keywords": _KEYWORDS,
     "reference_words": {},
-    "hashed_words": {},
     "agreement": {},
 }
 
@@ -71,6 +78,8 @@ class Bench:
         self._module("labels", num_rows, "benchmarks.data.labels", self._labels, num_rows)
         yield from self._pool(num_rows)
         yield self._decontamination(num_rows)
+        yield self._fuzzy(num_rows)
+        yield self._near_duplicates(num_rows)
         yield from self._traces(num_rows)
         yield from self._selectors(num_rows)
         yield self._line("report: labels", num_rows, "benchmarks.data.ours", "collect",
@@ -82,15 +91,18 @@ class Bench:
         simple = {
             line.stage: line.cost.wall_s
             for line in lines
-            if line.stage.startswith("select ") and line.stage.removeprefix("select ") not in _MOST
+            if line.stage.startswith("select ") and line.stage.removeprefix("select ") not in _SLOW
         }
         return {
             "rows": lines[0].size,
             "decontaminate_ratio_vs_open_r1": round(by_stage["decontaminate"].ratio or 0, 1),
+            "fuzzy_s": round(by_stage["fuzzy"].cost.wall_s, 1),
+            "fuzzy_ratio_vs_all_pairs": round(by_stage["fuzzy"].ratio or 0),
             "same_hits": self.same_hits,
             "ingest_s": round(by_stage["ingest"].cost.wall_s, 1),
             "slowest_simple_selector_s": round(max(simple.values()), 1),
             "coverage_s": round(by_stage["select coverage"].cost.wall_s, 1),
+            "semantic_s": round(by_stage["select semantic"].cost.wall_s, 1),
             "peak_gib": round(max(line.cost.peak_gib for line in lines), 2),
             "peers": sorted(self.tools),
         }
@@ -109,6 +121,11 @@ class Bench:
             "shard_prompts, 1 shard", num_rows, "scripts.shard_prompts", "--prompts", prompts,
             "--shard", 0, "--num-shards", num_shards, "--out", self._out / "shard.parquet",
             rows=num_rows // num_shards,
+        )  # fmt: skip
+
+        yield self._line(
+            f"read {PICKS:,} rows of the pool", num_rows, "benchmarks.data.ours", "rows_of_subset",
+            prompts, PICKS,
         )  # fmt: skip
 
     def _ingest(self, name: str, num_rows: int, out: Path, more: dict[str, Any]) -> Cost:
@@ -136,9 +153,31 @@ class Bench:
         ]
         our_s = ours.said["s"] / num_rows
         more = ", ".join(f"{k} {v.said['s'] / v.rows / our_s:.0f}" for k, v in others.items())
-        peer = f"open-r1's datasets.map ({more})"
+        peer = f"open-r1's datasets.map, 20,000 rows ({more})"
         ratio = open_r1.said["s"] / open_r1.rows / our_s
         return Line(num_rows, "decontaminate", ours, peer, ratio)
+
+    def _fuzzy(self, num_rows: int) -> Line:
+        ours = self._module("fuzzy", num_rows, "benchmarks.data.ours", "fuzzy", self._folder,
+                            num_rows)  # fmt: skip
+        others = self._peer("rapidfuzz_all_pairs", FUZZY_ROWS, self._folder)
+        self.same_hits &= ours.said["hits"] == [
+            hit for hit in others.said["hits"] if hit[0] < num_rows
+        ]
+        peer_s = others.said["s"] / FUZZY_ROWS
+        peer = f"rapidfuzz, all pairs, {FUZZY_ROWS} rows ({peer_s * num_rows / 3600:.1f} h for all)"
+        return Line(num_rows, "fuzzy", ours, peer, peer_s / (ours.said["s"] / num_rows))
+
+    def _near_duplicates(self, num_rows: int) -> Line:
+        ours = self._module("near_duplicates", num_rows, "benchmarks.data.ours",
+                            "near_duplicates", self._folder, num_rows)  # fmt: skip
+        bands = num_bands(NEAR_THRESHOLD), HASHES_PER_BAND
+        datatrove = self._peer("datatrove_minhash", PEER_ROWS, self._folder, *bands)
+        datasketch = self._peer("datasketch_minhash", PEER_ROWS, self._folder, *bands)
+        our_s = ours.said["s"] / num_rows
+        peer = f"datatrove, 20,000 rows (datasketch {datasketch.said['s'] / PEER_ROWS / our_s:.0f})"
+        ratio = datatrove.said["s"] / PEER_ROWS / our_s
+        return Line(num_rows, "near_duplicates", ours, peer, ratio)
 
     def _traces(self, num_rows: int) -> Iterator[Line]:
         """Yield the jobs that look at one shard: what they cost does not grow with the pool."""
@@ -156,6 +195,11 @@ class Bench:
                 "--out", self._out / f"{kind}.parquet", rows=rows,
             )  # fmt: skip
         yield self._line(
+            "annotate_questions, 1 shard", num_rows, "scripts.annotate_questions",
+            "--spec", '{"kind":"hashed_words","params":{}}', "--names", json.dumps(NAMES),
+            "--prompts", prompts, "--out", self._out / "vectors.parquet", rows=rows,
+        )  # fmt: skip
+        yield self._line(
             "summarise_traces, 1 shard", num_rows, "scripts.summarise_traces", "--spec", "{}",
             "--names", json.dumps(NAMES), "--traces", traces,
             "--out", self._out / "statistics.json", rows=rows,
@@ -164,37 +208,33 @@ class Bench:
     def _selectors(self, num_rows: int) -> Iterator[Line]:
         for name in plugins.names("selectors"):
             size = min(num_rows // 10, _MOST.get(name, num_rows))
-            requires = plugins.plugin("selectors", name).requires
-            labels = [path for each in requires for path in shards(self._labels, each, num_rows)]
+            plugin = plugins.plugin("selectors", name)
+            labels = [p for each in plugin.requires for p in shards(self._labels, each, num_rows)]
+            near = ["--near", self._labels / "near.parquet"] if plugin.needs_near else []
             spec = json.dumps({"selector": name, "size": size, "params": {}})
             out = self._out / f"{name}.parquet"
             line = self._line(
                 f"select {name}", num_rows, "scripts.select_subset", "--spec", spec,
                 "--names", "{}", "--seed", 0, "--traces", *shards(self._labels, "traces", num_rows),
-                *(["--labels", *labels] if labels else []),
+                *(["--labels", *labels] if labels else []), *near,
                 "--out", out, "--manifest", out.with_suffix(".json"),
             )  # fmt: skip
-            yield self._beside_coverage(line) if name == "coverage" else line
+            yield self._beside(line, name)
 
-    def _beside_coverage(self, line: Line) -> Line:
-        """Return the line with scikit-learn's and apricot's seconds for what they can do."""
-        if line.size < K_CENTRE_ROWS:
+    def _beside(self, line: Line, name: str) -> Line:
+        """Return the line of a selector with what scikit-learn takes for as much as it can do."""
+        if name not in _SELECTOR_PEERS or line.size < MATRIX_ROWS:
             return line
         matrix = self._folder / "vectors.npy"
-        embedding = shards(self._labels, "embedding", K_CENTRE_ROWS)
-        self._module(
-            "vectors", K_CENTRE_ROWS, "benchmarks.data.ours", "vectors", matrix, *embedding
-        )
-        slow = self._peer("k_centre", K_CENTRE_ROWS, matrix, PICKS)
-        other = self._peer(
-            "facility_location", _APRICOT_ROWS, matrix, _APRICOT_ROWS, _APRICOT_PICKS
-        )
-        peer = (
-            f"sklearn distances, {K_CENTRE_ROWS:,} rows (apricot, {_APRICOT_ROWS:,} rows, "
-            f"{_APRICOT_PICKS} picks: {other.said['s']:.0f} s)"
-        )
+        embedding = shards(self._labels, "embedding", MATRIX_ROWS)
+        self._module("vectors", MATRIX_ROWS, "benchmarks.data.ours", "vectors", matrix, *embedding)
+        stage, rows, what, arguments = _SELECTOR_PEERS[name]
+        slow = self._peer(stage, rows, matrix, *arguments)
+        if name == "coverage":
+            other = self._peer("facility_location", 5000, matrix, 5000, 500)
+            what += f" (apricot, 5,000 rows, 500 picks: {other.said['s']:.0f} s)"
         ours = line.cost.cpu_s / line.cost.rows
-        return replace(line, peer=peer, ratio=slow.said["s"] / slow.rows / ours)
+        return replace(line, peer=what, ratio=slow.said["s"] / slow.rows / ours)
 
     def _line(
         self, stage: str, size: int, module: str, *arguments: object, rows: int | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nt_pkg.config import Strict
@@ -34,3 +35,20 @@ class Annotator:
 
     params: type[Strict]
     annotate: Callable[[Any, Sequence[Example]], list[Label]]
+
+
+@dataclass(frozen=True)
+class QuestionAnnotator:
+    """Labels questions, whoever answers them; the label of one question depends on no other.
+
+    Its labels belong to a pool and to no teacher, and are there without a trace.
+
+    Attributes:
+        params: model of the parameters.
+        start: (parameters, folder of the model) -> what labels some questions at a time.
+        needs_model: whether it runs a model, whose files are the `source` of its entry.
+    """
+
+    params: type[Strict]
+    start: Callable[[Any, Path | None], Callable[[Sequence[str]], list[Label]]]
+    needs_model: bool = False

@@ -11,12 +11,13 @@ on no other row.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from nt_pkg.annotators._base import Annotator, Example, Label
+from nt_pkg.annotators._base import Label, QuestionAnnotator
 from nt_pkg.config import Strict
 from nt_pkg.seeds import digest_ints
 from nt_pkg.text import normalise_question
@@ -40,14 +41,20 @@ class HashedWordsParams(Strict):
     seed: int = Field(0, ge=0, description="Seed of the hash.")
 
 
-def annotate_hashed_words(params: HashedWordsParams, examples: Sequence[Example]) -> list[Label]:
-    """Return the vector of every question; one without a letter or digit fails."""
-    labels: list[Label] = []
-    for start in range(0, len(examples), _BLOCK_ROWS):
-        block = [each.question for each in examples[start : start + _BLOCK_ROWS]]
-        for text in encode(hashed_words(block, params.dimensions, params.seed)):
-            labels.append(Label(text) if text else Label(None, "the question has no words"))
-    return labels
+def start_hashed_words(
+    params: HashedWordsParams, model: Path | None
+) -> Callable[[Sequence[str]], list[Label]]:
+    """Return what gives questions their vectors; one without a letter or digit fails."""
+
+    def label(questions: Sequence[str]) -> list[Label]:
+        labels: list[Label] = []
+        for start in range(0, len(questions), _BLOCK_ROWS):
+            block = questions[start : start + _BLOCK_ROWS]
+            for text in encode(hashed_words(block, params.dimensions, params.seed)):
+                labels.append(Label(text) if text else Label(None, "the question has no words"))
+        return labels
+
+    return label
 
 
 def hashed_words(questions: Sequence[str], dimensions: int, seed: int) -> "NDArray[np.float64]":
@@ -92,4 +99,4 @@ def _mixed(hashes: "NDArray[np.uint64]") -> "NDArray[np.uint64]":
     return hashes ^ (hashes >> np.uint64(29))
 
 
-ANNOTATOR = Annotator(params=HashedWordsParams, annotate=annotate_hashed_words)
+ANNOTATOR = QuestionAnnotator(params=HashedWordsParams, start=start_hashed_words)

@@ -84,7 +84,8 @@ def run_requests(
     Finished completions are appended to a journal under the digest of the exact request, sampling
     and engine identity, so a changed prompt or setting can never reuse an old completion. A kill
     loses the batch at hand, or the requests in flight where the engine has no batches. A request
-    that failed by itself is not in the journal: the next start asks for it again.
+    that failed by itself is not in the journal: the next start asks for it again. If all are there,
+    only the identity of the engine is looked at.
 
     Args:
         engine: what answers.
@@ -105,10 +106,11 @@ def run_requests(
     journal = Journal(folder / "completions.jsonl")
     entries = {r.id: journal.entries[keys[r.id]] for r in requests if keys[r.id] in journal.entries}
     found = {name: Completion(**entry) for name, entry in entries.items()}
+    size = engine.batch_size if len(found) < len(requests) else None
     progress = Progress(what, len(requests), len(found))
-    for made in _groups(engine, requests, sampling, found):
+    for made in _groups(engine, size, requests, sampling, found):
         group = [_without_reason(each, withheld) for each in made] if withheld else made
-        kept = group if engine.batch_size else [c for c in group if c.error is None]
+        kept = group if size else [c for c in group if c.error is None]
         journal.extend({keys[c.id]: dataclasses.asdict(c) for c in kept})
         new = sum(c.id not in found for c in group)
         found.update((c.id, c) for c in group)
@@ -119,10 +121,13 @@ def run_requests(
 
 
 def _groups(
-    engine: Engine, requests: Sequence[Request], sampling: Sampling, done: Collection[str]
+    engine: Engine,
+    size: int | None,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    done: Collection[str],
 ) -> Iterator[list[Completion]]:
     """Yield what has to be kept together: a whole batch, or a single completion."""
-    size = engine.batch_size
     for start in range(0, len(requests), size or max(1, len(requests))):
         batch = requests[start : start + size] if size else requests
         missing = [request for request in batch if request.id not in done]
@@ -148,6 +153,6 @@ def _say_failures(completions: Sequence[Completion], what: str) -> None:
     if errors:
         (reason, count), *_ = errors.most_common(1)
         logger.warning(
-            "%s: %d of %d failed; %d of them: %s",
+            "%s: %d of %d failed; %d of them: %s. Later: python -m scripts.retry",
             what, errors.total(), len(completions), count, reason,
         )  # fmt: skip

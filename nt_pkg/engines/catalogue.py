@@ -1,9 +1,11 @@
 """The engines by name: their parameters, their identity, and how one is started."""
 
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
 from typing import Any
 
-from nt_pkg.config import EngineRuntime, Strict
-from nt_pkg.engines.base import Engine
+from nt_pkg.config import EngineRuntime, Sampling, Strict
+from nt_pkg.engines.base import Completion, Engine, Request
 from nt_pkg.engines.micro import MicroEngine, MicroParams
 from nt_pkg.engines.params import (
     Model,
@@ -21,6 +23,8 @@ PARAMS: dict[str, type[Strict]] = {
     "vllm": VllmParams,
     "transformers": TransformersParams,
 }
+# Engines whose texts stand alone, and cost so much that they are kept when a job has ended.
+KEPT = ("openai", "vllm")
 _OF_MODELS = ("vllm", "transformers")  # run a model whose files they read themselves
 
 
@@ -105,3 +109,35 @@ def start_engine(
 
     assert runtime.server is not None
     return OpenAIEngine(checked, runtime.server, runtime.batch)
+
+
+def engine_for(
+    kind: str, params: dict[str, Any], runtime: EngineRuntime, model: Model | None
+) -> Engine:
+    """Return an engine that starts when it is first asked for a text that is not there yet.
+
+    Raises:
+        ValueError: the engine cannot run as it is asked to.
+    """
+    check_engine(kind, params, runtime, model is not None)
+    identity = engine_identity(kind, params, model.digest if model else "")
+    return _Waiting(identity, partial(start_engine, kind, params, runtime, model))
+
+
+class _Waiting:
+    """An engine that has not started."""
+
+    def __init__(self, identity: dict[str, Any], start: Callable[[], Engine]) -> None:
+        self.identity = identity
+        self._start = start
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._start()
+
+    @property
+    def batch_size(self) -> int | None:
+        return self._engine.batch_size
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterable[Completion]:
+        return self._engine.generate(requests, sampling)

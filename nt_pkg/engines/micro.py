@@ -39,6 +39,6 @@ class MicroEngine:
             problem = parse_question(request.user)
         except ValueError as error:
             return Completion(request.id, "", tokens, 0, "error", str(error))
-        reasoning, answer, _ = write_trace(problem, rng("micro-teacher", request.seed, request.id))
+        reasoning, answer, _ = write_trace(problem, rng("micro-teacher", 0, request.id))
         text = f"{THINK_OPEN} {reasoning} {THINK_CLOSE} {answer}"
         return Completion(request.id, text, tokens, len(text.split()), "stop")

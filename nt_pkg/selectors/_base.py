@@ -1,7 +1,7 @@
 """What a selector is, and the sampling that several of them share."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nt_pkg.config import Strict
@@ -18,6 +18,7 @@ class Candidates:
 
     ids: "pa.Array"
     labels: "Mapping[str, pa.Array]"  # by annotator name, typed by the values
+    near: "Candidates | None" = None  # labelled questions that rows are chosen near to
 
     def __len__(self) -> int:
         """Return the number of candidates."""
@@ -71,6 +72,7 @@ class Picks:
 
     positions: "np.ndarray"  # among the candidates, shape (k,)
     scores: "np.ndarray"  # shape (k,)
+    counts: Mapping[str, int] = field(default_factory=dict)  # what the manifest says of the rule
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,15 @@ class Selector:
     where the rule allows no more. It is deterministic for a seed, and a smaller size is a prefix of
     a larger one. Candidates come ordered by id, so that the order and the sharding of the files
     make no difference.
+
+    `needs_near`: whether the subset has to name a pool in `near`, whose labels are
+    `candidates.near`.
     """
 
     params: type[Strict]
     requires: tuple[str, ...]
     select: Callable[[Any, Candidates, int, int], Picks]
+    needs_near: bool = False
 
 
 class NoParams(Strict):
@@ -145,9 +151,30 @@ def in_turns(
         size: rows that are asked for.
         seed: seed of the draw.
     """
+    codes, groups = candidates.codes(annotator)
+    return groups_in_turns(candidates, codes, groups, among, size, seed)
+
+
+def groups_in_turns(
+    candidates: Candidates,
+    codes: "np.ndarray",
+    groups: Sequence[str],
+    among: "np.ndarray",
+    size: int,
+    seed: int,
+) -> Picks:
+    """Return the same as `in_turns` for groups that are known.
+
+    Args:
+        candidates: the rows.
+        codes: number of each row's group, shape (n,); of no meaning where a row may not be drawn.
+        groups: names of the groups, which the draw of their order goes by.
+        among: whether a row may be drawn, shape (n,).
+        size: rows that are asked for.
+        seed: seed of the draw.
+    """
     import numpy as np
 
-    codes, groups = candidates.codes(annotator)
     chosen = np.flatnonzero(among)
     chosen = chosen[np.lexsort((candidates.order(seed)[chosen], codes[chosen]))]
     counts = np.bincount(codes[chosen], minlength=len(groups))

@@ -270,7 +270,7 @@ def test_hashed_words_are_fixed_forever() -> None:
     """A literal label: another one would silently label every pool anew."""
     params = HASHED_WORDS.params(dimensions=12)
 
-    [label] = HASHED_WORDS.annotate(params, [example(question="The cat saw the dog, the cat.")])
+    [label] = HASHED_WORDS.start(params, None)(["The cat saw the dog, the cat."])
 
     assert label.value == "Ly9/sAAAAACd0aIA"
 
@@ -304,6 +304,6 @@ def test_hashed_words_see_order_counts_and_scripts() -> None:
 
 
 def test_hashed_words_of_nothing_fail() -> None:
-    [label] = HASHED_WORDS.annotate(HASHED_WORDS.params(), [example(question=" ?! ")])
+    [label] = HASHED_WORDS.start(HASHED_WORDS.params(), None)([" ?! "])
 
     assert (label.value, label.error) == (None, "the question has no words")

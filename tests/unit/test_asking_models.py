@@ -1,5 +1,6 @@
 """Annotators that ask a model, through their script and a server that answers well and badly."""
 
+import dataclasses
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from nt_pkg.config import EngineRuntime, Server, load_study
 from nt_pkg.plan import Plan
 from nt_pkg.plugins import names, plugin
 from nt_pkg.records import ANNOTATIONS, PROMPTS, TRACES, read_parquet, write_parquet
+from nt_pkg.work import forget_finished
 from scripts.annotate import main
 from tests.unit.conftest import ROOT
 from tests.unit.fake_openai import MODEL, Fake, serving
@@ -201,3 +203,23 @@ def test_what_changes_a_label_is_in_the_spec(demo: dict[str, Any]) -> None:
     demo["annotators"]["asked"] = {"kind": "agreement"}
     by_rules = json.loads(Plan(load_study(demo)).annotator_spec("asked"))
     assert json.loads(spec_of(demo, url, "agreement"))["code"] != by_rules["code"]
+
+
+def test_edited_parser_reads_the_kept_answers_and_asks_nobody(
+    demo: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard(*[("a", "b")] * 2)
+    with serving() as fake:
+        answers(fake, {"0": '{"verbosity": 3}', "1": "Three."})
+        spec = spec_of(demo, fake.url, "verbosity")
+        before = label(spec, fake.url)
+    forget_finished()
+    asker = plugin("annotators", "verbosity")
+    edited = dataclasses.replace(asker, ask=dataclasses.replace(asker.ask, parse=lambda text: 3))
+    monkeypatch.setattr("nt_pkg.annotators.verbosity.ANNOTATOR", edited)
+
+    after = label(spec.replace('"code":"', '"code":"0'), fake.url)
+
+    assert [each[0] for each in before] == ["ok", "failed"]
+    assert after == [("ok", 3, None)] * 2
+    assert len(fake.asked) == 2

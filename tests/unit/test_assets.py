@@ -9,6 +9,8 @@ import pytest
 
 from nt_pkg import assets
 from nt_pkg.config import Source
+from nt_pkg.manifest import canonical
+from scripts import fetch_asset
 
 
 def test_folder_is_copied_and_listed(tmp_path: Path) -> None:
@@ -101,3 +103,30 @@ def test_manifest_names_the_full_commit(
         other = Source(hub="a/b", revision="7654321")
         with pytest.raises(ValueError, match=f"answers with commit {commit}: say all 40 digits"):
             assets.fetch_asset(spec, other, tmp_path / "other")
+
+
+def test_same_files_of_two_entries_are_there_once(tmp_path: Path) -> None:
+    """Unless they were changed, or are no longer all there."""
+    (tmp_path / "source" / "deep").mkdir(parents=True)
+    for name in ("a", "deep/b"):
+        (tmp_path / "source" / name).write_text(name)
+    entry = Source(path=str(tmp_path / "source"))
+    spec = assets.source_spec(entry, "x", tmp_path / "cache.json")
+    one, two = (tmp_path / "assets" / "annotators" / name for name in ("one", "two"))
+    command = ["--spec", canonical(spec), "--source", entry.model_dump_json(), "--out"]
+    files = [(folder / name) for folder in (one, two) for name in ("a", "deep/b")]
+
+    def nodes() -> list[int]:
+        fetch_asset.main([*command, str(two / "manifest.json")])
+        assert (two / "manifest.json").read_bytes() == (one / "manifest.json").read_bytes()
+        return [path.stat().st_ino for path in files]
+
+    fetch_asset.main([*command, str(one / "manifest.json")])
+    a, b, *same = nodes()
+    assert same == [a, b]
+    (one / "a").write_text("edited")
+    *_, c, d = nodes()
+    assert (two / "a").read_text() == "a" and a != c and b != d
+    (one / "deep" / "b").unlink()
+    fetch_asset.main([*command, str(two / "manifest.json")])
+    assert (two / "deep" / "b").read_text() == "deep/b"

@@ -49,6 +49,17 @@ def teacher(**entry: Any) -> Callable[[Config], None]:
     return put("teachers", "micro-teacher", value={"engine": "micro", **entry})
 
 
+def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
+    """Return an edit that adds a subset of neighbours by vectors of some kind."""
+
+    def edit(config: Config) -> None:
+        config["annotators"]["embedding"] = {"kind": kind}
+        row = {"pool": "micro", "teacher": "micro-teacher", "selector": "nearest", "size": 3}
+        config["subsets"]["nearest"] = {**row, **entry}
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("edit", "messages"),
     [
@@ -240,6 +251,27 @@ def teacher(**entry: Any) -> Callable[[Config], None]:
                 "annotators", "verbosity", value={"kind": "verbosity", **ASKED, "engine_params": {}}
             ),
             ["annotators.verbosity.engine_params:", "model: Field required"],
+        ),
+        (
+            put("annotators", "embedding", value={"kind": "hidden_states"}),
+            ["annotators.embedding: kind hidden_states needs a `source`, the files of the model"],
+        ),
+        (
+            put("annotators", "length", "source", value={"builtin": "micro-base"}),
+            ["annotators.length: source without `engine`: add the engine"],
+        ),
+        (
+            put("subsets", "long-300", "near", value="micro"),
+            ["subsets.long-300.near: selector long looks for no neighbours: remove it"],
+        ),
+        (
+            nearest("hashed_words"),
+            ["subsets.nearest: selector nearest needs `near`, the pool whose questions it looks"],
+        ),
+        (nearest("hashed_words", near="limo"), ["subsets.nearest.near: unknown name 'limo'"]),
+        (
+            nearest("length", near="micro"),
+            ["subsets.nearest: annotator embedding is of kind length, which labels traces"],
         ),
         (
             put("annotators", "domain", "kind", value="domain"),

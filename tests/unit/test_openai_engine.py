@@ -23,6 +23,8 @@ from nt_pkg.engines.openai import OpenAIEngine
 from nt_pkg.engines.openai_answers import Retry, check_status
 from nt_pkg.engines.params import OpenAIParams
 from nt_pkg.records import PROMPTS, TRACES, read_parquet, write_parquet
+from nt_pkg.traces import request_seed
+from nt_pkg.work import forget_finished
 from scripts import generate_traces
 from tests.unit.fake_openai import MODEL, Fake, serving
 
@@ -390,3 +392,31 @@ def test_traces_of_a_shard_keep_failed_rows(
     rows = read_parquet(tmp_path / "traces.parquet", TRACES)
     assert [row["status"] for row in rows] == ["ok", "failed", "ok"]
     assert rows[1]["error"] == 'status 400: {"error": "no, says q1"}'
+    assert [body["seed"] for body in fake.asked if body["messages"][0]["content"] == "q0"] == [
+        request_seed(0, f"{0:032x}")
+    ]
+
+
+@pytest.mark.parametrize("where", ["here", "another server", "other names"])
+def test_shard_that_is_made_again_asks_only_for_what_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """What is known of the others is the digest of their exact request, and nothing else counts."""
+    monkeypatch.setenv("NT_WORK", str(tmp_path / "work"))
+    monkeypatch.setenv("NT_TEST_KEY", KEY)
+    write_prompts(tmp_path / "prompts.parquet", 4)
+    with serving(plan={"q1": [(400, {})]}) as fake, serving() as other:
+        generate_traces.main(arguments(tmp_path, fake, batch=2))
+        forget_finished()
+        fake.plan.clear()
+        server = other if where == "another server" else fake
+        again = arguments(tmp_path, server, batch=3)
+        if where == "other names":
+            again[again.index("{}")] = '{"teacher":"renamed"}'
+        generate_traces.main(again)
+        forget_finished()
+        generate_traces.main(again)  # nothing failed: no server is needed
+
+    rows = read_parquet(tmp_path / "traces.parquet", TRACES)
+    assert [(row["status"], row["answer"]) for row in rows] == [("ok", f"q{n}!") for n in range(4)]
+    assert fake.questions()[4:] + other.questions() == ["q1"]

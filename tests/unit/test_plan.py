@@ -88,6 +88,27 @@ def test_annotators_come_from_selectors_formats_and_report(demo: Config) -> None
     assert plan_of(demo).annotators("micro", "micro-teacher") == ["agreement", "domain", "length"]
 
 
+def test_neighbours_of_a_pool_need_its_questions_and_no_traces(demo: Config) -> None:
+    """Labels of questions are made once, however many teachers a pool has."""
+    subset = {"pool": "micro", "selector": "nearest", "size": 3, "near": "seeds"}
+    demo["pools"]["seeds"] = {"kind": "micro", "params": {"num_rows": 5}}
+    demo["teachers"]["other"] = {"engine": "micro"}
+    demo["annotators"]["embedding"] = {"kind": "hashed_words"}
+    demo["subsets"] = {name: {**subset, "teacher": name} for name in ("micro-teacher", "other")}
+    demo["runs"] = [{**demo["runs"][1], "subsets": list(demo["subsets"])}]
+    plan = plan_of(demo)
+
+    assert [each["pool"] for each in plan.pools()] == ["micro", "seeds"]
+    assert {each["pool"] for each in plan.traces()} == {"micro"}
+    assert [(each["pool"], each["shard"]) for each in plan.question_labels()] == [
+        ("micro", 0),
+        ("micro", 1),
+        ("seeds", 0),
+    ]
+    assert "embedding" not in {each["annotator"] for each in plan.annotations()}
+    assert "teacher" not in plan.annotator_spec("embedding")
+
+
 def test_specs_are_canonical_json(demo: Config) -> None:
     for spec in specs(demo).values():
         assert json.dumps(json.loads(spec), sort_keys=True, separators=(",", ":")) == spec

@@ -17,6 +17,8 @@ from nt_pkg.seeds import generator, rng
 from nt_pkg.selection import select_subset
 from nt_pkg.selectors._base import Candidates
 from nt_pkg.selectors.coverage import farthest_first
+from nt_pkg.selectors.nearest import nearest_in_turns
+from nt_pkg.selectors.semantic import SemanticParams, clusters_of
 from nt_pkg.vectors import decode, encode
 
 DOMAINS = ("months", "days", "digits", "winds")
@@ -41,11 +43,12 @@ class Candidate:
     labels: dict[str, Any]
 
 
-def columns(given: list[Candidate]) -> Candidates:
-    """Return rows as selectors get them."""
+def columns(given: list[Candidate], near: list[Candidate] | None = None) -> Candidates:
+    """Return rows as selectors get them, with questions that they may be chosen near to."""
     ordered = sorted(given, key=lambda each: each.id)
     labels = {name: pa.array([c.labels[name] for c in ordered]) for name in ordered[0].labels}
-    return Candidates(pa.array([c.id for c in ordered]), labels)
+    ids = pa.array([c.id for c in ordered])
+    return Candidates(ids, labels, columns(near) if near else None)
 
 
 def candidates(num: int = NUM) -> list[Candidate]:
@@ -55,11 +58,14 @@ def candidates(num: int = NUM) -> list[Candidate]:
     ]
 
 
+NEAR = [Candidate(f"near{n}", {"embedding": LABELS["embedding"](1000 + n)}) for n in range(9)]
+
+
 def pick(
     name: str, given: list[Candidate], size: int, seed: int = 0, **params: Any
 ) -> list[tuple[str, float]]:
     selector = plugins.plugin("selectors", name)
-    rows = columns(given)
+    rows = columns(given, NEAR)
     found = selector.select(selector.params(**params), rows, size, seed)
     ids = rows.ids.take(pa.array(found.positions)).to_pylist()
     return list(zip(ids, found.scores.tolist(), strict=True))[:size]
@@ -90,12 +96,14 @@ def test_scores_are_finite(name: str) -> None:
 @every_selector
 def test_same_seed_same_choice_whatever_the_order_and_the_shards(name: str) -> None:
     traces, labels = inputs(NUM)
-    expected = select_subset(name, {}, 50, 0, traces, labels)
+    near = near_table()
+    expected = select_subset(name, {}, 50, 0, traces, labels, near)
 
     for num_shards in (1, 7):
         given = [shuffled(each, num_shards) for each in (traces, *labels.values())]
         tables = dict(zip(labels, given[1:], strict=True))
-        assert select_subset(name, {}, 50, 0, given[0], tables) == expected
+        others = {key: shuffled(each, num_shards) for key, each in near.items()}
+        assert select_subset(name, {}, 50, 0, given[0], tables, others) == expected
 
 
 @every_selector
@@ -141,6 +149,13 @@ def inputs(num: int, **bad: dict[int, str]) -> tuple[pa.Table, dict[str, pa.Tabl
     return table("traces"), labels
 
 
+def near_table() -> dict[str, pa.Table]:
+    """Return the labels of the questions that rows may be chosen near to."""
+    values = [json.dumps(c.labels["embedding"]) for c in NEAR]
+    columns = {"id": [c.id for c in NEAR], "status": ["ok"] * len(NEAR), "value": values}
+    return {"embedding": pa.table(columns)}
+
+
 def shuffled(table: pa.Table, num_shards: int) -> pa.Table:
     """Return the rows in another order, from several shards."""
     order = list(range(len(table)))
@@ -154,7 +169,7 @@ def test_too_few_rows_are_an_error(name: str) -> None:
     traces, labels = inputs(30)
 
     with pytest.raises(ValueError, match="31 were asked for: lower `size`") as caught:
-        select_subset(name, {}, 31, 0, traces, labels)
+        select_subset(name, {}, 31, 0, traces, labels, near_table())
 
     assert f"selector {name} found" in str(caught.value)
     assert "(30 traces; unusable: none)" in str(caught.value)
@@ -164,7 +179,8 @@ def test_too_few_rows_are_an_error(name: str) -> None:
 def test_subset_rows(name: str) -> None:
     traces, labels = inputs(NUM)
 
-    rows, counts = select_subset(name, {}, 20, 3, traces, labels)
+    rows, counts = select_subset(name, {}, 20, 3, traces, labels, near_table())
+    counts.pop("counts", None)
 
     assert [row["rank"] for row in rows] == list(range(20))
     assert [(r["id"], r["score"]) for r in rows] == pick(name, candidates(), 20, 3)
@@ -459,3 +475,81 @@ def test_coverage_refuses_labels_that_are_no_vectors() -> None:
 
     with pytest.raises(ValueError, match="annotation embedding holds no vectors"):
         pick("coverage", given, 1)
+
+
+def test_nearest_takes_turns_and_no_row_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand, on rows of which some are equal, with few and with many neighbours kept."""
+    vectors, near = points(200, 5), points(7, 5, "near")
+    near[5] = near[4]  # both want the same rows
+    cosine = 1 - distances(np.concatenate((near, vectors)))[:7, 7:] ** 2 / 2
+    expected: list[int] = []
+    for pick in range(150):
+        wanted = np.lexsort((np.arange(200), -cosine[pick % 7].round(6)))
+        expected.append(next(row for row in wanted.tolist() if row not in expected))
+
+    for settings in ({}, {"_BLOCK_ROWS": 16, "_SPARE": 1}, {"_MOST_KEPT": 7}):
+        with monkeypatch.context() as patch:
+            for name, value in settings.items():
+                patch.setattr(f"nt_pkg.selectors.nearest.{name}", value)
+            positions, cosines = nearest_in_turns(vectors, near, 150)
+        assert positions.tolist() == expected
+        assert cosines == pytest.approx([cosine[n % 7, row] for n, row in enumerate(expected)])
+    assert nearest_in_turns(vectors, near, 200)[0].tolist()[:150] == expected
+
+
+def test_nearest_leaves_out_questions_without_a_vector() -> None:
+    traces, labels = inputs(NUM)
+    near = near_table()["embedding"]
+    statuses = ["failed", *["ok"] * (len(NEAR) - 1)]
+    near = near.set_column(1, "status", pa.array(statuses))
+
+    rows, counts = select_subset("nearest", {}, 20, 0, traces, labels, {"embedding": near})
+
+    assert counts["counts"] == {"num_near": len(NEAR) - 1}
+    assert counts["unusable_near"] == {"annotation embedding failed": 1}
+    fewer = {"embedding": near.slice(1)}
+    assert rows == select_subset("nearest", {}, 20, 0, traces, labels, fewer)[0]
+    with pytest.raises(ValueError, match="no question to be near to has its labels"):
+        select_subset("nearest", {}, 20, 0, traces, labels, {"embedding": near.slice(0, 1)})
+
+
+def clustered(num: int, noise: int) -> tuple[Any, Any]:
+    """Return vectors of three clusters of very different size, and noise; and whose they are."""
+    draw = generator("clustered", num, noise)
+    who = np.repeat([0, 1, 2, -1], [num * 8 // 10, num * 15 // 100, num * 5 // 100, noise])
+    centres = np.concatenate((np.eye(12)[:3], np.zeros((1, 12))))
+    spread = np.where(who == -1, 1.0, 0.05)[:, None]
+    return np.array(encode(centres[who] + spread * draw.normal(size=(len(who), 12)))), who
+
+
+def test_semantic_finds_clusters_and_noise() -> None:
+    """Of a sample of a third, to which the other rows are added."""
+    texts, who = clustered(1200, 150)
+    sample = np.sort(generator("sample").permutation(len(who))[:450])
+
+    found = clusters_of(
+        decode("embedding", pa.array(texts)), sample, SemanticParams(components=8, min_share=0.02)
+    )
+
+    names = {int(np.bincount(found[who == n] + 1).argmax()) - 1 for n in range(3)}
+    assert names == {0, 1, 2} == set(found[who >= 0].tolist()) - {-1}
+    for cluster in range(3):
+        assert np.bincount(found[who == cluster] + 1).max() / (who == cluster).sum() > 0.97
+    assert (found[who == -1] == -1).mean() > 0.5  # some of it lies at the edge of a cluster
+
+
+def test_semantic_takes_as_many_of_each_cluster_and_noise_last() -> None:
+    texts, who = clustered(400, 50)
+    given = [Candidate(f"{n:03}", {"embedding": text}) for n, text in enumerate(texts.tolist())]
+    params = {"components": 8, "min_share": 0.02}
+
+    found = pick("semantic", given, 450, **params)
+
+    kinds = [int(who[int(row_id)]) for row_id, _ in found]
+    counts = Counter(kinds[:45])
+    assert [counts[n] >= 13 for n in range(3)] == [True] * 3, counts  # some noise lies at an edge
+    assert Counter(kinds[-30:])[-1] >= 25
+    scores = [score for _, score in found]
+    assert scores[0] > 0
+    assert scores[-1] == 0
+    assert sorted(score == 0 for score in scores) == [score == 0 for score in scores]

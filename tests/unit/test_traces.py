@@ -9,7 +9,7 @@ from nt_pkg.config import Sampling, Teacher
 from nt_pkg.engines.base import Completion, Request
 from nt_pkg.engines.params import Model
 from nt_pkg.records import TRACES, write_parquet
-from nt_pkg.traces import generate_traces, teacher_engine, trace_row
+from nt_pkg.traces import generate_traces, request_seed, teacher_engine, trace_row
 
 CUT, QUOTED = "answer not closed", "a tag of reasoning is quoted"
 
@@ -94,5 +94,15 @@ def test_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
             (tmp_path / path.name).write_bytes(path.read_bytes())
     entry = Teacher(engine="transformers", source={"builtin": "micro-base"})
 
+    engine = teacher_engine(entry, Model(tmp_path, "digest"))
     with pytest.raises(ValueError, match="has no chat template: give one with"):
-        teacher_engine(entry, Model(tmp_path, "digest"))
+        engine.generate([Request("x", "q")], Sampling())
+
+
+def test_every_row_has_a_seed_of_its_own_below_the_teachers() -> None:
+    """Greedy texts do not depend on it; others would all be drawn with the same numbers."""
+    seeds = {request_seed(seed, row_id) for seed in (0, 1) for row_id in ("a", "b", "c")}
+
+    assert len(seeds) == 6
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert request_seed(1, "b") == request_seed(1, "b")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from nt_pkg.dry_run import parse_jobs
-from nt_pkg.records import ANNOTATIONS, TRACES, read_parquet
+from nt_pkg.manifest import read_json
+from nt_pkg.records import ANNOTATIONS, PROMPTS, TRACES, read_parquet
 from tests.unit.fake_openai import MODEL, serving
 from tests.workflow.sandbox import TINY, command, copy_repository, run
 
@@ -95,6 +96,33 @@ def test_server_of_a_teacher_may_move_and_its_key_stays_secret(copy: Path) -> No
     assert {row["status"] for row in traces(copy)} == {"ok"}
     assert KEY not in printed
     assert not any(KEY.encode() in path.read_bytes() for path in copy.rglob("*") if path.is_file())
+
+
+@pytest.mark.slow
+def test_rows_that_failed_are_asked_for_again_and_no_others(copy: Path) -> None:
+    """After the shards and the study have ended, by one command."""
+    study = (STUDY + SERVED).replace("MODEL", MODEL).replace("num_shards: 1", "num_shards: 3")
+    retry = command("scripts.retry", "--teacher", "asked", *OPTIONS[:-2])
+    statistics = copy / "results/traces/tiny/asked/statistics.json"
+    with serving(key=KEY) as fake:
+        (copy / "overlay.yaml").write_text(study.replace("URL", fake.url))
+        run(copy, [*SNAKEMAKE, "--configfile", str(TINY), "overlay.yaml", "--", "prompts"])
+        prompts = read_parquet(copy / "results/prompts/tiny/all.parquet", PROMPTS)
+        fake.plan = {prompts[n]["question"]: [(400, {})] for n in (0, 1)}
+        run(copy, [*SNAKEMAKE, *OPTIONS], NT_TEST_KEY=KEY)
+        num_asked = len(fake.asked)
+        assert read_json(statistics)["status"]["failed"] == 2
+        fake.plan.clear()
+        said = run(copy, retry)
+        assert len(fake.asked) == num_asked
+        run(copy, [*retry, "--run", "traces"], NT_TEST_KEY=KEY)
+
+    assert "no, says" in said and "rows failed" in said
+    assert sorted(fake.questions()[num_asked:]) == sorted(p["question"] for p in prompts[:2])
+    assert {row["status"] for row in traces(copy)} == {"ok"}
+    assert "failed" not in read_json(statistics)["status"]
+    assert run(copy, retry) == "no row failed\n"
+    assert "othing to be done" in run(copy, [*SNAKEMAKE, *OPTIONS])
 
 
 @pytest.mark.slow

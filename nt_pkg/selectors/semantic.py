@@ -1,0 +1,137 @@
+"""Semantic: the same number of questions from every cluster of their vectors (paper, section 3.2).
+
+The paper clusters embeddings of the questions by density and takes as many from each cluster; it
+names no algorithm and no numbers. Ours: a sample that the seed draws is centred, reduced to its
+principal components, and clustered by HDBSCAN (Campello et al. 2013); every other row belongs with
+the sampled row that is nearest to it, noise included. Clusters take turns, in an order that the
+seed draws, with one random row each; one that runs out drops out.
+
+Rows of no cluster (noise) are many in any real pool. They follow when all clusters have run out,
+and the manifest counts them.
+
+The clusters do not depend on `size`, so that sizes are nested. Principal components are rounded by
+the machine's arithmetic, so another one may put rows at the edge of a cluster elsewhere.
+"""
+
+import logging
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from nt_pkg.config import Strict
+from nt_pkg.progress import Progress
+from nt_pkg.selectors._base import (
+    Candidates,
+    Picks,
+    Selector,
+    groups_in_turns,
+    in_random_order,
+)
+from nt_pkg.vectors import decode
+
+if TYPE_CHECKING:  # every start of Snakemake imports every selector
+    import numpy as np
+    from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+_BLOCK_ROWS = 16_384  # compared with the sample at a time: 50 MB of float64 at 384 dimensions
+_FEWEST_ROWS = 5  # of a cluster in the sample
+NOISE = -1
+
+
+class SemanticParams(Strict):
+    """How rows are clustered; the paper is silent on all of it."""
+
+    sample_rows: int = Field(
+        20_000, ge=100, description="Rows that are clustered; the others join the nearest (ours)."
+    )
+    components: int = Field(
+        64, ge=2, le=256, description="Principal components of the vectors (ours)."
+    )
+    min_share: float = Field(
+        0.001,
+        gt=0,
+        lt=0.5,
+        description="Share of the sampled rows that the smallest cluster has, but 5 rows at least "
+        "(ours).",
+    )
+    min_samples: int = Field(
+        5, ge=1, description="Neighbours that say how dense it is around a row; fewer: less noise."
+    )
+
+
+def select_semantic(params: SemanticParams, candidates: Candidates, size: int, seed: int) -> Picks:
+    """Return one row of each cluster in turn, and noise last.
+
+    The score is one over the number of rows in the cluster, and 0 for noise.
+    """
+    import numpy as np
+
+    vectors = decode("embedding", candidates.labels["embedding"])
+    sample = np.sort(np.argsort(candidates.order(seed), kind="stable")[: params.sample_rows])
+    clusters = clusters_of(vectors, sample, params)
+    num_clusters, is_noise = int(clusters.max()) + 1, clusters == NOISE
+    counts = {"num_clusters": num_clusters, "num_noise": int(is_noise.sum())}
+    found = f"{num_clusters} clusters; {counts['num_noise']} of {len(vectors)} rows are in none"
+    if num_clusters:
+        logger.info(found)
+    else:
+        logger.warning("%s, and are drawn alike: lower `min_share` or `min_samples`", found)
+    names = [f"cluster {number}" for number in range(num_clusters)]
+    first = groups_in_turns(candidates, clusters, names, ~is_noise, size, seed)
+    rest = in_random_order(candidates, is_noise, size - len(first.positions), seed)
+    return Picks(
+        np.concatenate((first.positions, rest.positions)),
+        np.concatenate((first.scores, np.zeros(len(rest.positions)))),
+        counts,
+    )
+
+
+def clusters_of(
+    vectors: "NDArray[np.int8]", sample: "NDArray[np.int64]", params: SemanticParams
+) -> "NDArray[np.int64]":
+    """Return the cluster of every row, shape (n,), -1 where it is in none.
+
+    Args:
+        vectors: shape (n, d); none is all zeros.
+        sample: positions of the rows that are clustered, in order.
+        params: how.
+    """
+    import numpy as np
+    from sklearn.cluster import HDBSCAN
+    from sklearn.metrics import pairwise_distances_argmin
+
+    drawn = _unit(vectors[sample])
+    centre = drawn.mean(axis=0)
+    # The largest are the last.
+    _, axes = np.linalg.eigh(np.cov(drawn - centre, rowvar=False))
+    axes = axes[:, -params.components :]
+    points = ((drawn - centre) @ axes).astype(np.float32)
+    smallest = max(_FEWEST_ROWS, round(params.min_share * len(sample)))
+    if len(sample) <= max(smallest, params.min_samples):
+        return np.full(len(vectors), NOISE)
+    search = HDBSCAN(
+        min_cluster_size=smallest, min_samples=params.min_samples, copy=True, algorithm="kd_tree"
+    )
+    of_sample = search.fit(points).labels_
+    logger.info("clustered %d rows", len(sample))
+    clusters = np.empty(len(vectors), np.int64)
+    progress = Progress("rows given to clusters", len(vectors))
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        block = ((_unit(vectors[start : start + _BLOCK_ROWS]) - centre) @ axes).astype(np.float32)
+        clusters[start : start + len(block)] = of_sample[pairwise_distances_argmin(block, points)]
+        progress.add(len(block))
+    clusters[sample] = of_sample  # also where another row is at the same place
+    return clusters
+
+
+def _unit(vectors: "NDArray[np.int8]") -> "NDArray[np.float64]":
+    """Return vectors of length 1."""
+    import numpy as np
+
+    floats = vectors.astype(np.float64)
+    return np.asarray(floats / np.linalg.norm(floats, axis=1, keepdims=True))
+
+
+SELECTOR = Selector(params=SemanticParams, requires=("embedding",), select=select_semantic)

@@ -1,0 +1,53 @@
+"""Label the questions of one shard with one annotator.
+
+Called by rule `annotate_questions` (rules/annotations.smk). Writes one row per prompt, same ids. If
+a model reads them, the same command continues after a kill at any moment.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.config import EngineRuntime
+from nt_pkg.engines.params import Model
+from nt_pkg.manifest import digest, sha256_file
+from nt_pkg.progress import ready, start_job
+from nt_pkg.question_labels import label_questions
+from nt_pkg.records import ANNOTATIONS, PROMPTS, read_columns, write_parquet
+from nt_pkg.work import work_dir
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--names", type=json.loads, required=True)
+    parser.add_argument("--runtime", type=EngineRuntime.model_validate_json, default="{}")
+    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--model", type=Path, nargs="?", help="manifest of the model that reads")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    start_job("annotate_questions", args.spec)
+    ready("annotate_questions")
+    if not args.model:
+        _label(args)
+        return 0
+    model = Model.beside(args.model)
+    key = digest([args.spec, args.names, model.digest, sha256_file(args.prompts)])
+    with work_dir([args.out], key) as folder:
+        if folder:
+            _label(args, model.folder, folder)
+    return 0
+
+
+def _label(args: argparse.Namespace, model: Path | None = None, work: Path | None = None) -> None:
+    spec = json.loads(args.spec)
+    prompts = read_columns([args.prompts], PROMPTS, ["id", "question"]).to_pylist()
+    rows = label_questions(spec["kind"], spec["params"], prompts, model, args.runtime.batch, work)
+    write_parquet(args.out, ANNOTATIONS, rows, args.names)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Ask once more for rows that failed, after their shards have ended; no other row is asked for.
+
+    python -m scripts.retry                                     # what failed, and why
+    python -m scripts.retry --run --teacher r1 --profile slurm --configfile my_study.yaml
+
+With --run the shards that hold such rows are made again, and what depends on them: what was
+answered is read from where it was kept, and only the rest is sent. Everything that this command
+does not know goes to Snakemake.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from nt_pkg.config import load_study, read_yaml
+from nt_pkg.plan import Plan, Wildcards
+from nt_pkg.records import ANNOTATIONS, TRACES, read_parquet
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard with rows that failed: of a teacher, or of an annotator."""
+
+    path: Path
+    num_rows: int
+    reasons: Counter[str]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form, allow_abbrev=False)
+    parser.add_argument("--teacher", help="only the traces of this one")
+    parser.add_argument("--annotator", help="only the labels of this one")
+    parser.add_argument("--run", action="store_true", help="ask; without it, only say what failed")
+    parser.add_argument("--directory", type=Path, default=Path(), help="where results/ lies")
+    parser.add_argument("--configfile", nargs="+", default=[], help="overlays, as for Snakemake")
+    args, others = parser.parse_known_args(argv)
+    try:
+        files = [ROOT / "config" / "config.yaml", *map(Path, args.configfile)]
+        plan = Plan(load_study(read_yaml(files)))
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    shards = []
+    if args.teacher or not args.annotator:
+        names = [n for n in plan.traces() if args.teacher in (None, n["teacher"])]
+        shards += failed(args.directory, "traces/{pool}/{teacher}", names, TRACES)
+    if args.annotator or not args.teacher:
+        names = [n for n in plan.annotations() if args.annotator in (None, n["annotator"])]
+        folder = "annotations/{pool}/{teacher}/{annotator}"
+        shards += failed(args.directory, folder, names, ANNOTATIONS)
+    sys.stdout.write("\n".join(map(describe, shards)) + "\n" if shards else "no row failed\n")
+    if not shards or not args.run:
+        return 0
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile")]
+    if not any(each.split("=")[0] in ("--profile", "--workflow-profile") for each in others):
+        command += ["--profile", str(ROOT / "profiles" / "local")]
+    if args.directory != Path():
+        command += ["--directory", str(args.directory)]
+    if args.configfile:
+        command += ["--configfile", *args.configfile]
+    command += ["--forcerun", *(str(each.path.relative_to(args.directory)) for each in shards)]
+    if not others or not others[0].startswith("-"):
+        command.append("--")  # what follows is a target, and no file of the last option
+    sys.stdout.flush()
+    return subprocess.run([*command, *others]).returncode
+
+
+def failed(
+    directory: Path, folder: str, wildcards: Sequence[Wildcards], schema: pa.Schema
+) -> list[Shard]:
+    """Return the shards that are there and hold a row that failed.
+
+    Args:
+        directory: where `results` lies.
+        folder: pattern of the folder of a shard, below `results`.
+        wildcards: those of the shards of a study.
+        schema: of the shards.
+    """
+    found = []
+    for names in wildcards:
+        name = "shard-{shard}-of-{num_shards}.parquet".format(**names)
+        path = directory / "results" / folder.format(**names) / name
+        if not path.exists():
+            continue
+        rows = read_parquet(path, schema, ["status", "error"])
+        reasons = Counter(str(row["error"]) for row in rows if row["status"] == "failed")
+        if reasons:
+            found.append(Shard(path, len(rows), reasons))
+    return found
+
+
+def describe(shard: Shard) -> str:
+    """Return a line about a shard, with its most frequent reason."""
+    [(reason, count)] = shard.reasons.most_common(1)
+    total = shard.reasons.total()
+    return f"{shard.path}: {total} of {shard.num_rows} rows failed; {count} of them: {reason}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
