@@ -86,7 +86,8 @@ def near_duplicates(folder: str, num_rows: str) -> dict[str, Any]:
     begun = time.process_time()
     found = finder({"threshold": NEAR_THRESHOLD, "ngram": NEAR_NGRAM})(asked)
     seconds = time.process_time() - begun
-    return {"s": seconds, "num_hits": len(found)}
+    hits = sorted(row for row in found if row < PEER_ROWS)
+    return {"s": seconds, "num_hits": len(found), "hits": hits}
 
 
 def rows_of_subset(prompts: str, num_rows: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import json
 import sys
 import tempfile
 import time
+from array import array
 from collections.abc import Callable
 from importlib.metadata import version
 from itertools import islice
@@ -155,15 +156,16 @@ def datatrove_minhash(folder: str, num_bands: str, band_hashes: str) -> dict[str
             buckets.run(rank=bucket, world_size=config.num_buckets)
         minhash.MinhashDedupCluster(folders[1], folders[2], config).run()
         seconds = time.process_time() - begun
-        found = sum(path.stat().st_size // 4 for path in Path(folders[2]).rglob("*.remove"))
-    return {"tool": _name("datatrove"), "s": seconds, "num_hits": found}
+        removed = [path.read_bytes() for path in Path(folders[2]).rglob("*.remove")]
+    hits = sorted(row for each in removed for row in array("I", each))
+    return {"tool": _name("datatrove"), "s": seconds, "hits": hits}
 
 
 def datasketch_minhash(folder: str, num_bands: str, band_hashes: str) -> dict[str, Any]:
     """Measure datasketch's MinHash and its index, in our bands; its hits are not verified."""
     from datasketch import MinHash, MinHashLSH
 
-    texts, found = _questions(Path(folder)), 0
+    texts, hits = _questions(Path(folder)), []
     bands, size = int(num_bands), int(band_hashes)
     begun = time.process_time()
     index = MinHashLSH(num_perm=bands * size, params=(bands, size))
@@ -173,13 +175,13 @@ def datasketch_minhash(folder: str, num_bands: str, band_hashes: str) -> dict[st
         digest = MinHash(num_perm=bands * size)
         digest.update_batch([gram.encode() for gram in grams])
         if index.query(digest):
-            found += 1
+            hits.append(at)
         else:
             index.insert(at, digest)
     return {
         "tool": _name("datasketch"),
         "s": time.process_time() - begun,
-        "num_hits": found,
+        "hits": hits,
     }
 
 

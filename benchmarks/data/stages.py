@@ -174,6 +174,9 @@ class Bench:
         bands = num_bands(NEAR_THRESHOLD), HASHES_PER_BAND
         datatrove = self._peer("datatrove_minhash", PEER_ROWS, self._folder, *bands)
         datasketch = self._peer("datasketch_minhash", PEER_ROWS, self._folder, *bands)
+        for other in (datatrove, datasketch):
+            seen = [row for row in other.said["hits"] if row < num_rows]
+            self.same_hits &= ours.said["hits"] == seen
         our_s = ours.said["s"] / num_rows
         peer = f"datatrove, 20,000 rows (datasketch {datasketch.said['s'] / PEER_ROWS / our_s:.0f})"
         ratio = datatrove.said["s"] / PEER_ROWS / our_s
