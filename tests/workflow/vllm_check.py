@@ -169,12 +169,12 @@ def _killed(model: Model, folder: Path) -> None:
     with (folder / "killed.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         until = time.monotonic() + 300
-        while (done := _num_lines(folder / "work")) < 10:
+        while (done := _num_lines(folder / "traces.answers")) < 10:
             assert process.poll() is None and time.monotonic() < until, _end(folder / "killed.log")
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    kept = _num_lines(folder / "work")
+    kept = _num_lines(folder / "traces.answers")
     assert done <= kept < NUM_PROMPTS, kept
     again = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr[-4000:]
