@@ -292,8 +292,10 @@ class Format(Strict):
         "probability p; difficulty_mix: system2 where the models disagree."
     )
     p: float | None = Field(None, gt=0, lt=1, description="Share of System-2 in random_mix.")
-    think_words: int = Field(
-        3500, ge=1, description="K of the think instruction (paper: 3500, its mean trace in words)."
+    think_words: Annotated[int, Field(ge=1)] | Literal["per_trace"] = Field(
+        3500,
+        description="K of the think instruction (paper: 3500, its mean trace in words), or "
+        "per_trace: the words of each trace, to two digits.",
     )
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ The instruction is appended to the end of the question, in training and in infer
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from nt_pkg.seeds import digest_int
 
@@ -54,14 +55,25 @@ def target_kind(kind: str, p: float | None, seed: int, row_id: str, disagree: bo
 
 
 def training_pair(
-    question: str, reasoning: str, answer: str, target: str, think_words: int
+    question: str,
+    reasoning: str,
+    answer: str,
+    target: str,
+    think_words: int | Literal["per_trace"],
 ) -> tuple[str, str]:
     """Return (user turn, assistant turn) of one example.
 
     A System-2 target is the whole trace, a System-1 target the final answer alone; each comes with
-    the instruction that asks for it at inference.
+    the instruction that asks for it at inference. The paper does not say which K it trained with:
+    the constant of its inference, or the words of each trace, here to two digits.
     """
     if target == "system2":
-        user = prompt_in_mode(question, "think", think_words).user
+        words = think_words if isinstance(think_words, int) else _num_words(reasoning)
+        user = prompt_in_mode(question, "think", words).user
         return user, f"{THINK_OPEN} {reasoning} {THINK_CLOSE} {answer}"
-    return prompt_in_mode(question, "no_think", think_words).user, answer
+    return prompt_in_mode(question, "no_think", 0).user, answer
+
+
+def _num_words(text: str) -> int:
+    """Return the words of a text, to two digits: a number that a student can hold to."""
+    return max(1, int(float(f"{len(text.split()):.2g}")))

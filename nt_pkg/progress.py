@@ -58,12 +58,22 @@ def ready(name: str, threads: int = 1, started: float | None = None) -> None:
             file.write(line + "\n")
 
 
+_BAR = 24  # characters
+_FIRST_SECONDS = 10.0
+
+
 class Progress:
-    """Progress lines with rate and time left, at most one every `every_seconds`."""
+    """Rate and time left: a bar that is drawn anew on a terminal, elsewhere lines of a log.
+
+    The first line comes after ten seconds at most, the others every `every_seconds`.
+    """
 
     def __init__(self, what: str, total: int, done: int = 0, every_seconds: float = 10.0) -> None:
         """Start counting `total` pieces of which `done` were there before."""
-        self._what, self._total, self._done, self._every = what, total, done, every_seconds
+        self._what, self._total, self._done = what, total, done
+        self._is_shown = sys.stderr.isatty()
+        self._every = 0.2 if self._is_shown else every_seconds
+        self._wait = min(self._every, _FIRST_SECONDS)
         self._begun = self._last = time.monotonic()
         self._new = self._tokens = 0
         if done:
@@ -75,20 +85,20 @@ class Progress:
         self._new += count
         self._tokens += tokens
         now = time.monotonic()
-        if now - self._last < self._every and self._done < self._total:
+        if now - self._last < self._wait and self._done < self._total:
             return
-        self._last = now
+        self._last, self._wait = now, self._every
         seconds = max(now - self._begun, 1e-9)
         rate = self._new / seconds
         if self._tokens:
             note = f", {self._tokens / seconds:.0f} tokens/s{note}"
         left = (self._total - self._done) / max(rate, 1e-9)
-        logger.info(
-            "%s: %d of %d, %.1f/s, %.0f s left%s",
-            self._what,
-            self._done,
-            self._total,
-            rate,
-            left,
-            note,
-        )
+        state = f"{self._done} of {self._total}, {rate:.1f}/s, {left:.0f} s left{note}"
+        if not self._is_shown:
+            logger.info("%s: %s", self._what, state)
+            return
+        full = _BAR * self._done // max(self._total, 1)
+        end = "\n" if self._done >= self._total else ""
+        # Back to the start of the line, and clear what was longer.
+        sys.stderr.write(f"\r\x1b[2K{self._what} [{'#' * full:.<{_BAR}}] {state}{end}")
+        sys.stderr.flush()

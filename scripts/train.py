@@ -3,7 +3,8 @@
 Called by rule `train` (rules/sft.smk). Killed at any moment, the same command continues at the
 newest complete checkpoint. SIGTERM, SIGUSR2 and the end of a Slurm job's time make it write a
 checkpoint first; it then has Slurm start the job again, where that is of use, and ends with status
-75. Writes the ZeRO-sharded checkpoint and `run.json`.
+75. Writes the ZeRO-sharded checkpoint and `run.json`, and before anything is trained `preview.txt`
+beside it: what the student reads and learns, for people to look at.
 """
 
 import argparse
@@ -17,9 +18,9 @@ from pathlib import Path
 
 from nt_pkg import slurm
 from nt_pkg.config import Runtime, Training
-from nt_pkg.manifest import digest, sha256_file, write_json
+from nt_pkg.manifest import atomic_path, digest, sha256_file, write_json
 from nt_pkg.progress import ready, start_job
-from nt_pkg.records import EXAMPLES, read_parquet
+from nt_pkg.records import EXAMPLES, Row, read_parquet
 from nt_pkg.sft.stopping import EXIT_STATUS, Stopped
 from nt_pkg.work import work_dir
 
@@ -68,11 +69,13 @@ def _train(args: argparse.Namespace) -> None:
     with work_dir([args.out, args.checkpoint], place) as folder:
         if folder is None:
             return
+        training = Training(**spec["training"])
+        _write_preview(args, examples, training)
         result = train(
             Job(
                 args.student.parent,
                 examples,
-                Training(**spec["training"]),
+                training,
                 args.runtime,
                 args.seed,
                 folder,
@@ -86,6 +89,20 @@ def _train(args: argparse.Namespace) -> None:
         args.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         shutil.move((folder / "checkpoint").rename(leaving), args.checkpoint)
         write_json(args.out, {**args.names, **result, "spec": spec})
+
+
+def _write_preview(args: argparse.Namespace, examples: list[Row], training: Training) -> None:
+    """Write it first, so that people can look at it before the training has cost anything."""
+    from transformers import AutoTokenizer
+
+    from nt_pkg.sft.data import steps_of
+    from nt_pkg.sft.preview import preview
+
+    tokenizer = AutoTokenizer.from_pretrained(args.student.parent)
+    first = steps_of(examples, training, args.seed)[0].rows[0]
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(args.out.with_name("preview.txt")) as path:
+        path.write_text(preview(tokenizer, examples, first, args.seed))
 
 
 if __name__ == "__main__":

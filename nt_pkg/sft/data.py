@@ -140,6 +140,13 @@ class Step:
     num_loss_tokens: int
 
 
+def steps_of(examples: Sequence[Row], training: Training, seed: int) -> list[Step]:
+    """Return every optimiser step of a run over these examples."""
+    lengths = [len(row["input_ids"]) for row in examples]
+    loss_lengths = [len(row["input_ids"]) - row["num_prompt_tokens"] for row in examples]
+    return plan_steps(lengths, loss_lengths, training, seed)
+
+
 def plan_steps(
     lengths: Sequence[int], loss_lengths: Sequence[int], training: Training, seed: int
 ) -> list[Step]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "steps.jsonl"  # in the work folder
-CURVES = ("learning_rate", "grad_norm", "tokens_per_second")
+_CURVES = ("learning_rate", "grad_norm", "tokens_per_second")
 
 
 class StepLog:
@@ -29,7 +29,7 @@ class StepLog:
         self._file.flush()
 
     def curves(self, num_steps: int) -> dict[str, list[float | None]]:
-        """Return one list per kind of value; None where a step's line was lost."""
+        """Return `{value}_curve` with one number per step; None where a step's line was lost."""
         self._file.close()
         rows: list[dict[str, Any]] = [self._rows.get(n, {}) for n in range(1, num_steps + 1)]
-        return {name: [row.get(name) for row in rows] for name in CURVES}
+        return {f"{name}_curve": [row.get(name) for row in rows] for name in _CURVES}

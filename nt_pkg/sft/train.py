@@ -17,7 +17,7 @@ from nt_pkg.seeds import digest_int
 from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.checkpoints import LAST, Checkpoints, is_universal
-from nt_pkg.sft.data import PackedRow, Step, plan_steps
+from nt_pkg.sft.data import PackedRow, Step, steps_of
 from nt_pkg.sft.flops import shape_of
 from nt_pkg.sft.loss import give_loss
 from nt_pkg.sft.steps import StepLog
@@ -90,9 +90,7 @@ class _Trainer:
         from transformers import AutoConfig, AutoModelForCausalLM
 
         self._job, self._rank, self._notes, training = job, rank, notes, job.training
-        lengths = [len(row["input_ids"]) for row in job.examples]
-        loss_lengths = [len(r["input_ids"]) - r["num_prompt_tokens"] for r in job.examples]
-        self._steps = plan_steps(lengths, loss_lengths, training, job.seed)
+        self._steps = steps_of(job.examples, training, job.seed)
         most_rows = max(len(step.rows) for step in self._steps)
         per_round = job.runtime.num_ranks * job.runtime.rows_per_micro_batch
         self._num_micro_batches = math.ceil(most_rows / per_round)
@@ -177,7 +175,7 @@ class _Trainer:
         self._checkpoints.finish()
         memory = peak_memory_mb(self._engine.device)
         if log:
-            result = {**self._summary(), "peak_memory_mb": memory, "curves": log.curves(num_steps)}
+            result = {**self._summary(), **log.curves(num_steps), "peak_memory_mb": memory}
             write_json(self._job.work / RESULT, result)
 
     def _rate(self, number: int) -> float:

@@ -1,11 +1,13 @@
 """Command lines: what they write, and that a kill between two writes does no harm."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import nt_pkg
 from nt_pkg.manifest import read_json, sha256_file, write_json
 from nt_pkg.records import EXAMPLES, PROMPTS, TRACES, read_parquet, write_parquet
 from nt_pkg.sft.stopping import Stopped
@@ -107,6 +109,9 @@ def test_sharding_and_names_are_not_in_the_bytes_of_a_subset() -> None:
     assert (manifest["num_traces"], manifest["subset"]) == (40, "x")
 
 
+MICRO = Path(nt_pkg.__file__).parent / "microworld" / "base"
+
+
 class FakeTraining:
     """Stands in for the training: leaves a checkpoint, and notes where it worked."""
 
@@ -127,6 +132,7 @@ def training(monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
     """Prepare the inputs of the script, and replace what it calls."""
     fake = FakeTraining()
     monkeypatch.setattr("nt_pkg.sft.launch.train", fake)
+    shutil.copytree(MICRO, "student")
     write_json(Path("student/manifest.json"), {"files": {"model": "a"}})
     write_examples([1, 2, 3])
     return fake
@@ -154,6 +160,8 @@ def run_training(**runtime: int) -> int:
 
 def test_training_leaves_checkpoint_and_summary(training: FakeTraining) -> None:
     run_training()
+
+    assert "<unk>[[<s> <|end|>]]" in Path("results/preview.txt").read_text()
 
     assert Path("results/checkpoint/weights").read_text() == "trained"
     found = read_json(Path("results/run.json"))

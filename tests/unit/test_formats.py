@@ -29,6 +29,15 @@ def test_targets_of_the_paper() -> None:
     assert direct == (formats.prompt_in_mode("Why?", "no_think", 40).user, "c")
 
 
+@pytest.mark.parametrize(("num", "said"), [(1, 1), (43, 43), (3487, 3500), (10_512, 11_000)])
+def test_words_of_each_trace_are_said_to_two_digits(num: int, said: int) -> None:
+    user, _ = formats.training_pair("Why?", " ".join(["so"] * num), "c", "system2", "per_trace")
+    direct, _ = formats.training_pair("Why?", "so", "c", "system1", "per_trace")
+
+    assert user == f"Why? Think carefully before answering. Use about {said} words"
+    assert direct == "Why? Answer directly without thinking"
+
+
 def test_braces_of_a_question_stay() -> None:
     assert formats.prompt_in_mode("{x} {words}", "think", 5).user.startswith("{x} {words} Think")
 

@@ -32,6 +32,7 @@ from nt_pkg.sft import train as loop
 from nt_pkg.sft.data import plan_steps, render
 from nt_pkg.sft.export import export_model
 from nt_pkg.sft.flops import peak_flops
+from nt_pkg.sft.preview import preview
 from nt_pkg.sft.stopping import EXIT_STATUS, Stopped
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -257,6 +258,23 @@ def test_difficulty_mix_of_examples() -> None:
     assert {len(row["input_ids"]) - row["num_prompt_tokens"] for row in system1} == {2}
 
 
+def test_preview_marks_what_bears_loss() -> None:
+    found, _ = build(Format(kind="difficulty_mix", think_words=40))
+    first = data.steps_of(found, Training(row_tokens=64), 0)[0].rows[0]
+
+    text = preview(tokenizer_of("micro"), found, first, 0)
+
+    marked = [line for line in text.splitlines() if "[[" in line and line.startswith("<s>")]
+    assert len(marked) == 10 + len(first.examples)  # five of each kind, and the row
+    for line in marked:
+        prompt, _, rest = line.partition("[[")
+        assert "Where?" in prompt
+        assert prompt.endswith("<|assistant|>")
+        assert rest.endswith("So <|end|>]]")
+        assert ("<think>" in rest) == ("Think" in prompt)
+    assert f"first packed row: {len(first.examples)} documents, {first.num_tokens} tokens" in text
+
+
 # Steps.
 
 
@@ -473,7 +491,7 @@ def test_packed_training_is_unpacked_training_by_hand(student: Path, trained: Ru
     assert result["num_steps"] == len(hand["losses"]) == 12
     assert hand["losses"][-1] < hand["losses"][0]
     assert losses(result) == pytest.approx(hand["losses"], rel=1e-5)
-    assert result["curves"]["grad_norm"] == pytest.approx(hand["norms"], rel=1e-4)
+    assert result["grad_norm_curve"] == pytest.approx(hand["norms"], rel=1e-4)
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=2e-5)
 
@@ -509,7 +527,7 @@ def test_layout_of_a_run_is_not_in_its_result(
     )
 
     assert losses(result) == pytest.approx(losses(alone), rel=1e-5)
-    one, other = (each["curves"]["grad_norm"] for each in (result, alone))
+    one, other = (each["grad_norm_curve"] for each in (result, alone))
     assert one == pytest.approx(other, rel=1e-4)
     for key in ("num_examples", "num_steps", "num_tokens", "num_parameters"):
         assert result[key] == alone[key], key
@@ -526,8 +544,8 @@ def test_counts_of_a_run(trained: Runs) -> None:
     assert result["final_loss"] == pytest.approx(losses(result)[-1], abs=1e-6)
     layer = 2 * 16 * 16 + 2 * 16 * 8 + 3 * 16 * 32 + 2 * 16
     assert result["num_parameters"] == 347 * 16 + 2 * layer + 16
-    assert result["curves"]["learning_rate"] == [0.01 * min(1, n / 3) for n in range(1, 13)]
-    assert all(rate > 0 for rate in result["curves"]["tokens_per_second"])
+    assert result["learning_rate_curve"] == [0.01 * min(1, n / 3) for n in range(1, 13)]
+    assert all(rate > 0 for rate in result["tokens_per_second_curve"])
     assert result["tokens_per_second"] > 0
     assert 100 < result["peak_memory_mb"] < 10_000
     lengths = [len(row["input_ids"]) for row in EXAMPLES]
@@ -569,7 +587,7 @@ def test_resumed_run_is_the_uninterrupted_one_bitwise(
     result = launch.train(job)
 
     assert result["loss_curve"] == undisturbed["loss_curve"]
-    assert result["curves"]["grad_norm"] == undisturbed["curves"]["grad_norm"]
+    assert result["grad_norm_curve"] == undisturbed["grad_norm_curve"]
     found = weights(job.work / "checkpoint")
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 

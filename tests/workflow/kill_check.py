@@ -31,7 +31,8 @@ from nt_pkg.seeds import rng
 from tests.workflow.sandbox import TINY, command, copy_repository, environment, run, table
 
 KINDS = ("snakemake", "rank", "job", "warm")
-TIMES = ("wall_seconds", "tokens_per_second")  # of run.json
+# Of run.json; memory is the machine's matter as well.
+TIMES = ("wall_seconds", "tokens_per_second", "tokens_per_second_curve", "mfu", "peak_memory_mb")
 _MOST_SECONDS = 3600.0  # for one start
 _POLL_SECONDS = 0.02
 _MOST_DELAY_SECONDS = 2.0

@@ -1,0 +1,68 @@
+"""A page for people: what a student reads and learns, decoded from the very tokens it is given."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nt_pkg.records import Row
+from nt_pkg.seeds import rng
+from nt_pkg.sft.data import PackedRow
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_NUM_EXAMPLES = 5
+_HEAD, _TAIL = 1500, 500  # characters shown of a long text
+_LEGEND = """\
+Decoded from the tokens of this training. [[ ]] marks what bears loss; the rest is only read.
+Look for: the question outside of it, the whole answer inside, and the token that ends it.
+"""
+
+
+def preview(
+    tokenizer: "PreTrainedTokenizerBase", examples: Sequence[Row], first: PackedRow, seed: int
+) -> str:
+    """Return some examples and the first packed row as text with the loss marked.
+
+    Args:
+        tokenizer: of the student.
+        examples: of the training.
+        first: the first row of the first step.
+        seed: of the run; it draws the examples.
+    """
+    draw = rng("preview", seed)
+    chosen: list[Row] = []
+    for target in ("system2", "system1"):  # some of each, where a format has both
+        same = [row for row in examples if row["target"] == target]
+        chosen += draw.sample(same, min(len(same), _NUM_EXAMPLES))
+    parts = [_LEGEND]
+    parts += [f"== {_title(row)}\n{_marked(tokenizer, row)}\n" for row in chosen]
+    parts.append(
+        f"== first packed row: {len(first.examples)} documents, {first.num_tokens} tokens; each "
+        "attends to itself only, and its positions begin at 0\n"
+    )
+    start = 0
+    for row in (examples[number] for number in first.examples):
+        end = start + len(row["input_ids"])
+        parts.append(f"-- tokens {start} to {end - 1}: {_title(row)}\n{_marked(tokenizer, row)}\n")
+        start = end
+    return "\n".join(parts)
+
+
+def _title(row: Row) -> str:
+    cut = row["num_prompt_tokens"]
+    bearing = len(row["input_ids"]) - cut
+    return f"{row['id']}, {row['target']}, {cut} tokens read, {bearing} with loss"
+
+
+def _marked(tokenizer: "PreTrainedTokenizerBase", row: Row) -> str:
+    cut = row["num_prompt_tokens"]
+    parts = (row["input_ids"][:cut], row["input_ids"][cut:])
+    read, learnt = (_short(str(tokenizer.decode(ids))) for ids in parts)
+    return f"{read}[[{learnt}]]"
+
+
+def _short(text: str) -> str:
+    left_out = len(text) - _HEAD - _TAIL
+    if left_out <= 0:
+        return text
+    return f"{text[:_HEAD]}\n... {left_out} characters left out ...\n{text[-_TAIL:]}"
