@@ -153,6 +153,6 @@ def _say_failures(completions: Sequence[Completion], what: str) -> None:
     if errors:
         (reason, count), *_ = errors.most_common(1)
         logger.warning(
-            "%s: %d of %d failed; %d of them: %s. Later: python -m scripts.retry",
+            "%s: %d of %d failed; %d of them: %s",
             what, errors.total(), len(completions), count, reason,
         )  # fmt: skip
