@@ -69,7 +69,7 @@ def newest(work: Path) -> Checkpoint | None:
     """
     for folder in reversed(_folders(work)):
         try:
-            return _checked(folder)
+            return check(folder)
         except ValueError as error:
             logger.warning("passing over checkpoint %s: %s", folder.name, error)
     return None
@@ -82,7 +82,7 @@ def _folders(work: Path) -> list[Path]:
     return [path for path in [*steps, work / LAST] if path.is_dir()]
 
 
-def _checked(folder: Path) -> Checkpoint:
+def check(folder: Path) -> Checkpoint:
     """Return a checkpoint all of whose files are as they were written.
 
     Raises:
