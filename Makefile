@@ -8,7 +8,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
 	format schema lock setup setup-inference images slurm-test bench-plan \
-	bench-decontaminate bench-selection clean-work
+	bench-checkpoints bench-decontaminate bench-selection clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -46,6 +46,9 @@ slurm-test: $(READY) ## Run the workflow and its faults on a Slurm of its own (r
 
 bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job cost
 	python -m benchmarks.plan
+
+bench-checkpoints: $(READY) ## Measure what checkpoints, loading and export of a training cost
+	python -m benchmarks.checkpoints
 
 bench-selection: $(READY) ## Measure what every selector costs at up to 1.1 million rows
 	python -m benchmarks.selection

@@ -1,14 +1,22 @@
-"""How long a checkpoint stops a training: written at once, and in the background.
+"""What checkpoints, loading and export of a training cost.
 
     python -m benchmarks.checkpoints
 
-Trains a random Llama of 91 million parameters on two ranks at ZeRO-2, with a checkpoint of 1.5 GB
-every three steps, both ways in turn. Prints a table and as its last line one JSON object. It needs
-6 GiB of memory and 5 GB of disk, and some minutes.
+With a random Llama of 91 million parameters in fp32:
+
+- how long a checkpoint of 1.5 GB stops a training on two ranks at ZeRO-2, written at once and in
+  the background;
+- the memory of four ranks that begin a training at ZeRO-3, with the student whole on every rank and
+  sharded as it is loaded;
+- the memory of an export, as DeepSpeed consolidates and one tensor at a time.
+
+Prints a table and as its last line one JSON object. It needs 6 GiB of memory, 5 GB of disk, and
+some minutes.
 """
 
 import json
 import logging
+import multiprocessing
 import os
 import resource
 import shutil
@@ -16,6 +24,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +33,12 @@ import pytest
 
 from nt_pkg.config import Runtime, Training
 from nt_pkg.seeds import rng
-from nt_pkg.sft import launch
+from nt_pkg.sft import export, launch
 from nt_pkg.sft import train as loop
-from nt_pkg.sft.checkpoints import Checkpoints
+from nt_pkg.sft.checkpoints import LAST, Checkpoints
+from tests.workflow.sandbox import table
 
-_VOCABULARY, _TOKENS = 8192, 128
+_VOCABULARY, _TOKENS = 8192, 64
 _EXAMPLES = [
     {
         "id": f"row{n}",
@@ -35,7 +46,7 @@ _EXAMPLES = [
         "input_ids": [rng("ids", n, at).randrange(_VOCABULARY) for at in range(_TOKENS)],
         "num_prompt_tokens": 8,
     }
-    for n in range(24)
+    for n in range(18)
 ]
 _TRAINING = Training(
     learning_rate=1e-4,
@@ -69,16 +80,26 @@ def make_student(folder: Path) -> Path:
 def _timed(self: Checkpoints, tag: str, state: dict[str, Any]) -> None:
     begun = time.monotonic()
     _save(self, tag, state)
-    line = {
-        "blocked": time.monotonic() - begun,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
-    with (self._work / f"times-{self._rank}.jsonl").open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    seconds = time.monotonic() - begun
+    if tag != LAST:  # the training waits for that one in any case
+        _note(self._work / f"times-{self._rank}.jsonl", seconds)
 
 
-def measure(student: Path, work: Path, in_background: bool) -> dict[str, float]:
-    """Return the seconds that a checkpoint blocks, those of the training, and a rank's peak MiB."""
+def _note(path: Path, value: float) -> None:
+    with path.open("a") as file:
+        file.write(f"{value}\n")
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _values(paths: Iterable[Path]) -> list[float]:
+    return [float(line) for path in paths for line in path.read_text().splitlines()]
+
+
+def saving(student: Path, work: Path, in_background: bool) -> dict[str, float]:
+    """Return the seconds that a checkpoint blocks, and those of all steps and checkpoints."""
     runtime = Runtime(
         num_ranks=2, zero_stage=2, checkpoint_steps=3, async_checkpoints=in_background
     )
@@ -86,36 +107,85 @@ def measure(student: Path, work: Path, in_background: bool) -> dict[str, float]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoints, "save", _timed)
         result = launch.train(loop.Job(student, _EXAMPLES, _TRAINING, runtime, 0, work))
-    lines = [
-        json.loads(line)
-        for path in work.glob("times-*.jsonl")
-        for line in path.read_text().splitlines()
-    ]
-    shutil.rmtree(work)
-    return {
-        "blocked_s": statistics.median(line["blocked"] for line in lines),
-        "training_s": result["wall_seconds"],
-        "peak_mib": max(line["peak_mib"] for line in lines),
-    }
+    blocked = statistics.median(_values(work.glob("times-*.jsonl")))
+    return {"blocked_s": blocked, "training_s": result["wall_seconds"]}
+
+
+def loading(student: Path, work: Path, is_sharded: bool) -> dict[str, float]:
+    """Return the memory that four ranks at ZeRO-3 have taken up to the first step, in MiB."""
+    load, step = loop.load_student, loop._Trainer._step
+
+    def noting(*args: Any) -> Any:
+        _note(work / f"before-{os.getpid()}", _peak())
+        model_dir, dtype, config = args
+        stage = 3 if is_sharded else 2
+        return load(model_dir, dtype, {**config, "zero_optimization": {"stage": stage}})
+
+    def first(trainer: loop._Trainer, number: int, rows: Any) -> float:
+        _note(work / f"after-{os.getpid()}", _peak())
+        return step(trainer, number, rows)
+
+    runtime = Runtime(num_ranks=4, zero_stage=3)
+    work.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "load_student", noting)
+        patch.setattr(loop._Trainer, "_step", first)
+        job = loop.Job(student, _EXAMPLES[:2], _TRAINING, runtime, 0, work)
+        loss = launch.train(job)["final_loss"]
+    before, after = _values(work.glob("before-*")), _values(work.glob("after-*"))
+    # Each rank's own: what it shares with the process that it was forked from is not counted.
+    return {"all_ranks_mib": sum(after) - sum(before), "loss": loss}
+
+
+def exporting(student: Path, checkpoint: Path, out: Path, is_streamed: bool) -> dict[str, float]:
+    """Return the peak memory of reading a checkpoint's weights and writing them, in MiB."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        return pool.submit(_exporting, student, checkpoint, out, is_streamed).result()
+
+
+def _exporting(student: Path, checkpoint: Path, out: Path, is_streamed: bool) -> dict[str, float]:
+    begun = _peak()
+    if is_streamed:
+        export.FILE_SIZE = "50MB"  # as small beside this model as 5 GB beside a large one
+        export.export_model(checkpoint, student, out, "bfloat16")
+    else:
+        from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
+        from transformers import AutoModelForCausalLM
+
+        state = get_fp32_state_dict_from_zero_checkpoint(str(checkpoint.parent), checkpoint.name)
+        model = AutoModelForCausalLM.from_pretrained(student)
+        model.load_state_dict(state, strict=False)
+        model.bfloat16().save_pretrained(out)
+    return {"peak_mib": _peak() - begun}
 
 
 def main() -> int:
     """Run the command line."""
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found: dict[str, list[dict[str, float]]] = {"at_once": [], "in_background": []}
-    with tempfile.TemporaryDirectory(dir=".") as folder:
-        student = make_student(Path(folder, "student"))
-        for _ in range(2):
-            for way, runs in found.items():
-                runs.append(measure(student, Path(folder, "work"), way == "in_background"))
-    medians = {
-        way: {key: round(statistics.median(run[key] for run in runs), 2) for key in runs[0]}
-        for way, runs in found.items()
-    }
-    for way, values in medians.items():
-        sys.stdout.write(f"{way:15} {json.dumps(values)}\n")
-    sys.stdout.write(json.dumps(medians) + "\n")
+    found: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        folder = Path(name)
+        student = make_student(folder / "student")
+        work = folder / "work"
+        for is_sharded in (False, True):
+            way = "loading, sharded" if is_sharded else "loading, whole"
+            found[way] = loading(student, work, is_sharded)
+            shutil.rmtree(work)
+        for in_background in (False, True):
+            way = "saving, in background" if in_background else "saving, at once"
+            found[way] = saving(student, work, in_background)
+            if not in_background:
+                shutil.rmtree(work)
+        for is_streamed in (False, True):
+            way = "export, by tensor" if is_streamed else "export, as DeepSpeed does"
+            found[way] = exporting(student, work / LAST, folder / "hf", is_streamed)
+            shutil.rmtree(folder / "hf")
+    rows = [
+        (way, key, f"{value:.2f}") for way, values in found.items() for key, value in values.items()
+    ]
+    sys.stdout.write(table(("what", "measure", "value"), rows))
+    sys.stdout.write(json.dumps(found) + "\n")
     return 0
 
 

@@ -1,0 +1,54 @@
+"""Load the student of a training, so that no node holds more copies of it than it has to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass
+class _Zero3:
+    """What transformers asks before it loads a model; its own class for that needs accelerate."""
+
+    config: dict[str, Any]
+
+    def is_zero3(self) -> bool:
+        return True
+
+
+def load_student(model_dir: Path, dtype: str, config: dict[str, Any]) -> "PreTrainedModel":
+    """Return the student on this rank.
+
+    At ZeRO stage 3 it is sharded as it is loaded: the first rank reads one tensor after the other,
+    and each rank keeps its piece. Otherwise every rank has all weights, as it needs them.
+
+    Args:
+        model_dir: folder of the student.
+        dtype: name of the torch dtype of the weights.
+        config: DeepSpeed's configuration.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.integrations.deepspeed import (
+        set_hf_deepspeed_config,
+        unset_hf_deepspeed_config,
+    )
+
+    zero3 = _Zero3(config) if config["zero_optimization"]["stage"] == 3 else None
+    if zero3:
+        set_hf_deepspeed_config(zero3)  # a weak reference
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            model_dir, dtype=getattr(torch, dtype), attn_implementation="sdpa"
+        )
+    finally:
+        unset_hf_deepspeed_config()
+    model.config.use_cache = False
+    return model
+
+
+def num_parameters(model: "PreTrainedModel") -> int:
+    """Return the parameters of a model, sharded or not; tied ones count once."""
+    return sum(getattr(each, "ds_numel", each.numel()) for each in model.parameters())
