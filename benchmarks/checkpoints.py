@@ -117,9 +117,8 @@ def loading(student: Path, work: Path, is_sharded: bool) -> dict[str, float]:
 
     def noting(*args: Any) -> Any:
         _note(work / f"before-{os.getpid()}", _peak())
-        model_dir, dtype, config = args
-        stage = 3 if is_sharded else 2
-        return load(model_dir, dtype, {**config, "zero_optimization": {"stage": stage}})
+        model_dir, dtype, *_ = args
+        return load(model_dir, dtype, 3 if is_sharded else 2)
 
     def first(trainer: loop._Trainer, number: int, rows: Any) -> float:
         _note(work / f"after-{os.getpid()}", _peak())

@@ -18,7 +18,9 @@ class _Zero3:
         return True
 
 
-def load_student(model_dir: Path, dtype: str, config: dict[str, Any]) -> "PreTrainedModel":
+def load_student(
+    model_dir: Path, dtype: str, zero_stage: int, attention: str = "sdpa"
+) -> "PreTrainedModel":
     """Return the student on this rank.
 
     At ZeRO stage 3 it is sharded as it is loaded: the first rank reads one tensor after the other,
@@ -27,7 +29,8 @@ def load_student(model_dir: Path, dtype: str, config: dict[str, Any]) -> "PreTra
     Args:
         model_dir: folder of the student.
         dtype: name of the torch dtype of the weights.
-        config: DeepSpeed's configuration.
+        zero_stage: of the training.
+        attention: implementation that transformers shall use.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -36,12 +39,18 @@ def load_student(model_dir: Path, dtype: str, config: dict[str, Any]) -> "PreTra
         unset_hf_deepspeed_config,
     )
 
-    zero3 = _Zero3(config) if config["zero_optimization"]["stage"] == 3 else None
-    if zero3:
+    zero3 = _Zero3(
+        {
+            "train_micro_batch_size_per_gpu": 1,  # it wants one; nothing hangs on it here
+            "bf16": {"enabled": dtype == "bfloat16"},
+            "zero_optimization": {"stage": 3},
+        }
+    )
+    if zero_stage == 3:
         set_hf_deepspeed_config(zero3)  # a weak reference
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            model_dir, dtype=getattr(torch, dtype), attn_implementation="sdpa"
+            model_dir, dtype=getattr(torch, dtype), attn_implementation=attention
         )
     finally:
         unset_hf_deepspeed_config()

@@ -75,11 +75,7 @@ class _Trainer:
         most_rows = max(len(step.rows) for step in self._steps)
         per_round = job.runtime.num_ranks * job.runtime.rows_per_micro_batch
         self._num_micro_batches = math.ceil(most_rows / per_round)
-        config = {
-            **deepspeed_config(training, job.runtime, self._num_micro_batches),
-            "checkpoint": {"load_universal": is_universal(job.work)},
-        }
-        model = load_student(job.model_dir, training.dtype, config)
+        model = load_student(job.model_dir, training.dtype, job.runtime.zero_stage)
         self._num_parameters = num_parameters(model)
         optimizer = torch.optim.AdamW(
             model.parameters(),
@@ -90,7 +86,10 @@ class _Trainer:
         self._engine, _, _, _ = deepspeed.initialize(
             model=model,
             optimizer=optimizer,
-            config=config,
+            config={
+                **deepspeed_config(training, job.runtime, self._num_micro_batches),
+                "checkpoint": {"load_universal": is_universal(job.work)},
+            },
         )
         self._engine.train()
         self._checkpoints = Checkpoints(self._engine, job.work, rank, job.runtime)
