@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 
@@ -60,4 +61,9 @@ def load_student(
 
 def num_parameters(model: "PreTrainedModel") -> int:
     """Return the parameters of a model, sharded or not; tied ones count once."""
-    return sum(getattr(each, "ds_numel", each.numel()) for each in model.parameters())
+    return sum(map(num_elements, model.parameters()))
+
+
+def num_elements(parameter: "torch.Tensor") -> int:
+    """Return the elements of a whole parameter, of which this rank may have a piece or nothing."""
+    return int(getattr(parameter, "ds_numel", parameter.numel()))
