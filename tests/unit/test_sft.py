@@ -359,7 +359,8 @@ def weights(checkpoint: Path) -> dict[str, Any]:
 
 def complete(work: Path) -> list[str]:
     """Return the checkpoints that all ranks have finished, in order."""
-    folders = sorted(work.glob("step*"), key=lambda path: int(path.name[4:]))
+    folders = [path for path in work.glob("step*") if path.name[4:].isdigit()]
+    folders.sort(key=lambda path: int(path.name[4:]))
     return [
         path.name
         for path in folders
