@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,6 @@ from tests.unit.test_sft import (
     _quiet_and_warm,
     job_of,
     student,
-    tokenizer_of,
     trained,
     untied,
     weights,
@@ -111,28 +111,32 @@ def test_file_that_differs_from_the_shards_is_found(
 
 
 @pytest.mark.parametrize(
-    ("family", "others"),
-    [("llama", ["<|end_header_id|>", "<|eot_id|>"]), ("qwen", ["<|im_end|>", "<|endoftext|>"])],
+    ("end", "pad", "own", "expected"),
+    [
+        # Llama-3.1: <|eot_id|>; <|end_of_text|>, <|eom_id|>, <|eot_id|>.
+        (128009, None, [128001, 128008, 128009], [128009, 128001, 128008]),
+        # Qwen2.5: <|im_end|>, <|endoftext|>.
+        (151645, 151643, [151645, 151643], [151645, 151643]),
+        (3, 0, 3, 3),
+        (3, 0, 7, [3, 7]),
+        (3, 0, None, 3),
+    ],
 )
 def test_generation_ends_at_the_students_own_tokens_and_the_templates(
-    tmp_path: Path, family: str, others: list[str]
+    tmp_path: Path, end: int, pad: int | None, own: Any, expected: Any
 ) -> None:
-    """Llama-3.1 and Qwen2.5 have several; their other settings stay."""
+    """Its other settings stay."""
     from transformers import LlamaConfig
 
-    tokenizer = tokenizer_of(family)
-    ids = [tokenizer.convert_tokens_to_ids(token) for token in others]
-    own = {"eos_token_id": ids, "pad_token_id": 1, "temperature": 0.6, "top_p": 0.9}
-    write_json(tmp_path / "generation_config.json", own)
+    write_json(
+        tmp_path / "generation_config.json", {"eos_token_id": own, "temperature": 0.6, "top_p": 0.9}
+    )
+    tokenizer: Any = SimpleNamespace(eos_token_id=end, pad_token_id=pad)
 
     found = export._generation(tmp_path, LlamaConfig(), tokenizer)
 
-    end = tokenizer.eos_token_id
-    assert found["eos_token_id"] == [end, *(each for each in ids if each != end)]
-    assert (found["temperature"], found["top_p"], found["pad_token_id"]) == (0.6, 0.9, 1)
-    write_json(tmp_path / "generation_config.json", {"eos_token_id": ids[0]})
-    found = export._generation(tmp_path, LlamaConfig(), tokenizer)
-    assert found == {"eos_token_id": ids[0] if ids[0] == end else [end, ids[0]]}
+    padding = {} if pad is None else {"pad_token_id": pad}
+    assert found == {"eos_token_id": expected, "temperature": 0.6, "top_p": 0.9, **padding}
 
 
 def test_tokenizer_and_template_are_the_students_files(
