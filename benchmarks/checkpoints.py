@@ -36,7 +36,6 @@ from nt_pkg.seeds import rng
 from nt_pkg.sft import export, launch
 from nt_pkg.sft import train as loop
 from nt_pkg.sft.checkpoints import LAST, Checkpoints
-from tests.workflow.sandbox import table
 
 _VOCABULARY, _TOKENS = 8192, 64
 _EXAMPLES = [
@@ -55,6 +54,7 @@ _TRAINING = Training(
     epochs={0: 1},
     dtype="float32",
 )
+_TOKENIZER = Path("nt_pkg/microworld/base")
 _save = Checkpoints.save
 
 
@@ -74,6 +74,8 @@ def make_student(folder: Path) -> Path:
         tie_word_embeddings=True,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+    for path in _TOKENIZER.glob("*token*"):
+        shutil.copy(path, folder)
     return folder
 
 
@@ -163,27 +165,29 @@ def main() -> int:
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     found: dict[str, dict[str, float]] = {}
+
+    def note(way: str, values: dict[str, float]) -> None:
+        found[way] = values
+        cells = ", ".join(f"{key} {value:.2f}" for key, value in values.items())
+        sys.stdout.write(f"{way:26}{cells}\n")
+        sys.stdout.flush()
+
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name)
         student = make_student(folder / "student")
-        work = folder / "work"
+        work, out = folder / "work", folder / "hf"
         for is_sharded in (False, True):
-            way = "loading, sharded" if is_sharded else "loading, whole"
-            found[way] = loading(student, work, is_sharded)
+            way = "sharded" if is_sharded else "whole"
+            note(f"loading, {way}", loading(student, work, is_sharded))
             shutil.rmtree(work)
         for in_background in (False, True):
-            way = "saving, in background" if in_background else "saving, at once"
-            found[way] = saving(student, work, in_background)
-            if not in_background:
-                shutil.rmtree(work)
+            shutil.rmtree(work, ignore_errors=True)
+            way = "in background" if in_background else "at once"
+            note(f"saving, {way}", saving(student, work, in_background))
         for is_streamed in (False, True):
-            way = "export, by tensor" if is_streamed else "export, as DeepSpeed does"
-            found[way] = exporting(student, work / LAST, folder / "hf", is_streamed)
-            shutil.rmtree(folder / "hf")
-    rows = [
-        (way, key, f"{value:.2f}") for way, values in found.items() for key, value in values.items()
-    ]
-    sys.stdout.write(table(("what", "measure", "value"), rows))
+            way = "by tensor" if is_streamed else "as DeepSpeed does"
+            note(f"export, {way}", exporting(student, work / LAST, out, is_streamed))
+            shutil.rmtree(out)
     sys.stdout.write(json.dumps(found) + "\n")
     return 0
 
