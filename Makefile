@@ -9,7 +9,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
 	format schema lock setup setup-inference images slurm-test bench-plan \
-	bench-data peers clean-work
+	bench-data bench-checkpoints peers clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -50,6 +50,9 @@ bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job
 
 bench-data: $(READY) $(PEERS)/.ready ## Measure every stage of data at up to 1.1 million rows, beside other tools
 	python -m benchmarks.data $(if $(ROWS),--rows $(ROWS))
+
+bench-checkpoints: $(READY) ## Measure what checkpoints, loading and export of a training cost
+	python -m benchmarks.checkpoints
 
 base: $(READY) ## Pre-train the micro-world's base student again (about 20 minutes)
 	python -m snakemake --profile profiles/local results/micro-base/manifest.json

@@ -37,7 +37,7 @@ VERSIONS = {
     "annotations": 1,
     "examples": 1,
     "train": 1,
-    "export": 1,
+    "export": 2,
     "samples": 1,
 }
 BASE_SEED, BASE_STEPS = 0, 6500  # of the base student that ships

@@ -118,7 +118,8 @@ rule export_model:
     container:
         image("training")
     resources:
-        mem_mb=memory(lambda wc: runtime(wc).mem_mb),
+        # Tensors pass one by one: some three files of weights (nt_pkg/sft/export.py).
+        mem_mb=memory(16_000),
         runtime=minutes(120),
     params:
         spec=lambda wc: PLAN.export_spec(wc.student),

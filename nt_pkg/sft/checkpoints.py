@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nt_pkg.config import Runtime
 from nt_pkg.manifest import read_json, sha256_file, write_json
+from nt_pkg.progress import Progress
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
@@ -69,7 +70,7 @@ def newest(work: Path) -> Checkpoint | None:
     """
     for folder in reversed(_folders(work)):
         try:
-            return _checked(folder)
+            return check(folder)
         except ValueError as error:
             logger.warning("passing over checkpoint %s: %s", folder.name, error)
     return None
@@ -82,7 +83,7 @@ def _folders(work: Path) -> list[Path]:
     return [path for path in [*steps, work / LAST] if path.is_dir()]
 
 
-def _checked(folder: Path) -> Checkpoint:
+def check(folder: Path) -> Checkpoint:
     """Return a checkpoint all of whose files are as they were written.
 
     Raises:
@@ -102,21 +103,26 @@ def _checked(folder: Path) -> Checkpoint:
     }
     gigabytes = sum(expected["bytes"] for expected in files.values()) / 1e9
     logger.info("checking %s (%.1f GB in %d files)", folder.name, gigabytes, len(files))
+    progress = Progress("files checked", len(files))
     with ThreadPoolExecutor(_READERS) as pool:
         for defect in pool.map(_defect, files, files.values()):
+            progress.add(1)
             if defect:
                 raise ValueError(defect)
     return Checkpoint(folder, first["step"], first["num_ranks"], first["zero_stage"])
 
 
 def _defect(path: Path, expected: dict[str, Any]) -> str | None:
-    if not path.exists():
+    try:
+        size = path.stat().st_size
+        if size != expected["bytes"]:
+            return f"{path.name} has {size} bytes instead of {expected['bytes']}"
+        if sha256_file(path) != expected["sha256"]:
+            return f"{path.name} is damaged (its sha256 is another)"
+    except FileNotFoundError:
         return f"{path.name} is missing"
-    size = path.stat().st_size
-    if size != expected["bytes"]:
-        return f"{path.name} has {size} bytes instead of {expected['bytes']}"
-    if sha256_file(path) != expected["sha256"]:
-        return f"{path.name} is damaged (its sha256 is another)"
+    except OSError as error:
+        return f"{path.name} cannot be read ({error.strerror})"
     return None
 
 

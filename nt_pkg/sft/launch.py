@@ -41,7 +41,7 @@ def train(job: Job) -> dict[str, Any]:
     process computes with torch on several threads. On several nodes they are started by `srun`
     within this Slurm job. The finished ZeRO-sharded checkpoint is `job.work / "checkpoint"`. A call
     that finds checkpoints of an earlier one continues at the newest complete one; the loss curve is
-    that of an uninterrupted run.
+    that of an uninterrupted run, but for rounding if the number of ranks or the stage is another.
 
     Raises:
         Stopped: SIGTERM or SIGUSR2 came, or the time of the Slurm job is nearly over; a checkpoint

@@ -57,16 +57,18 @@ def _convert(found: Checkpoint, out: Path, zero_stage: int, workers: int) -> Non
     from deepspeed.checkpoint.ds_to_universal import main
 
     options = Namespace(
-        input_folder=str(found.path),
-        output_folder=str(out),
+        input_folder=os.path.relpath(found.path, out.parent),
+        output_folder=out.name,
         num_extract_workers=workers,
         num_merge_workers=workers,
         keep_temp_folder=False,
         strict=True,
         inject_missing_state=True,  # stages 1 and 2 want the names that pipelines would have
     )
+    os.chdir(out.parent)  # it takes the names of its folders for regular expressions
     with Path(os.devnull).open("w") as nothing, contextlib.redirect_stdout(nothing):
         main(options)
+    out = Path(out.name)
     # The stages look for the same state under different names.
     have = next(name for name in _MODEL_STATES if (out / name).exists())
     for name in _MODEL_STATES:

@@ -222,7 +222,7 @@ def test_run_goes_on_with_other_ranks_and_at_another_stage(
         Runtime(num_ranks=ranks, zero_stage=stage, checkpoint_steps=3)
         for ranks, stage in (before, after)
     ]
-    job = job_of(student, tmp_path / "work", runtime=spread[0])
+    job = job_of(student, tmp_path / "work (a+b)", runtime=spread[0])
     monkeypatch.setattr(loop._Trainer, "_step", stop_in_six_and_twelve)
     with pytest.raises(Stopped, match="after step 6 of 12"):
         launch.train(job)

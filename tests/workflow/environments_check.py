@@ -4,7 +4,8 @@
 
 Makes the environments `workflow`, `training` and `inference-cpu` with envs/install.sh, runs a small
 study with jobs of every rule in them, looks up in its results which versions it ran with, and
-checks the engines against a real vLLM (tests/workflow/vllm_check.py). Prints what all of it took.
+checks the engines and an exported student against a real vLLM (tests/workflow/vllm_check.py).
+Prints what all of it took.
 """
 
 import re
@@ -51,7 +52,10 @@ def main() -> int:
         sys.stdout.write(f"each rule in its environment: {time.monotonic() - begun:.0f} s\n")
 
         check = [_python(folder / "inference-cpu"), "-m", "tests.workflow.vllm_check"]
-        sys.stdout.write(_last_lines(run(copy, [*check, str(folder / "vllm")], **_VLLM), 4))
+        student = str(folder / "student")
+        run(copy, [_python(folder / "training"), "-m", "tests.workflow.exported_student", student])
+        said = run(copy, [*check, str(folder / "vllm"), student], **_VLLM)
+        sys.stdout.write(_last_lines(said, 5))
     return 0
 
 

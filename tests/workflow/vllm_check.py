@@ -1,7 +1,8 @@
 """Check the engines vllm and openai against a real vLLM, on a tiny model that is made here.
 
-    python -m tests.workflow.vllm_check FOLDER
+    python -m tests.workflow.vllm_check FOLDER [EXPORTED]
 
+EXPORTED is the folder of tests/workflow/exported_student.py, made in the environment for training.
 Runs in the environment for inference; `make env-check` calls it. Everything is on the loopback.
 """
 
@@ -29,6 +30,8 @@ from nt_pkg.records import PROMPTS, SAMPLES, TRACES, read_parquet, write_parquet
 RUNTIME = EngineRuntime(batch=8, mem_mb=4000)
 FLOAT32 = {"dtype": "float32"}
 GREEDY = Sampling(max_tokens=12)
+LONGER = Sampling(max_tokens=40)
+LEARNED = ("Where does she end?", "<think> Take May. </think> So")  # what exported_student learns
 DRAWN = Sampling(max_tokens=12, temperature=1.0, top_p=0.95)
 SCHEMA = {
     "type": "object",
@@ -55,6 +58,12 @@ def main(argv: Sequence[str]) -> int:
         (_killed, "traces of vLLM survive a kill"),
         (_answered, "a student answers with vLLM"),
     ]
+    if len(argv) > 1:
+        exported = Path(argv[1])
+        trained = Model(exported / "hf", digest(read_json(exported / "hf.json")["files"]))
+        steps.append(
+            (lambda *_: _exported(trained), "an exported student says what it was trained to say")
+        )
     for step, name in steps:
         begun = time.monotonic()
         step(model, folder)
@@ -203,6 +212,16 @@ def _answered(model: Model, folder: Path) -> None:
     assert len(rows) == 10 and all(row["status"] == "ok" for row in rows), rows
     assert made["engine"] == {"kind": "vllm", "version": 1, "model": model.digest, **FLOAT32}
     assert made["versions"]["vllm"]
+
+
+def _exported(model: Model) -> None:
+    """It ends where it learned to end, and all else it says is what transformers says."""
+    requests = [Request("learned", LEARNED[0]), *REQUESTS[:7]]
+    expected = _by_id(start_engine("transformers", {}, RUNTIME, model), requests, LONGER)
+    found = _by_id(start_engine("vllm", FLOAT32, RUNTIME, model), requests, LONGER)
+    _equal(found, expected)
+    assert found["learned"].text == LEARNED[1], found
+    assert found["learned"].finish_reason == "stop", found
 
 
 def _asking(url: str, model: str = "tiny", **server: Any) -> Engine:
