@@ -9,7 +9,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
 	format schema lock setup setup-inference images slurm-test bench-plan \
-	bench-data bench-checkpoints peers clean-work
+	bench-data bench-checkpoints bench-sft peers clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -53,6 +53,9 @@ bench-data: $(READY) $(PEERS)/.ready ## Measure every stage of data at up to 1.1
 
 bench-checkpoints: $(READY) ## Measure what checkpoints, loading and export of a training cost
 	python -m benchmarks.checkpoints
+
+bench-sft: $(READY) ## Measure training against TRL and a bare loop (makes .venv-peers-sft; BENCH=--gpu: on a GPU)
+	python -m benchmarks.sft $(BENCH)
 
 base: $(READY) ## Pre-train the micro-world's base student again (about 20 minutes)
 	python -m snakemake --profile profiles/local results/micro-base/manifest.json

@@ -452,6 +452,11 @@ class Student(Strict):
     """A model to be trained."""
 
     source: Source = Field(description="Where the untrained model comes from.")
+    architecture: dict[str, Any] | None = Field(
+        None,
+        description="What its config.json says of its size, for plans that are made before it is "
+        "fetched (docs/performance.md).",
+    )
     training: Training = Field(Training(), description="How it is trained.")
     engine: Literal["transformers", "vllm"] = Field(
         "transformers", description="How its answers to benchmarks are made (docs/engines.md)."

@@ -4,7 +4,7 @@ import json
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,12 @@ def _num_gpus(resources: str) -> int:
     return int(found.get("gpu", 0))
 
 
+def gpu_type(resources: Mapping[str, str]) -> str | None:
+    """Return the type of a job's GPUs, if it asks for one: `gpu_model`, or within `gres`."""
+    in_gres = re.fullmatch(r"gpu:(.+):\d+", resources.get("gres", ""))
+    return resources.get("gpu_model") or (in_gres[1] if in_gres else None)
+
+
 def explain(job: Job, producers: dict[str, Job]) -> list[str]:
     """Return why a job would run, in plain words.
 
@@ -129,6 +135,10 @@ class Timings:
         for path, seconds in self._by_path.items():
             by_rule[path.relative_to(root).parts[0]].append(seconds)
         self._by_rule = {rule: statistics.fmean(values) for rule, values in by_rule.items()}
+
+    def has(self, job: Job) -> bool:
+        """Return whether the same job was timed."""
+        return job.timing in self._by_path
 
     def estimate(self, job: Job) -> float | None:
         """Return the seconds the same job took last, else the mean of its rule, else None."""

@@ -20,6 +20,7 @@ from nt_pkg.preflight import (
     fit,
     limits,
     machine,
+    memory,
     names,
     parse,
     probe,
@@ -81,7 +82,7 @@ def preflight(
         found += _request_checks(asked, facts, profile, asking, pool)
     found += disk.speed(measured)
     found += _places(options, here, profile, asking)
-    found += _study_checks(options, here)
+    found += _study_checks(options, here, asking, facts)
     return found
 
 
@@ -256,12 +257,15 @@ def _places(
     return found + storage.locality(places, storage.mounts(text), frozenset(seen))
 
 
-def _study_checks(options: Options, here: machine.Machine) -> list[Finding]:
+def _study_checks(
+    options: Options, here: machine.Machine, asking: Sequence[Request], facts: Cluster
+) -> list[Finding]:
     files = [options.root / "config" / "config.yaml", *options.overlays]
     checked, found = study.configuration(files)
     if checked is None:
         return found
-    found = [*found, *study.keys(checked, here.environment)]
+    found = [*found, *memory.judge(checked, options.folder, asking, facts)]
+    found += study.keys(checked, here.environment)
     try:
         return found + study.assets(checked, options.folder, options.overlays, here.environment)
     except (ValueError, OSError) as error:

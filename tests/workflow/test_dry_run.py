@@ -3,6 +3,7 @@
 import textwrap
 from pathlib import Path
 
+from nt_pkg.config import load_study, read_yaml
 from nt_pkg.dry_run import Timings, by_output, explain, parse_jobs, unneeded_if_equal
 from scripts.plan import render
 
@@ -65,7 +66,10 @@ def test_a_plan_adds_up(tmp_path: Path) -> None:
     jobs = [job for job in JOBS if job is not TARGET]
     text = render(jobs, Timings(tmp_path))
     assert "7 jobs, 2.0 h one after the other\n" in text
-    on_cluster = render(jobs, Timings(tmp_path), is_cluster=True)
+    root = Path(__file__).parents[2]
+    files = [root / "config" / "config.yaml", root / "tests" / "workflow" / "tiny.yaml"]
+    study = load_study(read_yaml(files))
+    on_cluster = render(jobs, Timings(tmp_path), study, tmp_path)
     assert "7 jobs, 2.0 h one after the other, 20.00 GPU-hours" in on_cluster
     assert "3 of them (60.0 min) only follow a selection" in text
     assert "params.scale_tokens: 60.0 -> 55.0 (subset tiny-long, seed 0)" in text

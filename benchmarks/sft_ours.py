@@ -1,0 +1,49 @@
+"""Our side of `benchmarks.sft`: the command `scripts.train`, as rule `train` calls it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.sft_bare import plan
+from benchmarks.sft_worker import Order, read_clock, serve, start_clock
+from nt_pkg.config import Runtime, Training
+from nt_pkg.manifest import read_json
+from nt_pkg.records import EXAMPLES, read_parquet
+from scripts import train
+
+
+def run(order: Order) -> dict[str, Any]:
+    """Train as the order says; the ranks are forked from this process."""
+    training = Training(**order["training"])
+    runtime = Runtime(
+        num_ranks=order["ranks"],
+        threads_per_rank=order["threads"],
+        rows_per_micro_batch=order["rows"],
+        zero_stage=order["zero_stage"],
+        **order.get("runtime", {}),
+        checkpoint_steps=10_000,
+    )
+    folder = Path(order["folder"])
+    out = folder / "ours"
+    start_clock(folder / "clock.txt")
+    status = train.main(
+        [
+            "--spec", json.dumps({"training": training.model_dump(mode="json")}),
+            "--names", "{}",
+            "--runtime", runtime.model_dump_json(),
+            "--seed", str(order["seed"]),
+            "--student", str(Path(order["model"]) / "config.json"),
+            "--examples", order["examples"],
+            "--checkpoint", str(out / "checkpoint"),
+            "--out", str(out / "run.json"),
+        ]
+    )  # fmt: skip
+    if status:
+        raise RuntimeError(f"scripts.train ended with status {status}")
+    steps = plan(read_parquet(Path(order["examples"]), EXAMPLES), training, order["seed"])
+    tokens = [sum(row.num_tokens for row in step.rows) for step in steps]
+    return {**read_clock(folder / "clock.txt", tokens), "run": read_json(out / "run.json")}
+
+
+if __name__ == "__main__":
+    serve(run)

@@ -1,0 +1,69 @@
+"""Checks of trainings against the memory of the GPUs that they ask for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.config import Study
+from nt_pkg.forecast import Need, need
+from nt_pkg.preflight.facts import Cluster, Finding, Request
+from nt_pkg.preflight.names import partition_names
+from nt_pkg.sft.memory import gpu_memory
+
+CHECK = "GPU memory"
+
+
+def judge(
+    study: Study, folder: Path, requests: Sequence[Request], cluster: Cluster
+) -> list[Finding]:
+    """Judge whether each student's training fits on its GPUs, at its ZeRO stage.
+
+    Args:
+        study: the checked study.
+        folder: where results and assets lie.
+        requests: what the study's jobs ask for.
+        cluster: for the type of GPUs where a request names none.
+    """
+    found, fitting = [], []
+    for request in requests:
+        if request.rule != "train" or not request.has_gpu:
+            continue
+        for owner in sorted(request.owners):
+            kind, _, student = owner.partition(".")
+            if kind != "students" or student not in study.students:
+                continue
+            gpu = _gpu(request, cluster)
+            try:
+                needed = need(study, student, folder, gpu)
+            except ValueError as error:
+                found.append(Finding("warn", CHECK, str(error)))
+                continue
+            if needed.fits:
+                fitting.append(needed)
+            else:
+                found.append(_misfit(needed))
+    if fitting:
+        fullest = max(fitting, key=lambda each: sum(each.parts.values()) / (each.gpu_bytes or 1))
+        text = f"{len(fitting)} students fit; the fullest: {fullest.student}, {fullest.text}"
+        found.insert(0, Finding("ok", CHECK, text))
+    return found
+
+
+def _misfit(needed: Need) -> Finding:
+    if needed.fits is None:
+        text = f"students.{needed.student}: {needed.text}; the memory of that GPU is not known"
+        return Finding("warn", CHECK, text, "compare it with what the GPU has")
+    text = f"students.{needed.student} does not fit: {needed.text}"
+    return Finding("FAIL", CHECK, text, needed.todo)
+
+
+def _gpu(request: Request, cluster: Cluster) -> str | None:
+    """Return the type of a request's GPUs; where it names none, the smallest that it may get."""
+    if request.gpu_model or cluster.nodes is None or cluster.partitions is None:
+        return request.gpu_model
+    partitions = set(partition_names(request, cluster))
+    models = {
+        gpus.model for node in cluster.nodes if node.partitions & partitions for gpus in node.gpus
+    }
+    if not models or any(gpu_memory(model) is None for model in models):
+        return None
+    return min(models, key=lambda model: gpu_memory(model) or 0)

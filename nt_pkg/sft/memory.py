@@ -1,0 +1,224 @@
+"""Memory and work of a training, from the numbers in a config.json: does it fit, what does it cost?
+
+Model states follow ZeRO (Rajbhandari et al. 2020, arXiv 1910.02054, section 3): per parameter a
+weight and a gradient in the dtype of training, and 12 bytes of optimiser (float32 weight and two
+moments of AdamW). Stage 1 divides the optimiser among the ranks, 2 the gradients as well, 3 the
+weights as well. Activations are counted from what autograd keeps of a decoder layer of
+`transformers` 5.23 with attention that keeps no scores; a test compares the count with autograd's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+GIB = 2**30
+# What drivers report, in MiB; of the two kinds of A100 the smaller, unless the name says 80.
+_GPU_MIB = {"h200": 143_771, "h100": 81_559, "a100-80": 81_920, "a100": 40_960}
+# Dense bfloat16 peak by the vendor's data sheets, in FLOP/s.
+_GPU_PEAK = {"h200": 989e12, "h100": 989e12, "a100": 312e12}
+_DTYPE_BYTES = {"bfloat16": 2, "float32": 4}
+# DeepSpeed's defaults, in elements: reduce_bucket_size, stage3_max_live_parameters, sub_group_size.
+_BUCKET, _LIVE, _SUB_GROUP = 500_000_000, 1_000_000_000, 1_000_000_000
+_MAX_LOGITS = 2**27  # in memory at a time: those of a chunk of tokens (nt_pkg/sft)
+# CUDA, NCCL and kernels take some 2 GiB before the first tensor, and the allocator cannot use every
+# gap. Our own choice, to be replaced by a measurement on a GPU.
+_RESERVE_BYTES, _RESERVE_SHARE = 2 * GIB, 0.05
+MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A decoder of the Llama family, by the names of config.json."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    vocab_size: int
+    tie_word_embeddings: bool
+    attention_bias: int  # biased projections of attention: 0, 3 (q, k, v) or 4 (and o)
+    mlp_bias: bool
+    has_head_norms: bool  # of queries and keys
+
+    @property
+    def query_width(self) -> int:
+        """Return the width of all query heads."""
+        return self.num_attention_heads * self.head_dim
+
+    @property
+    def key_width(self) -> int:
+        """Return the width of all key heads, which is that of all value heads."""
+        return self.num_key_value_heads * self.head_dim
+
+    @property
+    def num_embedding(self) -> int:
+        """Return the parameters of the embedding, or of the output layer."""
+        return self.vocab_size * self.hidden_size
+
+    @property
+    def num_parameters(self) -> int:
+        """Return all parameters; tied ones count once."""
+        hidden, wide = self.hidden_size, self.intermediate_size
+        layer = hidden * (2 * self.query_width + 2 * self.key_width + 3 * wide) + 2 * hidden
+        if self.attention_bias:
+            layer += self.query_width + 2 * self.key_width
+        if self.attention_bias > 3:
+            layer += hidden
+        layer += (2 * wide + hidden) if self.mlp_bias else 0
+        layer += 2 * self.head_dim if self.has_head_norms else 0
+        heads = 1 if self.tie_word_embeddings else 2
+        return heads * self.num_embedding + self.num_hidden_layers * layer + hidden
+
+    def flops_per_token(self, document_tokens: float) -> float:
+        """Return the floating-point operations of forward and backward pass for one token.
+
+        As if every token bore loss: 6 per weight of a matrix, and causal attention within a
+        document, half of the 12 x layers x width x tokens of Chowdhery et al. 2022 (PaLM, arXiv
+        2204.02311, appendix B). What activation checkpointing does again is not counted.
+        """
+        matrices = self.num_parameters - (0 if self.tie_word_embeddings else self.num_embedding)
+        attention = 6 * self.num_hidden_layers * self.query_width * document_tokens
+        return 6 * matrices + attention
+
+
+def read_shape(config: Mapping[str, Any]) -> Shape:
+    """Return the shape in a config.json.
+
+    Raises:
+        ValueError: another architecture, or a number is missing.
+    """
+    kind = config.get("model_type", "llama")
+    if kind not in MODEL_TYPES:
+        raise ValueError(f"memory is known for {', '.join(MODEL_TYPES)}, and this is {kind}")
+    try:
+        hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+        is_biased = bool(config.get("attention_bias", False))
+        return Shape(
+            hidden_size=hidden,
+            intermediate_size=int(config["intermediate_size"]),
+            num_hidden_layers=int(config["num_hidden_layers"]),
+            num_attention_heads=heads,
+            num_key_value_heads=int(config.get("num_key_value_heads") or heads),
+            head_dim=int(config.get("head_dim") or hidden // heads),
+            vocab_size=int(config["vocab_size"]),
+            tie_word_embeddings=bool(config.get("tie_word_embeddings", False)),
+            attention_bias=3 if kind == "qwen2" else 4 if is_biased else 0,
+            mlp_bias=bool(config.get("mlp_bias", False)),
+            has_head_norms=kind == "qwen3",
+        )
+    except KeyError as error:
+        raise ValueError(f"{error.args[0]} is not in the model's config.json") from None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a training is spread, as far as memory goes."""
+
+    num_ranks: int
+    zero_stage: int
+    micro_batch_tokens: int  # of one forward pass of a rank
+    dtype: str = "bfloat16"
+    recomputes: bool = False  # activation checkpointing: a layer keeps its input only
+    offload: Literal["none", "optimizer", "all"] = (
+        "none"  # what is in main memory; all: weights too
+    )
+
+
+def kept_per_token(shape: Shape, dtype: str) -> int:
+    """Return the bytes that autograd keeps of one token in one decoder layer."""
+    size = _DTYPE_BYTES[dtype]
+    # Inputs of q/k/v and of gate/up, two outputs of the norms; gate, its SiLU, up, their product.
+    linear = size * (4 * shape.hidden_size + 4 * shape.intermediate_size)
+    attention = size * 2 * (shape.query_width + shape.key_width) + 4 * shape.num_attention_heads
+    norms = 2 * (4 * shape.hidden_size + 4)  # they compute in float32
+    return linear + attention + norms
+
+
+def activations(shape: Shape, setup: Setup) -> int:
+    """Return the bytes of activations at their peak, one forward pass of one rank."""
+    size, layers = _DTYPE_BYTES[setup.dtype], shape.num_hidden_layers
+    per_layer = kept_per_token(shape, setup.dtype)
+    last_norm = (4 + size) * shape.hidden_size + 4
+    if setup.recomputes:
+        per_token = layers * size * shape.hidden_size + per_layer + last_norm
+    else:
+        per_token = layers * per_layer + last_norm
+    # Of the layer that is gone back through, the gradients live beside what was kept.
+    per_token += size * (2 * shape.hidden_size + 3 * shape.intermediate_size)
+    return per_token * setup.micro_batch_tokens
+
+
+def states(count: int, setup: Setup) -> dict[str, int]:
+    """Return the bytes of one GPU's weights, gradients and optimiser for `count` parameters."""
+    size, stage, offload = _DTYPE_BYTES[setup.dtype], setup.zero_stage, setup.offload
+    share = -(-count // setup.num_ranks)
+    # With the optimiser, gradients go to main memory as soon as they are divided.
+    gradients = count if stage == 1 else share if offload == "none" else 0
+    return {
+        "weights": 0 if offload == "all" else size * (share if stage == 3 else count),
+        "gradients": size * gradients,
+        "optimizer": 12 * share if offload == "none" else 0,
+    }
+
+
+def parts(shape: Shape, setup: Setup, gpu_bytes: int) -> dict[str, int]:
+    """Return what takes the memory of one GPU at the peak of a step, in bytes by part."""
+    count, size, stage = shape.num_parameters, _DTYPE_BYTES[setup.dtype], setup.zero_stage
+    share = -(-count // setup.num_ranks)
+    chunk = min(setup.micro_batch_tokens, max(1, _MAX_LOGITS // shape.vocab_size))
+    # Buckets of gradients are underway; the step turns gradients into float32, whole or by groups.
+    buffers = size * min(count, _BUCKET)
+    if setup.offload == "none":
+        buffers += 4 * (min(share, _SUB_GROUP) if stage == 3 else share)
+    if stage == 3:  # weights that were gathered and not yet let go
+        buffers += size * min(count, _LIVE)
+    return {
+        **states(count, setup),
+        "activations": activations(shape, setup),
+        # A chunk of them in both precisions and their gradient; the output layer's gradient, summed
+        # in float32.
+        "logits": chunk * shape.vocab_size * (4 + 2 * size) + (4 + size) * shape.num_embedding,
+        "buffers": buffers,
+        "reserve": int(_RESERVE_BYTES + _RESERVE_SHARE * gpu_bytes),
+    }
+
+
+def fits(shape: Shape, setup: Setup, gpu_bytes: int) -> bool:
+    """Return whether all parts go into one GPU."""
+    return sum(parts(shape, setup, gpu_bytes).values()) <= gpu_bytes
+
+
+def smallest_that_fits(shape: Shape, wanted: Setup, gpu_bytes: int) -> Setup | None:
+    """Return the setup with the fewest GPUs that fits, and of these the one nearest to `wanted`.
+
+    Tried are the ranks that were asked for and every power of two, each stage, and activation
+    checkpointing; what is offloaded stays as it is in `wanted`, and so do rows, whose length
+    belongs to the result.
+    """
+    for ranks in sorted({wanted.num_ranks, *(2**power for power in range(11))}):
+        for recomputes in sorted({wanted.recomputes, True}):
+            # The stage that was asked for first, then those that take less memory one by one.
+            stages = (3,) if wanted.offload == "all" else (wanted.zero_stage, 1, 2, 3)
+            for stage in stages:
+                setup = replace(wanted, num_ranks=ranks, zero_stage=stage, recomputes=recomputes)
+                if fits(shape, setup, gpu_bytes):
+                    return setup
+    return None
+
+
+def gpu_memory(model: str | None) -> int | None:
+    """Return the bytes of a GPU by its name, as Slurm or a vendor writes it, if it is known."""
+    name = _known(model, "a100-80" if "80" in (model or "") else "a100", "h100", "h200")
+    return _GPU_MIB[name] * 2**20 if name else None
+
+
+def gpu_peak(model: str | None) -> float | None:
+    """Return the bfloat16 FLOP/s of a GPU by its name, if it is known."""
+    name = _known(model, "a100", "h100", "h200")
+    return _GPU_PEAK[name] if name else None
+
+
+def _known(model: str | None, *names: str) -> str | None:
+    return next((name for name in names if name[:4] in (model or "").lower()), None)

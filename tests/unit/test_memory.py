@@ -1,0 +1,199 @@
+"""What a training needs of its GPUs, against published numbers and what autograd keeps."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nt_pkg.config import Study, load_study, read_yaml
+from nt_pkg.dry_run import Job, Timings
+from nt_pkg.forecast import cost, need
+from nt_pkg.manifest import write_json
+from nt_pkg.preflight import memory as check
+from nt_pkg.preflight.facts import Request
+from nt_pkg.sft import memory
+from nt_pkg.sft.memory import Setup, read_shape
+from scripts.plan import render
+from tests.unit.preflight_world import facts, only
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config"
+TINY = {
+    "hidden_size": 64,
+    "intermediate_size": 160,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "vocab_size": 128,
+}
+
+
+def _study(**training: Any) -> Study:
+    """Return the demo's study with the paper's students, without activation checkpointing."""
+    found = read_yaml([CONFIG / "config.yaml", CONFIG / "paper_models.yaml"])
+    found["subsets"]["big"] = {**found["subsets"]["random-1000"], "size": 5000}
+    for student in found["students"].values():
+        student["runtime"].pop("activation_checkpointing", None)
+    found["students"]["llama-3.1-8b"]["training"] = training
+    return load_study(found)
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return _study()
+
+
+@pytest.mark.parametrize(
+    ("student", "count"),
+    [
+        ("llama-3.1-8b", 8_030_261_248),
+        ("qwen-2.5-7b", 7_615_616_512),
+        ("llama-3.3-70b", 70_553_706_496),
+    ],
+)
+def test_parameters_of_the_papers_students(study: Study, student: str, count: int) -> None:
+    architecture = study.students[student].architecture
+    assert architecture and read_shape(architecture).num_parameters == count
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"model_type": "llama"},
+        {"model_type": "llama", "attention_bias": True, "mlp_bias": True},
+        {"model_type": "qwen2", "tie_word_embeddings": True, "head_dim": None},
+        {"model_type": "qwen3"},
+    ],
+)
+def test_parameters_are_those_of_transformers(more: dict[str, Any]) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    found = {key: value for key, value in {**TINY, **more}.items() if value is not None}
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**found))
+    assert read_shape(found).num_parameters == model.num_parameters()
+
+
+def test_an_unknown_architecture_is_named() -> None:
+    with pytest.raises(ValueError, match="and this is mamba"):
+        read_shape({**TINY, "model_type": "mamba"})
+    with pytest.raises(ValueError, match="vocab_size is not in"):
+        read_shape({key: value for key, value in TINY.items() if key != "vocab_size"})
+
+
+def test_states_are_those_of_the_zero_paper() -> None:
+    """Figure 1 of arXiv 1910.02054: 7.5 billion parameters on 64 GPUs."""
+    found = [
+        sum(memory.states(7_500_000_000, Setup(64, stage, 1)).values()) / 1e9 for stage in (1, 2, 3)
+    ]
+    assert found == pytest.approx([31.4, 16.6, 1.9], abs=0.05)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_activations_are_what_autograd_keeps(dtype: str) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokens = 48
+
+    def kept(num_layers: int) -> int:
+        config = LlamaConfig(**{**TINY, "num_hidden_layers": num_layers})
+        model = LlamaForCausalLM(config).to(getattr(torch, dtype))
+        weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+        found: dict[int, torch.Tensor] = {}
+
+        def note(tensor: torch.Tensor) -> torch.Tensor:
+            place = tensor.untyped_storage().data_ptr()
+            if place not in weights:
+                found[place] = tensor
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            model.model(input_ids=torch.zeros((1, tokens), dtype=torch.long), use_cache=False)
+        return sum(tensor.untyped_storage().nbytes() for tensor in found.values())
+
+    a_layer = (kept(3) - kept(1)) / 2
+    assert a_layer == memory.kept_per_token(read_shape(TINY), dtype) * tokens
+
+
+def test_what_fits(study: Study) -> None:
+    large = read_shape(study.students["llama-3.3-70b"].architecture or {})
+    h200, h100 = memory.gpu_memory("nvidia_h200"), memory.gpu_memory("h100")
+    assert h200 and h100
+    asked = Setup(num_ranks=32, zero_stage=3, micro_batch_tokens=32_768)
+    assert not memory.fits(large, asked, h200)
+    # The paper trained it on 32 H200.
+    assert memory.smallest_that_fits(large, asked, h200) == replace(asked, recomputes=True)
+    # Its offloaded states leave room on fewer and smaller GPUs.
+    offloaded = memory.smallest_that_fits(large, replace(asked, offload="all"), h100)
+    assert offloaded and offloaded.num_ranks < 32
+    longest = replace(asked, micro_batch_tokens=10**7)
+    assert memory.smallest_that_fits(large, longest, h200) is None
+
+
+def test_names_of_gpus() -> None:
+    sizes = [memory.gpu_memory(name) for name in ("a100_80gb", "A100", "nvidia-h100-nvl", "v100")]
+    assert sizes == [81_920 * 2**20, 40_960 * 2**20, 81_559 * 2**20, None]
+    assert memory.gpu_peak("H200") == 989e12 and memory.gpu_peak(None) is None
+
+
+def _train(student: str, gpu: str = "h100") -> Job:
+    wildcards = {"student": student, "subset": "big", "format": "system2", "seed": "0"}
+    return Job("train", False, wildcards, (), None, 8, "", resources={"gpu_model": gpu})
+
+
+def test_preflight_refuses_what_cannot_fit(study: Study, tmp_path: Path) -> None:
+    request = Request("train", partition="gpu", gpus=8, owners=frozenset({"students.llama-3.1-8b"}))
+    cluster = facts()  # its nodes have H100
+    refused = only(check.judge(study, tmp_path, [request], cluster), "FAIL")
+    assert "students.llama-3.1-8b does not fit: 231.4 GiB of 79.6 on each of 8 h100" in refused
+    assert "activation_checkpointing true" in refused
+
+    short = _study(row_tokens=4096)
+    assert [each.level for each in check.judge(short, tmp_path, [request], cluster)] == ["ok"]
+
+    unknown = only(check.judge(study, tmp_path, [request], replace(cluster, nodes=None)), "warn")
+    assert "the memory of that GPU is not known" in unknown
+
+
+def test_a_fetched_config_counts_before_the_declared_one(study: Study, tmp_path: Path) -> None:
+    write_json(tmp_path / "assets" / "students" / "llama-3.1-8b" / "config.json", TINY)
+    assert need(study, "llama-3.1-8b", tmp_path, "h100").shape == read_shape(TINY)
+    with pytest.raises(ValueError, match=r"students\.micro-llama is not known: fetch it"):
+        need(study, "micro-llama", tmp_path, "h100")
+
+
+def test_cost_is_measured_where_a_training_has_ended(study: Study, tmp_path: Path) -> None:
+    run = _train("llama-3.1-8b").wildcards
+    needed = need(study, run["student"], tmp_path, "h100")
+    before = cost(study, run, tmp_path, needed)
+    assert before and not before.is_measured
+    assert before.tokens == 5000 * 4500 * 10
+    flops = 6 * (8_030_261_248 - 128_256 * 4096) + 6 * 32 * 4096 * 4500
+    assert before.gpu_seconds == pytest.approx(before.tokens * flops / (0.35 * 989e12))
+
+    folder = tmp_path / "results"
+    write_json(
+        folder / "sft_data" / "llama-3.1-8b" / "big" / "system2" / "seed0.json",
+        {"num_examples": 4990, "num_tokens": 4990 * 3000},
+    )
+    write_json(
+        folder / "sft" / "llama-3.1-8b" / "other" / "system2" / "seed1" / "run.json",
+        {"tokens_per_second": 80_000.0, "world_size": 8},
+    )
+    after = cost(study, run, tmp_path, needed)
+    assert after and after.is_measured
+    assert after.gpu_seconds == pytest.approx(4990 * 3000 * 10 / 10_000)
+
+
+def test_a_plan_says_what_fits_and_what_it_costs(study: Study, tmp_path: Path) -> None:
+    jobs = [_train("llama-3.1-8b"), _train("qwen-2.5-7b"), _train("micro-llama")]
+    text = render(jobs, Timings(tmp_path), study, tmp_path)
+    assert "llama-3.1-8b: DOES NOT FIT: 231.4 GiB of 79.6 on each of 8 h100, ZeRO-3: " in text
+    assert "the smallest that fits, in students.qwen-2.5-7b.runtime: " in text
+    assert "1 run of 225.0 million tokens: 8.8 GPU-hours each, at 35% of the peak" in text
+    assert "micro-llama: the size of students.micro-llama is not known" in text
+    assert "GPU-hours by stage: sft 16.9" in text
