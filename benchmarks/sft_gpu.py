@@ -21,6 +21,7 @@ from nt_pkg.config import Training
 from nt_pkg.records import EXAMPLES, Row, write_parquet
 from nt_pkg.seeds import generator
 from nt_pkg.sft import memory
+from nt_pkg.sft.flops import peak_flops
 from nt_pkg.sft.memory import GIB, Setup
 from tests.workflow.sandbox import table
 
@@ -51,7 +52,7 @@ def main() -> None:
     import torch
 
     name = torch.cuda.get_device_name()
-    capacity, peak = torch.cuda.get_device_properties(0).total_memory, memory.gpu_peak(name)
+    capacity, peak = torch.cuda.get_device_properties(0).total_memory, peak_flops(name)
     lines: list[list[str]] = []
     ratios = {}
     with tempfile.TemporaryDirectory() as place:

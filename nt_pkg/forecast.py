@@ -10,6 +10,7 @@ from pathlib import Path
 from nt_pkg.config import Student, Study
 from nt_pkg.manifest import read_json
 from nt_pkg.sft import memory
+from nt_pkg.sft.flops import peak_flops
 from nt_pkg.sft.memory import GIB, Setup, Shape
 
 # Share of a GPU's peak that goes into the model. Until a training of the study was measured: what
@@ -105,8 +106,8 @@ def need(study: Study, student: str, folder: Path, gpu: str | None) -> Need:
         zero_stage=runtime.zero_stage,
         micro_batch_tokens=training.row_tokens * runtime.rows_per_micro_batch,
         dtype=training.dtype,
-        recomputes=getattr(runtime, "activation_checkpointing", False),
-        offload=getattr(runtime, "offload", "none"),
+        recomputes=runtime.activation_checkpointing,
+        offload=runtime.offload,
     )
     return Need(student, shape_of(entry, student, folder), setup, gpu)
 
@@ -159,7 +160,7 @@ def cost(study: Study, run: Mapping[str, str], folder: Path, needed: Need) -> Co
     tokens = num_examples * mean * epochs
     if speed := _measured_speed(run["student"], folder):
         return Cost(tokens, tokens / speed, is_measured=True)
-    peak = memory.gpu_peak(needed.gpu)
+    peak = peak_flops(needed.gpu or "")
     if peak is None:
         return None
     return Cost(tokens, tokens * needed.shape.flops_per_token(mean) / (MFU * peak), False)

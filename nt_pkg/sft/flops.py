@@ -62,13 +62,13 @@ def shape_of(model: "PreTrainedModel") -> Shape:
     )
 
 
-def peak_flops(device: str, dtype: str) -> float | None:
+def peak_flops(device: str, dtype: str = "bfloat16") -> float | None:
     """Return the operations per second of a GPU at its best, or None where we do not know them.
 
     Args:
-        device: its name, as torch gives it.
+        device: its name, as torch or Slurm gives it.
         dtype: of the weights; float32 has no entry, since it depends on TF32.
     """
     if dtype != "bfloat16":
         return None
-    return next((peak for name, peak in _PEAKS.items() if name in device), None)
+    return next((peak for name, peak in _PEAKS.items() if name.lower() in device.lower()), None)

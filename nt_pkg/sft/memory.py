@@ -14,8 +14,6 @@ from typing import Any, Literal
 GIB = 2**30
 # What drivers report, in MiB; of the two kinds of A100 the smaller, unless the name says 80.
 _GPU_MIB = {"h200": 143_771, "h100": 81_559, "a100-80": 81_920, "a100": 40_960}
-# Dense bfloat16 peak by the vendor's data sheets, in FLOP/s.
-_GPU_PEAK = {"h200": 989e12, "h100": 989e12, "a100": 312e12}
 _DTYPE_BYTES = {"bfloat16": 2, "float32": 4}
 # DeepSpeed's defaults, in elements: reduce_bucket_size, stage3_max_live_parameters, sub_group_size.
 _BUCKET, _LIVE, _SUB_GROUP = 500_000_000, 1_000_000_000, 1_000_000_000
@@ -212,12 +210,6 @@ def gpu_memory(model: str | None) -> int | None:
     """Return the bytes of a GPU by its name, as Slurm or a vendor writes it, if it is known."""
     name = _known(model, "a100-80" if "80" in (model or "") else "a100", "h100", "h200")
     return _GPU_MIB[name] * 2**20 if name else None
-
-
-def gpu_peak(model: str | None) -> float | None:
-    """Return the bfloat16 FLOP/s of a GPU by its name, if it is known."""
-    name = _known(model, "a100", "h100", "h200")
-    return _GPU_PEAK[name] if name else None
 
 
 def _known(model: str | None, *names: str) -> str | None:

@@ -13,6 +13,7 @@ from nt_pkg.manifest import write_json
 from nt_pkg.preflight import memory as check
 from nt_pkg.preflight.facts import Request
 from nt_pkg.sft import memory
+from nt_pkg.sft.flops import peak_flops
 from nt_pkg.sft.memory import Setup, read_shape
 from scripts.plan import render
 from tests.unit.preflight_world import facts, only
@@ -137,7 +138,7 @@ def test_what_fits(study: Study) -> None:
 def test_names_of_gpus() -> None:
     sizes = [memory.gpu_memory(name) for name in ("a100_80gb", "A100", "nvidia-h100-nvl", "v100")]
     assert sizes == [81_920 * 2**20, 40_960 * 2**20, 81_559 * 2**20, None]
-    assert memory.gpu_peak("H200") == 989e12 and memory.gpu_peak(None) is None
+    assert peak_flops("h200") == 989e12 and peak_flops("") is None
 
 
 def _train(student: str, gpu: str = "h100") -> Job:
