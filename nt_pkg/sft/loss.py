@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-_MAX_LOGITS = 2**27  # at a time: 512 MiB in float32
+_MAX_LOGITS = 2**26  # at a time: 256 MiB in float32
 _RESCALES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 
@@ -76,7 +76,7 @@ def summed_loss(
         hidden: tokens x width.
         weight: vocabulary x width.
         targets: tokens.
-        chunk: tokens whose logits are in memory at a time; 0: as many as 512 MiB hold.
+        chunk: tokens whose logits are in memory at a time; 0: as many as 256 MiB hold.
     """
     chunk = chunk or max(1, _MAX_LOGITS // len(weight))
     loss: torch.Tensor = _function().apply(hidden, weight, targets, chunk)
