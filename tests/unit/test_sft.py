@@ -537,6 +537,20 @@ def test_layout_of_a_run_is_not_in_its_result(
         torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=2e-5)
 
 
+def test_output_layer_of_its_own_is_gathered_for_a_loss_in_chunks(
+    untied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ZeRO-3 shards its weight, and few tokens have their logits in memory at a time."""
+    whole = launch.train(job_of(untied, tmp_path / "whole"))
+    monkeypatch.setattr("nt_pkg.sft.loss._MAX_LOGITS", 3 * 347)
+
+    runtime = Runtime(num_ranks=2, zero_stage=3)
+    found = launch.train(job_of(untied, tmp_path / "sharded", runtime=runtime))
+
+    assert losses(found) == pytest.approx(losses(whole), rel=1e-5)
+    assert found["grad_norm_curve"] == pytest.approx(whole["grad_norm_curve"], rel=1e-4)
+
+
 def test_counts_of_a_run(trained: Runs) -> None:
     result, _ = trained(num_ranks=1, zero_stage=2, rows_per_micro_batch=1)
 
