@@ -2,7 +2,8 @@
 
 The paper clusters embeddings of the questions by density and takes as many from each cluster; it
 names no algorithm and no numbers. Ours: a sample that the seed draws is centred, reduced to its
-principal components, and clustered by HDBSCAN (Campello et al. 2013); every other row belongs with
+principal components, and clustered by HDBSCAN (Campello et al. 2013), of
+whose tree the leaves are taken; every other row belongs with
 the sampled row that is nearest to it, noise included. Clusters take turns, in an order that the
 seed draws, with one random row each; one that runs out drops out.
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:  # every start of Snakemake imports every selector
 logger = logging.getLogger(__name__)
 
 _BLOCK_ROWS = 16_384  # compared with the sample at a time: 50 MB of float64 at 384 dimensions
-_FEWEST_ROWS = 5  # of a cluster in the sample
+_FEWEST_ROWS = 20  # of a cluster in the sample
 NOISE = -1
 
 
@@ -53,7 +54,7 @@ class SemanticParams(Strict):
         0.001,
         gt=0,
         lt=0.5,
-        description="Share of the sampled rows that the smallest cluster has, but 5 rows at least "
+        description="Share of the sampled rows that the smallest cluster has, but 20 rows at least "
         "(ours).",
     )
     min_samples: int = Field(
@@ -111,8 +112,14 @@ def clusters_of(
     smallest = max(_FEWEST_ROWS, round(params.min_share * len(sample)))
     if len(sample) <= max(smallest, params.min_samples):
         return np.full(len(vectors), NOISE)
+    # Leaves of the tree of clusters: by excess of mass, HDBSCAN's default, two clusters near the
+    # root may hold everything.
     search = HDBSCAN(
-        min_cluster_size=smallest, min_samples=params.min_samples, copy=True, algorithm="kd_tree"
+        min_cluster_size=smallest,
+        min_samples=params.min_samples,
+        cluster_selection_method="leaf",
+        algorithm="kd_tree",
+        copy=True,
     )
     of_sample = search.fit(points).labels_
     logger.info("clustered %d rows", len(sample))

@@ -516,7 +516,7 @@ def test_nearest_leaves_out_questions_without_a_vector() -> None:
 def clustered(num: int, noise: int) -> tuple[Any, Any]:
     """Return vectors of three clusters of very different size, and noise; and whose they are."""
     draw = generator("clustered", num, noise)
-    who = np.repeat([0, 1, 2, -1], [num * 8 // 10, num * 15 // 100, num * 5 // 100, noise])
+    who = np.repeat([0, 1, 2, -1], [num * 6 // 10, num * 3 // 10, num // 10, noise])
     centres = np.concatenate((np.eye(12)[:3], np.zeros((1, 12))))
     spread = np.where(who == -1, 1.0, 0.05)[:, None]
     return np.array(encode(centres[who] + spread * draw.normal(size=(len(who), 12)))), who
@@ -528,7 +528,7 @@ def test_semantic_finds_clusters_and_noise() -> None:
     sample = np.sort(generator("sample").permutation(len(who))[:450])
 
     found = clusters_of(
-        decode("embedding", pa.array(texts)), sample, SemanticParams(components=8, min_share=0.02)
+        decode("embedding", pa.array(texts)), sample, SemanticParams(components=8, min_share=0.06)
     )
 
     names = {int(np.bincount(found[who == n] + 1).argmax()) - 1 for n in range(3)}
@@ -541,7 +541,7 @@ def test_semantic_finds_clusters_and_noise() -> None:
 def test_semantic_takes_as_many_of_each_cluster_and_noise_last() -> None:
     texts, who = clustered(400, 50)
     given = [Candidate(f"{n:03}", {"embedding": text}) for n, text in enumerate(texts.tolist())]
-    params = {"components": 8, "min_share": 0.02}
+    params = {"components": 8, "min_share": 0.06}
 
     found = pick("semantic", given, 450, **params)
 
