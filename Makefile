@@ -8,7 +8,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
 	format schema lock setup setup-inference images slurm-test bench-plan \
-	bench-decontaminate bench-selection clean-work
+	bench-decontaminate bench-selection bench-grade clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -52,6 +52,9 @@ bench-selection: $(READY) ## Measure what every selector costs at up to 1.1 mill
 
 bench-decontaminate: $(READY) ## Measure decontamination against open-r1's way
 	python -m benchmarks.decontaminate
+
+bench-grade: $(READY) ## Measure grading against lighteval and lm-evaluation-harness
+	python -m benchmarks.grade
 
 base: $(READY) ## Pre-train the micro-world's base student again (about 20 minutes)
 	python -m snakemake --profile profiles/local results/micro-base/manifest.json
