@@ -9,7 +9,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
 	format schema lock setup setup-inference images slurm-test bench-plan \
-	bench-data bench-checkpoints bench-sft peers clean-work
+	bench-data bench-checkpoints bench-sft bench-grade peers clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -56,6 +56,9 @@ bench-checkpoints: $(READY) ## Measure what checkpoints, loading and export of a
 
 bench-sft: $(READY) ## Measure training against TRL and a bare loop (makes .venv-peers-sft; BENCH=--gpu: on a GPU)
 	python -m benchmarks.sft $(BENCH)
+
+bench-grade: $(READY) ## Measure grading against lighteval and lm-evaluation-harness
+	python -m benchmarks.grade
 
 base: $(READY) ## Pre-train the micro-world's base student again (about 20 minutes)
 	python -m snakemake --profile profiles/local results/micro-base/manifest.json

@@ -68,7 +68,7 @@ def split_reasoning(text: str, forced_prefix: str = "") -> Thought:
     """
     if forced_prefix and not text.lstrip().startswith(forced_prefix):
         text = forced_prefix + text
-    found = list(_TAG.finditer(text))
+    found = list(_tags(text))
     if not found:
         return Thought(None, text.strip(), False)
     tags = _outside([tag for tag in found if not _is_quoted(text, tag)], list(_fences(text)))
@@ -79,12 +79,24 @@ def split_reasoning(text: str, forced_prefix: str = "") -> Thought:
         return Thought(_without(text, tags), "", False, False, has_quoted_tag)
     begin = tags[behind - 1].end() if closing else 0
     answer, is_cut = _solution(text, begin, tags[behind:])
-    reasoning = _without(text[:begin], tags[:behind]) if closing else None
+    reasoning = _without(text, tags[:behind], begin) if closing else None
     return Thought(reasoning, answer, bool(closing), is_cut, has_quoted_tag)
+
+
+def _tags(text: str) -> Iterator[re.Match[str]]:
+    """Yield what `_TAG.finditer` would; every tag begins with "<", which is found much faster."""
+    at = text.find("<")
+    while at >= 0:
+        tag = _TAG.match(text, at)
+        if tag:
+            yield tag
+        at = text.find("<", tag.end() if tag else at + 1)
 
 
 def _fences(text: str) -> Iterator[tuple[int, int]]:
     """Yield (start, end) of every fenced code block that is closed."""
+    if "`" not in text and "~" not in text:  # quicker to see than the lack of three
+        return
     opened: re.Match[str] | None = None
     for fence in _FENCE.finditer(text):
         if opened is not None and not fence[1].startswith(opened[1]):
@@ -112,11 +124,12 @@ def _outside(tags: list[re.Match[str]], spans: list[tuple[int, int]]) -> list[re
     return kept
 
 
-def _without(text: str, tags: list[re.Match[str]]) -> str:
-    """Return the text without some tags of it."""
+def _without(text: str, tags: list[re.Match[str]], length: int | None = None) -> str:
+    """Return the text, or its beginning, without some tags of it."""
     ends = [0, *(tag.end() for tag in tags)]
-    starts = [*(tag.start() for tag in tags), len(text)]
-    return "".join(text[end:start] for end, start in zip(ends, starts, strict=True)).strip()
+    starts = [*(tag.start() for tag in tags), len(text) if length is None else length]
+    pieces = [text[end:start] for end, start in zip(ends, starts, strict=True) if start > end]
+    return "".join(pieces).strip()
 
 
 def _solution(text: str, begin: int, tags: list[re.Match[str]]) -> tuple[str, bool]:

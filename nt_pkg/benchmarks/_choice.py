@@ -25,6 +25,7 @@ _ANCHOR = re.compile(
     r"\b(?:answer|option|choice)\W{0,4}\s+is\b|\banswer[\s*_]{0,4}[:\uff1a]|\\(?:boxed|fbox)\s*\{",
     re.IGNORECASE,
 )
+_ANCHOR_WORDS = ("answer", "option", "choice", "\\boxed", "\\fbox")
 # Bounded, so that repeated openings are not read to the end again and again.
 _BEFORE = re.compile(
     r"(?:[\s*_`\"'$(\[{:\uff1a]|\\[(\[,;]|\\(?:boxed|fbox|text|textbf|mathrm|mathbf|mathit)\b"
@@ -66,9 +67,9 @@ def grade_choices(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
 
 def extract_letter(text: str, num_options: int) -> str | None:
     """Return the letter that an answer states, in upper case; None if it states none or several."""
-    anchors = list(_ANCHOR.finditer(text))
-    for anchor in reversed(anchors):
-        found = _stated(text, anchor.end())
+    for start in _anchor_words(text):
+        anchor = _ANCHOR.match(text, start)
+        found = _stated(text, anchor.end()) if anchor else None
         if found is not None:
             return found if found and found in LETTERS[:num_options] else None
     lines = [line for line in text.splitlines() if line.strip()]
@@ -79,6 +80,20 @@ def extract_letter(text: str, num_options: int) -> str | None:
         alone = _LISTED.fullmatch(lines[0].strip())
     letter = alone[1].upper() if alone else ""
     return letter if letter and letter in LETTERS[:num_options] else None
+
+
+def _anchor_words(text: str) -> list[int]:
+    """Return where words stand that statements begin with, last first; much faster than `_ANCHOR`.
+
+    The dotted capital I is the one letter that would grow in lower case and shift the places.
+    """
+    lower, found = text.replace("\u0130", "i").lower(), []
+    for word in _ANCHOR_WORDS:
+        at = lower.find(word)
+        while at >= 0:
+            found.append(at)
+            at = lower.find(word, at + 1)
+    return sorted(found, reverse=True)
 
 
 def _stated(text: str, start: int) -> str | None:

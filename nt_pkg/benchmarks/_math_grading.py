@@ -262,9 +262,18 @@ def _serve(cpu_limit_s: float) -> None:
             replies.write(f"{reply}\n")
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if sys.platform == "linux" and peak_kib > MEMORY_LIMIT_BYTES // 2048:
+        if sys.platform == "linux" and _peak_kib() > MEMORY_LIMIT_BYTES // 2048:
             return  # more than half was in use: leave no short memory to the next pair
+
+
+def _peak_kib() -> int:
+    """Return the most memory that this process has held.
+
+    Not `ru_maxrss`, which begins with that of the process that started this one: beside a caller of
+    1 GiB every worker would end after one pair.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def _comparer() -> Callable[[str, str], Iterable[str]]:

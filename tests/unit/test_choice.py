@@ -6,6 +6,8 @@ Trap numbers are those of docs/benchmarks.md. Rows are made up; none is of a rea
 import csv
 import json
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -369,3 +371,12 @@ def test_random_bytes_never_crash() -> None:
     for _ in range(3000):
         text = "".join(draw.choice(parts) for _ in range(draw.randint(0, 12)))
         assert extract_letter(text, 4) in (None, *"ABCD")
+
+
+def test_a_grading_process_does_not_count_its_callers_memory() -> None:
+    """`ru_maxrss` of a new process is that of its parent: workers ended after every pair."""
+    code = "from nt_pkg.benchmarks._math_grading import _peak_kib; print(_peak_kib())"
+    held = b"\1" * (300 << 20)
+    peak = int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+
+    assert 1_000 < peak < len(held) >> 11

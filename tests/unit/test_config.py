@@ -19,7 +19,7 @@ from nt_pkg.config import (
 
 ROOT = Path(__file__).parents[2]
 Config = dict[str, Any]
-NUM_OVERLAYS = 6
+NUM_OVERLAYS = 7
 COMMIT = "0123456789" * 4
 ASKED: Config = {
     "engine": "openai",
