@@ -27,15 +27,9 @@ def source_spec(source: Source, where: str, cache: Path) -> dict[str, Any]:
         cache: JSON file that remembers the digests of large files by size and time.
 
     Raises:
-        ValueError: the path does not exist, or the commit has to be filled in first.
+        ValueError: the path does not exist.
     """
     if source.hub is not None:
-        if source.revision == NO_COMMIT:
-            kind = "datasets/" if source.hub_type == "dataset" else ""
-            raise ValueError(
-                f"{where}.revision: no commit of {source.hub} is known here; write its 40 digits "
-                f"there. git ls-remote https://huggingface.co/{kind}{source.hub} main says them"
-            )
         return source.model_dump(exclude_defaults=True)
     root = _local_root(source)
     if not root.exists():
@@ -43,6 +37,20 @@ def source_spec(source: Source, where: str, cache: Path) -> dict[str, Any]:
             f"{where}.path: {root} does not exist (seen from {Path.cwd()}); correct the path"
         )
     return {"content": digest([[name, _file_digest(path, cache)] for name, path in _files(root)])}
+
+
+def missing_commit(source: Source, where: str) -> str | None:
+    """Return what to fill in before a source can be fetched, if its commit is not known yet.
+
+    A study with such a source can be planned, and not be run.
+    """
+    if source.revision != NO_COMMIT:
+        return None
+    kind = "datasets/" if source.hub_type == "dataset" else ""
+    return (
+        f"{where}.revision: no commit of {source.hub} is known here; write its 40 digits there. "
+        f"git ls-remote https://huggingface.co/{kind}{source.hub} main says them"
+    )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 from nt_pkg import plugins
 from nt_pkg.annotation import is_of_questions, labeller
-from nt_pkg.assets import source_spec
+from nt_pkg.assets import missing_commit, source_spec
 from nt_pkg.config import (
     AGREEMENT,
     UNTRAINED,
@@ -197,6 +197,15 @@ class Plan:
         """Return the source of a catalogue entry, if it has one."""
         source: Source | None = getattr(self.study, kind)[name].source
         return source
+
+    def missing_commits(self) -> list[str]:
+        """Return what has to be filled in before the study can run, one line per source."""
+        found = []
+        for entry in self.assets():
+            source = self.source(**entry)
+            assert source is not None, entry
+            found.append(missing_commit(source, f"{entry['kind']}.{entry['name']}.source"))
+        return [line for line in found if line]
 
     # Specs.
 

@@ -24,6 +24,8 @@ try:
     if workflow.is_main_process:  # jobs elsewhere need not see the sources
         for values in PLAN.assets():
             PLAN.asset_spec(**values)
+        for line in PLAN.missing_commits():
+            print(f"note: cannot run yet: {line}", file=sys.stderr)
 except ValueError as error:
     sys.exit(f"error: {error}")
 
@@ -114,6 +116,8 @@ if workflow.is_main_process and (unnoted := unnoted_outputs(Path(".snakemake/log
 
 
 onstart:
+    if unknown := PLAN.missing_commits():
+        raise WorkflowError("\n".join(unknown))
     try:
         hold_results(Path("results"))
         if workflow.executor_plugin.name == "slurm":

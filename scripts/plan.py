@@ -9,6 +9,7 @@ Everything behind the program's name goes to Snakemake's dry run. With a cluster
 says whether each student's training fits on the GPUs it asks for, and what it would cost.
 """
 
+import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not jobs and "Nothing to be done" not in done.stdout:
         sys.stdout.write(done.stdout)  # another command than a plan, such as --lint
         return 0
+    sys.stdout.writelines(re.findall(r"^note: .*\n", done.stdout, re.M))
     # Jobs on this machine hold none of the GPUs that they would ask a cluster for.
     is_cluster = any(Path(each).resolve() != LOCAL for each in profiles)
     folder = Path(*_values(arguments, "--directory", "-d")[-1:])

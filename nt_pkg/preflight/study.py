@@ -35,6 +35,8 @@ def assets(
         ValueError: a path does not exist, or a commit has to be filled in.
     """
     plan = Plan(study, folder / "work")
+    if unknown := plan.missing_commits():
+        raise ValueError("; ".join(unknown))
     missing, present, from_hub = [], 0, False
     for entry in plan.assets():
         source = plan.source(entry["kind"], entry["name"])
