@@ -47,7 +47,7 @@ slurm-test: $(READY) ## Run the workflow and its faults on a Slurm of its own (r
 bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job cost
 	python -m benchmarks.plan
 
-bench-checkpoints: $(READY) ## Measure what checkpoints, loading and export of a training cost
+bench-checkpoints: $(READY) ## Measure what checkpoints and export of a training cost
 	python -m benchmarks.checkpoints
 
 bench-selection: $(READY) ## Measure what every selector costs at up to 1.1 million rows

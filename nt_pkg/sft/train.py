@@ -17,7 +17,6 @@ from nt_pkg.seeds import digest_int
 from nt_pkg.sft.checkpoints import LAST, Checkpoints, is_universal
 from nt_pkg.sft.data import PackedRow, Step, plan_steps
 from nt_pkg.sft.stopping import SIGNALS, Notes
-from nt_pkg.sft.student import load_student, num_parameters
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +66,7 @@ class _Trainer:
     def __init__(self, job: Job, rank: int, launched: float, notes: Notes) -> None:
         import deepspeed
         import torch
+        from transformers import AutoModelForCausalLM
 
         self._job, self._rank, self._notes, training = job, rank, notes, job.training
         lengths = [len(row["input_ids"]) for row in job.examples]
@@ -75,8 +75,11 @@ class _Trainer:
         most_rows = max(len(step.rows) for step in self._steps)
         per_round = job.runtime.num_ranks * job.runtime.rows_per_micro_batch
         self._num_micro_batches = math.ceil(most_rows / per_round)
-        model = load_student(job.model_dir, training.dtype, job.runtime.zero_stage)
-        self._num_parameters = num_parameters(model)
+        model = AutoModelForCausalLM.from_pretrained(
+            job.model_dir, dtype=getattr(torch, training.dtype), attn_implementation="sdpa"
+        )
+        model.config.use_cache = False
+        self._num_parameters = model.num_parameters()  # ZeRO-3 takes the tensors away
         optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=training.learning_rate,
