@@ -51,7 +51,7 @@ bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job
 bench-data: $(READY) $(PEERS)/.ready ## Measure every stage of data at up to 1.1 million rows, beside other tools
 	python -m benchmarks.data $(if $(ROWS),--rows $(ROWS))
 
-bench-checkpoints: $(READY) ## Measure what checkpoints, loading and export of a training cost
+bench-checkpoints: $(READY) ## Measure what checkpoints and export of a training cost
 	python -m benchmarks.checkpoints
 
 bench-sft: $(READY) ## Measure training against TRL and a bare loop (makes .venv-peers-sft; BENCH=--gpu: on a GPU)

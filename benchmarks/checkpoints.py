@@ -1,4 +1,4 @@
-"""What checkpoints, loading and export of a training cost.
+"""What checkpoints and export of a training cost.
 
     python -m benchmarks.checkpoints
 
@@ -6,8 +6,6 @@ With a random Llama of 91 million parameters in fp32:
 
 - how long a checkpoint of 1.5 GB stops a training on two ranks at ZeRO-2, written at once and in
   the background;
-- the memory of four ranks that begin a training at ZeRO-3, with the student whole on every rank and
-  sharded as it is loaded;
 - the memory of an export, as DeepSpeed consolidates and one tensor at a time.
 
 Prints a table and as its last line one JSON object. It needs 6 GiB of memory, 5 GB of disk, and
@@ -113,31 +111,6 @@ def saving(student: Path, work: Path, in_background: bool) -> dict[str, float]:
     return {"blocked_s": blocked, "training_s": result["wall_seconds"]}
 
 
-def loading(student: Path, work: Path, is_sharded: bool) -> dict[str, float]:
-    """Return the memory that four ranks at ZeRO-3 have taken up to the first step, in MiB."""
-    load, step = loop.load_student, loop._Trainer._step
-
-    def noting(*args: Any) -> Any:
-        _note(work / f"before-{os.getpid()}", _peak())
-        model_dir, dtype, *_ = args
-        return load(model_dir, dtype, 3 if is_sharded else 2)
-
-    def first(trainer: loop._Trainer, number: int, rows: Any) -> float:
-        _note(work / f"after-{os.getpid()}", _peak())
-        return step(trainer, number, rows)
-
-    runtime = Runtime(num_ranks=4, zero_stage=3)
-    work.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "load_student", noting)
-        patch.setattr(loop._Trainer, "_step", first)
-        job = loop.Job(student, _EXAMPLES[:2], _TRAINING, runtime, 0, work)
-        loss = launch.train(job)["final_loss"]
-    before, after = _values(work.glob("before-*")), _values(work.glob("after-*"))
-    # Each rank's own: what it shares with the process that it was forked from is not counted.
-    return {"all_ranks_mib": sum(after) - sum(before), "loss": loss}
-
-
 def exporting(student: Path, checkpoint: Path, out: Path, is_streamed: bool) -> dict[str, float]:
     """Return the peak memory of reading a checkpoint's weights and writing them, in MiB."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
@@ -176,10 +149,6 @@ def main() -> int:
         folder = Path(name)
         student = make_student(folder / "student")
         work, out = folder / "work", folder / "hf"
-        for is_sharded in (False, True):
-            way = "sharded" if is_sharded else "whole"
-            note(f"loading, {way}", loading(student, work, is_sharded))
-            shutil.rmtree(work)
         for in_background in (False, True):
             shutil.rmtree(work, ignore_errors=True)
             way = "in background" if in_background else "at once"

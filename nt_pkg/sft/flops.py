@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nt_pkg.sft.student import num_elements, num_parameters
-
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -49,14 +47,14 @@ class Shape:
 
 
 def shape_of(model: "PreTrainedModel") -> Shape:
-    """Return the shape of a decoder, whose tensors ZeRO-3 may have taken away."""
+    """Return the shape of a decoder, before ZeRO-3 takes its tensors away."""
     config = model.config
     inputs, outputs = model.get_input_embeddings().weight, model.get_output_embeddings().weight
-    embeddings = {id(each): num_elements(each) for each in (inputs, outputs)}
+    embeddings = {id(each): each.numel() for each in (inputs, outputs)}
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return Shape(
-        num_parameters(model) - sum(embeddings.values()),
-        num_elements(outputs),
+        model.num_parameters() - sum(embeddings.values()),
+        outputs.numel(),
         config.num_hidden_layers,
         head * config.num_attention_heads,
     )

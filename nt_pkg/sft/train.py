@@ -22,7 +22,6 @@ from nt_pkg.sft.flops import shape_of
 from nt_pkg.sft.loss import give_loss
 from nt_pkg.sft.steps import StepLog
 from nt_pkg.sft.stopping import SIGNALS, Notes
-from nt_pkg.sft.student import load_student, num_parameters
 from nt_pkg.sft.summary import flops_of, model_flops_utilisation, peak_memory_mb, versions
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class _Trainer:
         import deepspeed
         import torch
         from deepspeed.accelerator import get_accelerator
-        from transformers import AutoConfig
+        from transformers import AutoConfig, AutoModelForCausalLM
 
         self._job, self._rank, self._notes, training = job, rank, notes, job.training
         self._steps = steps_of(job.examples, training, job.seed)
@@ -101,13 +100,17 @@ class _Trainer:
             training.dtype,
             get_accelerator().device_name(),
         )
-        model = load_student(
-            job.model_dir, training.dtype, job.runtime.zero_stage, register(self._attention)
+        model = AutoModelForCausalLM.from_pretrained(
+            job.model_dir,
+            dtype=getattr(torch, training.dtype),
+            attn_implementation=register(self._attention),
         )
+        model.config.use_cache = False
         if job.runtime.activation_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
         give_loss(model)
-        self._num_parameters, self._shape = num_parameters(model), shape_of(model)
+        # ZeRO-3 takes the tensors away.
+        self._num_parameters, self._shape = model.num_parameters(), shape_of(model)
         self._num_words = model.config.vocab_size
         optimizer = torch.optim.AdamW(
             model.parameters(),
