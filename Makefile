@@ -5,9 +5,12 @@ READY := $(VENV)/.ready
 PEERS := .venv-peers
 # The list that setup-inference installs: inference (vLLM for CUDA) or inference-cpu.
 INFERENCE ?= inference
+# The paper's study: its catalogue, and its runs.
+PAPER := $(addprefix config/,$(addsuffix .yaml,paper_pool baselines paper_models \
+	paper_annotators paper_benchmarks paper))
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo demo-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
+.PHONY: help demo demo-dry-run paper-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
 	format schema lock setup setup-inference images slurm-test bench-plan \
 	bench-data bench-checkpoints bench-sft bench-grade peers clean-work
 
@@ -26,6 +29,9 @@ demo-dry-run: $(READY) ## Plan the demo again; after a finished demo: nothing to
 
 real-rows: $(READY) ## Run the workflow on GSM8K and MATH-500 rows from ../shared/data
 	python -m scripts.study --configfile config/real_rows.yaml
+
+paper-dry-run: $(READY) ## Plan the paper's study with the Slurm profile (needs no cluster)
+	python -m scripts.plan --profile profiles/slurm --configfile $(PAPER)
 
 plan: $(READY) ## Say what would run again, why, and how long it would take
 	python -m scripts.plan
