@@ -19,7 +19,12 @@ def question_id(question: str) -> str:
     Raises:
         UnicodeEncodeError: the text holds half of a surrogate pair, so it has no UTF-8 form.
     """
-    return hashlib.sha256(normalise_question(question).encode()).hexdigest()[:_ID_DIGITS]
+    return normalised_id(normalise_question(question))
+
+
+def normalised_id(text: str) -> str:
+    """Return the same of a text that is normalised already."""
+    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
 
 
 def shard_ids(shard: int, num_shards: int) -> tuple[str, str | None]:

@@ -5,21 +5,21 @@ each file is put in order by itself: rows with the same id are in the same one.
 """
 
 import logging
-import pickle
+import marshal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from io import BytesIO
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from struct import Struct
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
 
 from nt_pkg.pools._base import RawRow
 from nt_pkg.records import Row
-from nt_pkg.text import normalise_question, question_id
+from nt_pkg.text import normalise_question, normalised_id
 
 logger = logging.getLogger("nt")
 
@@ -28,12 +28,14 @@ EXCERPT_CHARS = 200
 _TAGS = ("<think>", "</think>")
 # The largest public pool (1.1 million rows of 3.5 kB) comes to 60 MB a part.
 _NUM_PARTS = 64
-_PART_BUFFER_BYTES = 1 << 17
+_BLOCK_ROWS = 8  # rows that are put aside at a time: 28 kB of the largest pool
+_SIZE = Struct("<Q")
 _SECONDS_BETWEEN_LINES = 10.0
 
 # From (source row, question) of rows without repetitions to the rows to drop, each with the source
 # row that it repeats.
 FindRepeats = Callable[[Iterable[tuple[int, str]]], Mapping[int, int]]
+_Stored = tuple[str, int, tuple[Any, ...]]  # id, source row, fields of the row
 
 
 def ingest(
@@ -65,8 +67,7 @@ def ingest(
     dropped: list[Row] = []
     with ExitStack() as stack:
         parts = [
-            stack.enter_context(TemporaryFile(dir=folder, buffering=_PART_BUFFER_BYTES))
-            for _ in range(_NUM_PARTS)
+            stack.enter_context(TemporaryFile(dir=folder, buffering=0)) for _ in range(_NUM_PARTS)
         ]
         num_read = _put_aside(rows, parts, dropped, max_question_chars)
         repeats = find_repeats(_questions(parts)) if find_repeats else {}
@@ -78,28 +79,40 @@ def ingest(
 
 
 def _put_aside(
-    rows: Iterable[RawRow], parts: list[IO[bytes]], dropped: list[Row], max_question_chars: int
+    rows: Iterable[RawRow], parts: Sequence[IO[bytes]], dropped: list[Row], max_question_chars: int
 ) -> int:
     """Write good rows to their parts, add the others to `dropped`; return how many were read."""
     num_read = 0
+    waiting: list[list[_Stored]] = [[] for _ in parts]
     begun = last = time.monotonic()
     for row in rows:
         num_read += 1
-        reason = row.defect or _defect(row, max_question_chars)
+        text = "" if row.defect else normalise_question(row.question[: max_question_chars + 1])
+        reason = row.defect or _defect(row, text, max_question_chars)
         if reason:
             dropped.append(_dropped(row, reason))
         else:
-            row_id = question_id(row.question)
-            part = parts[int(row_id[:2], 16) * len(parts) // 256]
-            pickle.dump((row_id, row.source_row, row), part, pickle.HIGHEST_PROTOCOL)
+            row_id = normalised_id(text)
+            number = int(row_id[:2], 16) * len(parts) // 256
+            waiting[number].append((row_id, row.source_row, tuple(row)))
+            if len(waiting[number]) == _BLOCK_ROWS:
+                _store(parts[number], waiting[number])
         now = time.monotonic()
         if now - last > _SECONDS_BETWEEN_LINES:
             last = now
             logger.info("read %d rows, %.0f/s", num_read, num_read / (now - begun))
+    for part, block in zip(parts, waiting, strict=True):
+        _store(part, block)
     return num_read
 
 
-def _questions(parts: list[IO[bytes]]) -> Iterator[tuple[int, str]]:
+def _store(part: IO[bytes], block: list[_Stored]) -> None:
+    data = marshal.dumps(block)
+    part.write(_SIZE.pack(len(data)) + data)
+    block.clear()
+
+
+def _questions(parts: Sequence[IO[bytes]]) -> Iterator[tuple[int, str]]:
     """Yield source row and question of the rows that are no duplicates."""
     for part in parts:
         for _, first, _ in _groups(part):
@@ -107,7 +120,7 @@ def _questions(parts: list[IO[bytes]]) -> Iterator[tuple[int, str]]:
 
 
 def _unique(
-    parts: list[IO[bytes]], dropped: list[Row], repeats: Mapping[int, int]
+    parts: Sequence[IO[bytes]], dropped: list[Row], repeats: Mapping[int, int]
 ) -> Iterator[Row]:
     """Yield one prompt per id in the order of ids; add its repetitions to `dropped`."""
     repeated = set(repeats.values())
@@ -129,26 +142,26 @@ def _groups(part: IO[bytes]) -> Iterator[tuple[str, RawRow, list[RawRow]]]:
     """Yield each id with its first row in the source, and the others."""
     in_order = sorted(_stored(part), key=itemgetter(0, 1))
     for row_id, same in groupby(in_order, key=itemgetter(0)):
-        first, *rest = (row for _, _, row in same)
+        first, *rest = (RawRow(*values) for _, _, values in same)
         yield row_id, first, rest
 
 
-def _stored(part: IO[bytes]) -> Iterator[tuple[str, int, RawRow]]:
+def _stored(part: IO[bytes]) -> Iterator[_Stored]:
     part.seek(0)
-    # Of a file, pickle copies the whole buffer for every row that it loads.
-    data = BytesIO(part.read())
-    size = data.getbuffer().nbytes
-    while data.tell() < size:
-        yield pickle.load(data)
+    data = memoryview(part.read())
+    start = 0
+    while start < len(data):
+        (size,) = _SIZE.unpack_from(data, start)
+        start += _SIZE.size + size
+        yield from marshal.loads(data[start - size : start])
 
 
-def _defect(row: RawRow, max_question_chars: int) -> str:
-    """Return why a readable row cannot be a prompt, "" if it can."""
+def _defect(row: RawRow, text: str, max_question_chars: int) -> str:
+    """Return why a readable row cannot be a prompt, "" if it can; `text` is its normalised form."""
     if len(row.question) > max_question_chars:
         return "too_long"
     if not _is_utf8(row.question, row.reference_answer, row.second_answer, row.replay):
         return "not_utf8"
-    text = normalise_question(row.question)
     if not text:
         return "empty"
     # The tags delimit the reasoning in every trace and target; a question must not forge them.

@@ -9,7 +9,6 @@ and `*.parquet` of the asset directory as a stream. Example row:
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from pydantic import Field
@@ -17,6 +16,7 @@ from pydantic import Field
 from nt_pkg.pools._base import Pool, RawRow
 from nt_pkg.pools._files import Fields, FileParams, Texts, file_rows, question_of, text_of
 
+_Place = tuple[str, int, str]  # column, position in its list, key there; key "": the column itself
 _PLACE = r"^(reference_answer|responses\[\d+\]\.response)$"
 
 
@@ -41,21 +41,30 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
     Raises:
         ValueError: the directory has no file to read, or a Parquet file is cut off.
     """
+    second, trace = _place(params.second_answer), _place(params.teacher_trace)
 
     def take(fields: Fields) -> Texts:
         return Texts(
             question_of(fields.get("question")),
-            _text_at(fields, "reference_answer"),
-            _text_at(fields, params.second_answer),
-            _text_at(fields, params.teacher_trace),
+            _text_at(fields, ("reference_answer", 0, "")),
+            _text_at(fields, second),
+            _text_at(fields, trace),
         )
 
     columns = ("question", "reference_answer", "responses")
     return file_rows("facebook/natural_reasoning", columns, take, source, params.max_rows)
 
 
-def _text_at(fields: Fields, place: str | None) -> str | None:
-    """Return the text at "column" or "column[i].key"; None if it is empty or not in the list.
+def _place(text: str | None) -> _Place | None:
+    """Return "column" or "column[i].key" taken apart."""
+    if text is None:
+        return None
+    column, *rest = re.split(r"\[|\]\.", text)
+    return (column, int(rest[0]), rest[1]) if rest else (column, 0, "")
+
+
+def _text_at(fields: Fields, place: _Place | None) -> str | None:
+    """Return the text at a place; None if it is empty or not in the list.
 
     Raises:
         KeyError: there is no such column or key.
@@ -63,20 +72,13 @@ def _text_at(fields: Fields, place: str | None) -> str | None:
     """
     if place is None:
         return None
-    column, rest = _split(place)
+    column, position, key = place
     value = fields[column]
-    if rest and value is not None:
-        position, key = int(rest[0]), rest[1]
+    if key and value is not None:
         if not isinstance(value, list):
             raise TypeError
         value = value[position][key] if position < len(value) else None
     return text_of(value)
-
-
-@cache
-def _split(place: str) -> tuple[str, list[str]]:
-    column, *rest = re.split(r"\[|\]\.", place)
-    return column, rest
 
 
 POOL = Pool(params=Params, rows=rows, needs_source=True)
