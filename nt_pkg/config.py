@@ -523,6 +523,37 @@ class Comparison(Strict):
     claim: str | None = Field(None, description="What is expected; none: nothing is claimed.")
 
 
+RunField = Literal["student", "subset", "format", "mode"]
+
+
+class Published(Strict):
+    """A row of a paper's table, shown beside the run of ours that repeats it."""
+
+    table: str = Field(pattern=f"^{NAME}$", description="Number of the table.")
+    row: str = Field(description="Its name there.")
+    accuracy: dict[str, float] = Field(
+        default_factory=dict, description="Per cent, by benchmark; what is not known is left out."
+    )
+    tokens: dict[str, float] = Field(
+        default_factory=dict, description="Mean tokens of an answer, by benchmark."
+    )
+    marks: dict[str, str] = Field(
+        default_factory=dict, description="How sure each number is, by benchmark."
+    )
+    filter: dict[RunField, str] = Field(
+        default_factory=dict, description="The run of ours that repeats it; none: there is none."
+    )
+    note: str = Field("", description="What differs between it and ours.")
+
+    @model_validator(mode="after")
+    def _has_numbers(self) -> Self:
+        if not self.accuracy and not self.tokens:
+            raise ValueError("a published row needs a number: give `accuracy` or `tokens`")
+        if unknown := set(self.marks) - set(self.accuracy) - set(self.tokens):
+            raise ValueError(f"marks without a number: {', '.join(sorted(unknown))}")
+        return self
+
+
 class Report(Strict):
     """What the report shows beyond the runs themselves."""
 
@@ -533,6 +564,9 @@ class Report(Strict):
     )
     comparisons: list[Comparison] = Field(default_factory=list)
     annotators: tuple[str, ...] = Field((), description="Annotations it shows beside those in use.")
+    published: list[Published] = Field(
+        default_factory=list, description="Numbers of a paper, shown beside ours."
+    )
 
 
 class Study(Strict):

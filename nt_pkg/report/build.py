@@ -5,14 +5,14 @@ lie.
 
 study
     name, title; optional: notes (paragraphs separated by empty lines), is_micro (bool), chance
-    (benchmark -> accuracy of a uniform guess), comparisons, paper_reference.
+    (benchmark -> accuracy of a uniform guess), comparisons, published.
     A comparison has name, kind, optional claim, and by kind
     difference: a, b (filters);
     scaling: groups (filters, smallest first; the effect is last minus first);
     modes: a and b, or only a without a mode (then think minus no_think).
     A claim is a sentence which says that the difference is positive; null claims nothing.
     Filters: see `nt_pkg.report.effects`.
-    paper_reference: {table, row, benchmark, value in per cent, optional filter on our cells}.
+    published: rows of a paper's tables; see `nt_pkg.report.published`.
 scores
     Score JSONs; the untrained student has subset and format "none".
 subsets, pools, traces, annotations, runs, samples
@@ -42,6 +42,7 @@ from nt_pkg.report.canvas import Chart, chart_style, save_chart
 from nt_pkg.report.cells import Cell, build_cells, find_sizes, find_unsolved
 from nt_pkg.report.effects import Effect, measure_effects
 from nt_pkg.report.page import render_page
+from nt_pkg.report.published import tabulate_published
 from nt_pkg.report.sections import Contents, build_sections
 from nt_pkg.report.tables import Table, render_csv, render_markdown
 
@@ -168,8 +169,8 @@ def _tabulate(inputs: Inputs, cells: Sequence[Cell], effects: Sequence[Effect]) 
         ),
         score_tables.tabulate_rates(cells) if cells else None,
         score_tables.tabulate_categories(cells),
-        score_tables.tabulate_paper(
-            study.get("paper_reference") or [], cells, is_micro=bool(study.get("is_micro"))
+        *tabulate_published(
+            study.get("published") or [], cells, is_micro=bool(study.get("is_micro"))
         ),
         data_tables.tabulate_subsets(inputs.subsets),
         data_tables.tabulate_runs(inputs.runs),

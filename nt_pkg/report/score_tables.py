@@ -1,4 +1,4 @@
-"""Tables about scores: effects, accuracies, rates, categories and the paper's own numbers."""
+"""Tables about scores: effects, accuracies, rates and categories."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -180,48 +180,6 @@ def tabulate_categories(cells: Sequence[Cell]) -> Table | None:
         ),
     )
     return Table("categories", "Accuracy by category of question.", columns, rows)
-
-
-def tabulate_paper(
-    references: Sequence[Record], cells: Sequence[Cell], *, is_micro: bool
-) -> Table | None:
-    """Return the paper's numbers (per cent) beside ours where a reference names a filter.
-
-    A micro-world study gets no difference: the two numbers are about different models.
-    """
-    if not references:
-        return None
-    rows = []
-    for reference in references:
-        ours = [
-            cell.accuracy
-            for cell in cells
-            if "filter" in reference
-            and all(getattr(cell, k) == v for k, v in reference["filter"].items())
-        ]
-        paper = float(reference["value"]) / 100
-        own = ours[0] if len(ours) == 1 else None
-        rows.append(
-            {
-                **{key: reference[key] for key in ("row", "table", "benchmark")},
-                "paper": paper,
-                "ours": own,
-                "difference": None if own is None or is_micro else own - paper,
-            }
-        )
-    columns = [
-        Column("row", "Row"),
-        Column("table", "Table"),
-        Column("benchmark", "Benchmark"),
-        Column("paper", "Paper, %", "number", lambda r: show_percent(r["paper"])),
-        Column("ours", "Ours, %", "number", lambda r: show_percent(r["ours"])),
-        Column("difference", "Points", "number", lambda r: show_points(r["difference"])),
-    ]
-    caption = f"The paper's numbers and ours. {DASH}: this study has no such run."
-    if is_micro:
-        caption += " Other models and other questions: the columns are not comparable."
-        columns.pop()
-    return Table("paper", caption, tuple(columns), tuple(rows))
 
 
 def _group_cells(cells: Sequence[Cell]) -> dict[Group, list[Cell]]:

@@ -77,7 +77,7 @@ def build_sections(contents: Contents) -> list[Section]:
         Section("training", "Training", [contents.figure("losses"), contents.table("training")]),
         _lost(contents),
         _costs(contents),
-        Section("paper", "Beside the paper", [contents.table("paper")]),
+        _paper(contents),
         _provenance(contents),
     ]
 
@@ -203,6 +203,19 @@ def _costs(contents: Contents) -> Section:
             contents.figure("costs"),
             page.fold("The same in numbers", contents.table("costs")),
         ],
+    )
+
+
+def _paper(contents: Contents) -> Section:
+    names = [name for name in contents.tables if name.startswith("paper-")]
+    words = (
+        "Published numbers and ours, row by row. Marks say how sure a published number is: A, "
+        "stated by two sources or more; B, by one."
+    )
+    return Section(
+        "paper",
+        "Beside the paper",
+        [paragraph(words), *map(contents.table, names)] if names else [],
     )
 
 

@@ -14,6 +14,7 @@ from scipy import stats
 from nt_pkg.report.build import build_report
 from nt_pkg.report.cells import build_cells, find_unsolved
 from nt_pkg.report.effects import correct_holm, measure_effects, run_paired_t
+from nt_pkg.report.published import tabulate_published
 from nt_pkg.report.tables import Column, Table, render_html, render_markdown
 from nt_pkg.report.wording import show_points, sort_naturally
 from nt_pkg.seeds import rng
@@ -126,9 +127,7 @@ def make_study() -> dict[str, Any]:
         **{"name": "micro", "title": "Which reasoning traces should a tiny student learn from?"},
         "notes": "An invented study with invented numbers, made to test the page.\n\nMore.",
         **{"is_micro": True, "chance": {"micro_mixed": 0.1}, "comparisons": claims},
-        "paper_reference": [
-            {"table": "1", "row": "NT Random 10k", "benchmark": "GPQA-D", "value": 37.6}
-        ],
+        "published": [{"table": "1", "row": "NT Random 10k", "accuracy": {"gpqa_diamond": 37.6}}],
     }
 
 
@@ -405,6 +404,39 @@ def test_sections_and_files(report: Path) -> None:
     assert rows["more examples"]["verdict"] == "supported"
     assert rows["larger"]["verdict"] == "not enough data"
     assert "no score of micro-llama / x" in rows["larger"]["note"]
+
+
+def test_published_numbers_stand_beside_ours() -> None:
+    """Ours, its error and the difference in points; what was not run or not known is a dash."""
+    cells = build_cells([score("random-512", "system2", 0, "think", level=0.5)], {})
+    ours = {**side("random-512"), "student": STUDENT}
+    row = {
+        "table": "4",
+        "row": "Random",
+        "tokens": {"micro_steps": 5134},
+        "note": "other questions",
+    }
+    known = {**row, "accuracy": {"micro_steps": 48.0}, "marks": {"micro_steps": "A"}}
+
+    found, other = tabulate_published(
+        [{**known, "filter": ours}, {**row, "filter": ours}, {**known, "table": "5"}],
+        cells,
+        is_micro=False,
+    )
+
+    accuracy, error = cells[0].accuracy, cells[0].standard_error
+    first, second = found.rows
+    assert first["difference"] == pytest.approx(accuracy - 0.48)
+    assert first["standard_error"] == error
+    assert second["paper"] is None and second["difference"] is None
+    assert "| 48.0 | A |" in render_markdown(found) and "5,134" in render_markdown(found)
+    assert [other.name, other.rows[0]["ours"]] == ["paper-5", None]
+    with pytest.raises(ValueError, match="fits 2 runs"):
+        tabulate_published(
+            [{**known, "filter": {"student": STUDENT}}],
+            [*cells, *build_cells([score("x", "system2", 0, "think")], {})],
+            is_micro=False,
+        )
 
 
 def test_headline_and_summary(report: Path) -> None:
