@@ -44,16 +44,22 @@ def tabulate_effects(effects: Sequence[Effect]) -> Table | None:
             "verdict": e.verdict,
             "tokens_ratio": e.tokens_ratio,
             "note": e.note,
+            "basis": e.basis,
+            "within": e.within,
+            "paper": e.paper,
         }
         for e in effects
     )
+    has_paper = any(row["paper"] is not None for row in rows)
     columns = (
         Column("name", "Comparison", detail=_describe_row),
         Column("verdict", "Verdict", "verdict"),
         Column("difference", "Points", "number", lambda r: show_points(r["difference"])),
         Column("low", "95 % interval", "number", _show_row_interval),
         Column("standard_error", "s.e.", "number", lambda r: show_percent(r["standard_error"])),
+        *([Column("paper", "Paper", "number", _show_paper)] if has_paper else []),
         Column("num_seeds", "Seeds", "number"),
+        *([Column("basis", "Over")] if len({row["basis"] for row in rows}) > 1 else []),
         Column("p_value", "p (Holm)", "number", lambda r: show_p_value(r["p_value"])),
         Column("tokens_ratio", "Tokens", "number", lambda r: show_ratio(r["tokens_ratio"])),
     )
@@ -205,6 +211,10 @@ def _name_format(row: Row) -> str:
 def _describe_row(row: Row) -> str:
     parts = (row["contrast"], row["note"])
     return "; ".join(part for part in parts if part)
+
+
+def _show_paper(row: Row) -> str:
+    return show_points(row["paper"])
 
 
 def _show_row_interval(row: Row) -> str:
