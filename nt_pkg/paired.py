@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 from scipy.special import stdtrit
 
-from nt_pkg.report.effects import ALPHA, correct_holm, run_paired_t
-
-MIN_QUESTIONS = 30  # below, a t test on differences of 0 and 1 is no test
+from nt_pkg.records import GRADES, read_parquet
+from nt_pkg.report.significance import ALPHA, MIN_QUESTIONS, correct_holm, run_paired_t
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,12 @@ def question_means(grades: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     for grade in grades:
         found[grade["question_id"]].append(grade["is_correct"])
     return {question: sum(each) / len(each) for question, each in found.items()}
+
+
+def read_means(score: Path) -> dict[str, float]:
+    """Return the share of right answers of every question, from the grades beside a score file."""
+    grades = score.with_suffix(".grades.parquet")
+    return question_means(read_parquet(grades, GRADES, ("question_id", "is_correct")))
 
 
 def compare_runs(runs: Sequence[Answered], *, only_with_first: bool = False) -> list[Difference]:

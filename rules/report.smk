@@ -17,6 +17,7 @@ rule build_report:
         examples=each(rules.build_examples.output.manifest, PLAN.sft()),
         runs=each(rules.train.output.run, PLAN.sft()),
         scores=each(rules.grade.output.score, PLAN.evals()),
+        grades=each(rules.grade.output.grades, PLAN.evals()),
     output:
         page=report(
             "results/report/{study}/index.html",

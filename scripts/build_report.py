@@ -1,14 +1,17 @@
 """Compare the runs of a study and write its report.
 
-Called by rule `build_report` (rules/report.smk). Writes index.html, summary.json, tables and
+Called by rule `build_report` (rules/report.smk). Reads the grades beside the scores where there are
+too few seeds for a test. Writes index.html, summary.json, tables and
 figures.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from nt_pkg.collection import collect, names_in_use
 from nt_pkg.launcher import seconds_per_stage
@@ -41,8 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     study = {"name": spec["study"], "chance": spec["chance"], **spec["report"]}
     timings = {"seconds_per_stage": seconds_per_stage(args.timings, names_in_use(found))}
-    build_report(study, **found, timings=timings, out_dir=args.out.parent)
+    build_report(study, **found, timings=timings, out_dir=args.out.parent, answers=_answers())
     return 0
+
+
+def _answers() -> Callable[[Mapping[str, Any]], Mapping[str, float]]:
+    """Return what reads the grades beside a score, each file once."""
+    from nt_pkg.paired import read_means
+
+    read = cache(read_means)
+    return lambda score: read(Path(score["source"]["path"]))
 
 
 if __name__ == "__main__":

@@ -13,11 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.manifest import read_json, write_json
-from nt_pkg.paired import Answered, Difference, compare_runs, question_means
-from nt_pkg.records import GRADES, read_parquet
+from nt_pkg.paired import Answered, Difference, compare_runs, read_means
 
 _NAMES = ("student", "subset", "format", "seed", "mode")
-_COLUMNS = ("question_id", "is_correct")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,9 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(path: Path) -> Answered:
     score = read_json(path)
-    rows = read_parquet(path.with_suffix(".grades.parquet"), GRADES, _COLUMNS)
     name = "/".join(str(score[key]) for key in _NAMES)
-    return Answered(name, score["benchmark"], question_means(rows))
+    return Answered(name, score["benchmark"], read_means(path))
 
 
 def render(differences: Sequence[Difference]) -> str:

@@ -5,14 +5,18 @@ lie.
 
 study
     name, title; optional: notes (paragraphs separated by empty lines), is_micro (bool), chance
-    (benchmark -> accuracy of a uniform guess), comparisons, paper_reference.
+    (benchmark -> accuracy of a uniform guess), comparisons, claims,
+    published.
     A comparison has name, kind, optional claim, and by kind
     difference: a, b (filters);
     scaling: groups (filters, smallest first; the effect is last minus first);
     modes: a and b, or only a without a mode (then think minus no_think).
-    A claim is a sentence which says that the difference is positive; null claims nothing.
+    A claim is a sentence which says that the difference is positive; null claims nothing. With
+    `within` (points) it says that the difference is smaller than that; with `tokens` (longer,
+    alike) it is about lengths.
+    claims: see `nt_pkg.report.claims`.
     Filters: see `nt_pkg.report.effects`.
-    paper_reference: {table, row, benchmark, value in per cent, optional filter on our cells}.
+    published: rows of a paper's tables; see `nt_pkg.report.published`.
 scores
     Score JSONs; the untrained student has subset and format "none".
 subsets, pools, traces, annotations, runs, samples
@@ -40,9 +44,12 @@ from nt_pkg.report import (
 )
 from nt_pkg.report.canvas import Chart, chart_style, save_chart
 from nt_pkg.report.cells import Cell, build_cells, find_sizes, find_unsolved
+from nt_pkg.report.claims import Claim, judge_claims, tabulate_claims
 from nt_pkg.report.effects import Effect, measure_effects
 from nt_pkg.report.page import render_page
+from nt_pkg.report.published import tabulate_published
 from nt_pkg.report.sections import Contents, build_sections
+from nt_pkg.report.significance import Answers
 from nt_pkg.report.tables import Table, render_csv, render_markdown
 
 Record = Mapping[str, Any]
@@ -74,10 +81,12 @@ def build_report(
     samples: list[dict[str, Any]],
     timings: dict[str, Any],
     out_dir: Path,
+    answers: Answers | None = None,
 ) -> None:
     """Write index.html, tables/, figures/ and summary.json of a study into `out_dir`.
 
-    The same inputs give the same bytes. Shapes are described at the top of this module.
+    The same inputs give the same bytes. Shapes are described at the top of this module. `answers`
+    gives the share right of every question of a score, for comparisons with too few seeds.
 
     Raises:
         ValueError: a comparison is ambiguous or names what does not exist.
@@ -85,13 +94,19 @@ def build_report(
     inputs = Inputs(study, scores, subsets, pools, traces, annotations, runs, samples, timings)
     chance = study.get("chance") or {}
     cells = build_cells(scores, find_sizes(subsets, runs))
-    effects = measure_effects(study.get("comparisons") or [], scores)
+    effects = measure_effects(
+        study.get("comparisons") or [], scores, answers, study.get("published") or []
+    )
+    claims = judge_claims(study.get("claims") or [], effects)
     opening = headline.say_what_was_run(scores, pools, traces)
-    warnings, findings = _say_headline(inputs, cells, effects)
+    warnings, findings = _say_headline(inputs, cells, effects, claims)
     with chart_style():
         charts = _draw_charts(inputs, cells, effects)
         inline = {chart.name: save_chart(chart, out_dir / "figures") for chart in charts}
-    tables = _tabulate(inputs, cells, effects)
+    tables = [
+        *([found] if (found := tabulate_claims(claims)) else []),
+        *_tabulate(inputs, cells, effects),
+    ]
     for table in tables:
         _write_table(table, out_dir / "tables")
     contents = Contents(
@@ -119,11 +134,11 @@ def build_report(
     with atomic_path(out_dir / "index.html") as path:
         path.write_text(page, encoding="utf-8")
     said = [opening, *warnings, *map(str, findings)]
-    write_json(out_dir / "summary.json", _summarise(inputs, said, effects))
+    write_json(out_dir / "summary.json", _summarise(inputs, said, effects, claims))
 
 
 def _say_headline(
-    inputs: Inputs, cells: Sequence[Cell], effects: Sequence[Effect]
+    inputs: Inputs, cells: Sequence[Cell], effects: Sequence[Effect], claims: Sequence[Claim]
 ) -> tuple[list[str], list[headline.Finding]]:
     chance = inputs.study.get("chance") or {}
     unsolved = find_unsolved(cells, chance)
@@ -134,7 +149,7 @@ def _say_headline(
     ]
     # Differences between students that all fail do not belong into a headline.
     is_hopeless = bool(unsolved) and len(unsolved) == num_trained
-    findings = [] if is_hopeless else headline.say_effects(effects)
+    findings = [] if is_hopeless else headline.say_effects(effects, claims)
     return [text for text in warnings if text], findings
 
 
@@ -168,8 +183,8 @@ def _tabulate(inputs: Inputs, cells: Sequence[Cell], effects: Sequence[Effect]) 
         ),
         score_tables.tabulate_rates(cells) if cells else None,
         score_tables.tabulate_categories(cells),
-        score_tables.tabulate_paper(
-            study.get("paper_reference") or [], cells, is_micro=bool(study.get("is_micro"))
+        *tabulate_published(
+            study.get("published") or [], cells, is_micro=bool(study.get("is_micro"))
         ),
         data_tables.tabulate_subsets(inputs.subsets),
         data_tables.tabulate_runs(inputs.runs),
@@ -191,7 +206,7 @@ def _write_table(table: Table, folder: Path) -> None:
 
 
 def _summarise(
-    inputs: Inputs, sentences: Sequence[str], effects: Sequence[Effect]
+    inputs: Inputs, sentences: Sequence[str], effects: Sequence[Effect], claims: Sequence[Claim]
 ) -> dict[str, Any]:
     return {
         **inputs.timings,
@@ -204,7 +219,17 @@ def _summarise(
                 "interval": list(e.interval) if e.interval else None,
                 **{"p_value": e.p_value, "p_value_raw": e.p_value_raw, "num_seeds": e.num_seeds},
                 **{"tokens_ratio": e.tokens_ratio, "benchmark": e.benchmark, "note": e.note},
+                **{"basis": e.basis, "paper": e.paper},
             }
             for e in effects
+        ],
+        "claims": [
+            {
+                "name": c.name,
+                "text": c.text,
+                "verdict": c.verdict,
+                "parts": [e.name for e in c.parts],
+            }
+            for c in claims
         ],
     }

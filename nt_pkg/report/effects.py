@@ -2,7 +2,8 @@
 
 A filter is a dict of field -> value on scores (student, subset, format, mode, benchmark). It must
 match at most one score per seed and benchmark; without `benchmark` the mean over the study's
-benchmarks is meant. Accuracies and differences are shares in [0, 1].
+benchmarks is meant, with a list of them the mean over those. Accuracies and differences are shares
+in [0, 1].
 """
 
 import math
@@ -11,8 +12,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
+from nt_pkg.report.published import find_published
+from nt_pkg.report.significance import (
+    ALPHA,
+    MIN_SEEDS,
+    Answers,
+    Paired,
+    compare_alike,
+    compare_questions,
+    correct_holm,
+    judge,
+    run_paired_t,
+)
 from nt_pkg.report.wording import (
     describe_filter,
     describe_filters,
@@ -22,21 +34,13 @@ from nt_pkg.report.wording import (
 )
 
 FILTER_FIELDS = ("student", "subset", "format", "mode", "benchmark")
-MIN_SEEDS = 3
-ALPHA = 0.05
+# From here on one answer is called longer than another. Our choice: the paper's System-2 student
+# writes 1.7 times as much when asked to think and counts as unable to switch; between System-1 and
+# System-2 there is a factor of 27.
+LONGER = 2.0
 
 Record = Mapping[str, Any]
 Cells = dict[int, dict[str, Record]]  # seed -> benchmark -> score
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Mean of per-seed differences; the other fields are None where the seeds do not allow them."""
-
-    mean: float
-    standard_error: float | None
-    interval: tuple[float, float] | None
-    p_value: float | None
 
 
 @dataclass(frozen=True)
@@ -57,44 +61,10 @@ class Effect:
     p_value_raw: float | None = None
     tokens_ratio: float | None = None
     note: str = ""
-
-
-def run_paired_t(differences: Sequence[float]) -> Paired:
-    """Return mean, standard error, 95 % t interval and two-sided p value of a paired t test.
-
-    With one difference only the mean is known. Equal differences have no spread: the interval has
-    zero width.
-    """
-    values = np.asarray(differences, dtype=float)
-    mean = float(values.mean())
-    if len(values) < 2:
-        return Paired(mean, None, None, None)
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    if error < 1e-12:  # rounding noise of equal differences, not a spread
-        return Paired(mean, 0.0, (mean, mean), 1.0 if abs(mean) < 1e-12 else 0.0)
-    degrees = len(values) - 1
-    half_width = float(stdtrit(degrees, 1 - ALPHA / 2)) * error
-    p_value = 2 * float(stdtr(degrees, -abs(mean / error)))
-    return Paired(mean, error, (mean - half_width, mean + half_width), p_value)
-
-
-def correct_holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's step-down corrected p values, in the order given (Holm 1979)."""
-    corrected = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = largest
-    return corrected
-
-
-def judge(difference: float, p_value: float, *, has_claim: bool) -> str:
-    """Return the verdict on a tested difference; a claim always says that it is positive."""
-    if p_value >= ALPHA or difference == 0:
-        return "not supported" if has_claim else "no difference seen"
-    if difference > 0:
-        return "supported" if has_claim else "above"
-    return "opposite" if has_claim else "below"
+    basis: str = "seeds"  # what the test goes over: seeds, questions, or nothing for tokens
+    paper: float | None = None  # the published difference
+    within: float | None = None  # the claim is that the difference is smaller than this
+    tokens: str | None = None  # the claim is about lengths: longer or alike
 
 
 def match_scores(scores: Sequence[Record], wanted: Record, where: str) -> Cells:
@@ -111,7 +81,7 @@ def match_scores(scores: Sequence[Record], wanted: Record, where: str) -> Cells:
         )
     cells: Cells = {}
     for score in scores:
-        if any(score[field] != value for field, value in wanted.items()):
+        if any(not _fits(score[field], value) for field, value in wanted.items()):
             continue
         by_benchmark = cells.setdefault(int(score["seed"] or 0), {})
         if score["benchmark"] in by_benchmark:
@@ -125,6 +95,10 @@ def match_scores(scores: Sequence[Record], wanted: Record, where: str) -> Cells:
             )
         by_benchmark[score["benchmark"]] = score
     return cells
+
+
+def _fits(value: object, wanted: object) -> bool:
+    return value in wanted if isinstance(wanted, list) else value == wanted
 
 
 def repeat_untrained(cells: Cells, wanted: Record, seeds: Sequence[int]) -> Cells:
@@ -165,18 +139,29 @@ def expand_comparison(comparison: Record) -> tuple[Record, Record]:
     return a, b
 
 
-def measure_effect(comparison: Record, scores: Sequence[Record]) -> Effect:
+def measure_effect(
+    comparison: Record,
+    scores: Sequence[Record],
+    answers: Answers | None = None,
+    published: Sequence[Record] = (),
+) -> Effect:
     """Return one comparison measured but not yet judged (Holm needs all of them)."""
     a, b = expand_comparison(comparison)
     name = comparison["name"]
     benchmarks = sorted({s["benchmark"] for s in scores})
-    wanted = [a["benchmark"]] if "benchmark" in a else benchmarks
+    named = a.get("benchmark", benchmarks)
+    wanted = named if isinstance(named, list) else [named]
+    papers = [find_published(published, side, wanted) for side in (a, b)]
+    margin = comparison.get("within")
     effect = Effect(
         name=name,
         kind=comparison["kind"],
         claim=comparison.get("claim"),
         contrast=describe_filters(a, b),
         benchmark=wanted[0] if len(wanted) == 1 else f"mean of {len(wanted)}",
+        paper=None if papers[0] is None or papers[1] is None else papers[0] - papers[1],
+        within=None if margin is None else margin / 100,
+        tokens=comparison.get("tokens"),
     )
     left, right = match_scores(scores, a, name), match_scores(scores, b, name)
     empty = [text for text, cells in ((a, left), (b, right)) if not cells]
@@ -192,8 +177,10 @@ def measure_effect(comparison: Record, scores: Sequence[Record]) -> Effect:
     notes = [f"left out, not scored on both sides: seeds {skipped}"] if skipped else []
     if not seeds:
         return replace(effect, note="; ".join(notes))
-    paired = run_paired_t([_average(left[s], wanted) - _average(right[s], wanted) for s in seeds])
-    if paired.standard_error == 0:
+    paired, basis = _test(left, right, seeds, wanted, answers)
+    if effect.tokens:
+        basis = "tokens"
+    if basis == "seeds" and paired.standard_error == 0:
         notes.append("the same difference at every seed")
     if comparison["kind"] == "modes":
         notes += _describe_adaptive(comparison, scores, wanted)
@@ -206,28 +193,70 @@ def measure_effect(comparison: Record, scores: Sequence[Record]) -> Effect:
         difference=paired.mean,
         standard_error=paired.standard_error,
         interval=paired.interval,
-        p_value_raw=paired.p_value,
+        p_value_raw=paired.p_value
+        if effect.within is None
+        else compare_alike(paired, effect.within),
+        basis=basis,
         tokens_ratio=tokens[0] / tokens[1] if tokens[1] else None,
         note="; ".join(notes),
     )
 
 
-def measure_effects(comparisons: Sequence[Record], scores: Sequence[Record]) -> list[Effect]:
-    """Return every comparison with its verdict, p values corrected over all tested ones (Holm)."""
-    effects = [measure_effect(comparison, scores) for comparison in comparisons]
-    tested = [i for i, e in enumerate(effects) if e.num_seeds >= MIN_SEEDS]
+def measure_effects(
+    comparisons: Sequence[Record],
+    scores: Sequence[Record],
+    answers: Answers | None = None,
+    published: Sequence[Record] = (),
+) -> list[Effect]:
+    """Return every comparison with its verdict, p values corrected over all tested ones (Holm).
+
+    Args:
+        comparisons: see `nt_pkg.report.build`.
+        scores: score JSONs.
+        answers: gives the share right of every question of a score. With it, a comparison of fewer
+            than three seeds is tested over questions instead.
+        published: rows of a paper's tables, for its own differences.
+    """
+    effects = [measure_effect(each, scores, answers, published) for each in comparisons]
+    tested = [i for i, e in enumerate(effects) if _is_tested(e)]
     raw = [p for i in tested if (p := effects[i].p_value_raw) is not None]
-    assert len(raw) == len(tested), "three seeds always have a p value"
     for index, p_value in zip(tested, correct_holm(raw), strict=True):
         effect = effects[index]
         assert effect.difference is not None
         verdict = judge(effect.difference, p_value, has_claim=effect.claim is not None)
+        if effect.within is not None:
+            verdict = "supported" if p_value < ALPHA else "not supported"
         effects[index] = replace(effect, p_value=p_value, verdict=verdict)
     for index, effect in enumerate(effects):
-        if 0 < effect.num_seeds < MIN_SEEDS:
+        if effect.tokens and effect.tokens_ratio is not None:
+            is_right = (effect.tokens_ratio >= LONGER) == (effect.tokens == "longer")
+            effects[index] = replace(effect, verdict="supported" if is_right else "not supported")
+        elif effect.basis == "seeds" and 0 < effect.num_seeds < MIN_SEEDS:
             few = f"{show_plural(effect.num_seeds, 'seed')}, {MIN_SEEDS} are needed for a test"
             effects[index] = replace(effect, note="; ".join(filter(None, [few, effect.note])))
     return effects
+
+
+def _is_tested(effect: Effect) -> bool:
+    has_enough = effect.basis == "questions" or effect.num_seeds >= MIN_SEEDS
+    return has_enough and not effect.tokens and effect.p_value_raw is not None
+
+
+def _test(
+    left: Cells,
+    right: Cells,
+    seeds: Sequence[int],
+    wanted: Sequence[str],
+    answers: Answers | None,
+) -> tuple[Paired, str]:
+    """Return the test over seeds, or where they are too few the one over questions."""
+    if len(seeds) < MIN_SEEDS and answers is not None:
+        pairs = {bench: [(left[s][bench], right[s][bench]) for s in seeds] for bench in wanted}
+        found = compare_questions(pairs, answers)
+        if found is not None:
+            return found, "questions"
+    differences = [_average(left[s], wanted) - _average(right[s], wanted) for s in seeds]
+    return run_paired_t(differences), "seeds"
 
 
 def _average(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nt_pkg.report.cells import Cell
+from nt_pkg.report.claims import Claim
 from nt_pkg.report.effects import Effect
 from nt_pkg.report.wording import (
     show_accuracy,
@@ -96,12 +97,19 @@ def say_unsolved(unsolved: Mapping[str, Cell], chance: Mapping[str, float], benc
     )
 
 
-def say_effects(effects: Sequence[Effect]) -> list[Finding]:
-    """Return one finding per claim, then the comparisons that claim nothing, by verdict."""
+def say_effects(effects: Sequence[Effect], claims: Sequence[Claim] = ()) -> list[Finding]:
+    """Return one finding per claim, then the comparisons that claim nothing, by verdict.
+
+    Comparisons that a claim of several rests on are not repeated.
+    """
     findings = [
+        Finding(c.verdict, f"{c.name}. {c.text.rstrip('.')}.", _say_parts(c.parts)) for c in claims
+    ]
+    told = {part.name for claim in claims for part in claim.parts}
+    findings += [
         Finding(e.verdict, e.claim.rstrip(".") + ".", _say_numbers(e))
         for e in effects
-        if e.claim is not None
+        if e.claim is not None and e.name not in told
     ]
     groups: dict[str, list[Effect]] = {}
     for effect in effects:
@@ -146,10 +154,18 @@ def _say_short(effect: Effect) -> str:
     return f"{effect.name} ({show_points(effect.difference)})"
 
 
+def _say_parts(parts: Sequence[Effect]) -> str:
+    supported = sum(part.verdict == "supported" for part in parts)
+    measured = sum(part.difference is not None for part in parts)
+    text = f"{supported} of {show_plural(len(parts), 'comparison')} supported"
+    return f"{text}, {measured} measured." if measured < len(parts) else f"{text}."
+
+
 def _say_numbers(effect: Effect) -> str:
     if effect.difference is None:
         return f"Nothing was measured: {effect.note}."
-    details = [show_plural(effect.num_seeds, "seed")]
+    basis = ", tested over questions" if effect.basis == "questions" else ""
+    details = [show_plural(effect.num_seeds, "seed") + basis]
     if effect.interval is not None:
         details.insert(0, f"95\u00a0% interval {show_interval(effect.interval)}")
     if effect.p_value is not None:

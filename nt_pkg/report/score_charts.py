@@ -28,7 +28,7 @@ Lines = dict[tuple[str, str], list[Cell]]  # (benchmark, comparison) -> cells by
 
 def draw_effects(effects: Sequence[Effect]) -> Chart | None:
     """Return every measured difference with its interval; filled where the corrected p is small."""
-    shown = [effect for effect in effects if effect.difference is not None]
+    shown = [each for each in effects if each.difference is not None and not each.tokens]
     if not shown:
         return None
     figure, (axes,) = make_axes(1, 1, 6.8, 0.34 * len(shown) + 0.9)
@@ -45,11 +45,14 @@ def draw_effects(effects: Sequence[Effect]) -> Chart | None:
         f"{e.name} {show_points(e.difference)} ({show_interval(e.interval)}), {e.verdict}"
         for e in shown
     )
+    bases = sorted({e.basis for e in shown}, reverse=True)
+    has_papers = any(e.paper is not None for e in shown)
+    papers = " Diamonds are the paper's own differences." if has_papers else ""
     return Chart(
         "effects",
-        "Differences in accuracy with their 95 % intervals over seeds. A filled mark has a "
-        "corrected "
-        "p below 0.05, a hollow one has not; no bar means too few seeds for an interval.",
+        f"Differences in accuracy with their 95 % intervals over {show_list(bases)}. A filled mark "
+        "has a corrected p below 0.05, a hollow one has not; no bar means too few seeds for an "
+        f"interval.{papers}",
         f"Dot plot of differences in percentage points: {said}.",
         figure,
         [_describe_effect(effect) for effect in shown],
@@ -61,8 +64,11 @@ def _draw_effect(axes: Axes, place: int, effect: Effect) -> None:
     is_seen = effect.verdict in ("supported", "opposite", "above", "below")
     colour = SERIES[1] if effect.verdict in ("opposite", "below") else SERIES[0]
     colour = colour if is_seen else MUTED
-    if effect.interval is not None and effect.num_seeds > 2:
+    if effect.interval is not None and (effect.num_seeds > 2 or effect.basis == "questions"):
         axes.plot([100 * x for x in effect.interval], [place, place], color=colour, linewidth=2)
+    if effect.paper is not None:
+        x = [100 * effect.paper]
+        axes.plot(x, [place], marker="D", markersize=5, color=INK, markerfacecolor="none")
     face = colour if is_seen else "none"
     x = [100 * effect.difference]
     axes.plot(x, [place], marker="o", markersize=7, color=colour, markerfacecolor=face)
@@ -72,7 +78,7 @@ def _describe_effect(effect: Effect) -> dict[str, Any]:
     low, high = effect.interval or (None, None)
     return {
         **{"name": effect.name, "difference": effect.difference, "low": low, "high": high},
-        "verdict": effect.verdict,
+        **{"verdict": effect.verdict, "basis": effect.basis, "paper": effect.paper},
     }
 
 

@@ -1,4 +1,4 @@
-"""Tables about scores: effects, accuracies, rates, categories and the paper's own numbers."""
+"""Tables about scores: effects, accuracies, rates and categories."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -44,16 +44,22 @@ def tabulate_effects(effects: Sequence[Effect]) -> Table | None:
             "verdict": e.verdict,
             "tokens_ratio": e.tokens_ratio,
             "note": e.note,
+            "basis": e.basis,
+            "within": e.within,
+            "paper": e.paper,
         }
         for e in effects
     )
+    has_paper = any(row["paper"] is not None for row in rows)
     columns = (
         Column("name", "Comparison", detail=_describe_row),
         Column("verdict", "Verdict", "verdict"),
         Column("difference", "Points", "number", lambda r: show_points(r["difference"])),
         Column("low", "95 % interval", "number", _show_row_interval),
         Column("standard_error", "s.e.", "number", lambda r: show_percent(r["standard_error"])),
+        *([Column("paper", "Paper", "number", _show_paper)] if has_paper else []),
         Column("num_seeds", "Seeds", "number"),
+        *([Column("basis", "Over")] if len({row["basis"] for row in rows}) > 1 else []),
         Column("p_value", "p (Holm)", "number", lambda r: show_p_value(r["p_value"])),
         Column("tokens_ratio", "Tokens", "number", lambda r: show_ratio(r["tokens_ratio"])),
     )
@@ -182,48 +188,6 @@ def tabulate_categories(cells: Sequence[Cell]) -> Table | None:
     return Table("categories", "Accuracy by category of question.", columns, rows)
 
 
-def tabulate_paper(
-    references: Sequence[Record], cells: Sequence[Cell], *, is_micro: bool
-) -> Table | None:
-    """Return the paper's numbers (per cent) beside ours where a reference names a filter.
-
-    A micro-world study gets no difference: the two numbers are about different models.
-    """
-    if not references:
-        return None
-    rows = []
-    for reference in references:
-        ours = [
-            cell.accuracy
-            for cell in cells
-            if "filter" in reference
-            and all(getattr(cell, k) == v for k, v in reference["filter"].items())
-        ]
-        paper = float(reference["value"]) / 100
-        own = ours[0] if len(ours) == 1 else None
-        rows.append(
-            {
-                **{key: reference[key] for key in ("row", "table", "benchmark")},
-                "paper": paper,
-                "ours": own,
-                "difference": None if own is None or is_micro else own - paper,
-            }
-        )
-    columns = [
-        Column("row", "Row"),
-        Column("table", "Table"),
-        Column("benchmark", "Benchmark"),
-        Column("paper", "Paper, %", "number", lambda r: show_percent(r["paper"])),
-        Column("ours", "Ours, %", "number", lambda r: show_percent(r["ours"])),
-        Column("difference", "Points", "number", lambda r: show_points(r["difference"])),
-    ]
-    caption = f"The paper's numbers and ours. {DASH}: this study has no such run."
-    if is_micro:
-        caption += " Other models and other questions: the columns are not comparable."
-        columns.pop()
-    return Table("paper", caption, tuple(columns), tuple(rows))
-
-
 def _group_cells(cells: Sequence[Cell]) -> dict[Group, list[Cell]]:
     groups: dict[Group, list[Cell]] = {}
     for cell in cells:
@@ -247,6 +211,10 @@ def _name_format(row: Row) -> str:
 def _describe_row(row: Row) -> str:
     parts = (row["contrast"], row["note"])
     return "; ".join(part for part in parts if part)
+
+
+def _show_paper(row: Row) -> str:
+    return show_points(row["paper"])
 
 
 def _show_row_interval(row: Row) -> str:

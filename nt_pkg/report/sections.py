@@ -7,9 +7,10 @@ from typing import Any
 
 from nt_pkg.report import page
 from nt_pkg.report.canvas import Chart
-from nt_pkg.report.effects import ALPHA, MIN_SEEDS
+from nt_pkg.report.effects import LONGER
 from nt_pkg.report.headline import Finding
 from nt_pkg.report.page import Section, paragraph
+from nt_pkg.report.significance import ALPHA, MIN_SEEDS
 from nt_pkg.report.tables import Table
 from nt_pkg.report.wording import show_percent, show_plural, show_seconds
 
@@ -77,7 +78,7 @@ def build_sections(contents: Contents) -> list[Section]:
         Section("training", "Training", [contents.figure("losses"), contents.table("training")]),
         _lost(contents),
         _costs(contents),
-        Section("paper", "Beside the paper", [contents.table("paper")]),
+        _paper(contents),
         _provenance(contents),
     ]
 
@@ -120,7 +121,8 @@ def _effects(contents: Contents) -> Section:
         "reach its mark."
     )
     verdicts = (
-        f"With fewer than {MIN_SEEDS} seeds the verdict is \u201cnot enough data\u201d. A claim is "
+        f"With fewer than {MIN_SEEDS} seeds, and no test over questions in their place, the "
+        "verdict is \u201cnot enough data\u201d. A claim is "
         f"\u201csupported\u201d if the corrected p is below {ALPHA} and the sign is the claimed "
         "one, "
         "\u201copposite\u201d if the sign is the other one, else \u201cnot supported\u201d: these "
@@ -137,9 +139,35 @@ def _effects(contents: Contents) -> Section:
             paragraph(rule),
             paragraph(verdicts),
             paragraph(contents.seed_scope),
+            paragraph(_say_questions(contents)),
+            contents.table("claims"),
             table,
         ],
     )
+
+
+def _say_questions(contents: Contents) -> str:
+    rows = contents.tables["effects"].rows
+    parts = []
+    if any(row["basis"] == "questions" for row in rows):
+        parts.append(
+            f"Where a comparison has fewer than {MIN_SEEDS} seeds, it is tested over the questions "
+            "that both sides answered instead (paired, every question once whatever its repeats; "
+            "benchmarks count alike). Such an interval covers the choice of questions and the "
+            "sampling of answers; it does not cover the luck of a draw and a training, so it says "
+            "that these two models differ, and not that training again would show it."
+        )
+    if any(row["basis"] == "tokens" for row in rows):
+        parts.append(
+            "Claims about lengths are judged by the ratio of mean tokens, at least "
+            f"{LONGER:g} times or less, without a test."
+        )
+    if any(row["within"] is not None for row in rows):
+        parts.append(
+            "A claim that a difference is small is supported if two one-sided tests show it to lie "
+            "within the margin stated; it is never \u201copposite\u201d."
+        )
+    return " ".join(parts)
 
 
 def _scores(contents: Contents) -> Section:
@@ -203,6 +231,19 @@ def _costs(contents: Contents) -> Section:
             contents.figure("costs"),
             page.fold("The same in numbers", contents.table("costs")),
         ],
+    )
+
+
+def _paper(contents: Contents) -> Section:
+    names = [name for name in contents.tables if name.startswith("paper-")]
+    words = (
+        "Published numbers and ours, row by row. Marks say how sure a published number is: A, "
+        "stated by two sources or more; B, by one."
+    )
+    return Section(
+        "paper",
+        "Beside the paper",
+        [paragraph(words), *map(contents.table, names)] if names else [],
     )
 
 

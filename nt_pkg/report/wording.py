@@ -93,13 +93,17 @@ def sort_modes(modes: Sequence[str]) -> list[str]:
 
 def describe_filter(wanted: Mapping[str, Any]) -> str:
     """Return the values of a filter on scores, in its order."""
-    return " / ".join(str(value) for value in wanted.values()) or "the study"
+    return " / ".join(_describe(value) for value in wanted.values()) or "the study"
 
 
 def describe_filters(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
     """Return what is subtracted from what, then what both sides share in brackets."""
-    shared = [str(a[key]) for key in a if a[key] == b.get(key)]
-    left = [str(a[key]) for key in a if a[key] != b.get(key)]
-    right = [str(b[key]) for key in b if b[key] != a.get(key)]
+    shared = [_describe(a[key]) for key in a if a[key] == b.get(key)]
+    left = [_describe(a[key]) for key in a if a[key] != b.get(key)]
+    right = [_describe(b[key]) for key in b if b[key] != a.get(key)]
     contrast = f"{' / '.join(left) or 'a'} {MINUS} {' / '.join(right) or 'b'}"
     return f"{contrast} ({', '.join(shared)})" if shared else contrast
+
+
+def _describe(value: object) -> str:
+    return " + ".join(map(str, value)) if isinstance(value, list) else str(value)

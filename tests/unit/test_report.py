@@ -13,7 +13,9 @@ from scipy import stats
 
 from nt_pkg.report.build import build_report
 from nt_pkg.report.cells import build_cells, find_unsolved
-from nt_pkg.report.effects import correct_holm, measure_effects, run_paired_t
+from nt_pkg.report.effects import measure_effects
+from nt_pkg.report.published import tabulate_published
+from nt_pkg.report.significance import compare_alike, correct_holm, run_paired_t
 from nt_pkg.report.tables import Column, Table, render_html, render_markdown
 from nt_pkg.report.wording import show_points, sort_naturally
 from nt_pkg.seeds import rng
@@ -126,9 +128,7 @@ def make_study() -> dict[str, Any]:
         **{"name": "micro", "title": "Which reasoning traces should a tiny student learn from?"},
         "notes": "An invented study with invented numbers, made to test the page.\n\nMore.",
         **{"is_micro": True, "chance": {"micro_mixed": 0.1}, "comparisons": claims},
-        "paper_reference": [
-            {"table": "1", "row": "NT Random 10k", "benchmark": "GPQA-D", "value": 37.6}
-        ],
+        "published": [{"table": "1", "row": "NT Random 10k", "accuracy": {"gpqa_diamond": 37.6}}],
     }
 
 
@@ -405,6 +405,142 @@ def test_sections_and_files(report: Path) -> None:
     assert rows["more examples"]["verdict"] == "supported"
     assert rows["larger"]["verdict"] == "not enough data"
     assert "no score of micro-llama / x" in rows["larger"]["note"]
+
+
+def test_published_numbers_stand_beside_ours() -> None:
+    """Ours, its error and the difference in points; what was not run or not known is a dash."""
+    cells = build_cells([score("random-512", "system2", 0, "think", level=0.5)], {})
+    ours = {**side("random-512"), "student": STUDENT}
+    row = {
+        "table": "4",
+        "row": "Random",
+        "tokens": {"micro_steps": 5134},
+        "note": "other questions",
+    }
+    known = {**row, "accuracy": {"micro_steps": 48.0}, "marks": {"micro_steps": "A"}}
+
+    found, other = tabulate_published(
+        [{**known, "filter": ours}, {**row, "filter": ours}, {**known, "table": "5"}],
+        cells,
+        is_micro=False,
+    )
+
+    accuracy, error = cells[0].accuracy, cells[0].standard_error
+    first, second = found.rows
+    assert first["difference"] == pytest.approx(accuracy - 0.48)
+    assert first["standard_error"] == error
+    assert second["paper"] is None and second["difference"] is None
+    assert "| 48.0 | A |" in render_markdown(found) and "5,134" in render_markdown(found)
+    assert [other.name, other.rows[0]["ours"]] == ["paper-5", None]
+    with pytest.raises(ValueError, match="fits 2 runs"):
+        tabulate_published(
+            [{**known, "filter": {"student": STUDENT}}],
+            [*cells, *build_cells([score("x", "system2", 0, "think")], {})],
+            is_micro=False,
+        )
+
+
+def invent_answers(shift: float) -> Any:
+    """Return what invents the share right of 300 questions; subset `a` is better by `shift`."""
+
+    def answers(found: Any) -> dict[str, float]:
+        draw = rng("answers", found["benchmark"])
+        extra = rng("extra", found["subset"], found["benchmark"])
+        level = {f"q{number}": draw.random() for number in range(300)}
+        own = shift if found["subset"] == "a" else 0.0
+        return {name: value + own + extra.gauss(0, 0.1) for name, value in level.items()}
+
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("shift", "more", "verdict"),
+    [
+        (0.05, {}, "supported"),
+        (-0.05, {}, "opposite"),
+        (0.0, {}, "not supported"),
+        (0.0, {"within": 3}, "supported"),
+        (0.05, {"within": 3}, "not supported"),
+    ],
+)
+def test_one_seed_is_tested_over_questions(
+    shift: float, more: dict[str, Any], verdict: str
+) -> None:
+    """The mean of two benchmarks, each paired by question; within: two one-sided tests."""
+    rows = [score(s, "system2", 0, "think", b) for s in "ab" for b in ("x", "y", "z")]
+    sides = {key: {**side(key), "benchmark": ["x", "y"]} for key in "ab"}
+    question = {"name": "q", "kind": "difference", **sides, "claim": "c", **more}
+    answers = invent_answers(shift)
+
+    (effect,) = measure_effects([question], rows, answers)
+
+    left, right = (
+        {r["benchmark"]: answers(r) for r in rows if r["subset"] == name} for name in "ab"
+    )
+    tests = [run_paired_t([left[b][q] - right[b][q] for q in left[b]]) for b in ("x", "y")]
+    errors = [test.standard_error or 0 for test in tests]
+    assert (effect.verdict, effect.basis, effect.benchmark) == (verdict, "questions", "mean of 2")
+    assert effect.difference == pytest.approx(sum(test.mean for test in tests) / 2)
+    assert effect.standard_error == pytest.approx((errors[0] ** 2 + errors[1] ** 2) ** 0.5 / 2)
+
+
+def test_alike_agrees_with_scipy() -> None:
+    """Two one-sided tests: the larger of their p values."""
+    values = [0.011, -0.013, 0.004, 0.02, -0.008, 0.001]
+    below = stats.ttest_1samp(values, -0.02, alternative="greater").pvalue
+    above = stats.ttest_1samp(values, 0.02, alternative="less").pvalue
+
+    assert compare_alike(run_paired_t(values), 0.02) == pytest.approx(max(below, above))
+
+
+def test_other_questions_are_not_compared() -> None:
+    """Sides that answered other questions, or too few, stay without a test."""
+    rows = [score(s, "system2", 0, "think") for s in "ab"]
+    question = {"name": "q", "kind": "difference", "a": side("a"), "b": side("b"), "claim": "c"}
+
+    (effect,) = measure_effects(
+        [question], rows, lambda r: {f"{r['subset']}{n}": 1.0 for n in range(50)}
+    )
+
+    assert (effect.verdict, effect.basis) == ("not enough data", "seeds")
+
+
+def test_claims_need_all_their_parts(tmp_path: Path) -> None:
+    """One part that fails, is missing or is opposite decides; the paper's effect stands beside."""
+    levels = {"low": 0.2, "middle": 0.3, "high": 0.5}
+    rows = [
+        score(name, "system2", seed, mode, level=level)
+        for name, level in levels.items()
+        for seed in range(4)
+        for mode in ("think", "no_think")
+    ]
+    pairs = {"up": ("high", "low"), "down": ("low", "high"), "gone": ("high", "x")}
+    parts: list[dict[str, Any]] = [
+        {"name": n, "kind": "difference", "a": side(a), "b": side(b), "claim": n}
+        for n, (a, b) in pairs.items()
+    ]
+    modes = {"kind": "modes", "a": {"subset": "high"}, "claim": "it switches"}
+    parts += [{**modes, "name": n, "tokens": n} for n in ("longer", "alike")]
+    wanted = {"A": ["up", "longer"], "B": ["up", "down", "gone"], "C": ["gone", "up"]}
+    wanted["D"] = ["up", "alike"]
+    study = {
+        **{"name": "s", "title": "T", "comparisons": parts},
+        "claims": [{"name": n, "text": f"Claim {n}", "comparisons": c} for n, c in wanted.items()],
+        "published": [
+            {"table": "1", "row": n, "accuracy": {"micro_steps": v}, "filter": side(n)}
+            for n, v in (("high", 40.0), ("low", 37.5))
+        ],
+    }
+    build_report(study, make_bare(rows), **NO_DATA, out_dir=tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+
+    assert {claim["name"]: claim["verdict"] for claim in summary["claims"]} == {
+        **{"A": "supported", "B": "opposite"},
+        **{"C": "not enough data", "D": "not supported"},
+    }
+    assert summary["effects"][0]["paper"] == pytest.approx(0.025)
+    assert "Supported: A. Claim A. 2 of 2 comparisons supported." in summary["headline"]
+    assert "+2.5" in (tmp_path / "tables" / "claims.md").read_text()
 
 
 def test_headline_and_summary(report: Path) -> None:

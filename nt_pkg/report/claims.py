@@ -1,0 +1,109 @@
+"""Claims of a paper, each judged by one comparison or several.
+
+A claim (`report.claims` of the configuration) has `name`, `text` and the names of `comparisons`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nt_pkg.report.effects import Effect
+from nt_pkg.report.tables import Column, Row, Table
+from nt_pkg.report.wording import DASH, show_points, show_ratio
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim with its verdict and the comparisons that it rests on."""
+
+    name: str
+    text: str
+    verdict: str
+    parts: tuple[Effect, ...]
+
+
+def judge_claims(claims: Sequence[Record], effects: Sequence[Effect]) -> list[Claim]:
+    """Return every claim with its verdict.
+
+    `opposite` if one part is; else `not enough data` if one part has too little; `supported` if
+    all parts are; else `not supported`.
+
+    Raises:
+        ValueError: a claim names a comparison that does not exist.
+    """
+    known = {effect.name: effect for effect in effects}
+    found = []
+    for claim in claims:
+        missing = [name for name in claim["comparisons"] if name not in known]
+        if missing:
+            raise ValueError(f"claim {claim['name']}: there is no comparison {missing[0]!r}")
+        parts = tuple(known[name] for name in claim["comparisons"])
+        verdict = _combine([part.verdict for part in parts])
+        found.append(Claim(claim["name"], claim["text"], verdict, parts))
+    return found
+
+
+def tabulate_claims(claims: Sequence[Claim]) -> Table | None:
+    """Return the parts of every claim, ours beside the paper's; the claim heads its parts."""
+    if not claims:
+        return None
+    rows = tuple(
+        {
+            **{"claim": claim.name, "text": claim.text, "claim_verdict": claim.verdict},
+            **{"part": part.name, "contrast": part.contrast, "benchmark": part.benchmark},
+            **{"verdict": part.verdict, "difference": part.difference, "paper": part.paper},
+            **{"within": part.within, "tokens": part.tokens, "tokens_ratio": part.tokens_ratio},
+            **{"says": part.claim, "basis": part.basis, "note": part.note, "is_first": number == 0},
+        }
+        for claim in claims
+        for number, part in enumerate(claim.parts)
+    )
+    columns = (
+        Column(
+            "claim",
+            "Claim",
+            show=lambda r: str(r["claim"]) if r["is_first"] else "",
+            detail=_say_claim,
+        ),
+        Column("part", "Part", show=lambda r: str(r["says"] or r["part"]), detail=_say_contrast),
+        Column("verdict", "Verdict", "verdict"),
+        Column("difference", "Ours", "number", _show_own),
+        Column("paper", "Paper", "number", lambda r: show_points(r["paper"])),
+        Column("basis", "Over", show=_show_basis),
+    )
+    caption = (
+        "The claims and the comparisons that each rests on: our difference and the paper's, in "
+        "points; where a claim is about lengths, the ratio of tokens. A claim is supported if all "
+        f"its parts are. {DASH}: not measured, or not known of the paper."
+    )
+    return Table("claims", caption, columns, rows)
+
+
+def _combine(verdicts: Sequence[str]) -> str:
+    for decisive in ("opposite", "not enough data"):
+        if decisive in verdicts:
+            return decisive
+    return "supported" if all(each == "supported" for each in verdicts) else "not supported"
+
+
+def _say_claim(row: Row) -> str:
+    text = f"{row['text'].rstrip('.')}. In all: {row['claim_verdict']}."
+    return text if row["is_first"] else ""
+
+
+def _say_contrast(row: Row) -> str:
+    margin = f"within {100 * row['within']:g} points" if row["within"] is not None else ""
+    where = "" if row["benchmark"] in row["contrast"] else row["benchmark"]
+    return "; ".join(filter(None, [row["contrast"], where, margin, row["note"]]))
+
+
+def _show_own(row: Row) -> str:
+    return show_ratio(row["tokens_ratio"]) if row["tokens"] else show_points(row["difference"])
+
+
+def _show_basis(row: Row) -> str:
+    if row["difference"] is None or row["verdict"] == "not enough data":
+        return DASH
+    return "not tested" if row["basis"] == "tokens" else str(row["basis"])
