@@ -7,7 +7,7 @@ PEERS := .venv-peers
 INFERENCE ?= inference
 # The paper's study: its catalogue, and its runs.
 PAPER := $(addprefix config/,$(addsuffix .yaml,paper_pool baselines paper_models \
-	paper_annotators paper_benchmarks paper))
+	paper_annotators paper_benchmarks paper paper_numbers paper_claims))
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run paper-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
