@@ -15,6 +15,7 @@ from nt_pkg.report.build import build_report
 from nt_pkg.report.cells import build_cells, find_unsolved
 from nt_pkg.report.effects import measure_effects
 from nt_pkg.report.published import tabulate_published
+from nt_pkg.report.reading_tables import tabulate_levels, tabulate_readings
 from nt_pkg.report.significance import compare_alike, correct_holm, run_paired_t
 from nt_pkg.report.tables import Column, Table, render_html, render_markdown
 from nt_pkg.report.wording import show_points, sort_naturally
@@ -541,6 +542,39 @@ def test_claims_need_all_their_parts(tmp_path: Path) -> None:
     assert summary["effects"][0]["paper"] == pytest.approx(0.025)
     assert "Supported: A. Claim A. 2 of 2 comparisons supported." in summary["headline"]
     assert "+2.5" in (tmp_path / "tables" / "claims.md").read_text()
+
+
+def test_other_readings_of_the_same_answers() -> None:
+    """Macro averages and others' graders beside micro; one seed has the error over questions."""
+    part = {"num": 10, "accuracy": 0.4, "standard_error": 0.1}
+    extra = {
+        "macro": {"category": {"num_groups": 5, "accuracy": 0.45, "standard_error": 0.03}},
+        "alternatives": {
+            "simple": {"accuracy": 0.3, "standard_error": 0.02, "no_answer_rate": 0.2}
+        },
+        "by_level": {
+            "difficulty": {"easy": part, "hard": part},
+            "many": {str(i): part for i in range(30)},
+        },
+        "by_category": {"x": part},
+    }
+    one = score("a", "system2", 0, "think") | extra | {"accuracy": 0.5}
+    two = score("a", "system2", 1, "think") | extra | {"accuracy": 0.6}
+
+    single, several = tabulate_readings([one]), tabulate_readings([one, two])
+    levels = tabulate_levels([one])
+
+    assert single is not None and several is not None and levels is not None
+    assert [row["reading"] for row in single.rows] == [
+        *("micro", "macro over 5 groups of category", "grader simple")
+    ]
+    assert [row["standard_error"] for row in single.rows][1:] == [0.03, 0.02]
+    assert [row["difference"] for row in several.rows] == [None, *map(pytest.approx, (-0.1, -0.25))]
+    assert several.rows[2]["no_answer"] == pytest.approx(0.2)
+    assert [(row["level"], row["group"]) for row in levels.rows] == [
+        *(("difficulty", "easy"), ("difficulty", "hard"))
+    ]
+    assert build_cells([one], {})[0].by_category["x"] == (10, 0.4, 0.1)
 
 
 def test_headline_and_summary(report: Path) -> None:
