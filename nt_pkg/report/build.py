@@ -158,7 +158,12 @@ def _draw_charts(inputs: Inputs, cells: Sequence[Cell], effects: Sequence[Effect
     study = inputs.study
     drawn = (
         score_charts.draw_effects(effects),
-        score_charts.draw_scaling(study.get("comparisons") or [], cells, study.get("chance") or {}),
+        score_charts.draw_scaling(
+            study.get("comparisons") or [],
+            cells,
+            study.get("chance") or {},
+            study.get("published") or [],
+        ),
         score_charts.draw_tokens(cells),
         answer_charts.draw_difficulty(cells),
         answer_charts.draw_lengths(inputs.scores, cells),

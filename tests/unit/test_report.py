@@ -16,6 +16,7 @@ from nt_pkg.report.cells import build_cells, find_unsolved
 from nt_pkg.report.effects import measure_effects
 from nt_pkg.report.published import tabulate_published
 from nt_pkg.report.reading_tables import tabulate_levels, tabulate_readings
+from nt_pkg.report.score_charts import draw_scaling
 from nt_pkg.report.significance import compare_alike, correct_holm, run_paired_t
 from nt_pkg.report.tables import Column, Table, render_html, render_markdown
 from nt_pkg.report.wording import show_points, sort_naturally
@@ -575,6 +576,23 @@ def test_other_readings_of_the_same_answers() -> None:
         *(("difficulty", "easy"), ("difficulty", "hard"))
     ]
     assert build_cells([one], {})[0].by_category["x"] == (10, 0.4, 0.1)
+
+
+def test_published_points_stand_in_the_figure_of_sizes() -> None:
+    """A published number of the same run is a second point at its size; others have none."""
+    cells = build_cells([score(s, "system2", 0, "think") for s in SIZES], SIZES)
+    scaling = {"name": "s", "kind": "scaling", "groups": [side(s) for s in SIZES]}
+    row = {
+        "table": "1",
+        "row": "r",
+        "accuracy": {"micro_steps": 40.0},
+        "filter": side("random-512"),
+    }
+
+    chart = draw_scaling([scaling], cells, {}, [row])
+
+    assert chart is not None
+    assert [point["paper"] for point in chart.rows] == [None, pytest.approx(0.4), None]
 
 
 def test_headline_and_summary(report: Path) -> None:
