@@ -1,5 +1,6 @@
 """Figures about scores: effects, scaling, and accuracy against tokens."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -195,6 +196,9 @@ def draw_tokens(cells: Sequence[Cell]) -> Chart | None:
     chosen = choose_format_cells(cells)
     if not chosen:
         return None
+    num_points = Counter(cell.place for cell in chosen)
+    # A panel of one point compares nothing; it stays only where there is no other.
+    chosen = [cell for cell in chosen if num_points[cell.place] > 1] or chosen
     formats = sorted({cell.format for cell in chosen})
     modes = sort_modes(sorted({cell.mode for cell in chosen}))
     places = sorted({cell.place for cell in chosen})

@@ -16,7 +16,7 @@ from nt_pkg.report.cells import build_cells, find_unsolved
 from nt_pkg.report.effects import measure_effects
 from nt_pkg.report.published import tabulate_published
 from nt_pkg.report.reading_tables import tabulate_levels, tabulate_readings
-from nt_pkg.report.score_charts import draw_scaling
+from nt_pkg.report.score_charts import draw_scaling, draw_tokens
 from nt_pkg.report.significance import compare_alike, correct_holm, run_paired_t
 from nt_pkg.report.tables import Column, Table, render_html, render_markdown
 from nt_pkg.report.wording import show_points, sort_naturally
@@ -593,6 +593,17 @@ def test_published_points_stand_in_the_figure_of_sizes() -> None:
 
     assert chart is not None
     assert [point["paper"] for point in chart.rows] == [None, pytest.approx(0.4), None]
+
+
+def test_figure_of_lengths_leaves_out_panels_of_one_point() -> None:
+    """Formats were tried on one benchmark only: the others have nothing to compare."""
+    rows = [score("a", name, 0, "think", "x") for name in ("system1", "system2")]
+    rows += [score("a", "system2", 0, "think", "y")]
+
+    chart = draw_tokens(build_cells(rows, {}))
+
+    assert chart is not None
+    assert {point["benchmark"] for point in chart.rows} == {"x"}
 
 
 def test_headline_and_summary(report: Path) -> None:
