@@ -41,7 +41,8 @@ def draw_difficulty(cells: Sequence[Cell]) -> Chart | None:
     return Chart(
         "difficulty",
         "Accuracy by category of question, every format in the mode it was made for (System-1 "
-        "without thinking, all others with). Bars of one standard error over seeds.",
+        "without thinking, all others with). Bars of one standard error over seeds, or over "
+        "questions where there is one seed.",
         f"Accuracy by category. {' '.join(said)}",
         figure,
         rows,

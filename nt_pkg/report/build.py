@@ -39,6 +39,7 @@ from nt_pkg.report import (
     data_charts,
     data_tables,
     headline,
+    reading_tables,
     score_charts,
     score_tables,
 )
@@ -157,7 +158,12 @@ def _draw_charts(inputs: Inputs, cells: Sequence[Cell], effects: Sequence[Effect
     study = inputs.study
     drawn = (
         score_charts.draw_effects(effects),
-        score_charts.draw_scaling(study.get("comparisons") or [], cells, study.get("chance") or {}),
+        score_charts.draw_scaling(
+            study.get("comparisons") or [],
+            cells,
+            study.get("chance") or {},
+            study.get("published") or [],
+        ),
         score_charts.draw_tokens(cells),
         answer_charts.draw_difficulty(cells),
         answer_charts.draw_lengths(inputs.scores, cells),
@@ -182,7 +188,9 @@ def _tabulate(inputs: Inputs, cells: Sequence[Cell], effects: Sequence[Effect]) 
             for benchmark in sorted({cell.benchmark for cell in cells})
         ),
         score_tables.tabulate_rates(cells) if cells else None,
+        reading_tables.tabulate_readings(inputs.scores),
         score_tables.tabulate_categories(cells),
+        reading_tables.tabulate_levels(inputs.scores),
         *tabulate_published(
             study.get("published") or [], cells, is_micro=bool(study.get("is_micro"))
         ),

@@ -165,15 +165,16 @@ def _average_known(scores: Sequence[Record], field: str) -> float:
 
 
 def _average_categories(scores: Sequence[Record]) -> dict[str, tuple[int, float, float | None]]:
-    values: dict[str, list[tuple[int, float]]] = {}
+    entries: dict[str, list[Record]] = {}
     for score in scores:
         for name, entry in (score["by_category"] or {}).items():
-            values.setdefault(name, []).append((int(entry["num"]), float(entry["accuracy"])))
-    return {
-        name: (pairs[0][0], *average_seeds([accuracy for _, accuracy in pairs]))
-        for name, pairs in values.items()
-        if name
-    }
+            entries.setdefault(name, []).append(entry)
+    found = {}
+    for name, members in entries.items():
+        accuracy, error = average_seeds([float(entry["accuracy"]) for entry in members])
+        own = members[0].get("standard_error")  # over questions: one seed has no other
+        found[name] = (int(members[0]["num"]), accuracy, own if error is None else error)
+    return {name: entry for name, entry in found.items() if name}
 
 
 def _is_solved(cell: Cell, chance: Mapping[str, float]) -> bool:

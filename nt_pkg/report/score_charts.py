@@ -1,6 +1,8 @@
 """Figures about scores: effects, scaling, and accuracy against tokens."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -20,6 +22,7 @@ from nt_pkg.report.canvas import (
 )
 from nt_pkg.report.cells import Cell, choose_format_cells, name_place
 from nt_pkg.report.effects import Effect
+from nt_pkg.report.published import find_published
 from nt_pkg.report.wording import show_interval, show_list, show_percent, show_points, sort_modes
 
 Record = Mapping[str, Any]
@@ -83,9 +86,15 @@ def _describe_effect(effect: Effect) -> dict[str, Any]:
 
 
 def draw_scaling(
-    comparisons: Sequence[Record], cells: Sequence[Cell], chance: Mapping[str, float]
+    comparisons: Sequence[Record],
+    cells: Sequence[Cell],
+    chance: Mapping[str, float],
+    published: Sequence[Record] = (),
 ) -> Chart | None:
-    """Return accuracy against the number of training examples, one panel per benchmark."""
+    """Return accuracy against the number of training examples, one panel per benchmark.
+
+    Published numbers of the same runs stand beside as hollow marks (the paper's figure 1).
+    """
     lines = _find_scaling(comparisons, cells)
     if not lines:
         return None
@@ -96,10 +105,13 @@ def draw_scaling(
         inside = {name: line for (place, name), line in lines.items() if place == benchmark}
         for name, line in inside.items():
             _draw_line(axes, line, names.index(name), name)
+            _draw_published(axes, line, names.index(name), published)
         _draw_levels(axes, benchmark, cells, next(iter(inside.values()))[0], chance)
         sizes = sorted({cell.size for line in inside.values() for cell in line})
         axes.set_xscale("log")
-        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        # Labels of sizes this close would lie on each other.
+        close = {a for a, b in pairwise(sizes) if b < 1.6 * a}
+        axes.set_xticks(sizes, ["" if size in close else f"{size:,}" for size in sizes])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_title(benchmark)
         axes.set_xlabel("training examples")
@@ -114,10 +126,15 @@ def draw_scaling(
     return Chart(
         "scaling",
         "Accuracy against the number of training examples: mean over seeds, bars of one standard "
-        "error. Dotted: the untrained student; dashed: a uniform guess, where there is one.",
+        "error. Dotted: the untrained student; dashed: a uniform guess, where there is one."
+        + (" Hollow marks: the published numbers of the same runs." if published else ""),
         f"Line chart. {'. '.join(said)}.",
         figure,
-        [{"comparison": n, **_point(cell)} for (_, n), line in lines.items() for cell in line],
+        [
+            {"comparison": n, **_point(cell), "paper": _paper(cell, published)}
+            for (_, n), line in lines.items()
+            for cell in line
+        ],
     )
 
 
@@ -144,6 +161,26 @@ def _draw_line(axes: Axes, line: Sequence[Cell], index: int, name: str) -> None:
     )
 
 
+def _draw_published(
+    axes: Axes, line: Sequence[Cell], index: int, published: Sequence[Record]
+) -> None:
+    known = [(cell.size, 100 * p) for cell in line if (p := _paper(cell, published)) is not None]
+    axes.plot(
+        [size for size, _ in known],
+        [accuracy for _, accuracy in known],
+        color=SERIES[index % len(SERIES)],
+        marker=MARKERS[index % len(MARKERS)],
+        markersize=9,
+        markerfacecolor="none",
+        linestyle="none",
+    )
+
+
+def _paper(cell: Cell, published: Sequence[Record]) -> float | None:
+    names = {name: getattr(cell, name) for name in ("student", "subset", "format", "mode")}
+    return find_published(published, names, [cell.benchmark])
+
+
 def _draw_levels(
     axes: Axes, benchmark: str, cells: Sequence[Cell], like: Cell, chance: Mapping[str, float]
 ) -> None:
@@ -159,6 +196,9 @@ def draw_tokens(cells: Sequence[Cell]) -> Chart | None:
     chosen = choose_format_cells(cells)
     if not chosen:
         return None
+    num_points = Counter(cell.place for cell in chosen)
+    # A panel of one point compares nothing; it stays only where there is no other.
+    chosen = [cell for cell in chosen if num_points[cell.place] > 1] or chosen
     formats = sorted({cell.format for cell in chosen})
     modes = sort_modes(sorted({cell.mode for cell in chosen}))
     places = sorted({cell.place for cell in chosen})

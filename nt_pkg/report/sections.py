@@ -66,6 +66,7 @@ def build_sections(contents: Contents) -> list[Section]:
             [
                 contents.figure("difficulty"),
                 page.fold("All categories in numbers", contents.table("categories")),
+                page.fold("Further groups of questions", contents.table("levels")),
             ],
         ),
         Section(
@@ -184,6 +185,9 @@ def _scores(contents: Contents) -> Section:
             *(contents.table(f"scores-{benchmark}") for benchmark in contents.benchmarks),
             page.fold(
                 "How answers ended: cut, unreadable, with reasoning", contents.table("rates")
+            ),
+            page.fold(
+                "Read otherwise: macro averages and others' graders", contents.table("readings")
             ),
         ],
     )

@@ -15,6 +15,8 @@ from nt_pkg.report.build import build_report
 from nt_pkg.report.cells import build_cells, find_unsolved
 from nt_pkg.report.effects import measure_effects
 from nt_pkg.report.published import tabulate_published
+from nt_pkg.report.reading_tables import tabulate_levels, tabulate_readings
+from nt_pkg.report.score_charts import draw_scaling, draw_tokens
 from nt_pkg.report.significance import compare_alike, correct_holm, run_paired_t
 from nt_pkg.report.tables import Column, Table, render_html, render_markdown
 from nt_pkg.report.wording import show_points, sort_naturally
@@ -541,6 +543,67 @@ def test_claims_need_all_their_parts(tmp_path: Path) -> None:
     assert summary["effects"][0]["paper"] == pytest.approx(0.025)
     assert "Supported: A. Claim A. 2 of 2 comparisons supported." in summary["headline"]
     assert "+2.5" in (tmp_path / "tables" / "claims.md").read_text()
+
+
+def test_other_readings_of_the_same_answers() -> None:
+    """Macro averages and others' graders beside micro; one seed has the error over questions."""
+    part = {"num": 10, "accuracy": 0.4, "standard_error": 0.1}
+    extra = {
+        "macro": {"category": {"num_groups": 5, "accuracy": 0.45, "standard_error": 0.03}},
+        "alternatives": {
+            "simple": {"accuracy": 0.3, "standard_error": 0.02, "no_answer_rate": 0.2}
+        },
+        "by_level": {
+            "difficulty": {"easy": part, "hard": part},
+            "many": {str(i): part for i in range(30)},
+        },
+        "by_category": {"x": part},
+    }
+    one = score("a", "system2", 0, "think") | extra | {"accuracy": 0.5}
+    two = score("a", "system2", 1, "think") | extra | {"accuracy": 0.6}
+
+    single, several = tabulate_readings([one]), tabulate_readings([one, two])
+    levels = tabulate_levels([one])
+
+    assert single is not None and several is not None and levels is not None
+    assert [row["reading"] for row in single.rows] == [
+        *("micro", "macro over 5 groups of category", "grader simple")
+    ]
+    assert [row["standard_error"] for row in single.rows][1:] == [0.03, 0.02]
+    assert [row["difference"] for row in several.rows] == [None, *map(pytest.approx, (-0.1, -0.25))]
+    assert several.rows[2]["no_answer"] == pytest.approx(0.2)
+    assert [(row["level"], row["group"]) for row in levels.rows] == [
+        *(("difficulty", "easy"), ("difficulty", "hard"))
+    ]
+    assert build_cells([one], {})[0].by_category["x"] == (10, 0.4, 0.1)
+
+
+def test_published_points_stand_in_the_figure_of_sizes() -> None:
+    """A published number of the same run is a second point at its size; others have none."""
+    cells = build_cells([score(s, "system2", 0, "think") for s in SIZES], SIZES)
+    scaling = {"name": "s", "kind": "scaling", "groups": [side(s) for s in SIZES]}
+    row = {
+        "table": "1",
+        "row": "r",
+        "accuracy": {"micro_steps": 40.0},
+        "filter": side("random-512"),
+    }
+
+    chart = draw_scaling([scaling], cells, {}, [row])
+
+    assert chart is not None
+    assert [point["paper"] for point in chart.rows] == [None, pytest.approx(0.4), None]
+
+
+def test_figure_of_lengths_leaves_out_panels_of_one_point() -> None:
+    """Formats were tried on one benchmark only: the others have nothing to compare."""
+    rows = [score("a", name, 0, "think", "x") for name in ("system1", "system2")]
+    rows += [score("a", "system2", 0, "think", "y")]
+
+    chart = draw_tokens(build_cells(rows, {}))
+
+    assert chart is not None
+    assert {point["benchmark"] for point in chart.rows} == {"x"}
 
 
 def test_headline_and_summary(report: Path) -> None:
