@@ -25,6 +25,7 @@ def label_questions(
 ) -> list[Row]:
     """Return one annotation row per prompt, ordered by id; questions without a label have a reason.
 
+    Prompts of one question, where a pool keeps several answers to it, share its label.
     Questions of about the same length are labelled together, the longest first, so that memory that
     does not suffice shows at once.
 
@@ -45,11 +46,14 @@ def label_questions(
         raise ValueError(f"kind {kind} labels traces, not questions: annotate traces with it")
     journal = Journal(work / "labels.jsonl") if work else None
     found = {key: Label(**value) for key, value in journal.entries.items()} if journal else {}
-    missing = [row for row in prompts if row["id"] not in found]
+    asked = {row["question"]: row["id"] for row in reversed(prompts)}
+    missing = [
+        row for row in prompts if asked[row["question"]] == row["id"] and row["id"] not in found
+    ]
     missing.sort(key=lambda row: (-len(row["question"]), row["id"]))
     if missing:
         label = by.start(checked_params(by.params, params, f"annotator {kind}"), model)
-        progress = Progress("questions", len(prompts), len(found))
+        progress = Progress("questions", len(asked), len(found))
         size = batch if by.needs_model else _PART_ROWS
         for start in range(0, len(missing), size):
             part = missing[start : start + size]
@@ -61,7 +65,8 @@ def label_questions(
             progress.add(len(part))
     if journal:
         journal.close()
-    return [_row(row_id, found[row_id]) for row_id in sorted(row["id"] for row in prompts)]
+    in_order = sorted(prompts, key=lambda row: str(row["id"]))
+    return [_row(row["id"], found[asked[row["question"]]]) for row in in_order]
 
 
 def _row(row_id: str, label: Label) -> Row:

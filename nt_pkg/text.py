@@ -4,6 +4,7 @@ import hashlib
 import unicodedata
 
 _ID_DIGITS = 32
+_QUESTION_DIGITS = 24
 
 
 def normalise_question(question: str) -> str:
@@ -22,9 +23,22 @@ def question_id(question: str) -> str:
     return normalised_id(normalise_question(question))
 
 
-def normalised_id(text: str) -> str:
-    """Return the same of a text that is normalised already."""
-    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
+def normalised_id(text: str, copy: int = 0) -> str:
+    """Return the same of a text that is normalised already.
+
+    `copy` says which of several answers to the question a row is. Their ids count on from that of
+    the first, in the last 8 digits; so they differ, stand side by side and fall into one shard.
+    """
+    digits = hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
+    if not copy:
+        return digits
+    head, tail = digits[:_QUESTION_DIGITS], digits[_QUESTION_DIGITS:]
+    return f"{head}{(int(tail, 16) + copy) % 16 ** len(tail):0{len(tail)}x}"
+
+
+def question_digits(row_id: str) -> str:
+    """Return the digits that the ids of all answers to one question share."""
+    return row_id[:_QUESTION_DIGITS]
 
 
 def shard_ids(shard: int, num_shards: int) -> tuple[str, str | None]:

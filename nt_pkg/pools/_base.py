@@ -18,6 +18,7 @@ class RawRow(NamedTuple):
         second_answer: the weaker model's answer, None if there is none.
         replay: a text that the replay teacher gives back, None if there is none.
         defect: why the row cannot be read; "" if it can.
+        copy: which of the answers to its question this row has, where a pool keeps several.
     """
 
     source_row: int
@@ -26,6 +27,7 @@ class RawRow(NamedTuple):
     second_answer: str | None = None
     replay: str | None = None
     defect: str = ""
+    copy: int = 0
 
 
 @dataclass(frozen=True)

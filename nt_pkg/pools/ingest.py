@@ -19,14 +19,14 @@ from typing import IO, Any
 
 from nt_pkg.pools._base import RawRow
 from nt_pkg.records import Row
-from nt_pkg.text import normalise_question, normalised_id
+from nt_pkg.text import normalise_question, normalised_id, question_digits
 
 logger = logging.getLogger("nt")
 
 MAX_QUESTION_CHARS = 20_000
 EXCERPT_CHARS = 200
 _TAGS = ("<think>", "</think>")
-# The largest public pool (1.1 million rows of 3.5 kB) comes to 60 MB a part.
+# The paper's pool (1.1 million rows of 3.5 kB) comes to 60 MB a part.
 _NUM_PARTS = 64
 _BLOCK_ROWS = 8  # rows that are put aside at a time: 28 kB of the largest pool
 _SIZE = Struct("<Q")
@@ -36,6 +36,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 # row that it repeats.
 FindRepeats = Callable[[Iterable[tuple[int, str]]], Mapping[int, int]]
 _Stored = tuple[str, int, tuple[Any, ...]]  # id, source row, fields of the row
+_Group = tuple[str, RawRow, list[RawRow]]  # id, its first row in the source, and the others
 
 
 def ingest(
@@ -47,11 +48,12 @@ def ingest(
 ) -> tuple[list[Row], dict[str, int]]:
     """Give `write` the prompts ordered by id; return (dropped rows by source row, counts).
 
-    The order of `rows` does not matter: of rows with the same normalised question the one with the
-    lowest source row stays. Counts hold `read`, `kept` and one number per reason for dropping:
-    the reader's own (unreadable, not_utf8, missing_column, missing_question, wrong_type, too_long)
-    and empty, too_long, reasoning_tags, not_utf8, duplicate, near_duplicate. A dropped row of the
-    last two names the row that stays.
+    The order of `rows` does not matter: of rows with the same normalised question, and the same
+    `copy`, the one with the lowest source row stays. Counts hold `read`, `kept` and one number per
+    reason for dropping: the reader's own (unreadable, not_utf8, missing_column, missing_question,
+    wrong_type, too_long) and empty, too_long, reasoning_tags, not_utf8, duplicate, near_duplicate.
+    A dropped row of the last two names the row that stays. Near-duplicates are looked for among
+    questions, however many answers each has: with a question all of its answers are dropped.
 
     In memory are at most some 1/64 of the rows, and the beginnings of the dropped ones; and what
     `find_repeats` keeps.
@@ -92,7 +94,7 @@ def _put_aside(
         if reason:
             dropped.append(_dropped(row, reason))
         else:
-            row_id = normalised_id(text)
+            row_id = normalised_id(text, row.copy)
             number = int(row_id[:2], 16) * len(parts) // 256
             waiting[number].append((row_id, row.source_row, tuple(row)))
             if len(waiting[number]) == _BLOCK_ROWS:
@@ -113,10 +115,11 @@ def _store(part: IO[bytes], block: list[_Stored]) -> None:
 
 
 def _questions(parts: Sequence[IO[bytes]]) -> Iterator[tuple[int, str]]:
-    """Yield source row and question of the rows that are no duplicates."""
+    """Yield each question once, with its first source row."""
     for part in parts:
-        for _, first, _ in _groups(part):
-            yield first.source_row, first.question
+        for answers in _by_question(part):
+            _, lead, _ = min(answers, key=_place)
+            yield lead.source_row, lead.question
 
 
 def _unique(
@@ -127,19 +130,30 @@ def _unique(
     ids: dict[int, str] = {}
     near: list[tuple[Row, int]] = []
     for part in parts:
-        for row_id, first, rest in _groups(part):
-            dropped.extend(_dropped(row, "duplicate", row_id) for row in rest)
-            if first.source_row in repeated:
-                ids[first.source_row] = row_id
-            if first.source_row in repeats:
-                near.append((_dropped(first, "near_duplicate"), repeats[first.source_row]))
-            else:
-                yield _prompt(row_id, first)
+        for answers in _by_question(part):
+            lead_id, lead, _ = min(answers, key=_place)
+            if lead.source_row in repeated:
+                ids[lead.source_row] = lead_id
+            for row_id, first, rest in answers:
+                dropped.extend(_dropped(row, "duplicate", row_id) for row in rest)
+                if lead.source_row in repeats:
+                    near.append((_dropped(first, "near_duplicate"), repeats[lead.source_row]))
+                else:
+                    yield _prompt(row_id, first)
     dropped.extend({**row, "repeats": ids[kept]} for row, kept in near)
 
 
-def _groups(part: IO[bytes]) -> Iterator[tuple[str, RawRow, list[RawRow]]]:
-    """Yield each id with its first row in the source, and the others."""
+def _by_question(part: IO[bytes]) -> Iterator[list[_Group]]:
+    """Yield the groups of each question, ordered by id: one, or one for each of its answers."""
+    for _, same in groupby(_groups(part), key=lambda group: question_digits(group[0])):
+        yield list(same)
+
+
+def _place(group: _Group) -> int:
+    return group[1].source_row
+
+
+def _groups(part: IO[bytes]) -> Iterator[_Group]:
     in_order = sorted(_stored(part), key=itemgetter(0, 1))
     for row_id, same in groupby(in_order, key=itemgetter(0)):
         first, *rest = (RawRow(*values) for _, _, values in same)

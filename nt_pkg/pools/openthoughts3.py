@@ -6,11 +6,11 @@ science, a baseline of the paper (table 1). Example row:
     {"difficulty": 8, "source": "...", "domain": "math", "conversations": [{"from": "human",
      "value": "Find x."}, {"from": "gpt", "value": "<think> Okay ... </think> It is 4."}]}
 
-A prompt of ours is a question, so one answer of each is taken and the others are dropped as
-`other_answer`. Some 62 % of the answers were cut at 16k tokens, inside their reasoning (a third
-party's count); as the paper trains on complete answers only, these are dropped first, as
-`unclosed_reasoning`, and do not use up their question. With `unclosed: keep` they stay, and
-become incomplete traces. There are no reference answers.
+One answer of each question is taken and the others are dropped as `other_answer`; with
+`answer: all` every answer is a prompt of its own. Some 62 % of the answers were cut at 16k tokens,
+inside their reasoning (a third party's count); as the paper trains on complete answers only, these
+are dropped first, as `unclosed_reasoning`, and do not use up their question. With `unclosed: keep`
+they stay, and become incomplete traces. There are no reference answers.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nt_pkg.pools._base import Pool, RawRow
 from nt_pkg.pools._files import DefectError, Fields, FileParams, Texts, exchange_of, file_rows
@@ -29,19 +29,27 @@ from nt_pkg.thinking import split_reasoning
 class Params(FileParams):
     """Options of an OpenThoughts3 pool."""
 
-    answer: int = Field(
+    answer: int | Literal["all"] = Field(
         default=0,
-        ge=0,
-        description="which of a question's answers is taken, counted from 0 in the order of rows; "
-        "questions with fewer are left out",
+        description="which of a question's answers is taken, counted from 0 in the order of rows "
+        "(questions with fewer are left out), or all of them",
     )
     unclosed: Literal["drop", "keep"] = Field(
         default="drop", description="what becomes of answers whose reasoning never ends"
     )
 
+    @field_validator("answer")
+    @classmethod
+    def _counts_from_0(cls, answer: int | str) -> int | str:
+        if isinstance(answer, int) and answer < 0:
+            raise ValueError("answers are counted from 0")
+        return answer
+
 
 def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
-    """Yield the rows of all files in the order of their names, one of each question usable.
+    """Yield the rows of all files in the order of their names.
+
+    Of each question one row is usable, or with `answer: all` every one that is complete.
 
     Raises:
         ValueError: the directory has no file to read, or a Parquet file is cut off.
@@ -62,6 +70,8 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
             key = ""
         if not key or num_answers[key] == params.answer:
             yield row
+        elif params.answer == "all":
+            yield row._replace(copy=num_answers[key])
         else:
             yield RawRow(row.source_row, row.question, defect="other_answer")
         num_answers[key] += 1

@@ -58,8 +58,8 @@ def files() -> dict[str, list[dict[str, Any]]]:
         ],
         "openthoughts3": [
             {"conversations": [{"from": "human", "value": q},
-                               {"from": "gpt", "value": f"<think> {r} </think> {a}"}]}
-            for q, (r, a) in told for _ in range(2)
+                               {"from": "gpt", "value": f"<think> {r} </think> {a}{again}"}]}
+            for q, (r, a) in told for again in ("", a and " Again.")
         ],
     }  # fmt: skip
 
@@ -77,6 +77,8 @@ def overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         subsets[f"{kind}-3"] = {
             **{"pool": kind, "teacher": "recorded", "selector": "random", "size": 3},
         }
+    pools["openthoughts3-all"] = {**pools["openthoughts3"], "params": {"answer": "all"}}
+    subsets["openthoughts3-all-3"] = {**subsets["openthoughts3-3"], "pool": "openthoughts3-all"}
     found = tmp_path / "study.yaml"
     texts = map(json.dumps, (pools, subsets, list(subsets)))
     found.write_text(OVERLAY.format(**dict(zip(("pools", "subsets", "names"), texts, strict=True))))
@@ -91,6 +93,34 @@ def test_study_is_planned(overlay: Path) -> None:
 
 @pytest.mark.parametrize("kind", files())
 def test_rows_become_a_subset_of_complete_traces(overlay: Path, kind: str) -> None:
+    at = made(overlay, kind)
+
+    traces = read_parquet(at / "traces.parquet", TRACES)
+    complete = {row["id"] for row in traces if row["status"] == "ok"}
+    assert {row["id"] for row in read_parquet(at / "subset.parquet", SUBSET)} == complete
+    assert sorted(row["answer"].strip("\\boxed{}") for row in traces if row["id"] in complete) == [
+        "Four.", "Three.", "Two.",
+    ]  # fmt: skip
+    statistics = read_json(at / "statistics.json")
+    assert statistics["status"] == {"incomplete": 1, "ok": 3}
+    assert len(statistics["incomplete"]) == 1
+
+
+def test_every_answer_to_a_question_has_a_trace_of_its_own(overlay: Path) -> None:
+    at = made(overlay, "openthoughts3-all")
+
+    answers = {row["id"]: row["answer"] for row in read_parquet(at / "traces.parquet", TRACES)}
+    assert sorted(answers.values()) == [
+        "", "", "Four.", "Four. Again.", "Three.", "Three. Again.", "Two.", "Two. Again.",
+    ]  # fmt: skip
+    assert read_json(at / "statistics.json")["status"] == {"incomplete": 2, "ok": 6}
+    picked = [answers[row["id"]] for row in read_parquet(at / "subset.parquet", SUBSET)]
+    assert len(set(picked)) == 3
+    assert all(picked)
+
+
+def made(overlay: Path, kind: str) -> Path:
+    """Run a pool's jobs up to its subset; return the folder of their files."""
     plan = Plan(load_study(read_yaml([ROOT / "config" / "config.yaml", overlay])))
     source = plan.study.pools[kind].source
     assert source is not None
@@ -117,12 +147,4 @@ def test_rows_become_a_subset_of_complete_traces(overlay: Path, kind: str) -> No
     ):  # fmt: skip
         assert script.main(arguments) == 0
 
-    traces = read_parquet(Path(at("traces.parquet")), TRACES)
-    complete = {row["id"] for row in traces if row["status"] == "ok"}
-    assert {row["id"] for row in read_parquet(Path(at("subset.parquet")), SUBSET)} == complete
-    assert sorted(row["answer"].strip("\\boxed{}") for row in traces if row["id"] in complete) == [
-        "Four.", "Three.", "Two.",
-    ]  # fmt: skip
-    statistics = read_json(Path(at("statistics.json")))
-    assert statistics["status"] == {"incomplete": 1, "ok": 3}
-    assert len(statistics["incomplete"]) == 1
+    return overlay.parent / kind

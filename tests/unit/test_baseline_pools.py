@@ -8,11 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from nt_pkg.plugins import plugin
 from nt_pkg.pools._base import RawRow
 from nt_pkg.pools.ingest import ingest
 from nt_pkg.records import Row
+from nt_pkg.text import question_digits, question_id
 from nt_pkg.thinking import split_reasoning
 
 Rows = list[dict[str, Any]]
@@ -195,6 +197,37 @@ def test_one_answer_of_every_question_is_taken_and_the_others_are_counted(tmp_pa
         {"read": 5, "kept": 1, "other_answer": 3, "unclosed_reasoning": 1},
     )
     assert answers(unclosed="keep") == ({"r", "y0"}, {"read": 5, "kept": 2, "other_answer": 3})
+    assert answers(answer="all") == (
+        {"x0", "x1", "x2", "y0"},
+        {"read": 5, "kept": 4, "unclosed_reasoning": 1},
+    )
+    assert answers(answer="all", unclosed="keep") == (
+        {"r", "x0", "x1", "x2", "y0"},
+        {"read": 5, "kept": 5},
+    )
+    with pytest.raises(ValidationError, match="answers are counted from 0"):
+        answers(answer=-1)
+
+
+def test_answers_to_one_question_are_prompts_of_their_own(tmp_path: Path) -> None:
+    """Sixteen rows a question, as on the hub; ids count on from that of the question itself."""
+    questions = [f"What is {number} + 1?" for number in range(40)]
+    rows = [three(q, f"<think> r </think> {n}") for q in questions for n in range(16)]
+    write_parquet(tmp_path, rows)
+    kept: list[Row] = []
+    dropped, counts = ingest(read("openthoughts3", tmp_path, answer="all"), kept.extend)
+
+    ids = [row["id"] for row in kept]
+    assert (len(kept), dropped, counts) == (640, [], {"read": 640, "kept": 640})
+    assert ids == sorted(set(ids))
+    assert {len(row_id) for row_id in ids} == {32}
+    for question in questions:
+        own = {row["replay"].rpartition(" ")[2]: row for row in kept if row["question"] == question}
+        assert sorted(own, key=int) == [str(number) for number in range(16)]
+        assert own["0"]["id"] == question_id(question)
+        assert {question_digits(row["id"]) for row in own.values()} == {
+            question_digits(question_id(question))
+        }
 
 
 def test_folder_without_files_names_the_data_set(tmp_path: Path) -> None:

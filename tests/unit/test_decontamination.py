@@ -162,6 +162,8 @@ def test_contaminated_rows_are_dropped_without_their_text(monkeypatch: pytest.Mo
         RawRow(5, f'{{"question": "{ASKED}', defect="unreadable"),
         RawRow(6, "What is that?"),
         RawRow(7, "what  IS it?"),
+        RawRow(8, f"{ASKED}?", replay="another answer", copy=1),
+        RawRow(9, "What is it?", replay="another answer", copy=1),
     ]
     questions = Questions({"m": items(ASKED, "Why?"), "other": items("Else?")}, 8)
     expected = None
@@ -172,19 +174,19 @@ def test_contaminated_rows_are_dropped_without_their_text(monkeypatch: pytest.Mo
         kept: list[Row] = []
         dropped, counts = ingest(found.mark(rows), kept.extend)
 
-        assert sorted(each["source_row"] for each in kept) == [0, 6]
-        assert counts == {"read": 8, "kept": 2, "contaminated": 5, "duplicate": 1}
+        assert sorted(each["source_row"] for each in kept) == [0, 6, 9]
+        assert counts == {"read": 10, "kept": 3, "contaminated": 6, "duplicate": 1}
         texts = [each["excerpt"] for each in dropped if each["reason"] == "contaminated"]
-        assert texts == [""] * 5
+        assert texts == [""] * 6
         account = found.account()
         assert account["benchmarks"] == {
-            "m": {"questions": 2, "short_questions": 1, "contaminated_rows": 5},
+            "m": {"questions": 2, "short_questions": 1, "contaminated_rows": 6},
             "other": {"questions": 1, "short_questions": 1, "contaminated_rows": 0},
         }
         assert account["matches"][0] == {
             "source_row": 1, "benchmark": "m", "question": "q0", "shared_ngrams": 4,
         }  # fmt: skip
-        assert [each["source_row"] for each in account["matches"]] == [1, 2, 3, 4, 5]
+        assert [each["source_row"] for each in account["matches"]] == [1, 2, 3, 4, 5, 8]
         assert expected in (None, (kept, dropped, account))
         expected = (kept, dropped, account)
 

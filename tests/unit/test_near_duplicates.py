@@ -15,7 +15,7 @@ from nt_pkg.pools._base import RawRow
 from nt_pkg.pools.ingest import ingest
 from nt_pkg.records import Row
 from nt_pkg.seeds import rng
-from nt_pkg.text import question_id
+from nt_pkg.text import normalised_id, question_id
 
 SPEC = {"threshold": 0.55, "ngram": 3}
 
@@ -168,6 +168,29 @@ def test_dropped_rows_name_the_row_that_stays() -> None:
         ]
         assert expected in (None, (kept, dropped, counts))
         expected = (kept, dropped, counts)
+
+
+def test_answers_to_one_question_do_not_repeat_each_other() -> None:
+    """They stay or go together; a question that goes names the first answer that stays."""
+    rows = [
+        RawRow(0, f"{ASKED}?", replay="a", copy=1),
+        RawRow(1, f"{ASKED}?", replay="b"),
+        RawRow(2, f"{ASKED}?", replay="c", copy=2),
+        RawRow(3, f"Say: {ASKED}?", replay="d"),
+        RawRow(4, f"Say: {ASKED}?", replay="e", copy=1),
+        RawRow(5, f"say: {ASKED}?", replay="f", copy=1),
+    ]
+    kept: list[Row] = []
+    dropped, counts = ingest(reversed(rows), kept.extend, find_repeats=finder(SPEC))
+
+    first, said = normalised_id(f"{ASKED}?".casefold(), 1), f"say: {ASKED}?".casefold()
+    assert sorted(row["replay"] for row in kept) == ["a", "b", "c"]
+    assert counts == {"read": 6, "kept": 3, "duplicate": 1, "near_duplicate": 2}
+    assert [(each["source_row"], each["reason"], each["repeats"]) for each in dropped] == [
+        (3, "near_duplicate", first),
+        (4, "near_duplicate", first),
+        (5, "duplicate", normalised_id(said, 1)),
+    ]
 
 
 def test_spec_says_what_was_looked_for(demo: dict[str, Any]) -> None:

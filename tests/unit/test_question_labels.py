@@ -103,7 +103,11 @@ def test_projection_keeps_angles() -> None:
 
 
 def test_killed_job_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is finished is not read again, and the rows are those of a job that nobody killed."""
+    """What is finished is not read again, and the rows are those of a job that nobody killed.
+
+    A question with two answers is two prompts, and read once.
+    """
+    prompts = [*PROMPTS, {"id": "another answer", "question": QUESTIONS[3]}]
     asked: list[list[str]] = []
 
     class FakeAnnotator:
@@ -120,13 +124,15 @@ def test_killed_job_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     fake = type(ANNOTATOR)(params=ANNOTATOR.params, start=FakeAnnotator.start, needs_model=True)
     monkeypatch.setattr("nt_pkg.annotators.hidden_states.ANNOTATOR", fake)
     with pytest.raises(KeyboardInterrupt):
-        label_questions("hidden_states", {}, PROMPTS, BASE, 2, tmp_path)
+        label_questions("hidden_states", {}, prompts, BASE, 2, tmp_path)
 
-    rows = label_questions("hidden_states", {}, PROMPTS, BASE, 2, tmp_path)
+    rows = label_questions("hidden_states", {}, prompts, BASE, 2, tmp_path)
 
     assert asked[0] == [QUESTIONS[2], QUESTIONS[1]]  # the longest first
     assert asked[1:] == [[QUESTIONS[0], QUESTIONS[3]]] * 2
-    assert [row["value"] for row in rows] == [f'"vector of {text}"' for text in QUESTIONS]
+    assert [row["value"] for row in rows] == [
+        f'"vector of {text}"' for text in [*QUESTIONS, QUESTIONS[3]]
+    ]
 
 
 def test_model_without_padding_token(tmp_path: Path) -> None:
