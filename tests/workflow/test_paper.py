@@ -12,11 +12,7 @@ from tests.workflow.sandbox import ROOT, command, run
 
 @pytest.mark.timeout(120)
 def test_the_papers_study_is_planned_on_a_cluster_profile(tmp_path: Path) -> None:
-    names = re.search(
-        r"^PAPER := \$\(addprefix config/,\$\(addsuffix \.yaml,(.*?)\)\)", MAKE, re.M | re.S
-    )
-    assert names
-    files = [ROOT / "config" / f"{name}.yaml" for name in names[1].replace("\\", " ").split()]
+    files = paper_files()
     plan = Plan(load_study(read_yaml([ROOT / "config" / "config.yaml", *files])))
 
     options = ["--profile", str(ROOT / "profiles/slurm"), "--directory", str(tmp_path)]
@@ -31,6 +27,37 @@ def test_the_papers_study_is_planned_on_a_cluster_profile(tmp_path: Path) -> Non
         assert re.search(rf"^\w+ +{rule} +{len(wildcards)} ", said, re.M), (rule, said)
     # Whose commit nobody here could look up; the study does not start before it is filled in.
     assert "cannot run yet: pools.limo.source.revision" in said
+
+
+def test_what_the_claims_and_published_numbers_are_about_is_planned() -> None:
+    """Otherwise a claim could never be judged, and a number would stand without one of ours."""
+    plan = Plan(load_study(read_yaml([ROOT / "config" / "config.yaml", *paper_files()])))
+    planned = plan.evals()
+    report = plan.study.report
+    filters = [
+        (each.name, side)
+        for each in report.comparisons
+        for side in (each.a, each.b, *each.groups)
+        if side
+    ]
+    for row in report.published:
+        names = row.accuracy.keys() | row.tokens.keys()
+        filters.append((row.row, {**row.filter, "benchmark": sorted(names)}))
+
+    for name, wanted in filters:
+        benchmark = wanted.get("benchmark", ["gpqa_diamond", "math500", "mmlu_pro", "supergpqa"])
+        for each in [benchmark] if isinstance(benchmark, str) else benchmark:
+            run = {**wanted, "benchmark": each}
+            assert any(run.items() <= one.items() for one in planned), (name, run)
+
+
+def paper_files() -> list[Path]:
+    """Return the files that `make paper-dry-run` plans with."""
+    names = re.search(
+        r"^PAPER := \$\(addprefix config/,\$\(addsuffix \.yaml,(.*?)\)\)", MAKE, re.M | re.S
+    )
+    assert names
+    return [ROOT / "config" / f"{name}.yaml" for name in names[1].replace("\\", " ").split()]
 
 
 MAKE = (ROOT / "Makefile").read_text()
