@@ -112,6 +112,27 @@ def need(study: Study, student: str, folder: Path, gpu: str | None) -> Need:
     return Need(student, shape_of(entry, student, folder), setup, gpu)
 
 
+def misfits(study: Study, gpus: Mapping[str, str | None], folder: Path) -> list[str]:
+    """Return a line on each student whose training cannot fit on its GPUs: why, and what would.
+
+    Students are passed over if their size or the memory of their GPUs is not known.
+
+    Args:
+        study: the checked study.
+        gpus: student -> type of the GPUs that its trainings ask for, as the cluster names it.
+        folder: where results and assets lie.
+    """
+    found = []
+    for student, gpu in sorted(gpus.items()):
+        try:
+            needed = need(study, student, folder, gpu)
+        except ValueError:
+            continue
+        if needed.fits is False:
+            found.append(f"students.{student} does not fit: {needed.text}; {needed.todo}")
+    return found
+
+
 def shape_of(entry: Student, student: str, folder: Path) -> Shape:
     """Return the shape of a student from its config.json, or else from the configuration.
 

@@ -44,6 +44,7 @@ _LIBRARIES = (
     "transformers.tokenization_utils_tokenizers",
     "deepspeed",
     "deepspeed.utils.zero_to_fp32",
+    "tensorboardX",
     "deepspeed.runtime.zero.muon.muon_optimizer",  # drags torch.compile in when training starts
     "scipy.stats",
     "math_verify",

@@ -13,7 +13,9 @@ sys.path.insert(0, workflow.basedir)
 
 from nt_pkg.config import NAME, UNTRAINED, load_study
 from nt_pkg.controller import end_leftovers, hold_results, unnoted_outputs
+from nt_pkg.dry_run import gpu_type
 from nt_pkg.environments import own_folders, python_function
+from nt_pkg.forecast import misfits
 from nt_pkg.plan import Plan
 from nt_pkg.slurm import growing, spread
 from nt_pkg.work import forget_finished, work_in
@@ -66,6 +68,32 @@ SITE = {
 
 if SITE.get("scratch"):
     work_in(SITE["scratch"], Path.cwd())
+
+
+def gpus_of_trainings():
+    """Return student -> type of GPUs of the trainings about to run, as far as it is known."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
+    return {
+        job.wildcards.student: gpu_type(dict(job.resources.items()))
+        for job in jobs
+        if runtime(job.wildcards).gpu
+    }
+
+
+# No hook is called in a dry run, so it is told here of what a start would refuse.
+if workflow.is_main_process and "train" not in (
+    workflow.resource_settings.overwrite_resources or {}
+):
+    gpus = {
+        run["student"]: SITE.get("gpu_type")
+        for run in PLAN.sft()
+        if PLAN.study.students[run["student"]].runtime.gpu
+        and not Path(
+            "results/sft/{student}/{subset}/{format}/seed{seed}/run.json".format(**run)
+        ).exists()
+    }
+    for line in misfits(PLAN.study, gpus, Path()):
+        print(f"note: cannot run yet: {line}", file=sys.stderr)
 
 
 def placed(machines_of):
@@ -121,6 +149,8 @@ onstart:
     try:
         hold_results(Path("results"))
         if workflow.executor_plugin.name == "slurm":
+            if too_big := misfits(PLAN.study, gpus_of_trainings(), Path()):
+                raise WorkflowError("\n".join(too_big))
             end_leftovers(
                 workflow.executor_settings.jobname_prefix,
                 Path.cwd(),

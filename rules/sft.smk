@@ -6,6 +6,7 @@ REQUIRED INPUTS   subset     results/subsets/{pool}/{teacher}/{subset}/seed{seed
                   student    assets/students/{student}/
 OUTPUTS           examples   results/sft_data/{student}/{subset}/{format}/seed{seed}.parquet
                   run        results/sft/{student}/{subset}/{format}/seed{seed}/run.json, checkpoint/
+                  preview    results/sft/{student}/{subset}/{format}/seed{seed}/preview.txt, tensorboard/
                   model      results/sft/{student}/{subset}/{format}/seed{seed}/hf/
 """
 
@@ -68,6 +69,11 @@ rule train:
         checkpoint=directory(
             "results/sft/{student}/{subset}/{format}/seed{seed}/checkpoint"
         ),
+        # For people: nothing reads these two.
+        preview="results/sft/{student}/{subset}/{format}/seed{seed}/preview.txt",
+        tensorboard=directory(
+            "results/sft/{student}/{subset}/{format}/seed{seed}/tensorboard"
+        ),
     log:
         "logs/train/{student}/{subset}/{format}/seed{seed}.log",
     benchmark:
@@ -94,6 +100,8 @@ rule train:
         " --student {input.student:q}"
         " --examples {input.examples:q}"
         " --checkpoint {output.checkpoint:q}"
+        " --preview {output.preview:q}"
+        " --tensorboard {output.tensorboard:q}"
         " --out {output.run:q}"
         " > {log:q} 2>&1"
 

@@ -3,8 +3,8 @@
 Called by rule `train` (rules/sft.smk). Killed at any moment, the same command continues at the
 newest complete checkpoint. SIGTERM, SIGUSR2 and the end of a Slurm job's time make it write a
 checkpoint first; it then has Slurm start the job again, where that is of use, and ends with status
-75. Writes the ZeRO-sharded checkpoint and `run.json`, and before anything is trained `preview.txt`
-beside it: what the student reads and learns, for people to look at.
+75. Writes the ZeRO-sharded checkpoint, `run.json` and events for TensorBoard, and before anything
+is trained the preview: what the student reads and learns, for people to look at.
 """
 
 import argparse
@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--student", type=Path, required=True, help="manifest of the student")
     parser.add_argument("--examples", type=Path, required=True)
     parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--preview", type=Path, required=True)
+    parser.add_argument("--tensorboard", type=Path, required=True, help="folder of its events")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("train", args.spec)
@@ -58,6 +60,7 @@ def _train(args: argparse.Namespace) -> None:
     import transformers  # noqa: F401
 
     from nt_pkg.sft.launch import train
+    from nt_pkg.sft.steps import EVENTS
     from nt_pkg.sft.train import Job
 
     spec = json.loads(args.spec)
@@ -66,7 +69,8 @@ def _train(args: argparse.Namespace) -> None:
     inputs = [sha256_file(args.student), sha256_file(args.examples)]
     # How the training is spread is not in it: a checkpoint of other ranks is converted.
     place = digest([args.spec, args.seed, inputs])
-    with work_dir([args.out, args.checkpoint], place) as folder:
+    outputs = [args.out, args.checkpoint, args.preview, args.tensorboard]
+    with work_dir(outputs, place) as folder:
         if folder is None:
             return
         training = Training(**spec["training"])
@@ -84,9 +88,10 @@ def _train(args: argparse.Namespace) -> None:
         )
         # Under another name, so that a kill halfway leaves nothing that looks complete.
         leaving = folder / "leaving"
-        for old in (leaving, args.checkpoint):
+        for old in (leaving, args.checkpoint, args.tensorboard):
             shutil.rmtree(old, ignore_errors=True)
         args.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(folder / EVENTS, args.tensorboard)
         shutil.move((folder / "checkpoint").rename(leaving), args.checkpoint)
         write_json(args.out, {**args.names, **result, "spec": spec})
 
@@ -100,8 +105,8 @@ def _write_preview(args: argparse.Namespace, examples: list[Row], training: Trai
 
     tokenizer = AutoTokenizer.from_pretrained(args.student.parent)
     first = steps_of(examples, training, args.seed)[0].rows[0]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(args.out.with_name("preview.txt")) as path:
+    args.preview.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(args.preview) as path:
         path.write_text(preview(tokenizer, examples, first, args.seed))
 
 

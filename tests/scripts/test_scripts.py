@@ -124,6 +124,8 @@ class FakeTraining:
         self.found.append(sorted(path.name for path in job.work.iterdir()))
         (job.work / "checkpoint").mkdir(exist_ok=True)
         (job.work / "checkpoint" / "weights").write_text("trained")
+        (job.work / "tensorboard").mkdir(exist_ok=True)
+        (job.work / "tensorboard" / f"events{len(self.folders)}").touch()
         return {"final_loss": 0.5}
 
 
@@ -153,6 +155,8 @@ def run_training(**runtime: int) -> int:
             "--student", "student/manifest.json",
             "--examples", "examples.parquet",
             "--checkpoint", "results/checkpoint",
+            "--preview", "results/preview.txt",
+            "--tensorboard", "results/tensorboard",
             "--out", "results/run.json",
         ]
     )  # fmt: skip
@@ -162,7 +166,7 @@ def test_training_leaves_checkpoint_and_summary(training: FakeTraining) -> None:
     run_training()
 
     assert "<unk>[[<s> <|end|>]]" in Path("results/preview.txt").read_text()
-
+    assert Path("results/tensorboard/events1").exists()
     assert Path("results/checkpoint/weights").read_text() == "trained"
     found = read_json(Path("results/run.json"))
     assert (found["student"], found["final_loss"]) == ("s", 0.5)
@@ -190,6 +194,7 @@ def test_kill_after_training_is_made_good(
     assert all("checkpoint" not in found for found in training.found)
     assert len(set(training.folders)) == 1
     assert Path("results/checkpoint/weights").read_text() == "trained"
+    assert len(list(Path("results/tensorboard").iterdir())) == 3  # one file per start
     assert Path("results/run.json").exists()
 
 
@@ -211,7 +216,7 @@ def test_stopped_training_leaves_its_progress_and_asks_slurm_for_another_start(
     assert run_training() == 0
 
     assert asked == [3]
-    assert training.found[1] == ["checkpoint"]
+    assert training.found[1] == ["checkpoint", "tensorboard"]
 
 
 @pytest.mark.parametrize("change", ["tokens", "student"])

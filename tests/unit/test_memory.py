@@ -8,7 +8,7 @@ import pytest
 
 from nt_pkg.config import Study, load_study, read_yaml
 from nt_pkg.dry_run import Job, Timings
-from nt_pkg.forecast import cost, need
+from nt_pkg.forecast import cost, misfits, need
 from nt_pkg.manifest import write_json
 from nt_pkg.preflight import memory as check
 from nt_pkg.preflight.facts import Request
@@ -158,6 +158,14 @@ def test_preflight_refuses_what_cannot_fit(study: Study, tmp_path: Path) -> None
 
     unknown = only(check.judge(study, tmp_path, [request], replace(cluster, nodes=None)), "warn")
     assert "the memory of that GPU is not known" in unknown
+
+
+def test_a_start_refuses_only_what_is_known_not_to_fit(study: Study, tmp_path: Path) -> None:
+    types = {"llama-3.1-8b": "h100", "llama-3.3-70b": "gtx", "micro-llama": "h100"}  # no size known
+    (line,) = misfits(study, types, tmp_path)
+    assert line.startswith("students.llama-3.1-8b does not fit: 231.4 GiB of 79.6 on each of 8")
+    assert "num_ranks and gpu 4, activation_checkpointing true" in line
+    assert misfits(_study(row_tokens=4096), types, tmp_path) == []
 
 
 def test_a_fetched_config_counts_before_the_declared_one(study: Study, tmp_path: Path) -> None:

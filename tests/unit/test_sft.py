@@ -426,6 +426,26 @@ def losses(result: dict[str, Any]) -> list[float]:
     return [loss for _, loss in result["loss_curve"]]
 
 
+def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return tag -> (step, value) as TensorBoard shows them: a start purges the steps behind it."""
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+    found: dict[str, list[tuple[int, float]]] = {}
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        content, at = path.read_bytes(), 0
+        while at < len(content):  # length, its checksum, the event, its checksum
+            end = at + 12 + int.from_bytes(content[at : at + 8], "little")
+            event, at = Event.FromString(content[at + 12 : end]), end + 4
+            if event.session_log.status == SessionLog.START:
+                found = {
+                    tag: [each for each in values if each[0] < event.step]
+                    for tag, values in found.items()
+                }
+            for value in event.summary.value:
+                found.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return found
+
+
 _step = loop._Trainer._step
 
 
@@ -605,6 +625,12 @@ def test_resumed_run_is_the_uninterrupted_one_bitwise(
     assert result["grad_norm_curve"] == undisturbed["grad_norm_curve"]
     found = weights(job.work / "checkpoint")
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    shown = events(job.work / "tensorboard")
+    assert shown.keys() == {"loss", "learning_rate", "grad_norm", "tokens_per_second"}
+    for tag in ("learning_rate", "grad_norm"):
+        curve = result[f"{tag}_curve"]
+        assert shown[tag] == [(n, pytest.approx(value)) for n, value in enumerate(curve, start=1)]
+    assert shown["loss"] == [(n, pytest.approx(loss, abs=1e-5)) for n, loss in result["loss_curve"]]
 
     # Killed after the last checkpoint: nothing is trained again.
     monkeypatch.setattr(loop._Trainer, "_step", None)

@@ -187,13 +187,15 @@ def _wait(study: Study) -> int:
 def digests(results: Path) -> dict[str, str]:
     """Return relative path -> digest of every result that does not measure time.
 
-    Left out are the report, which shows times, the checkpoints, whose exported models are
-    compared, and the lock file.
+    Left out are the report, which shows times, the events for TensorBoard, which hold some, the
+    checkpoints, whose exported models are compared, and the lock file.
     """
     found = {}
     for path in sorted(results.rglob("*")):
         name = path.relative_to(results)
-        if path.is_dir() or name.parts[0] in ("report", ".lock") or "checkpoint" in name.parts:
+        if path.is_dir() or name.parts[0] in ("report", ".lock"):
+            continue
+        if not {"checkpoint", "tensorboard"}.isdisjoint(name.parts):
             continue
         content = path.read_bytes()
         if path.name == "run.json":
