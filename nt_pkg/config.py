@@ -236,12 +236,14 @@ class Annotator(Strict):
         None, description="How the model is asked, for kinds that ask one (docs/annotators.md)."
     )
     engine_params: dict[str, Any] = Field(
-        default_factory=dict, description="Parameters of that engine."
+        default_factory=dict,
+        description="Parameters of that engine; one that is null takes away that of a file under "
+        "this one.",
     )
     source: Source | None = Field(
         None,
         description="Files of the model, for the engines vllm and transformers, and for kinds that "
-        "run a model themselves.",
+        "run a model themselves; null takes away that of a file under this one.",
     )
     # The longest answer that a schema allows, 30 strategies of 80 characters, has some 700 tokens.
     sampling: Sampling = Field(
@@ -255,6 +257,11 @@ class Annotator(Strict):
     @classmethod
     def _null_is_none(cls, value: Any) -> Any:
         return {} if value is None else value
+
+    @field_validator("engine_params")
+    @classmethod
+    def _null_is_left_out(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return {name: each for name, each in value.items() if each is not None}
 
     @model_validator(mode="after")
     def _engine_is_there(self) -> Self:

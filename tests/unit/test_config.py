@@ -387,7 +387,7 @@ def test_epochs_cover_every_number(epochs: dict[int, int]) -> None:
 
 def overlays() -> list[Path]:
     """Return every YAML file of config/ that can be laid over the base alone."""
-    others = ("config.yaml", "paper.yaml")  # the latter: tests/workflow/test_paper.py
+    others = ("config.yaml", "paper.yaml", "paper_small.yaml")  # tests/workflow/test_paper.py
     return sorted(p for p in (ROOT / "config").rglob("*.yaml") if p.name not in others)
 
 
@@ -408,6 +408,19 @@ def test_overlay_makes_an_annotator_ask_a_model(demo: Config) -> None:
     found = load_study(demo).annotators["domain"]
 
     assert (found.params, found.sampling.temperature, found.sampling.max_tokens) == ({}, 0, 1024)
+
+
+def test_overlay_exchanges_the_engine_of_an_annotator(demo: Config) -> None:
+    """With null for what the engine of the file under it had, and the new one refuses."""
+    under = {"engine": "vllm", "engine_params": {"max_model_len": 8192}, "source": {"path": "m"}}
+    over = {**ASKED, "engine_params": {"max_model_len": None, "model": "judge"}, "source": None}
+    demo["annotators"]["agreement"] = {"kind": "agreement", **under}
+    load_study(demo)
+    demo["annotators"]["agreement"] |= over
+
+    found = load_study(demo).annotators["agreement"]
+
+    assert (found.engine_params, found.source) == ({"model": "judge"}, None)
 
 
 def test_demo_is_a_study(demo: Config) -> None:
