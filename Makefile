@@ -10,8 +10,8 @@ PAPER := $(addprefix config/,$(addsuffix .yaml,paper_pool baselines paper_models
 	paper_annotators paper_benchmarks paper paper_numbers paper_claims))
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo demo-dry-run paper-dry-run test real-rows plan rebuild-check kill-check env-check base lint \
-	format schema lock setup setup-inference images slurm-test bench-plan \
+.PHONY: help demo demo-dry-run paper-dry-run paper-small test real-rows plan rebuild-check kill-check \
+	env-check base lint format schema lock setup setup-inference images slurm-test bench-plan \
 	bench-data bench-checkpoints bench-sft bench-grade peers clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
@@ -32,6 +32,9 @@ real-rows: $(READY) ## Run the workflow on GSM8K and MATH-500 rows from ../share
 
 paper-dry-run: $(READY) ## Plan the paper's study with the Slurm profile (needs no cluster)
 	python -m scripts.plan --profile profiles/slurm --configfile $(PAPER)
+
+paper-small: $(READY) ## Run the paper's study with tiny models and made-up rows, in paper-small/
+	python -m tests.workflow.paper_small $(PAPER) config/paper_small.yaml
 
 plan: $(READY) ## Say what would run again, why, and how long it would take
 	python -m scripts.plan

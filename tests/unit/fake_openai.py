@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +21,7 @@ class Fake:
         models: what it lists; None: it lists nothing (404).
         key: what it wants as a key; None: nothing.
         is_page: it shows a page where its models should be.
+        reply: (body of a request) -> body of the answer; None: it repeats the question.
         asked: bodies of the chat requests, in order, and when they came.
         release: requests that are treated as "wait" wait for it.
     """
@@ -29,6 +30,7 @@ class Fake:
     models: list[str] | None = field(default_factory=lambda: [MODEL])
     key: str | None = None
     is_page: bool = False
+    reply: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
@@ -80,8 +82,11 @@ def serving(port: int = 0, **settings: Any) -> Iterator[Fake]:
                 fake.times.append(time.monotonic())
                 steps = fake.plan.get(question, ["answer"])
                 step = steps.pop(0) if len(steps) > 1 else steps[0]
-            if not self._is_stranger():
-                self._do(step, question)
+            if self._is_stranger():
+                return
+            if step == "answer" and fake.reply is not None:
+                return self._send(200, fake.reply(body))
+            self._do(step, question)
 
         def _is_stranger(self) -> bool:
             given = self.headers.get("Authorization", "")

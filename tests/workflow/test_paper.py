@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.config import load_study, read_yaml
+from nt_pkg.config import Source, load_study, read_yaml
 from nt_pkg.plan import Plan
+from tests.workflow.paper_small import SERVED
 from tests.workflow.sandbox import ROOT, command, run
+
+SMALL = ROOT / "config" / "paper_small.yaml"
 
 
 @pytest.mark.timeout(120)
@@ -49,6 +52,28 @@ def test_what_the_claims_and_published_numbers_are_about_is_planned() -> None:
         for each in [benchmark] if isinstance(benchmark, str) else benchmark:
             run = {**wanted, "benchmark": each}
             assert any(run.items() <= one.items() for one in planned), (name, run)
+
+
+def test_the_small_study_differs_only_in_what_is_plugged_in() -> None:
+    """`make paper-small` runs it; here it is as large as the paper's, and needs no network."""
+    base = [ROOT / "config" / "config.yaml", *paper_files()]
+    paper, small = (Plan(load_study(read_yaml([*base, *more]))) for more in ([], [SMALL]))
+
+    for jobs in (Plan.pools, Plan.trace_sets, Plan.subsets, Plan.sft, Plan.evals):
+        assert jobs(small) == jobs(paper)
+    assert (small.study.runs, small.study.formats) == (paper.study.runs, paper.study.formats)
+    for part in ("comparisons", "claims", "published", "annotators"):
+        assert getattr(small.study.report, part) == getattr(paper.study.report, part)
+    for subset in {each["subset"] for each in paper.subsets()}:
+        one, other = small.study.subsets[subset], paper.study.subsets[subset]
+        assert one.size < other.size
+        assert one == other.model_copy(update={"size": one.size, "params": one.params})
+    for pool in {each["pool"] for each in paper.pools()}:
+        assert small.study.pools[pool].decontaminate == paper.study.pools[pool].decontaminate
+    assert [each for each in small.assets() if (small.source(**each) or Source(path="")).hub] == []
+    # A job of its own for all but the four annotators that ask a server.
+    fewer = [each for each in paper.assets() if each not in small.assets()]
+    assert sorted(each["name"] for each in fewer) == sorted(SERVED)
 
 
 def paper_files() -> list[Path]:
