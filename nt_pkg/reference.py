@@ -53,16 +53,16 @@ def config_reference() -> str:
         parts.append(f"\n## {model.__name__}\n\n{_first_line(model)}\n")
         parts.extend(_table(model))
     parts.append(
-        "\n# Engines\n\nWhat `engine` may name, with its `params` ([engines](engines.md)).\n"
+        "\n## Engines\n\nWhat `engine` may name, with its `params` ([engines](engines.md)).\n"
     )
     for name in get_args(config.EngineKind):
-        parts.append(f"\n## engine: {name}\n")
+        parts.append(f"\n### engine: {name}\n")
         parts.extend(_params(PARAMS[name]))
-    parts.append("\n# Plugins\n\nWhat `kind` and `selector` may name, with their `params`.\n")
+    parts.append("\n## Plugins\n\nWhat `kind` and `selector` may name, with their `params`.\n")
     for package in plugins.CONSTANTS:
         for name in plugins.names(package):
             plugin = plugins.plugin(package, name)
-            parts.append(f"\n## {package}: {name}\n")
+            parts.append(f"\n### {package}: {name}\n")
             if needs := getattr(plugin, "requires", ()):
                 parts.append(f"\nNeeds the annotators {', '.join(needs)}.\n")
             if isinstance(plugin, Asker):
