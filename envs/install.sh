@@ -27,7 +27,7 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
         exit 1
     fi
 fi
-echo "making the environment '$kind' in $folder ($("$python" --version)); a few minutes, up to 3 GB"
+echo "making the environment '$kind' in $folder ($("$python" --version)); at most a few minutes and 3 GB"
 rm -rf "$folder"
 "$python" -m venv "$folder"
 pip=("$folder/bin/python" -m pip install --quiet --disable-pip-version-check)
