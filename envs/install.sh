@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Make an environment: envs/install.sh KIND FOLDER. Needs Python 3.11 or newer and a package index.
-# KIND is a list beside this script: local, workflow, training, inference, inference-cpu or
-# peers.
+# KIND is a list beside this script: local, workflow, training, inference, inference-cpu, peers or
+# docs.
 # TORCH=... takes another build of torch, for example one for a certain CUDA.
 set -euo pipefail
 here=$(dirname "$0") kind=${1:-} folder=${2:-}
 if [ -z "$folder" ] || [ ! -e "$here/$kind.in" ] || [ ! -e "$here/$kind.txt" ]; then
-    echo "usage: $0 local|workflow|training|inference|inference-cpu|peers FOLDER" >&2
+    echo "usage: $0 local|workflow|training|inference|inference-cpu|peers|docs FOLDER" >&2
     exit 2
 fi
 if [ -e "$folder" ] && [ ! -e "$folder/pyvenv.cfg" ]; then
@@ -27,14 +27,14 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
         exit 1
     fi
 fi
-echo "making the environment '$kind' in $folder ($("$python" --version)); a few minutes, up to 3 GB"
+echo "making the environment '$kind' in $folder ($("$python" --version)); at most a few minutes and 3 GB"
 rm -rf "$folder"
 "$python" -m venv "$folder"
 pip=("$folder/bin/python" -m pip install --quiet --disable-pip-version-check)
 "${pip[@]}" uv==0.13.9
 # By pip, because it is pip's configuration that knows of CPU builds.
 case $kind in
-    workflow | peers) ;; # no torch
+    workflow | peers | docs) ;; # no torch
     *) if [ -n "${TORCH:-}" ]; then "${pip[@]}" "$TORCH"; else "${pip[@]}" -r "$here/torch.txt"; fi ;;
 esac
 options=()
