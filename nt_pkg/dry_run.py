@@ -128,6 +128,7 @@ class Timings:
 
     def __init__(self, root: Path) -> None:
         """Read all of them."""
+        self._folder = root.parent  # that paths of jobs begin at
         self._by_path = {
             path: _seconds(path) for path in sorted(root.glob("*/**/*.jsonl")) if path.is_file()
         }
@@ -136,15 +137,22 @@ class Timings:
             by_rule[path.relative_to(root).parts[0]].append(seconds)
         self._by_rule = {rule: statistics.fmean(values) for rule, values in by_rule.items()}
 
-    def has(self, job: Job) -> bool:
-        """Return whether the same job was timed."""
-        return job.timing in self._by_path
+    def same(self, job: Job) -> float | None:
+        """Return the seconds the same job took last."""
+        return self._by_path.get(self._folder / job.timing) if job.timing else None
+
+    def shards(self, job: Job) -> float | None:
+        """Return the mean of what other shards of the same took."""
+        if job.timing is None or "shard" not in job.wildcards:
+            return None
+        place = (self._folder / job.timing).parent
+        found = [seconds for path, seconds in self._by_path.items() if path.parent == place]
+        return statistics.fmean(found) if found else None
 
     def estimate(self, job: Job) -> float | None:
         """Return the seconds the same job took last, else the mean of its rule, else None."""
-        if job.timing in self._by_path:
-            return self._by_path[job.timing]
-        return self._by_rule.get(job.rule)
+        same = self.same(job)
+        return self._by_rule.get(job.rule) if same is None else same
 
 
 def _seconds(path: Path) -> float:

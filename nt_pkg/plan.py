@@ -264,7 +264,7 @@ class Plan:
         entry = self.study.teachers[teacher]
         return canonical(
             {
-                "teacher": _dump(entry, exclude={"runtime", "source"}),
+                "teacher": _dump(entry, exclude={"runtime", "source", "architecture"}),
                 "engine": engine_identity(entry.engine, entry.params),
                 "version": VERSIONS["traces"],
             }
