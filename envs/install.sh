@@ -18,6 +18,8 @@ for python in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
     python=""
 done
 [ -n "$python" ] || { echo "error: Python 3.11 or newer is needed; name it with PYTHON=..." >&2; exit 1; }
+# Of an environment, the interpreter it was made with: it may be the one that is removed below.
+python=$("$python" -c 'import sys; print(sys._base_executable)')
 if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     echo "$python has no venv module (Debian and Ubuntu ship it apart)"
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
