@@ -613,6 +613,11 @@ class Report(Strict):
     published: list[Published] = Field(
         default_factory=list, description="Numbers of a paper, shown beside ours."
     )
+    earlier: str | None = Field(
+        None,
+        description="Folder of an earlier report of this study, such as a copy of "
+        "results/report/{study}: the page says what changed since.",
+    )
 
     @model_validator(mode="after")
     def _parts_exist(self) -> Self:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nt_pkg.differences import describe_differences
+
 _BY_JOB = "Input files updated by another job"
 # Snakemake's reasons that carry no detail worth showing, in plain words.
 _PLAIN = {
@@ -195,17 +197,7 @@ def _spec_changes(detail: str) -> list[str]:
     old, new = _specs(before), _specs(now)
     if len(old) != 1 or len(new) != 1:
         return ["spec changed"]
-    old_leaves, new_leaves = _leaves(old[0]), _leaves(new[0])
-    changes = []
-    for key in sorted(set(old_leaves) | set(new_leaves)):
-        values = [_shown(leaves.get(key)) for leaves in (old_leaves, new_leaves)]
-        if values[0] == values[1]:
-            continue
-        if key in ("code", "style") or key.startswith("code."):
-            changes.append(f"{key.split('.')[0]} edited")
-        else:
-            changes.append(f"{key}: {values[0]} -> {values[1]}")
-    return list(dict.fromkeys(changes))
+    return describe_differences(old[0], new[0])
 
 
 def _specs(text: str) -> list[dict[str, Any]]:
@@ -219,22 +211,3 @@ def _specs(text: str) -> list[dict[str, Any]]:
         if isinstance(value, dict):
             found.append(value)
     return found
-
-
-def _leaves(value: Any, key: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list):
-        items = dict(enumerate(value)).items()
-    else:
-        return {key: value}
-    return {
-        leaf: found
-        for name, inner in items
-        for leaf, found in _leaves(inner, f"{key}.{name}" if key else str(name)).items()
-    }
-
-
-def _shown(value: Any) -> str:
-    text = "default" if value is None else str(value)
-    return text if len(text) <= 30 else text[:27] + "..."
