@@ -3,6 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
+DOCS := .venv-docs
 # The list that setup-inference installs: inference (vLLM for CUDA) or inference-cpu.
 INFERENCE ?= inference
 # The paper's study: its catalogue, and its runs.
@@ -12,7 +13,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run paper-dry-run paper-small test real-rows plan rebuild-check kill-check \
 	env-check base lint format schema lock setup setup-inference images slurm-test bench-plan \
-	bench-data bench-checkpoints bench-sft bench-grade peers clean-work
+	bench-data bench-checkpoints bench-sft bench-grade peers docs clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -84,8 +85,15 @@ format: $(READY) ## Bring code into form
 	ruff format .
 	snakefmt Snakefile rules
 
-schema: $(READY) ## Write the configuration's JSON schema and reference page
+schema: $(READY) ## Write the JSON schema and the generated pages of docs/ anew
 	python -m scripts.schema
+
+docs: $(DOCS)/.ready ## Make a site of the documentation, site/index.html (makes .venv-docs)
+	rm -rf site
+	$(DOCS)/bin/sphinx-build -q -E -W --keep-going -d $(DOCS)/doctrees -c docs . site
+
+$(DOCS)/.ready: envs/docs.txt envs/install.sh
+	envs/install.sh docs $(DOCS)
 
 setup: $(READY) ## Make the environment of everything but vLLM, .venv
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Make an environment: envs/install.sh KIND FOLDER. Needs Python 3.11 or newer and a package index.
-# KIND is a list beside this script: local, workflow, training, inference, inference-cpu or
-# peers.
+# KIND is a list beside this script: local, workflow, training, inference, inference-cpu, peers or
+# docs.
 # TORCH=... takes another build of torch, for example one for a certain CUDA.
 set -euo pipefail
 here=$(dirname "$0") kind=${1:-} folder=${2:-}
 if [ -z "$folder" ] || [ ! -e "$here/$kind.in" ] || [ ! -e "$here/$kind.txt" ]; then
-    echo "usage: $0 local|workflow|training|inference|inference-cpu|peers FOLDER" >&2
+    echo "usage: $0 local|workflow|training|inference|inference-cpu|peers|docs FOLDER" >&2
     exit 2
 fi
 if [ -e "$folder" ] && [ ! -e "$folder/pyvenv.cfg" ]; then
@@ -18,6 +18,8 @@ for python in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
     python=""
 done
 [ -n "$python" ] || { echo "error: Python 3.11 or newer is needed; name it with PYTHON=..." >&2; exit 1; }
+# Of an environment, the interpreter it was made with: it may be the one that is removed below.
+python=$("$python" -c 'import sys; print(sys._base_executable)')
 if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     echo "$python has no venv module (Debian and Ubuntu ship it apart)"
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -27,14 +29,14 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
         exit 1
     fi
 fi
-echo "making the environment '$kind' in $folder ($("$python" --version)); a few minutes, up to 3 GB"
+echo "making the environment '$kind' in $folder ($("$python" --version)); at most a few minutes and 3 GB"
 rm -rf "$folder"
 "$python" -m venv "$folder"
 pip=("$folder/bin/python" -m pip install --quiet --disable-pip-version-check)
 "${pip[@]}" uv==0.13.9
 # By pip, because it is pip's configuration that knows of CPU builds.
 case $kind in
-    workflow | peers) ;; # no torch
+    workflow | peers | docs) ;; # no torch
     *) if [ -n "${TORCH:-}" ]; then "${pip[@]}" "$TORCH"; else "${pip[@]}" -r "$here/torch.txt"; fi ;;
 esac
 options=()

@@ -10,7 +10,7 @@ gpu=$("${resolve[@]}" torch.txt | grep -oE '^(triton|nvidia-|cuda-)[^=]*')
 pins=$(mktemp)
 trap 'rm -f "$pins" "$pins.seen"' EXIT
 : >"$pins.seen"
-for kind in local workflow training inference inference-cpu peers peers-sft; do
+for kind in local workflow training inference inference-cpu peers peers-sft docs; do
     more=(--no-emit-package torch)
     [ "$kind" = inference ] || for name in $gpu; do more+=(--no-emit-package "$name"); done
     [ ! -e "$kind.override" ] || more+=(--override "$kind.override")

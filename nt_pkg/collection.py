@@ -8,6 +8,7 @@ from typing import Any
 
 from nt_pkg.manifest import digest, read_json
 from nt_pkg.records import ANNOTATIONS, SUBSET, read_names, read_parquet
+from nt_pkg.report.earlier import digest_ids
 from nt_pkg.strategy_names import normalise_strategy
 
 _NUM_BINS = 12
@@ -110,7 +111,7 @@ def collect(
         scores: score files.
     """
     known = Labels(labels)
-    left_out = {_run_key(each): each["dropped"] for each in map(read_json, examples)}
+    trained_on = {_run_key(each): each for each in map(read_json, examples)}
     samples: list[dict[str, Any]] = []
     score_list = []
     for path in scores:
@@ -125,7 +126,9 @@ def collect(
         "annotations": known.summaries(),
         "subsets": [_subset(ids, manifest, spec, known) for ids, manifest in subsets],
         "runs": [
-            {**found, "dropped": left_out[_run_key(found)]} for found in map(_with_source, runs)
+            {**found, "dropped": data["dropped"], "examples": data["spec"]}
+            for found in map(_with_source, runs)
+            for data in [trained_on[_run_key(found)]]
         ],
         "scores": score_list,
         "samples": samples,
@@ -172,6 +175,7 @@ def _pool(manifest: dict[str, Any], labels: Labels) -> dict[str, Any]:
         "num_rows_in": manifest["read"],
         "num_kept": manifest["kept"],
         "dropped": reasons,
+        "spec": manifest["spec"],
         **({"histograms": labels.histograms(key, None)} if key else {}),
     }
 
@@ -190,6 +194,8 @@ def _subset(ids: Path, manifest: Path, spec: Mapping[str, Any], labels: Labels) 
         "pool": found["pool"],
         "teacher": found["teacher"],
         "params": own["params"],
+        "spec": own,
+        **digest_ids(chosen),
         "source": found["source"],
         "histograms": labels.histograms((found["pool"], found["teacher"]), chosen),
     }

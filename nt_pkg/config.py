@@ -20,12 +20,21 @@ AGREEMENT = "agreement"  # annotator that difficulty mixes need
 Mode = Literal["think", "no_think", "adaptive"]
 EngineKind = Literal["micro", "replay", "openai", "vllm", "transformers"]
 ModelEngine = Literal["openai", "vllm", "transformers"]  # those that can be asked anything
+_PLANS = "the GPU-hours of plans (docs/performance.md) that are made before"
 
 
 class Strict(BaseModel):
     """A frozen model that refuses keys it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Architecture = Annotated[
+    dict[str, Any] | None,
+    Field(
+        description=f"What its model's config.json says of its size, for {_PLANS} it is fetched."
+    ),
+]
 
 
 class Source(Strict):
@@ -116,6 +125,9 @@ class Pool(Strict):
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
     source: Source | None = Field(None, description="Files it reads; none for generated pools.")
     num_shards: int = Field(1, ge=1, le=4096, description="Shards that prompts and traces come in.")
+    expected_rows: int | None = Field(
+        None, ge=1, description=f"Rows, for {_PLANS} its files are ingested."
+    )
     decontaminate: Decontaminate | None = Field(
         None, description="Drop prompts that hold text of benchmarks; by default none is."
     )
@@ -205,6 +217,7 @@ class Teacher(Strict):
     source: Source | None = Field(
         None, description="Files of the model, for the engines vllm and transformers."
     )
+    architecture: Architecture = None
     sampling: Sampling = Field(Sampling(), description="How the teacher draws text.")
     seed: int = Field(
         0, ge=0, description="Seed of its draws; every row has a seed of its own below it."
@@ -245,6 +258,7 @@ class Annotator(Strict):
         description="Files of the model, for the engines vllm and transformers, and for kinds that "
         "run a model themselves; null takes away that of a file under this one.",
     )
+    architecture: Architecture = None
     # The longest answer that a schema allows, 30 strategies of 80 characters, has some 700 tokens.
     sampling: Sampling = Field(
         Sampling(max_tokens=1024),
@@ -459,11 +473,7 @@ class Student(Strict):
     """A model to be trained."""
 
     source: Source = Field(description="Where the untrained model comes from.")
-    architecture: dict[str, Any] | None = Field(
-        None,
-        description="What its config.json says of its size, for plans that are made before it is "
-        "fetched (docs/performance.md).",
-    )
+    architecture: Architecture = None
     training: Training = Field(Training(), description="How it is trained.")
     engine: Literal["transformers", "vllm"] = Field(
         "transformers", description="How its answers to benchmarks are made (docs/engines.md)."
@@ -484,6 +494,9 @@ class Benchmark(Strict):
     kind: str = Field(description="Module of nt_pkg/benchmarks.")
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
     source: Source | None = Field(None, description="Files it reads; none for generated tests.")
+    expected_questions: int | None = Field(
+        None, ge=1, description=f"Questions, for {_PLANS} one of its jobs has run."
+    )
     repeats: int = Field(1, ge=1, description="Answers per question (paper: 24, 16, 1, 1).")
     chance: float | None = Field(
         None, ge=0, lt=1, description="Share right by a uniform guess, for the report."
@@ -606,6 +619,11 @@ class Report(Strict):
     )
     published: list[Published] = Field(
         default_factory=list, description="Numbers of a paper, shown beside ours."
+    )
+    earlier: str | None = Field(
+        None,
+        description="Folder of an earlier report of this study, such as a copy of "
+        "results/report/{study}: the page says what changed since.",
     )
 
     @model_validator(mode="after")

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nt_pkg.differences import describe_differences
+
 _BY_JOB = "Input files updated by another job"
 # Snakemake's reasons that carry no detail worth showing, in plain words.
 _PLAIN = {
@@ -128,6 +130,7 @@ class Timings:
 
     def __init__(self, root: Path) -> None:
         """Read all of them."""
+        self._folder = root.parent  # that paths of jobs begin at
         self._by_path = {
             path: _seconds(path) for path in sorted(root.glob("*/**/*.jsonl")) if path.is_file()
         }
@@ -136,15 +139,22 @@ class Timings:
             by_rule[path.relative_to(root).parts[0]].append(seconds)
         self._by_rule = {rule: statistics.fmean(values) for rule, values in by_rule.items()}
 
-    def has(self, job: Job) -> bool:
-        """Return whether the same job was timed."""
-        return job.timing in self._by_path
+    def same(self, job: Job) -> float | None:
+        """Return the seconds the same job took last."""
+        return self._by_path.get(self._folder / job.timing) if job.timing else None
+
+    def shards(self, job: Job) -> float | None:
+        """Return the mean of what other shards of the same took."""
+        if job.timing is None or "shard" not in job.wildcards:
+            return None
+        place = (self._folder / job.timing).parent
+        found = [seconds for path, seconds in self._by_path.items() if path.parent == place]
+        return statistics.fmean(found) if found else None
 
     def estimate(self, job: Job) -> float | None:
         """Return the seconds the same job took last, else the mean of its rule, else None."""
-        if job.timing in self._by_path:
-            return self._by_path[job.timing]
-        return self._by_rule.get(job.rule)
+        same = self.same(job)
+        return self._by_rule.get(job.rule) if same is None else same
 
 
 def _seconds(path: Path) -> float:
@@ -187,17 +197,7 @@ def _spec_changes(detail: str) -> list[str]:
     old, new = _specs(before), _specs(now)
     if len(old) != 1 or len(new) != 1:
         return ["spec changed"]
-    old_leaves, new_leaves = _leaves(old[0]), _leaves(new[0])
-    changes = []
-    for key in sorted(set(old_leaves) | set(new_leaves)):
-        values = [_shown(leaves.get(key)) for leaves in (old_leaves, new_leaves)]
-        if values[0] == values[1]:
-            continue
-        if key in ("code", "style") or key.startswith("code."):
-            changes.append(f"{key.split('.')[0]} edited")
-        else:
-            changes.append(f"{key}: {values[0]} -> {values[1]}")
-    return list(dict.fromkeys(changes))
+    return describe_differences(old[0], new[0])
 
 
 def _specs(text: str) -> list[dict[str, Any]]:
@@ -211,22 +211,3 @@ def _specs(text: str) -> list[dict[str, Any]]:
         if isinstance(value, dict):
             found.append(value)
     return found
-
-
-def _leaves(value: Any, key: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list):
-        items = dict(enumerate(value)).items()
-    else:
-        return {key: value}
-    return {
-        leaf: found
-        for name, inner in items
-        for leaf, found in _leaves(inner, f"{key}.{name}" if key else str(name)).items()
-    }
-
-
-def _shown(value: Any) -> str:
-    text = "default" if value is None else str(value)
-    return text if len(text) <= 30 else text[:27] + "..."

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from nt_pkg.config import Student, Study
+from nt_pkg.config import Annotator, Student, Study, Teacher
 from nt_pkg.manifest import read_json
 from nt_pkg.sft import memory
 from nt_pkg.sft.flops import peak_flops
@@ -133,14 +133,22 @@ def misfits(study: Study, gpus: Mapping[str, str | None], folder: Path) -> list[
     return found
 
 
-def shape_of(entry: Student, student: str, folder: Path) -> Shape:
-    """Return the shape of a student from its config.json, or else from the configuration.
+def shape_of(
+    entry: Student | Teacher | Annotator, name: str, folder: Path, kind: str = "students"
+) -> Shape:
+    """Return the shape of a model from its config.json, or else from the configuration.
+
+    Args:
+        entry: of the catalogue.
+        name: its name there.
+        folder: where assets lie.
+        kind: its section of the catalogue.
 
     Raises:
         ValueError: neither is there, or it is of an architecture whose memory is not known.
     """
-    places = [folder / "assets" / "students" / student]
-    places += [Path(entry.source.path)] if entry.source.path else []
+    places = [folder / "assets" / kind / name]
+    places += [Path(entry.source.path)] if entry.source and entry.source.path else []
     for place in places:
         if (place / "config.json").is_file():
             config = read_json(place / "config.json")
@@ -149,22 +157,22 @@ def shape_of(entry: Student, student: str, folder: Path) -> Shape:
         config = entry.architecture
     if config is None:
         raise ValueError(
-            f"the size of students.{student} is not known: fetch it (stage assets), or give its "
+            f"the size of {kind}.{name} is not known: fetch it (stage assets), or give its "
             "`architecture`"
         )
     try:
         return memory.read_shape(config)
     except ValueError as error:
-        raise ValueError(f"students.{student}: {error}") from None
+        raise ValueError(f"{kind}.{name}: {error}") from None
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a training would take, over all its GPUs."""
+    """What a job would take, over all its GPUs."""
 
-    tokens: float
+    tokens: float  # that it trains on, or writes
     gpu_seconds: float
-    is_measured: bool  # by a finished run of this student; else by arithmetic
+    is_measured: bool  # by finished jobs of this model; else by arithmetic
 
 
 def cost(study: Study, run: Mapping[str, str], folder: Path, needed: Need) -> Cost | None:
@@ -196,9 +204,15 @@ def _examples(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, 
         found = read_json(manifest)
         return found["num_examples"], found["num_tokens"] / found["num_examples"]
     entry = study.subsets[subset]
-    traces = folder / "results" / "traces" / entry.pool / entry.teacher / "statistics.json"
+    mean = mean_trace(folder, entry.pool, entry.teacher)
+    return entry.size, min(mean, study.students[student].training.row_tokens)
+
+
+def mean_trace(folder: Path, pool: str, teacher: str) -> float:
+    """Return the tokens of a trace: counted, or else expected."""
+    traces = folder / "results" / "traces" / pool / teacher / "statistics.json"
     mean = read_json(traces)["num_tokens"]["mean"] if traces.exists() else None
-    return entry.size, min(mean or EXAMPLE_TOKENS, study.students[student].training.row_tokens)
+    return float(mean or EXAMPLE_TOKENS)
 
 
 def _measured_speed(student: str, folder: Path) -> float | None:

@@ -26,6 +26,7 @@ from nt_pkg.config import (
 from nt_pkg.engines.catalogue import engine_identity
 from nt_pkg.fingerprint import code_fingerprint
 from nt_pkg.manifest import canonical, sha256_file
+from nt_pkg.report.earlier import read_summary
 
 Wildcards = dict[str, Any]
 
@@ -264,7 +265,7 @@ class Plan:
         entry = self.study.teachers[teacher]
         return canonical(
             {
-                "teacher": _dump(entry, exclude={"runtime", "source"}),
+                "teacher": _dump(entry, exclude={"runtime", "source", "architecture"}),
                 "engine": engine_identity(entry.engine, entry.params),
                 "version": VERSIONS["traces"],
             }
@@ -381,6 +382,30 @@ class Plan:
         """Return the spec of the micro-world's base student, as it was made to be shipped."""
         code = code_fingerprint("nt_pkg.microworld.pretrain", ["pretrain"])
         return canonical({"seed": BASE_SEED, "num_steps": BASE_STEPS, "code": code})
+
+    def earlier(self) -> list[str]:
+        """Return the summary of the earlier report that the page is compared with, or nothing."""
+        folder = self.study.report.earlier
+        return [] if folder is None else [(Path(folder) / "summary.json").as_posix()]
+
+    def check_earlier(self) -> None:
+        """Look at the earlier report, if there is to be one.
+
+        Raises:
+            ValueError: it is not there, cannot be compared, or is the page itself.
+        """
+        if self.study.report.earlier is None:
+            return
+        folder, own = Path(self.study.report.earlier), Path("results/report") / self.study.study
+        if folder.resolve() == own.resolve():
+            raise ValueError(
+                f"report.earlier: {folder} is where this study's own report is written: copy it "
+                f"first (cp -r {own} {own}-before) and name the copy"
+            )
+        try:
+            read_summary(folder, self.study.study)
+        except ValueError as error:
+            raise ValueError(f"report.earlier: {error}") from error
 
     def report_spec(self) -> str:
         """Return the spec of the report."""

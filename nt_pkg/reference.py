@@ -1,8 +1,8 @@
 """The configuration's reference page, generated from its models and plugins."""
 
-import re
-from collections.abc import Iterator
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -43,7 +43,13 @@ _SECTIONS: tuple[type[config.Strict], ...] = (
     config.Runs,
     config.Report,
     config.Comparison,
+    config.Claim,
+    config.Published,
 )
+_WORDS: dict[Any, str] = {
+    **{str: "text", int: "integer", float: "number", bool: "`true` or `false`"},
+    **{NoneType: "none", Any: "any"},
+}
 
 
 def config_reference() -> str:
@@ -53,16 +59,16 @@ def config_reference() -> str:
         parts.append(f"\n## {model.__name__}\n\n{_first_line(model)}\n")
         parts.extend(_table(model))
     parts.append(
-        "\n# Engines\n\nWhat `engine` may name, with its `params` ([engines](engines.md)).\n"
+        "\n## Engines\n\nWhat `engine` may name, with its `params` ([engines](engines.md)).\n"
     )
     for name in get_args(config.EngineKind):
-        parts.append(f"\n## engine: {name}\n")
+        parts.append(f"\n### engine: {name}\n")
         parts.extend(_params(PARAMS[name]))
-    parts.append("\n# Plugins\n\nWhat `kind` and `selector` may name, with their `params`.\n")
+    parts.append("\n## Plugins\n\nWhat `kind` and `selector` may name, with their `params`.\n")
     for package in plugins.CONSTANTS:
         for name in plugins.names(package):
             plugin = plugins.plugin(package, name)
-            parts.append(f"\n## {package}: {name}\n")
+            parts.append(f"\n### {package}: {name}\n")
             if needs := getattr(plugin, "requires", ()):
                 parts.append(f"\nNeeds the annotators {', '.join(needs)}.\n")
             if isinstance(plugin, Asker):
@@ -106,8 +112,21 @@ def _default(field: Any) -> Any:
 
 
 def _type_text(annotation: Any) -> str:
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    text = re.sub(r"\b(typing|nt_pkg\.config|collections\.abc)\.", "", text)
-    if str(annotation).startswith(("list", "dict", "tuple")):
-        text = re.sub(r"\b(typing|nt_pkg\.config|collections\.abc)\.", "", str(annotation))
-    return text.replace("|", "or").replace("NoneType", "none").replace("None", "none")
+    """Return what a value may be, for people who write YAML."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_text(parts[0])
+    if origin is Literal:
+        return " or ".join(f"`{part}`" for part in parts)
+    if origin in (Union, UnionType):
+        return " or ".join(map(_type_text, parts))
+    if origin in (dict, Mapping):
+        key, value = map(_type_text, parts)
+        return f"map of {value}" if parts[0] is str else f"map of {key} to {value}"
+    if origin is tuple and Ellipsis not in parts:
+        return f"list of {len(parts)}: {', '.join(map(_type_text, parts))}"
+    if origin in (list, tuple):
+        return f"list of {_type_text(parts[0])}"
+    if annotation in _SECTIONS:
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    return _WORDS.get(annotation, str(annotation))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from types import SimpleNamespace
 
@@ -26,6 +27,7 @@ try:
     if workflow.is_main_process:  # jobs elsewhere need not see the sources
         for values in PLAN.assets():
             PLAN.asset_spec(**values)
+        PLAN.check_earlier()
         for line in PLAN.missing_commits():
             print(f"note: cannot run yet: {line}", file=sys.stderr)
 except ValueError as error:

@@ -1,6 +1,7 @@
 """Write the report of the study.
 
 REQUIRED INPUTS   everything small that the other stages wrote
+                  earlier    summary.json of an earlier report, if the study names one
 OUTPUTS           page       results/report/{study}/index.html, summary.json, tables and figures beside it
 """
 
@@ -18,6 +19,7 @@ rule build_report:
         runs=each(rules.train.output.run, PLAN.sft()),
         scores=each(rules.grade.output.score, PLAN.evals()),
         grades=each(rules.grade.output.grades, PLAN.evals()),
+        earlier=PLAN.earlier(),
     output:
         page=report(
             "results/report/{study}/index.html",
@@ -31,6 +33,8 @@ rule build_report:
         "logs/build_report/{study}.log",
     benchmark:
         "timings/build_report/{study}.jsonl"
+    wildcard_constraints:
+        study=re.escape(PLAN.study.study),  # or this rule would make the earlier report too
     conda:
         "../envs/workflow.yaml"
     resources:
@@ -50,5 +54,6 @@ rule build_report:
         " --runs {input.runs:q}"
         " --scores {input.scores:q}"
         " --timings timings"
+        " --earlier {input.earlier:q}"
         " --out {output.page:q}"
         " > {log:q} 2>&1"

@@ -1,8 +1,8 @@
 """Compare the runs of a study and write its report.
 
 Called by rule `build_report` (rules/report.smk). Reads the grades beside the scores where there are
-too few seeds for a test. Writes index.html, summary.json, tables and
-figures.
+too few seeds for a test, and the summary of an earlier report if one is named. Writes index.html,
+summary.json, tables and figures.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Any
 from nt_pkg.collection import collect, names_in_use
 from nt_pkg.launcher import seconds_per_stage
 from nt_pkg.progress import ready, start_job
+from nt_pkg.report.earlier import read_summary
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("pools", "traces", "labels", "subsets", "manifests", "examples", "runs", "scores"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     parser.add_argument("--timings", type=Path, required=True, help="folder of benchmark files")
+    parser.add_argument(
+        "--earlier", type=Path, nargs="*", default=[], help="summary.json of an earlier report"
+    )
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("build_report", args.spec)
@@ -44,7 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     study = {"name": spec["study"], "chance": spec["chance"], **spec["report"]}
     timings = {"seconds_per_stage": seconds_per_stage(args.timings, names_in_use(found))}
-    build_report(study, **found, timings=timings, out_dir=args.out.parent, answers=_answers())
+    earlier = [read_summary(path.parent, spec["study"]) for path in args.earlier]
+    build_report(
+        study,
+        **found,
+        timings=timings,
+        out_dir=args.out.parent,
+        answers=_answers(),
+        earlier=earlier[0] if earlier else None,
+    )
     return 0
 
 

@@ -6,14 +6,17 @@
     python -m scripts.plan --profile profiles/slurm          # on a cluster, with GPU-hours
 
 Everything behind the program's name goes to Snakemake's dry run. With a cluster's profile it also
-says whether each student's training fits on the GPUs it asks for, and what it would cost.
+says how many GPU-hours each stage and model would take, and whether each student's training fits
+on the GPUs it asks for.
 """
 
 import re
+import shutil
 import subprocess
 import sys
+import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
@@ -23,16 +26,15 @@ from nt_pkg.dry_run import (
     Timings,
     by_output,
     explain,
-    gpu_type,
     parse_jobs,
     unneeded_if_equal,
 )
-from nt_pkg.forecast import MFU, Cost, Need, cost, need
+from nt_pkg.gpu_hours import ASSUMED_GPU, Forecasts, shown
 from nt_pkg.launcher import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / "profiles" / "local"
-_NUM_NAMES = 4  # names of one kind in a line
+_NUM_NAMES = 3  # names of one kind in a line; of more, their number
 _NOT_SHOWN = ("num_shards", "kind")
 _IMPLIED = ("pool", "teacher")  # by a subset
 
@@ -49,17 +51,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     if done.returncode:
         sys.stdout.write(done.stdout)
         return done.returncode
-    jobs = [job for job in parse_jobs(done.stdout) if job.rule in STAGES]
+    # Once each: Snakemake 9.27 lists some groups of jobs twice.
+    listed = {(job.rule, job.outputs): job for job in parse_jobs(done.stdout)}
+    jobs = [job for job in listed.values() if job.rule in STAGES]
     if not jobs and "Nothing to be done" not in done.stdout:
         sys.stdout.write(done.stdout)  # another command than a plan, such as --lint
         return 0
-    sys.stdout.writelines(re.findall(r"^note: .*\n", done.stdout, re.M))
+    notes = re.findall(r"^note: .*\n", done.stdout, re.M)
     # Jobs on this machine hold none of the GPUs that they would ask a cluster for.
     is_cluster = any(Path(each).resolve() != LOCAL for each in profiles)
     folder = Path(*_values(arguments, "--directory", "-d")[-1:])
     study = load_study(read_yaml(_configuration(arguments))) if is_cluster else None
-    sys.stdout.write(render(jobs, Timings(folder / "timings"), study, folder))
+    text = "".join(notes) + render(jobs, Timings(folder / "timings"), study, folder)
+    width = shutil.get_terminal_size().columns
+    sys.stdout.write(wrapped(text, width) if sys.stdout.isatty() else text)
     return 0
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return a plan with its lines wrapped at a width, below the column of their words."""
+    lines = []
+    for line in text.splitlines():
+        row = re.match(r"\w+ +\w+ +\d+ +(\S+ \w+|\?)  ", line)
+        indent = " " * (row.end() if row else 4)
+        lines += textwrap.wrap(
+            line, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+        ) or [""]
+    return "\n".join(lines) + "\n"
 
 
 def _profiles(arguments: Sequence[str]) -> list[str]:
@@ -111,22 +129,31 @@ def render(
                 f"{stage:12} {rule:16} {len(group):5} {_about(group, timings):>8}  "
                 f"{cause} ({_names(group)})"
             )
-    needs, costs = _trainings(jobs, study, folder) if study else ({}, {})
-    gpu_hours = _gpu_hours(jobs, timings, costs) if study else {}
-    total = f", {sum(gpu_hours.values()):,.2f} GPU-hours" if gpu_hours else ""
-    lines += ["", f"{len(jobs)} jobs, {_about(jobs, timings)} one after the other{total}"]
-    if gpu_hours:
-        each = ", ".join(f"{stage} {hours:,.2f}" for stage, hours in gpu_hours.items() if hours)
-        lines.append(f"GPU-hours by stage: {each or 'none is known'}")
+    lines += ["", *_sums(jobs, timings)]
+    if study:
+        forecasts = Forecasts(jobs, study, timings, folder)
+        if hours := forecasts.hours(forecasts.jobs):
+            lines[-1] += f", {shown(hours)} GPU-hours"
+        if table := forecasts.table():
+            lines += ["", *table, *forecasts.notes()]
+        lines += _needs(jobs, forecasts)
+    return "\n".join(lines) + "\n"
+
+
+def _sums(jobs: Sequence[Job], timings: Timings) -> list[str]:
+    """Return what the jobs take together, one after the other; the last line has all of them."""
+    lines = []
     if unneeded := unneeded_if_equal(jobs):
         lines.append(
-            f"{len(unneeded)} of them ({_about(unneeded, timings)}) only follow a selection: they "
-            "are left out if it picks the same ids again and nothing else changed for them"
+            f"{len(unneeded)} jobs ({_about(unneeded, timings)}) only follow a selection: they are "
+            "left out if it picks the same ids again and nothing else changed for them"
         )
-    unknown = (job for job in jobs if timings.estimate(job) is None and id(job) not in costs)
-    if untimed := sorted({job.rule for job in unknown}):
+    untimed = sorted({job.rule for job in jobs if timings.estimate(job) is None})
+    if untimed and len(untimed) < len({job.rule for job in jobs}):
         lines.append(f"never timed here, so not in the sum: {', '.join(untimed)}")
-    return "\n".join([*lines, *_needs(jobs, needs, costs)]) + "\n"
+    known = _about(jobs, timings)
+    total = "none of them timed here yet" if known == "?" else f"{known} one after the other"
+    return [*lines, f"{len(jobs)} jobs, {total}"]
 
 
 def _about(jobs: Sequence[Job], timings: Timings) -> str:
@@ -140,66 +167,27 @@ def _about(jobs: Sequence[Job], timings: Timings) -> str:
     return f"{seconds:.1f} s"
 
 
-def _trainings(
-    jobs: Sequence[Job], study: Study, folder: Path
-) -> tuple[dict[str, Need | str], dict[int, Cost]]:
-    """Return what each student needs (or why that is not known), and id of a job -> its cost."""
-    needs: dict[str, Need | str] = {}
-    costs = {}
-    for job in jobs:
-        if job.rule != "train" or not job.gpus:
-            continue
-        student = job.wildcards["student"]
-        if student not in needs:
-            try:
-                needs[student] = need(study, student, folder, gpu_type(job.resources))
-            except ValueError as error:
-                needs[student] = str(error)
-        needed = needs[student]
-        if isinstance(needed, Need) and (found := cost(study, job.wildcards, folder, needed)):
-            costs[id(job)] = found
-    return needs, costs
-
-
-def _gpu_hours(
-    jobs: Sequence[Job], timings: Timings, costs: Mapping[int, Cost]
-) -> dict[str, float]:
-    """Return GPU-hours by stage: as the same job took, else as forecast, else as its rule took."""
-    hours: dict[str, float] = {}
-    for job in jobs:
-        if not job.gpus:
-            continue
-        seconds = job.gpus * (timings.estimate(job) or 0.0)
-        if id(job) in costs and not timings.has(job):
-            seconds = costs[id(job)].gpu_seconds
-        stage = STAGES[job.rule]
-        hours[stage] = hours.get(stage, 0.0) + seconds / 3600
-    return hours
-
-
-def _needs(
-    jobs: Sequence[Job], needs: Mapping[str, Need | str], costs: Mapping[int, Cost]
-) -> list[str]:
+def _needs(jobs: Sequence[Job], forecasts: Forecasts) -> list[str]:
     """Return the part of the plan on the trainings' GPUs, two or more lines a student."""
-    lines = []
-    for student, needed in needs.items():
+    lines = [""] if forecasts.needs else []
+    condition = f" if its GPUs are {ASSUMED_GPU.upper()}" if forecasts.is_assumed else ""
+    for student, needed in forecasts.needs.items():
         if isinstance(needed, str):
             lines.append(f"{student}: {needed}")
             continue
-        words = {True: "fits", False: "DOES NOT FIT", None: "profile names no known gpu_type"}
-        lines.append(f"{student}: {words[needed.fits]}: {needed.text}")
+        words = {True: "fits", False: "DOES NOT FIT", None: "the memory of its GPUs is not known"}
+        lines.append(f"{student}: {words[needed.fits]}{condition}: {needed.text}")
         if needed.fits is False:
             lines.append(f"  {needed.todo}")
-        mine = (job for job in jobs if job.wildcards.get("student") == student)
-        same = Counter(costs[id(job)] for job in mine if id(job) in costs)
-        for each, count in sorted(same.items(), key=lambda pair: pair[0].tokens):
-            how = "as measured" if each.is_measured else f"at {MFU:.0%} of the peak, not measured"
+        mine = (job for job in jobs if job.rule == "train" and job.wildcards["student"] == student)
+        costs = Counter(found for job in mine if job.gpus and (found := forecasts.of(job).cost))
+        for each, count in sorted(costs.items(), key=lambda pair: pair[0].tokens):
             runs = f"{count} run{'s' if count > 1 else ''}"
+            hours = shown(each.gpu_seconds / 3600)
             lines.append(
-                f"  {runs} of {each.tokens / 1e6:,.1f} million tokens: "
-                f"{each.gpu_seconds / 3600:,.1f} GPU-hours each, {how}"
+                f"  {runs} of {each.tokens / 1e6:,.1f} million tokens: {hours} GPU-hours each"
             )
-    return ["", *lines] if lines else []
+    return lines
 
 
 def _names(jobs: Sequence[Job]) -> str:
@@ -210,12 +198,12 @@ def _names(jobs: Sequence[Job]) -> str:
             implied = name in _IMPLIED and "subset" in job.wildcards
             if name not in _NOT_SHOWN and not implied and value not in values[name]:
                 values[name].append(value)
-    shown = []
+    parts = []
     for name, found in values.items():
-        more = f" and {len(found) - _NUM_NAMES} more" if len(found) > _NUM_NAMES else ""
         ordered = sorted(found, key=lambda value: (len(value) if value.isdigit() else 0, value))
-        shown.append(f"{name} {' '.join(ordered[:_NUM_NAMES])}{more}")
-    return ", ".join(shown)
+        is_short = len(found) <= _NUM_NAMES
+        parts.append(f"{name} {' '.join(ordered)}" if is_short else f"{len(found)} {name}s")
+    return ", ".join(parts)
 
 
 if __name__ == "__main__":

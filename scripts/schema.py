@@ -1,4 +1,4 @@
-"""Write config/schema.json and docs/config.md from the configuration's models.
+"""Write config/schema.json, docs/config.md and docs/reproduction.md from the configuration.
 
 python -m scripts.schema            # make schema
 python -m scripts.schema --check    # fails when a file is stale; a test runs it
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nt_pkg.config import json_schema
 from nt_pkg.reference import config_reference
+from scripts import reproduction
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = {
         ROOT / "config" / "schema.json": json.dumps(json_schema(), indent=1, sort_keys=True) + "\n",
         ROOT / "docs" / "config.md": config_reference(),
+        reproduction.PAGE: reproduction.page(),
     }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if args.check:

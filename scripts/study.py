@@ -28,6 +28,9 @@ ROOT = Path(__file__).parent.parent
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return 0
     try:
         study = load_study(read_yaml([ROOT / "config" / "config.yaml", *_config_files(arguments)]))
     except (ValueError, OSError) as error:

@@ -57,25 +57,27 @@ def main(folder: Path, supported: list[str]) -> int:
 
 def _console_errors(page: Path) -> list[str]:
     """Return what a browser says of the page; nothing where there is no Chromium."""
+    found = browse(page.resolve().as_uri())
+    if found is None:
+        return []
+    rendered, errors = found
+    return [*errors, *([] if "</html>" in rendered else ["the browser did not render the page"])]
+
+
+def browse(url: str) -> tuple[str, list[str]] | None:
+    """Return what Chromium makes of a page and the errors in its console; None without Chromium."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         print("skipped: no Chromium to open the page in")
-        return []
+        return None
     with tempfile.TemporaryDirectory() as profile:
         done = subprocess.run(
-            [
-                browser,
-                *_CHROMIUM,
-                f"--user-data-dir={profile}",
-                "--dump-dom",
-                page.resolve().as_uri(),
-            ],
+            [browser, *_CHROMIUM, f"--user-data-dir={profile}", "--dump-dom", url],
             capture_output=True,
             text=True,
             timeout=120,
         )
-    errors = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return [*errors, *([] if "</html>" in done.stdout else ["the browser did not render the page"])]
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 if __name__ == "__main__":

@@ -82,18 +82,17 @@ def extract_letter(text: str, num_options: int) -> str | None:
     return letter if letter and letter in LETTERS[:num_options] else None
 
 
-def _anchor_words(text: str) -> list[int]:
-    """Return where words stand that statements begin with, last first; much faster than `_ANCHOR`.
+def _anchor_words(text: str) -> Iterator[int]:
+    """Yield where words stand that statements begin with, last first; much faster than `_ANCHOR`.
 
     The dotted capital I is the one letter that would grow in lower case and shift the places.
     """
-    lower, found = text.replace("\u0130", "i").lower(), []
-    for word in _ANCHOR_WORDS:
-        at = lower.find(word)
-        while at >= 0:
-            found.append(at)
-            at = lower.find(word, at + 1)
-    return sorted(found, reverse=True)
+    lower = text.replace("\u0130", "i").lower()
+    last = [lower.rfind(word) for word in _ANCHOR_WORDS]
+    while (at := max(last)) >= 0:
+        yield at
+        which = last.index(at)
+        last[which] = lower.rfind(_ANCHOR_WORDS[which], 0, at + len(_ANCHOR_WORDS[which]) - 1)
 
 
 def _stated(text: str, start: int) -> str | None:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -137,7 +138,8 @@ def _ask_workers(
             worker.stop()
         return found
 
-    num_workers = min(MAX_WORKERS, -(-len(pairs) // PAIRS_PER_WORKER))
+    num_cores = len(os.sched_getaffinity(0))
+    num_workers = min(MAX_WORKERS, num_cores, -(-len(pairs) // PAIRS_PER_WORKER))
     verdicts: dict[tuple[str, str], Verdict] = {}
     if num_workers:
         shares = [pairs[first::num_workers] for first in range(num_workers)]
@@ -294,6 +296,7 @@ def _comparer() -> Callable[[str, str], Iterable[str]]:
     sympy.parsing.sympy_parser.eval_expr = evaluate_harmless
     config = [LatexExtractionConfig()]
 
+    @cache
     def parsed(text: str) -> list[object]:
         # Without delimiters 51 of the 500 golds of MATH-500 do not parse.
         wrapped = text if re.search(r"(?<!\\)\$", text) else f"${text}$"

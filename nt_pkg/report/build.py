@@ -45,7 +45,10 @@ from nt_pkg.report import (
 )
 from nt_pkg.report.canvas import Chart, chart_style, save_chart
 from nt_pkg.report.cells import Cell, build_cells, find_sizes, find_unsolved
+from nt_pkg.report.change_tables import say_changes, tabulate_changes
+from nt_pkg.report.changes import compare_summaries
 from nt_pkg.report.claims import Claim, judge_claims, tabulate_claims
+from nt_pkg.report.earlier import keep_record
 from nt_pkg.report.effects import Effect, measure_effects
 from nt_pkg.report.page import render_page
 from nt_pkg.report.published import tabulate_published
@@ -83,11 +86,13 @@ def build_report(
     timings: dict[str, Any],
     out_dir: Path,
     answers: Answers | None = None,
+    earlier: Record | None = None,
 ) -> None:
     """Write index.html, tables/, figures/ and summary.json of a study into `out_dir`.
 
     The same inputs give the same bytes. Shapes are described at the top of this module. `answers`
     gives the share right of every question of a score, for comparisons with too few seeds.
+    `earlier` is the summary of an earlier report: the page says what changed since.
 
     Raises:
         ValueError: a comparison is ambiguous or names what does not exist.
@@ -99,7 +104,7 @@ def build_report(
         study.get("comparisons") or [], scores, answers, study.get("published") or []
     )
     claims = judge_claims(study.get("claims") or [], effects)
-    opening = headline.say_what_was_run(scores, pools, traces)
+    opening = [headline.say_what_was_run(scores, pools, traces)]
     warnings, findings = _say_headline(inputs, cells, effects, claims)
     with chart_style():
         charts = _draw_charts(inputs, cells, effects)
@@ -108,11 +113,16 @@ def build_report(
         *([found] if (found := tabulate_claims(claims)) else []),
         *_tabulate(inputs, cells, effects),
     ]
+    summary = _summarise(inputs, effects, claims)
+    if earlier is not None:
+        changes = compare_summaries(earlier, summary)
+        opening.append(say_changes(changes, str(study.get("earlier"))))
+        tables += tabulate_changes(changes)
     for table in tables:
         _write_table(table, out_dir / "tables")
     contents = Contents(
         study=study,
-        opening=[opening],
+        opening=opening,
         warnings=warnings,
         findings=findings,
         seed_scope=headline.say_seed_scope(subsets),
@@ -124,6 +134,7 @@ def build_report(
         samples=samples,
         timings=timings,
         has_chance=bool(chance),
+        is_compared=earlier is not None,
     )
     lede = [text.strip() for text in str(study.get("notes") or "").split("\n\n") if text.strip()]
     page = render_page(
@@ -134,8 +145,8 @@ def build_report(
     )
     with atomic_path(out_dir / "index.html") as path:
         path.write_text(page, encoding="utf-8")
-    said = [opening, *warnings, *map(str, findings)]
-    write_json(out_dir / "summary.json", _summarise(inputs, said, effects, claims))
+    said = [*opening, *warnings, *map(str, findings)]
+    write_json(out_dir / "summary.json", {**summary, "headline": said})
 
 
 def _say_headline(
@@ -214,12 +225,12 @@ def _write_table(table: Table, folder: Path) -> None:
 
 
 def _summarise(
-    inputs: Inputs, sentences: Sequence[str], effects: Sequence[Effect], claims: Sequence[Claim]
+    inputs: Inputs, effects: Sequence[Effect], claims: Sequence[Claim]
 ) -> dict[str, Any]:
     return {
         **inputs.timings,
+        **keep_record(inputs.scores, inputs.runs, inputs.subsets, inputs.pools, inputs.traces),
         "study": inputs.study["name"],
-        "headline": list(sentences),
         "effects": [
             {
                 **{"name": e.name, "kind": e.kind, "claim": e.claim, "verdict": e.verdict},
@@ -227,7 +238,8 @@ def _summarise(
                 "interval": list(e.interval) if e.interval else None,
                 **{"p_value": e.p_value, "p_value_raw": e.p_value_raw, "num_seeds": e.num_seeds},
                 **{"tokens_ratio": e.tokens_ratio, "benchmark": e.benchmark, "note": e.note},
-                **{"basis": e.basis, "paper": e.paper},
+                **{"basis": e.basis, "paper": e.paper, "contrast": e.contrast},
+                **{"within": e.within, "tokens": e.tokens},
             }
             for e in effects
         ],

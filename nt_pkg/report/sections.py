@@ -14,6 +14,8 @@ from nt_pkg.report.significance import ALPHA, MIN_SEEDS
 from nt_pkg.report.tables import Table
 from nt_pkg.report.wording import show_percent, show_plural, show_seconds
 
+MOST_CHANGED = 20  # rows of scores that the page shows without being asked
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -32,6 +34,7 @@ class Contents:
     samples: Sequence[Mapping[str, Any]]
     timings: Mapping[str, Any]
     has_chance: bool
+    is_compared: bool = False  # with an earlier report
 
     def figure(self, name: str) -> str:
         """Return a figure's HTML, or nothing when it was not drawn."""
@@ -47,6 +50,7 @@ def build_sections(contents: Contents) -> list[Section]:
     return [
         _headline(contents),
         _effects(contents),
+        _changes(contents),
         _scores(contents),
         _with_words(
             contents,
@@ -169,6 +173,38 @@ def _say_questions(contents: Contents) -> str:
             "within the margin stated; it is never \u201copposite\u201d."
         )
     return " ".join(parts)
+
+
+def _changes(contents: Contents) -> Section:
+    title = "What changed since the earlier report"
+    if not contents.is_compared:
+        return Section("changes", title, [])
+    names = [f"changes-{name}" for name in ("verdicts", "scores", "made", "runs")]
+    if not any(name in contents.tables for name in names):
+        return Section("changes", title, [paragraph("Nothing did.")])
+    scores = contents.tables.get("changes-scores")
+    number = len(scores.rows) if scores else 0
+    shown = contents.table("changes-scores")
+    if number > MOST_CHANGED:
+        shown = page.fold(f"All {number:,} averages that changed", shown)
+    words = (
+        "A change is tested over seeds, paired, where both reports have "
+        f"{MIN_SEEDS} or more and asked the same; else over questions, with the errors of both "
+        "sides added as if they had answered different ones, which overlooks changes rather than "
+        "invents them. p values are Holm-corrected over the "
+        f"{show_plural(number, 'average')} that changed. A test over questions does not cover the "
+        "luck of a training."
+    )
+    return Section(
+        "changes",
+        title,
+        [
+            contents.table("changes-verdicts"),
+            paragraph(words if number else ""),
+            shown,
+            *map(contents.table, names[2:]),
+        ],
+    )
 
 
 def _scores(contents: Contents) -> Section:

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# Dense bfloat16 operations per second, from NVIDIA's data sheets; the first name that fits counts.
+# Dense bfloat16 operations, and bytes of its memory, per second; from NVIDIA's data sheets. The
+# first name that fits counts.
 _PEAKS = {
-    "H100 PCIe": 756e12,
-    "H100 NVL": 835e12,
-    "H100": 989e12,
-    "H200": 989e12,
-    "A100": 312e12,
+    "H100 PCIe": (756e12, 2.0e12),
+    "H100 NVL": (835e12, 3.9e12),
+    "H100": (989e12, 3.35e12),
+    "H200": (989e12, 4.8e12),
+    "A100": (312e12, 1.555e12),  # of 40 GB; that of 80 GB reads its memory at 2.0e12
 }
 
 
@@ -69,4 +70,14 @@ def peak_flops(device: str, dtype: str = "bfloat16") -> float | None:
     """
     if dtype != "bfloat16":
         return None
-    return next((peak for name, peak in _PEAKS.items() if name.lower() in device.lower()), None)
+    return _peaks(device)[0]
+
+
+def memory_bandwidth(device: str) -> float | None:
+    """Return the bytes per second that a GPU reads of its memory at its best, if it is known."""
+    return _peaks(device)[1]
+
+
+def _peaks(device: str) -> tuple[float, float] | tuple[None, None]:
+    found = (peaks for name, peaks in _PEAKS.items() if name.lower() in device.lower())
+    return next(found, (None, None))

@@ -72,6 +72,11 @@ def assert_one_clean_message(done: "subprocess.CompletedProcess[str]", *parts: s
             "students: {micro-llama: {source: {builtin: null, path: /nowhere/x}}}",
             ["error: students.micro-llama.source.path: /nowhere/x does not", "correct the path"],
         ),
+        (
+            "report: {earlier: results/report/demo}",
+            ["error: report.earlier: results/report/demo is where this study's own report is "
+             "written: copy it first (cp -r results/report/demo results/report/demo-before)"],
+        ),
     ],
 )  # fmt: skip
 def test_bad_configuration(tmp_path: Path, overlay: str, parts: list[str]) -> None:

@@ -177,6 +177,16 @@ def test_every_page_is_in_the_index() -> None:
     ] == []
 
 
+def test_the_example_of_a_study_is_valid(tmp_path: Path) -> None:
+    example = re.search(r"^```yaml\n(.*?)^```$", (DOCS / "running.md").read_text(), re.M | re.S)
+    assert example
+    (tmp_path / "my_study.yaml").write_text(example[1])
+
+    study = load_study(read_yaml([ROOT / "config" / "config.yaml", tmp_path / "my_study.yaml"]))
+
+    assert len(Plan(study).sft()) == 6, "two subsets in three seeds"
+
+
 def test_generated_page_is_current() -> None:
     assert schema.main(["--check"]) == 0, "run `make schema`"
 

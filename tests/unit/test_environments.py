@@ -1,7 +1,9 @@
 """Environments: the pins agree, rules name environments that exist, and jobs find theirs."""
 
+import os
 import re
 import subprocess
+import sys
 from itertools import combinations
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from nt_pkg.environments import SCRIPTS, own_folders, python_function
 
 ROOT = Path(__file__).parents[2]
 ENVS = ROOT / "envs"
-KINDS = ("local", "workflow", "training", "inference", "inference-cpu", "peers")
+KINDS = ("local", "workflow", "training", "inference", "inference-cpu", "peers", "docs")
 # Packages whose versions may differ between inference and the rest, and between its two builds.
 DIFFER = {
     "transformers",  # vllm 0.32.0 wants <5.20
@@ -62,7 +64,7 @@ def pins_of_torch() -> dict[str, str]:
     return {"torch": asked_for(ENVS / "torch.txt")["torch"].removeprefix("==")}
 
 
-@pytest.mark.parametrize(("one", "other"), list(combinations(KINDS[:-1], 2)))
+@pytest.mark.parametrize(("one", "other"), list(combinations(KINDS[:-2], 2)))
 def test_kinds_share_versions(one: str, other: str) -> None:
     ours, theirs = pins(one), pins(other)
     differ = {name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]}
@@ -164,3 +166,20 @@ def test_scripts_run_in_the_environment_of_their_kind(
     warm = "-I -S /repo/nt_pkg/warm.py run" if is_warm else "-m"
     assert said("python -m scripts.grade 1") == [f"common {warm} scripts.grade 1"]
     assert said("command python -m scripts.fetch_asset") == ["common -m scripts.fetch_asset"]
+
+
+@pytest.mark.slow
+def test_environment_on_path_can_be_made_anew(tmp_path: Path) -> None:
+    """The Makefile puts it on PATH, so its own Python is the first that is found."""
+    folder = tmp_path / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [ENVS / "install.sh", "workflow", folder],
+        env={**os.environ, "PATH": path, "PIP_NO_INDEX": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert "No matching distribution found for uv" in done.stderr  # so pip was there to say it
+    assert (folder / "bin" / "pip").exists()

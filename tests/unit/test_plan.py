@@ -10,7 +10,9 @@ import pytest
 from nt_pkg import plan
 from nt_pkg.assets import NO_COMMIT
 from nt_pkg.config import load_study
+from nt_pkg.manifest import write_json
 from nt_pkg.plan import Plan
+from nt_pkg.report.earlier import VERSION
 
 Config = dict[str, Any]
 Spec = Callable[[Plan], str]
@@ -146,6 +148,10 @@ def test_defaults_are_left_out(demo: Config) -> None:
         (("teachers", "micro-teacher", "runtime"), {"nodes": 2, "gpu": 16}, set()),
         (("teachers", "micro-teacher", "runtime"), {"batch": 7}, set()),
         (("annotators", "strategies", "runtime"), {"gpu": 1}, set()),
+        (("teachers", "micro-teacher", "architecture"), {"hidden_size": 8}, set()),
+        (("annotators", "strategies", "architecture"), {"hidden_size": 8}, set()),
+        (("benchmarks", "micro_free", "expected_questions"), 9, set()),
+        (("pools", "micro", "expected_rows"), 9, set()),
         (("pools", "micro", "num_shards"), 5, set()),
         (("pools", "micro", "params", "seed"), 1, {"pool"}),
         (("subsets", "long-300", "params", "power"), 2.0, {"subset", "report"}),
@@ -257,6 +263,28 @@ def test_commit_that_was_not_filled_in(demo: Config, hub_type: str, folder: str)
     (line,) = plan_of(demo).missing_commits()
     assert line.startswith("students.micro-llama.source.revision: no commit of a/b is known here")
     assert f"ls-remote https://huggingface.co/{folder} " in line
+
+
+def test_earlier_report_is_an_input_and_of_the_same_study(
+    demo: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert plan_of(demo).earlier() == []
+    demo["report"]["earlier"] = "kept"
+    plan = plan_of(demo)
+    assert plan.earlier() == ["kept/summary.json"]
+
+    with pytest.raises(ValueError, match=r"report\.earlier: kept/summary.json does not exist"):
+        plan.check_earlier()
+    write_json(Path("kept/summary.json"), {"study": "tiny", "version": VERSION})
+    with pytest.raises(ValueError, match="of study 'tiny', and this one is of 'demo'"):
+        plan.check_earlier()
+    write_json(Path("kept/summary.json"), {"study": "demo", "version": VERSION})
+    plan.check_earlier()
+
+    demo["report"]["earlier"] = str(tmp_path / "results/report/demo")
+    with pytest.raises(ValueError, match="is where this study's own report is written"):
+        plan_of(demo).check_earlier()
 
 
 @pytest.mark.parametrize(

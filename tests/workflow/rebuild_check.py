@@ -106,6 +106,13 @@ def touch_everything(folder: Path) -> None:
             path.touch()
 
 
+def keep_report(folder: Path) -> Callable[[], object]:
+    """Copy the report away, as a user does before an edit."""
+    reports = folder / "results/report"
+    shutil.copytree(reports / "tiny", reports / "tiny-before")
+    return lambda: shutil.rmtree(reports / "tiny-before")
+
+
 def delete(name: str) -> Callable[[Path], Callable[[], object]]:
     """Return an action that deletes a file and can bring it back with its time."""
 
@@ -246,6 +253,13 @@ CASES = (
         "title of the report",
         {"build_report": 1},
         study=lambda s: s["report"].update(title="Another title"),
+    ),
+    Case(
+        "earlier report named (run)",
+        {"build_report": 1},
+        study=lambda s: s["report"].update(earlier="results/report/tiny-before"),
+        act=keep_report,
+        is_run=True,
     ),
     Case(
         "code of the report",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nt_pkg.config import load_study, read_yaml
 from nt_pkg.dry_run import Timings, by_output, explain, parse_jobs, unneeded_if_equal
-from scripts.plan import render
+from scripts.plan import render, wrapped
 
 TEXT = (Path(__file__).parent / "dry_run.txt").read_text()
 JOBS = parse_jobs(TEXT)
@@ -70,8 +70,20 @@ def test_a_plan_adds_up(tmp_path: Path) -> None:
     files = [root / "config" / "config.yaml", root / "tests" / "workflow" / "tiny.yaml"]
     study = load_study(read_yaml(files))
     on_cluster = render(jobs, Timings(tmp_path), study, tmp_path)
-    assert "7 jobs, 2.0 h one after the other, 20.00 GPU-hours" in on_cluster
-    assert "3 of them (60.0 min) only follow a selection" in text
+    assert "7 jobs, 2.0 h one after the other, 20.0 GPU-hours" in on_cluster
+    assert "mean of its rule" in on_cluster
+    assert "3 jobs (60.0 min) only follow a selection" in text
     assert "params.scale_tokens: 60.0 -> 55.0 (subset tiny-long, seed 0)" in text
     assert "never timed here" in text
     assert render([], Timings(tmp_path)) == "nothing to be done\n"
+
+
+def test_many_names_are_their_number_and_lines_fit_a_terminal(tmp_path: Path) -> None:
+    runs = [{**TRAIN.wildcards, "subset": f"subset-{number}"} for number in range(4)]
+    jobs = [TRAIN.__class__(**{**vars(TRAIN), "wildcards": run}) for run in runs]
+    text = render(jobs, Timings(tmp_path))
+    assert "(student tiny-llama, 4 subsets, format system2, seed 0)" in text
+    assert "4 jobs, none of them timed here yet" in text
+    lines = wrapped(text, 80).splitlines()
+    assert lines[1].startswith("sft          train                4        ?  follows")
+    assert lines[2].startswith(46 * " " + "subsets") and max(map(len, lines)) <= 80

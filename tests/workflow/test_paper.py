@@ -28,6 +28,14 @@ def test_the_papers_study_is_planned_on_a_cluster_profile(tmp_path: Path) -> Non
         ("generate_traces", plan.traces()),
     ):
         assert re.search(rf"^\w+ +{rule} +{len(wildcards)} ", said, re.M), (rule, said)
+    # What it costs, before anything ran and with no type of GPU in the profile.
+    table = dict(re.findall(r"^(\w+) +\d+ +[\d-]+ +([\d,]+) +[\d,]+$", said, re.M))
+    assert set(table) == {"annotations", "sft", "evals", "all"}, said
+    hours = {stage: int(number.replace(",", "")) for stage, number in table.items()}
+    assert hours["all"] == pytest.approx(sum(hours.values()) / 2, abs=2)
+    assert "not known" not in said and "as if all GPUs were H100" in said
+    assert re.search(r"^traces +- +- +- +-  a server's", said, re.M)
+    assert "traces by deepseek-r1: 1,145,824 requests to a server" in said
     # Whose commit nobody here could look up; the study does not start before it is filled in.
     assert "cannot run yet: pools.limo.source.revision" in said
 

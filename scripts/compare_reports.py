@@ -1,0 +1,40 @@
+"""Say what changed between two reports of one study.
+
+    python -m scripts.compare_reports results/report/demo-before results/report/demo
+
+Takes the folders of two finished reports, the earlier one first, and prints the same Markdown
+tables that the page has when its study names an earlier report (`report.earlier`).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nt_pkg.report.earlier import read_summary
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("old", type=Path, metavar="OLD", help="folder of the earlier report")
+    parser.add_argument("new", type=Path, metavar="NEW", help="folder of the later one")
+    args = parser.parse_args(argv)
+    try:
+        new = read_summary(args.new)
+        old = read_summary(args.old, new["study"])
+    except ValueError as error:
+        parser.error(str(error))
+    from nt_pkg.report.change_tables import say_changes, tabulate_changes
+    from nt_pkg.report.changes import compare_summaries
+    from nt_pkg.report.tables import render_markdown
+
+    changes = compare_summaries(old, new)
+    print(say_changes(changes, str(args.old)))
+    for table in tabulate_changes(changes):
+        print(f"\n{render_markdown(table)}", end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Put the numbers of a finished report of the paper's study on docs/reproduction.md.
+
+python -m scripts.reproduction results/report/paper
+
+Writes docs/reproduction.json, which belongs into the repository with the page. Without a report the
+page is written by `make schema`.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from nt_pkg.config import load_study, read_yaml
+from nt_pkg.manifest import read_json, write_json
+from nt_pkg.plan import Plan
+from nt_pkg.reproduction import read_report, reproduction_page
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "reproduction.md"
+OURS = PAGE.with_suffix(".json")
+# The paper's study, as the Makefile plans it.
+PAPER = tuple(
+    f"config/{name}.yaml"
+    for name in (
+        *("paper_pool", "baselines", "paper_models", "paper_annotators", "paper_benchmarks"),
+        *("paper", "paper_numbers", "paper_claims"),
+    )
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("report", type=Path, help="folder of the report, results/report/paper")
+    args = parser.parse_args(argv)
+    if not (args.report / "summary.json").exists():
+        parser.error(f"{args.report} holds no finished report: summary.json is missing")
+    try:
+        numbers = read_report(args.report)
+    except ValueError as error:
+        parser.error(str(error))
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    )
+    taken = {"date": date.today().isoformat(), "commit": commit.stdout.strip() or "unknown"}
+    write_json(OURS, taken | numbers)
+    PAGE.write_text(page())
+    print(f"written: {PAGE} and {OURS}")
+    return 0
+
+
+def page() -> str:
+    """Return the page for the repository's configuration and the numbers taken over so far."""
+    plan = Plan(load_study(read_yaml([ROOT / name for name in ("config/config.yaml", *PAPER)])))
+    return reproduction_page(plan, read_json(OURS) if OURS.exists() else None, PAPER)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,355 @@
+"""What changed between two reports of one study."""
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nt_pkg.manifest import write_json
+from nt_pkg.report.build import build_report
+from nt_pkg.report.change_tables import say_changes, tabulate_changes
+from nt_pkg.report.changes import Changes, compare_summaries, measure_change
+from nt_pkg.report.earlier import KEPT_IDS, VERSION, digest_ids, keep_record, read_summary
+from nt_pkg.report.made import share_kept
+from nt_pkg.seeds import rng
+from scripts import compare_reports
+
+Records = dict[str, list[dict[str, Any]]]
+Edit = Callable[[Records], None]
+SEEDS = range(4)
+RUN = {"student": "s", "format": "system2"}
+
+
+def ids(*numbers: int) -> list[str]:
+    return [f"{number:02x}" * 16 for number in numbers]
+
+
+IDS = {"long": ids(*range(10)), "random": ids(*range(20, 30))}
+
+
+def accuracy(subset: str, seed: int) -> float:
+    return 0.4 + 0.1 * (subset == "long") + rng(subset, str(seed)).uniform(-0.01, 0.01)
+
+
+def make_records() -> Records:
+    """Return a study of two subsets and four seeds, and an untrained student."""
+    score = {
+        **{"benchmark": "m", "mode": "think", "num_questions": 400, "repeats": 1},
+        **{"mean_tokens": 40.0, "standard_error": 0.025, "prompt_digest": "p1"},
+        **{"spec": {"code": ["g1"]}, "sampling": {"temperature": 0.0}, "versions": {"torch": "2"}},
+        "engine": {"kind": "transformers", "model": "m1"},
+    }
+    runs: list[dict[str, Any]] = [
+        {**RUN, "subset": subset, "seed": seed} for subset in IDS for seed in SEEDS
+    ]
+    untrained = {"student": "s", "subset": "none", "format": "none", "seed": 0}
+    return {
+        "scores": [
+            *({**score, **run, "accuracy": accuracy(run["subset"], run["seed"])} for run in runs),
+            {**score, **untrained, "accuracy": 0.1},
+        ],
+        "runs": [
+            {
+                **{**run, "num_examples": 10, "num_tokens": 900, "final_loss": 0.5},
+                **{"spec": {"training": {}}, "examples": {}, "versions": {"torch": "2"}},
+            }
+            for run in runs
+        ],
+        "subsets": [
+            {
+                **{"pool": "p", "teacher": "t", "subset": subset, "seed": seed, "size": 10},
+                **{"spec": {"params": {"scale": 60}}, **digest_ids(rows)},
+            }
+            for subset, rows in IDS.items()
+            for seed in SEEDS
+        ],
+        "pools": [{"pool": "p", "num_kept": 100, "spec": {}}],
+        "traces": [{"pool": "p", "teacher": "t", "num_rows": 100, "mean_tokens": 50.5}],
+    }
+
+
+def summarise(records: Records, **verdicts: str) -> dict[str, Any]:
+    """Return a summary as it comes back from its file."""
+    effects = [
+        {"name": name, "verdict": verdict, "difference": 0.1, "standard_error": 0.02}
+        for name, verdict in ({"long_vs_random": "above"} | verdicts).items()
+    ]
+    found = {**keep_record(**records), "study": "x", "effects": effects, "claims": []}
+    return dict(json.loads(json.dumps(found)))
+
+
+def changes_after(*edits: Edit, **verdicts: str) -> Changes:
+    records = make_records()
+    before = summarise(records)
+    now = deepcopy(records)
+    for edit in edits:
+        edit(now)
+    return compare_summaries(before, summarise(now, **verdicts))
+
+
+def set_all(section: str, where: dict[str, Any], **values: Any) -> Edit:
+    """Return an edit of all records of a section that have some values."""
+
+    def edit(records: Records) -> None:
+        for record in records[section]:
+            if where.items() <= record.items():
+                record.update(values)
+
+    return edit
+
+
+def shift(by: float, jitter: float = 0.002, **where: Any) -> Edit:
+    """Return an edit that moves the accuracies of some scores, not all alike."""
+
+    def edit(records: Records) -> None:
+        for record in records["scores"]:
+            if where.items() <= record.items():
+                record["accuracy"] += by + jitter * record["seed"]
+
+    return edit
+
+
+def test_nothing_changed() -> None:
+    found = changes_after()
+
+    assert tabulate_changes(found) == []
+    assert say_changes(found, "old") == (
+        "Since the earlier report (old): none of 9 scores changed; none of 1 verdict."
+    )
+
+
+def test_another_selection_explains_its_scores_and_no_others() -> None:
+    other = digest_ids(ids(*range(6, 16)))
+    found = changes_after(
+        shift(-0.2, subset="long"),
+        set_all("subsets", {"subset": "long"}, spec={"params": {"scale": 80}}, **other),
+        long_vs_random="below",
+    )
+
+    [row] = found.scores
+    assert (row["subset"], row["num_seeds"], row["num_changed"]) == ("long", 4, 4)
+    assert row["difference"] == pytest.approx(-0.197)
+    assert (row["verdict"], row["basis"], row["causes"]) == ("below", "seeds", "other rows picked")
+    [made] = found.made
+    assert made["differences"] == "params.scale: 60 -> 80"
+    assert made["result"] == "other rows; 40.0 % were there before"
+    assert say_changes(found, "old") == (
+        "Since the earlier report (old): 4 of 9 scores changed (1 of 3 averages over seeds, 1 by "
+        "more than chance); 1 of 1 verdict: long_vs_random from above to below; 1 of 2 subsets "
+        "picked other rows."
+    )
+    assert [table.name for table in tabulate_changes(found)] == [
+        *("changes-verdicts", "changes-scores", "changes-made"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("edit", "cause", "differences"),
+    [
+        (
+            set_all("scores", {"subset": "long"}, sampling={"temperature": 0.6}),
+            "answers drawn otherwise",
+            ["sampling.temperature: 0.0 -> 0.6"],
+        ),
+        (
+            set_all("scores", {"subset": "long"}, spec={"code": ["g2"]}),
+            "graded otherwise",
+            ["grading.code edited"],
+        ),
+        (
+            set_all("scores", {"subset": "long"}, prompt_digest="p2"),
+            "other prompts",
+            ["prompts: p1 -> p2"],
+        ),
+        (
+            set_all("runs", {"subset": "long"}, versions={"torch": "3"}),
+            "other packages",
+            ["versions.torch: 2 -> 3"],
+        ),
+        (
+            set_all("runs", {"subset": "long"}, spec={"training": {"epochs": 2}}),
+            "trained otherwise",
+            ["training.epochs: default -> 2"],
+        ),
+        (set_all("runs", {"subset": "long"}, num_tokens=7), "other texts of the same rows", []),
+        (
+            set_all("runs", {"subset": "long"}, final_loss=0.6),
+            "trained again, to another loss",
+            [],
+        ),
+        (set_all("pools", {}, num_kept=90), "nothing on record", [""]),
+    ],
+)
+def test_what_differs_behind_a_score(edit: Edit, cause: str, differences: list[str]) -> None:
+    found = changes_after(shift(0.01, subset="long"), edit)
+
+    assert [row["causes"] for row in found.scores] == [cause]
+    assert [row["differences"] for row in found.made] == differences
+
+
+def test_an_untrained_student_may_be_another_model() -> None:
+    """That of a trained one is what came out of its training, and says nothing of its own."""
+    engine = {"kind": "transformers", "model": "m2"}
+    found = changes_after(shift(0.01), set_all("scores", {}, engine=engine))
+
+    assert {row["subset"]: row["causes"] for row in found.scores} == {
+        **{"long": "nothing on record", "random": "nothing on record", "none": "another model"},
+    }
+
+
+def test_edited_selector_with_the_same_rows() -> None:
+    found = changes_after(set_all("subsets", {"subset": "long"}, spec={"params": {"scale": 61}}))
+
+    assert [(row["what"], row["result"]) for row in found.made] == [("long", "the same rows")]
+    assert found.scores == ()
+
+
+def test_scores_that_came_and_went_are_not_compared() -> None:
+    def edit(records: Records) -> None:
+        kept = [s for s in records["scores"] if (s["subset"], s["seed"]) != ("long", 3)]
+        new = [{**s, "subset": "topics"} for s in kept if s["subset"] == "long"]
+        records["scores"] = kept + new
+
+    found = changes_after(edit)
+
+    assert [
+        (row["change"], row["subset"], row["seeds"], row["num_scores"], row["is_whole"])
+        for row in found.runs
+    ] == [("came", "topics", "0, 1, 2", 3, True), ("went", "long", "3", 1, False)]
+    assert (found.num_scores, found.scores) == (8, ())
+    assert "3 scores came; 1 score went" in say_changes(found, "old")
+
+
+def test_comparison_of_one_report_only_is_no_changed_verdict() -> None:
+    found = changes_after(topics="below")
+
+    assert [(row["name"], row["before"], row["now"]) for row in found.verdicts] == [
+        ("topics", "not asked", "below")
+    ]
+    assert "none of 1 verdict" in say_changes(found, "old")
+
+
+def test_comparison_may_move_and_keep_its_verdict() -> None:
+    before, now = summarise(make_records()), summarise(make_records())
+    now["effects"][0]["difference"] = 0.09
+
+    found = compare_summaries(before, now)
+
+    assert found.verdicts == ()
+    assert "none of 1 verdict, 1 with another difference." in say_changes(found, "old")
+
+
+def test_scores_of_one_seed_are_no_averages() -> None:
+    records = make_records()
+    records["scores"] = [score for score in records["scores"] if score["seed"] == 0]
+    before = summarise(records)
+    shift(0.3, subset="long")(records)
+
+    found = compare_summaries(before, summarise(records))
+
+    assert [(row["basis"], row["verdict"]) for row in found.scores] == [("questions", "above")]
+    assert "1 of 3 scores changed (1 by more than chance)" in say_changes(found, "old")
+
+
+def pair(before: float, now: float, **both: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    score = {"standard_error": 0.03, "num_questions": 200, **both}
+    return {**score, "accuracy": before}, {**score, "accuracy": now}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "alike", "basis", "error"),
+    [
+        ([pair(0.4, 0.5), pair(0.4, 0.52), pair(0.4, 0.54)], True, "seeds", 0.0115),
+        # Other questions: three seeds say nothing about the luck of their choice.
+        ([pair(0.4, 0.5), pair(0.4, 0.52), pair(0.4, 0.54)], False, "questions", 0.0424),
+        # One question more at every seed is no spread, and no proof.
+        ([pair(0.5, 0.75)] * 3, True, "questions", 0.0424),
+        ([pair(0.4, 0.5)], True, "questions", 0.0424),
+        ([pair(0.4, 0.5, num_questions=20)], True, "questions", None),
+        ([pair(0.0, 1.0, standard_error=0.0)], True, "questions", None),
+        ([pair(0.0, 1.0, standard_error=None)], True, "questions", None),
+    ],
+)
+def test_what_a_change_is_tested_over(
+    pairs: list[Any], alike: bool, basis: str, error: float | None
+) -> None:
+    found, over = measure_change(pairs, is_asked_alike=alike)
+
+    assert over == basis
+    assert found.standard_error == (None if error is None else pytest.approx(error, abs=1e-4))
+    assert (found.p_value is None) == (error is None)
+
+
+def test_share_of_rows_from_samples_of_large_subsets() -> None:
+    draw = rng("ids")
+    rows = [f"{draw.getrandbits(128):032x}" for _ in range(20_000)]
+    old, now = (digest_ids(part) for part in (rows[:12_000], rows[8_000:]))
+
+    assert len(old["some_ids"].split()) == KEPT_IDS
+    assert share_kept(old, now) == pytest.approx(1 / 3, abs=0.05)
+    # A few rows that were picked from many: too few of them lie among the smallest ids.
+    assert share_kept(old, digest_ids(rows[:200])) is None
+
+
+@pytest.mark.parametrize(
+    ("summary", "study", "message"),
+    [
+        (None, "x", "does not exist .* give the folder of a finished report"),
+        ({}, "x", "is not the summary of a report"),
+        ({"study": "y", "version": 1}, "x", "is a report of study 'y', and this one is of 'x'"),
+        ({"study": "x"}, "x", "has no version, 1 is needed: .* build that report again"),
+        ({"study": "x", "version": 9}, None, "has version 9, 1 is needed"),
+    ],
+)
+def test_reports_that_cannot_be_compared(
+    tmp_path: Path, summary: dict[str, Any] | None, study: str | None, message: str
+) -> None:
+    if summary is not None:
+        write_json(tmp_path / "summary.json", summary)
+
+    with pytest.raises(ValueError, match=message):
+        read_summary(tmp_path, study)
+
+
+@pytest.mark.parametrize("is_compared", [False, True])
+def test_page_says_what_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], is_compared: bool
+) -> None:
+    """From an earlier report's folder alone; without one there is no word of it."""
+    rest: dict[str, Any] = {"annotations": [], "samples": [], "timings": {}}
+    data = {**make_records(), "runs": [], "subsets": [], "pools": [], "traces": [], **rest}
+    for row in data["scores"]:
+        row |= {
+            **{"by_category": {}, "token_histogram": {"edges": [0], "counts": []}, "failed": 0},
+            **{"median_tokens": 40, "truncation_rate": 0, "no_answer_rate": 0, "thinking_rate": 1},
+        }
+    study = {"name": "x", "title": "T"}
+    build_report(study, **data, out_dir=tmp_path / "old")
+    shift(-0.2, subset="long")(data)
+    earlier = read_summary(tmp_path / "old", "x") if is_compared else None
+
+    build_report({**study, "earlier": "old"}, **data, out_dir=tmp_path / "new", earlier=earlier)
+
+    text = (tmp_path / "new" / "index.html").read_text()
+    headline = json.loads((tmp_path / "new" / "summary.json").read_text())["headline"]
+    assert ('id="changes"' in text) == is_compared
+    assert any("(old): 4 of 9 scores changed" in line for line in headline) == is_compared
+    assert (tmp_path / "new" / "tables" / "changes-scores.csv").exists() == is_compared
+    compare_reports.main([str(tmp_path / "old"), str(tmp_path / "new")])
+    printed = capsys.readouterr().out
+    assert "4 of 9 scores changed" in printed
+    assert "\n| long / system2 (s; 4 of 4 seeds) | m (think) |" in printed
+
+
+def test_command_refuses_reports_of_two_studies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        write_json(tmp_path / name / "summary.json", {"study": name, "version": VERSION})
+
+    with pytest.raises(SystemExit):
+        compare_reports.main([str(tmp_path / "one"), str(tmp_path / "two")])
+    assert "a report of study 'one', and this one is of 'two'" in capsys.readouterr().err
