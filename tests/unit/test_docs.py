@@ -169,6 +169,10 @@ def test_files_that_are_named_exist(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_readme_begins_with_the_two_commands() -> None:
+    assert "```sh\nmake demo\nmake test\n```" in (ROOT / "README.md").read_text()
+
+
 def test_every_page_is_in_the_index() -> None:
     index = (DOCS / "index.md").read_text()
 
