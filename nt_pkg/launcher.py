@@ -286,6 +286,9 @@ def headline(report: Path) -> str:
     for effect in found["effects"]:
         numbers = [effect["difference"], effect["standard_error"]]
         shown = [f"{100 * n:+.1f}" if n is not None else "-" for n in numbers]
+        if effect.get("tokens"):  # a claim about lengths, whose verdict is of their ratio
+            numbers = [effect["tokens_ratio"], effect["tokens_error"]]
+            shown = [f"{n:.2f}x" if n is not None else "-" for n in numbers]
         lines.append(
             f"{effect['name']:32} {shown[0]:>10} {shown[1].lstrip('+'):>7} {effect['num_seeds']:>5}"
             f"  {effect['verdict']}"

@@ -18,6 +18,7 @@ rule build_report:
         runs=each(rules.train.output.run, PLAN.sft()),
         scores=each(rules.grade.output.score, PLAN.evals()),
         grades=each(rules.grade.output.grades, PLAN.evals()),
+        samples=each(rules.sample_answers.output.samples, PLAN.evals()),
     output:
         page=report(
             "results/report/{study}/index.html",

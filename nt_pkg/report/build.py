@@ -13,9 +13,9 @@ study
     modes: a and b, or only a without a mode (then think minus no_think).
     A claim is a sentence which says that the difference is positive; null claims nothing. With
     `within` (points) it says that the difference is smaller than that; with `tokens` (longer,
-    alike) it is about lengths.
+    fewer, alike) it is about lengths.
     claims: see `nt_pkg.report.claims`.
-    Filters: see `nt_pkg.report.effects`.
+    Filters: see `nt_pkg.report.filters`.
     published: rows of a paper's tables; see `nt_pkg.report.published`.
 scores
     Score JSONs; the untrained student has subset and format "none".
@@ -47,6 +47,7 @@ from nt_pkg.report.canvas import Chart, chart_style, save_chart
 from nt_pkg.report.cells import Cell, build_cells, find_sizes, find_unsolved
 from nt_pkg.report.claims import Claim, judge_claims, tabulate_claims
 from nt_pkg.report.effects import Effect, measure_effects
+from nt_pkg.report.lengths import Lengths
 from nt_pkg.report.page import render_page
 from nt_pkg.report.published import tabulate_published
 from nt_pkg.report.sections import Contents, build_sections
@@ -83,11 +84,13 @@ def build_report(
     timings: dict[str, Any],
     out_dir: Path,
     answers: Answers | None = None,
+    lengths: Lengths | None = None,
 ) -> None:
     """Write index.html, tables/, figures/ and summary.json of a study into `out_dir`.
 
     The same inputs give the same bytes. Shapes are described at the top of this module. `answers`
-    gives the share right of every question of a score, for comparisons with too few seeds.
+    gives the share right of every question of a score, for comparisons with too few seeds;
+    `lengths` gives the mean tokens, for those about lengths.
 
     Raises:
         ValueError: a comparison is ambiguous or names what does not exist.
@@ -96,7 +99,7 @@ def build_report(
     chance = study.get("chance") or {}
     cells = build_cells(scores, find_sizes(subsets, runs))
     effects = measure_effects(
-        study.get("comparisons") or [], scores, answers, study.get("published") or []
+        study.get("comparisons") or [], scores, answers, study.get("published") or [], lengths
     )
     claims = judge_claims(study.get("claims") or [], effects)
     opening = headline.say_what_was_run(scores, pools, traces)
@@ -164,7 +167,7 @@ def _draw_charts(inputs: Inputs, cells: Sequence[Cell], effects: Sequence[Effect
             study.get("chance") or {},
             study.get("published") or [],
         ),
-        score_charts.draw_tokens(cells),
+        score_charts.draw_tokens(cells, study.get("published") or []),
         answer_charts.draw_difficulty(cells),
         answer_charts.draw_lengths(inputs.scores, cells),
         data_charts.draw_selectors(inputs.subsets, inputs.pools),
@@ -227,7 +230,9 @@ def _summarise(
                 "interval": list(e.interval) if e.interval else None,
                 **{"p_value": e.p_value, "p_value_raw": e.p_value_raw, "num_seeds": e.num_seeds},
                 **{"tokens_ratio": e.tokens_ratio, "benchmark": e.benchmark, "note": e.note},
-                **{"basis": e.basis, "paper": e.paper},
+                **{"basis": e.basis, "paper": e.paper, "tokens": e.tokens},
+                "tokens_error": e.tokens_error,
+                "tokens_interval": list(e.tokens_interval) if e.tokens_interval else None,
             }
             for e in effects
         ],

@@ -7,8 +7,8 @@ from typing import Any
 
 from nt_pkg.report import page
 from nt_pkg.report.canvas import Chart
-from nt_pkg.report.effects import LONGER
 from nt_pkg.report.headline import Finding
+from nt_pkg.report.lengths import LONGER
 from nt_pkg.report.page import Section, paragraph
 from nt_pkg.report.significance import ALPHA, MIN_SEEDS
 from nt_pkg.report.tables import Table
@@ -158,10 +158,13 @@ def _say_questions(contents: Contents) -> str:
             "sampling of answers; it does not cover the luck of a draw and a training, so it says "
             "that these two models differ, and not that training again would show it."
         )
-    if any(row["basis"] == "tokens" for row in rows):
+    if any(row["tokens"] for row in rows):
         parts.append(
-            "Claims about lengths are judged by the ratio of mean tokens, at least "
-            f"{LONGER:g} times or less, without a test."
+            "A claim about lengths is tested on the tokens of the answers, paired in the same way "
+            f"and corrected together with the others: \u201clonger\u201d means at least {LONGER:g} "
+            "times the tokens, \u201cfewer\u201d any fewer, \u201calike\u201d less than "
+            f"{LONGER:g} times either way (two one-sided tests; never \u201copposite\u201d). The "
+            "interval of a ratio is Fieller\u2019s."
         )
     if any(row["within"] is not None for row in rows):
         parts.append(

@@ -14,6 +14,7 @@ from scipy import stats
 from nt_pkg.report.build import build_report
 from nt_pkg.report.cells import build_cells, find_unsolved
 from nt_pkg.report.effects import measure_effects
+from nt_pkg.report.lengths import find_p_value, pair_lengths
 from nt_pkg.report.published import tabulate_published
 from nt_pkg.report.reading_tables import tabulate_levels, tabulate_readings
 from nt_pkg.report.score_charts import draw_scaling, draw_tokens
@@ -507,6 +508,67 @@ def test_other_questions_are_not_compared() -> None:
     assert (effect.verdict, effect.basis) == ("not enough data", "seeds")
 
 
+def test_ratio_of_lengths_agrees_with_scipy() -> None:
+    """The test is a t test of a - r b, and the ends of the interval are where it reaches 5 %."""
+    draw = rng("lengths")
+    b = [draw.uniform(20, 60) for _ in range(12)]
+    a = [2.3 * each + draw.gauss(0, 15) for each in b]
+    ratio = pair_lengths(a, b)
+    assert ratio is not None and ratio.interval is not None
+
+    def differences(factor: float) -> list[float]:
+        return [x - factor * y for x, y in zip(a, b, strict=True)]
+
+    for end in ratio.interval:
+        assert run_paired_t(differences(end)).p_value == pytest.approx(0.05)
+    assert ratio.value == pytest.approx(sum(a) / sum(b))
+    assert find_p_value(ratio, "longer") == pytest.approx(
+        stats.ttest_1samp(differences(2), 0).pvalue
+    )
+    assert find_p_value(ratio, "fewer") == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    below = stats.ttest_1samp(differences(2), 0, alternative="less").pvalue
+    assert find_p_value(ratio, "alike") == pytest.approx(below)
+    same = pair_lengths(b, b)
+    assert same is not None and find_p_value(same, "fewer") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("ratio", "claim", "verdict"),
+    [
+        (2.4, "longer", "supported"),
+        (2.0, "longer", "not supported"),
+        (1.5, "longer", "opposite"),
+        (1.5, "alike", "supported"),
+        (0.4, "alike", "not supported"),
+        (0.9, "fewer", "supported"),
+        (1.1, "fewer", "opposite"),
+    ],
+)
+def test_lengths_are_tested_over_questions(ratio: float, claim: str, verdict: str) -> None:
+    """With one seed a claim about lengths is paired by question; one that failed is left out."""
+    rows = [score(s, "system2", 0, "think") for s in "ab"]
+    question = {"name": "q", "kind": "difference", "a": side("a"), "b": side("b"), "claim": "c"}
+    published = [
+        {"table": "4", "row": n, "tokens": {"micro_steps": v}, "filter": side(n)}
+        for n, v in (("a", 90), ("b", 100))
+    ]
+
+    def lengths(found: Any) -> dict[str, float | None]:
+        draw, factor = rng(found["subset"]), ratio if found["subset"] == "a" else 1.0
+        known = {f"q{n}": factor * (100 + n + draw.gauss(0, 5)) for n in range(40)}
+        return {**known, "failed": None if found["subset"] == "a" else 50.0}
+
+    (effect,) = measure_effects(
+        [{**question, "tokens": claim}], rows, None, published, lengths=lengths
+    )
+
+    assert (effect.verdict, effect.basis, effect.num_seeds) == (verdict, "questions", 1)
+    assert effect.tokens_ratio == pytest.approx(ratio, rel=0.03)
+    assert effect.paper == pytest.approx(0.9)
+    (alone,) = measure_effects([{**question, "tokens": claim}], rows)
+    assert alone.verdict == "not enough data"
+
+
 def test_claims_need_all_their_parts(tmp_path: Path) -> None:
     """One part that fails, is missing or is opposite decides; the paper's effect stands beside."""
     levels = {"low": 0.2, "middle": 0.3, "high": 0.5}
@@ -593,6 +655,22 @@ def test_published_points_stand_in_the_figure_of_sizes() -> None:
 
     assert chart is not None
     assert [point["paper"] for point in chart.rows] == [None, pytest.approx(0.4), None]
+
+
+def test_published_points_stand_in_the_figure_of_tokens() -> None:
+    """A published accuracy with its tokens is a second point; one without tokens has no place."""
+    names = ("system1", "system2", "mix")
+    cells = build_cells([score("a", name, 0, "think", level=0.5) for name in names], {})
+    row = {"table": "4", "row": "r", "accuracy": {"micro_steps": 40.0}}
+    known = {**row, "tokens": {"micro_steps": 300.0}, "filter": side("a", "system2")}
+
+    chart = draw_tokens(cells, [known, {**row, "filter": side("a", "mix")}])
+
+    assert chart is not None
+    points = {each["format"]: (each["paper"], each["paper_tokens"]) for each in chart.rows}
+    assert points == {"system1": (None, None), "system2": (0.4, 300.0), "mix": (0.4, None)}
+    assert [line.get_markerfacecolor() for line in chart.figure.axes[0].lines].count("none") == 1
+    assert chart.figure.axes[0].get_xlim()[1] > 300
 
 
 def test_figure_of_lengths_leaves_out_panels_of_one_point() -> None:
