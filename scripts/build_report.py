@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nt_pkg.collection import collect, names_in_use
-from nt_pkg.launcher import seconds_per_stage
+from nt_pkg.launcher import rules_as_run, seconds_per_stage
 from nt_pkg.progress import ready, start_job
 
 Found = TypeVar("Found")
@@ -46,7 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.scores,
     )
     study = {"name": spec["study"], "chance": spec["chance"], **spec["report"]}
-    timings = {"seconds_per_stage": seconds_per_stage(args.timings, names_in_use(found))}
+    names = names_in_use(found)
+    timings = {
+        "seconds_per_stage": seconds_per_stage(args.timings, names),
+        "rules": rules_as_run(args.timings, names),
+    }
     build_report(
         study,
         **found,

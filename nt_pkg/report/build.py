@@ -22,8 +22,8 @@ scores
 subsets, pools, traces, annotations, runs, samples
     Manifests; `histograms` may be missing. Any list may be empty: its sections are then left out.
 timings
-    Optional wall_seconds, seconds_per_stage {stage: seconds}, startup_share, peak_mib; they go into
-    summary.json as they are.
+    Optional wall_seconds, seconds_per_stage {stage: seconds}, startup_share, peak_mib, and rules
+    (rule, stage, num_jobs, seconds, reads: other rules); they go into summary.json as they are.
 
 Every score and manifest may carry `source`: {path, spec_digest, command}, listed under provenance.
 """
@@ -38,10 +38,12 @@ from nt_pkg.report import (
     answer_charts,
     data_charts,
     data_tables,
+    flow_chart,
     headline,
     reading_tables,
     score_charts,
     score_tables,
+    trace_charts,
 )
 from nt_pkg.report.canvas import Chart, chart_style, save_chart
 from nt_pkg.report.cells import Cell, build_cells, find_sizes, find_unsolved
@@ -50,6 +52,7 @@ from nt_pkg.report.effects import Effect, measure_effects
 from nt_pkg.report.lengths import Lengths
 from nt_pkg.report.page import render_page
 from nt_pkg.report.published import tabulate_published
+from nt_pkg.report.samples import choose_samples
 from nt_pkg.report.sections import Contents, build_sections
 from nt_pkg.report.significance import Answers
 from nt_pkg.report.tables import Table, render_csv, render_markdown
@@ -124,7 +127,7 @@ def build_report(
         charts={chart.name: chart for chart in charts},
         inline_svg=inline,
         tables={table.name: table for table in tables},
-        samples=samples,
+        samples=choose_samples(samples),
         timings=timings,
         has_chance=bool(chance),
     )
@@ -171,8 +174,10 @@ def _draw_charts(inputs: Inputs, cells: Sequence[Cell], effects: Sequence[Effect
         answer_charts.draw_difficulty(cells),
         answer_charts.draw_lengths(inputs.scores, cells),
         data_charts.draw_selectors(inputs.subsets, inputs.pools),
-        data_charts.draw_strategies(inputs.pools),
+        trace_charts.draw_trace_lengths(inputs.subsets, inputs.pools),
+        trace_charts.draw_strategies(inputs.pools),
         data_charts.draw_losses(inputs.runs),
+        flow_chart.draw_flow(inputs.timings.get("rules") or []),
         data_charts.draw_costs(inputs.timings.get("seconds_per_stage") or {}),
     )
     return [chart for chart in drawn if chart is not None]

@@ -62,19 +62,13 @@ def tabulate_claims(claims: Sequence[Claim]) -> Table | None:
             **{"verdict": part.verdict, "difference": part.difference, "paper": part.paper},
             **{"p_value": part.p_value, "within": part.within, "tokens": part.tokens},
             **{"tokens_ratio": part.tokens_ratio, "says": part.claim, "basis": part.basis},
-            **{"note": part.note, "is_first": number == 0},
+            "note": part.note,
         }
         for claim in claims
-        for number, part in enumerate(claim.parts)
+        for part in claim.parts
     )
     shown = {part.name: part for claim in claims for part in claim.parts}
     columns = (
-        Column(
-            "claim",
-            "Claim",
-            show=lambda r: str(r["claim"]) if r["is_first"] else "",
-            detail=_say_claim,
-        ),
         Column("part", "Part", show=lambda r: str(r["says"] or r["part"]), detail=_say_contrast),
         Column("verdict", "Verdict", "verdict"),
         Column("difference", "Ours", "number", lambda r: show_effect(shown[r["part"]])),
@@ -91,7 +85,7 @@ def tabulate_claims(claims: Sequence[Claim]) -> Table | None:
         "points; where a claim is about lengths, the ratio of tokens (\u00d7). A claim is "
         f"supported if all its parts are. {DASH}: not measured, or not known of the paper."
     )
-    return Table("claims", caption, columns, rows)
+    return Table("claims", caption, columns, rows, _head_claim)
 
 
 def _combine(verdicts: Sequence[str]) -> str:
@@ -101,9 +95,8 @@ def _combine(verdicts: Sequence[str]) -> str:
     return "supported" if all(each == "supported" for each in verdicts) else "not supported"
 
 
-def _say_claim(row: Row) -> str:
-    text = f"{row['text'].rstrip('.')}. In all: {row['claim_verdict']}."
-    return text if row["is_first"] else ""
+def _head_claim(row: Row) -> tuple[str, str]:
+    return f"{row['claim']}. {row['text'].rstrip('.')}.", str(row["claim_verdict"])
 
 
 def _say_contrast(row: Row) -> str:

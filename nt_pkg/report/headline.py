@@ -63,12 +63,12 @@ def say_what_was_run(
         )
         + f" in {'mode' if len(modes) == 1 else 'modes'} {show_list(modes)}."
     ]
-    for trace in traces:
-        parts.append(
-            f"The examples are {show_count(trace['num_rows'])} traces of teacher "
-            f"{trace['teacher']} "
-            f"over pool {trace['pool']}."
-        )
+    if traces:
+        sets = [
+            f"{show_count(t['num_rows'])} traces of teacher {t['teacher']} over pool {t['pool']}"
+            for t in traces
+        ]
+        parts.append(f"The examples are {show_list(sets)}.")
     if not traces:
         parts += [f"Pool {p['pool']} holds {show_count(p['num_kept'])} prompts." for p in pools]
     return " ".join(parts)

@@ -1,13 +1,12 @@
 """Figures about scores: effects, scaling, and accuracy against tokens."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from nt_pkg.report.canvas import (
     INK,
@@ -20,7 +19,7 @@ from nt_pkg.report.canvas import (
     make_panels,
     start_at_zero,
 )
-from nt_pkg.report.cells import Cell, choose_format_cells, name_place
+from nt_pkg.report.cells import Cell, choose_format_cells, choose_shared_places, name_place
 from nt_pkg.report.effects import Effect
 from nt_pkg.report.published import find_published, find_published_tokens
 from nt_pkg.report.wording import show_interval, show_list, show_percent, show_points, sort_modes
@@ -206,9 +205,7 @@ def draw_tokens(cells: Sequence[Cell], published: Sequence[Record] = ()) -> Char
     chosen = choose_format_cells(cells)
     if not chosen:
         return None
-    num_points = Counter(cell.place for cell in chosen)
-    # A panel of one point compares nothing; it stays only where there is no other.
-    chosen = [cell for cell in chosen if num_points[cell.place] > 1] or chosen
+    chosen = choose_shared_places(chosen)
     formats = sorted({cell.format for cell in chosen})
     modes = sort_modes(sorted({cell.mode for cell in chosen}))
     places = sorted({cell.place for cell in chosen})
@@ -220,6 +217,7 @@ def draw_tokens(cells: Sequence[Cell], published: Sequence[Record] = ()) -> Char
         axes.set_title(name_place(place, places))
         axes.set_xlabel("mean tokens of an answer")
         axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     start_at_zero(panels)
     panels[0].set_ylabel("accuracy, %")
     handles = [Line2D([], [], color=SERIES[i % 6], label=n) for i, n in enumerate(formats)]

@@ -59,14 +59,18 @@ def build_sections(contents: Contents) -> list[Section]:
             "A student that can switch its mode moves along its line; one that cannot stays where "
             "it is.",
         ),
-        Section("lengths", "How long answers are", [contents.figure("lengths")]),
+        Section(
+            "lengths",
+            "How long answers and traces are",
+            [contents.figure("lengths"), contents.figure("trace_lengths")],
+        ),
         Section(
             "difficulty",
-            "By difficulty",
+            "By category of question",
             [
                 contents.figure("difficulty"),
-                page.fold("All categories in numbers", contents.table("categories")),
-                page.fold("Further groups of questions", contents.table("levels")),
+                page.fold_table("All categories in numbers", contents.tables.get("categories")),
+                page.fold_table("Further groups of questions", contents.tables.get("levels")),
             ],
         ),
         Section(
@@ -78,6 +82,7 @@ def build_sections(contents: Contents) -> list[Section]:
         _samples(contents),
         Section("training", "Training", [contents.figure("losses"), contents.table("training")]),
         _lost(contents),
+        Section("workflow", "The workflow as it ran", [contents.figure("workflow")]),
         _costs(contents),
         _paper(contents),
         _provenance(contents),
@@ -132,17 +137,21 @@ def _effects(contents: Contents) -> Section:
         "words "
         "are \u201cabove\u201d, \u201cbelow\u201d and \u201cno difference seen\u201d."
     )
+    claims = contents.table("claims")
+    if claims:  # they hold most of its rows already
+        table = page.fold("All comparisons in numbers", table)
     return Section(
         "effects",
         "The effects, and how they were judged",
         [
             contents.figure("effects"),
+            claims,
+            table,
+            "<h3>How they were judged</h3>",
             paragraph(rule),
             paragraph(verdicts),
             paragraph(contents.seed_scope),
             paragraph(_say_questions(contents)),
-            contents.table("claims"),
-            table,
         ],
     )
 
@@ -186,11 +195,12 @@ def _scores(contents: Contents) -> Section:
         [
             paragraph(words),
             *(contents.table(f"scores-{benchmark}") for benchmark in contents.benchmarks),
-            page.fold(
-                "How answers ended: cut, unreadable, with reasoning", contents.table("rates")
+            page.fold_table(
+                "How answers ended: cut, unreadable, with reasoning", contents.tables.get("rates")
             ),
-            page.fold(
-                "Read otherwise: macro averages and others' graders", contents.table("readings")
+            page.fold_table(
+                "Read otherwise: macro averages and others' graders",
+                contents.tables.get("readings"),
             ),
         ],
     )
@@ -199,7 +209,12 @@ def _scores(contents: Contents) -> Section:
 def _samples(contents: Contents) -> Section:
     if not contents.samples:
         return Section("samples", "Read some answers", [])
-    parts = [paragraph("A few answers as the students gave them, right and wrong ones.")]
+    parts = [
+        paragraph(
+            "Some answers as the students gave them, right and wrong ones, spread over the runs. "
+            "All of them are in the samples files beside the scores."
+        )
+    ]
     for benchmark in sorted({sample["benchmark"] for sample in contents.samples}):
         parts.append(f"<h3>{escape(benchmark)}</h3>")
         parts += [page.sample(s) for s in contents.samples if s["benchmark"] == benchmark]

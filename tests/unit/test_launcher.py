@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nt_pkg import launcher
-from nt_pkg.launcher import History, Watcher, headline, seconds_per_stage
+from nt_pkg.launcher import History, Watcher, headline, rules_as_run, seconds_per_stage
 from nt_pkg.manifest import read_json, write_json
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +91,24 @@ def test_seconds_per_stage() -> None:
         "evals": 1.2,
         "prompts": 1.2,
     }
+
+
+def test_rules_as_run_read_what_ran() -> None:
+    """Of fetched files only the kind that was fetched is read; the report has no time yet."""
+    for name in ("fetch_asset/students/a", "ingest_pool/a", "build_examples/a/seed0", "train/b"):
+        path = Path("timings", f"{name}.jsonl")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"s": 1.25}\n')
+
+    found = rules_as_run(Path("timings"), {"a"})
+
+    assert [(each["rule"], each["seconds"], each["reads"]) for each in found] == [
+        ("fetch_asset", 1.2, []),
+        ("ingest_pool", 1.2, []),
+        ("build_examples", 1.2, ["fetch_asset", "ingest_pool"]),
+        ("build_report", None, ["build_examples", "ingest_pool"]),
+    ]
+    assert rules_as_run(Path("nowhere"), {"a"}) == []
 
 
 def start(history: History, seconds: float, is_complete: bool) -> None:

@@ -14,12 +14,15 @@ from scipy import stats
 from nt_pkg.report.build import build_report
 from nt_pkg.report.cells import build_cells, find_unsolved
 from nt_pkg.report.effects import measure_effects
+from nt_pkg.report.flow_chart import reduce_edges
 from nt_pkg.report.lengths import find_p_value, pair_lengths
 from nt_pkg.report.published import tabulate_published
 from nt_pkg.report.reading_tables import tabulate_levels, tabulate_readings
+from nt_pkg.report.samples import choose_samples
 from nt_pkg.report.score_charts import draw_scaling, draw_tokens
 from nt_pkg.report.significance import compare_alike, correct_holm, run_paired_t
 from nt_pkg.report.tables import Column, Table, render_html, render_markdown
+from nt_pkg.report.trace_charts import draw_trace_lengths
 from nt_pkg.report.wording import show_points, sort_naturally
 from nt_pkg.seeds import rng
 
@@ -152,6 +155,17 @@ def make_histograms(name: str, number: int) -> dict[str, Any]:
     }
 
 
+def make_rules() -> list[dict[str, Any]]:
+    """Return three rules as they ran; the last one reads both others."""
+    reads: dict[str, list[str]] = {"ingest_pool": [], "annotate": ["ingest_pool"]}
+    reads["select_subset"] = ["annotate", "ingest_pool"]
+    stages = ("prompts", "annotations", "subsets")
+    return [
+        {"rule": name, "stage": stage, "num_jobs": 3, "seconds": 2.5, "reads": found}
+        for stage, (name, found) in zip(stages, reads.items(), strict=True)
+    ]
+
+
 def make_data() -> dict[str, Any]:
     """Return the manifests, runs, samples and timings of the invented study."""
     sizes = SIZES | {f"{name}-512": 512 for name in SELECTORS}
@@ -226,6 +240,7 @@ def make_data() -> dict[str, Any]:
         ],
         "timings": {
             **{"wall_seconds": 1260.5, "startup_share": 0.21, "peak_mib": 1480},
+            "rules": make_rules(),
             "seconds_per_stage": {
                 "prompts": 3.1,
                 "traces": 9.2,
@@ -387,7 +402,7 @@ def test_page_is_well_formed_and_stands_alone(report: Path) -> None:
         r"(src|href|xlink:href)=\"https?:|url\(http|@import|<script src|<link", text
     )
     assert text.count("<caption") == text.count("<table") > 8
-    assert text.count("<svg") == text.count('role="img"') == text.count("<title id=") == 9
+    assert text.count("<svg") == text.count('role="img"') == text.count("<title id=") == 11
     assert all(a.get("scope") for tag, a in outline.seen if tag == "th")
     assert "<b>2</b>" not in text and "&lt;b&gt;2" in text
 
@@ -398,8 +413,8 @@ def test_sections_and_files(report: Path) -> None:
     figures = {path.name for path in (report / "figures").iterdir()}
     tables = {path.suffix for path in (report / "tables").iterdir()}
 
-    assert len(re.findall("<section ", text)) == 15
-    assert len(figures) == 27 and "scaling.svg" in figures
+    assert len(re.findall("<section ", text)) == 16
+    assert len(figures) == 33 and "scaling.svg" in figures
     assert tables == {".csv", ".md"}
     for path in sorted((report / "figures").glob("*.svg")):
         ElementTree.fromstring(path.read_text())
@@ -753,6 +768,46 @@ def test_unsolved_benchmarks_are_said_plainly(tmp_path: Path) -> None:
     guesses = build_cells([score("a", "system2", s, "think", level=0.26) for s in range(3)], {})
     assert find_unsolved(guesses, {"micro_steps": 0.25})
     assert not find_unsolved(guesses, {"micro_steps": 0.10})
+
+
+def test_arrows_that_follow_from_others_are_left_out() -> None:
+    """Who reads the labels has read the pool by way of them."""
+    assert reduce_edges(make_rules()) == [
+        ("ingest_pool", "annotate"),
+        ("annotate", "select_subset"),
+    ]
+
+
+def test_lengths_of_traces_are_read_off_histograms() -> None:
+    """100 traces, evenly spread from 0 to 200: the quantiles are known; draws are added up."""
+    half = {"num_tokens": {"edges": [0, 100, 200], "counts": [50, 0]}}
+    other = {"num_tokens": {"edges": [0, 100, 200], "counts": [0, 50]}}
+    subset = {"subset": "a", "size": 50}
+
+    chart = draw_trace_lengths(
+        [{**subset, "histograms": half}, {**subset, "histograms": other}],
+        [{"pool": "p", "histograms": half}, {"pool": "none"}],
+    )
+
+    assert chart is not None
+    assert [row["name"] for row in chart.rows] == ["p", "a"]
+    assert [chart.rows[1][q] for q in ("0.05", "0.5", "0.95")] == pytest.approx([10, 100, 190])
+
+
+def test_few_answers_are_shown_and_not_all_of_a_long_one() -> None:
+    """At most 24 of a benchmark, half of them right where there are enough, over all runs."""
+    one = {"benchmark": "b", "question": "q", "gold": "g", "answer": "a", "reasoning": "x" * 9000}
+    samples = [{**one, "seed": n, "is_correct": n % 10 == 0} for n in range(300)]
+
+    shown = choose_samples(samples)
+
+    assert [sum(s["is_correct"] for s in shown), len(shown)] == [12, 24]
+    assert max(each["seed"] for each in shown) > 250
+    assert "3,000 characters left out" in shown[0]["reasoning"]
+    assert len(choose_samples([s for s in samples if not s["is_correct"]])) == 24
+    assert choose_samples(samples[:3]) == [
+        {**s, "reasoning": shown[0]["reasoning"]} for s in samples[:3]
+    ]
 
 
 def test_small_pieces() -> None:
