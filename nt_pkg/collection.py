@@ -1,6 +1,7 @@
 """What a report is made of, gathered from the artifacts of a study."""
 
 import json
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -96,6 +97,7 @@ def collect(
     examples: Sequence[Path],
     runs: Sequence[Path],
     scores: Sequence[Path],
+    command: str = "snakemake",
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the arguments of `build_report` that come from files.
 
@@ -108,13 +110,14 @@ def collect(
         examples: manifests of training data.
         runs: `run.json` files.
         scores: score files.
+        command: what makes a file anew if the file stands behind it.
     """
     known = Labels(labels)
     left_out = {_run_key(each): each["dropped"] for each in map(read_json, examples)}
     samples: list[dict[str, Any]] = []
     score_list = []
     for path in scores:
-        found = _with_source(path)
+        found = _with_source(path, command)
         shown = found.pop("examples", [])
         if not found.get("is_confidential"):
             samples.extend({**_run_names(found), **each} for each in shown)
@@ -123,9 +126,10 @@ def collect(
         "pools": [_pool(read_json(path), known) for path in pools],
         "traces": [_trace_set(path) for path in traces],
         "annotations": known.summaries(),
-        "subsets": [_subset(ids, manifest, spec, known) for ids, manifest in subsets],
+        "subsets": [_subset(ids, manifest, spec, known, command) for ids, manifest in subsets],
         "runs": [
-            {**found, "dropped": left_out[_run_key(found)]} for found in map(_with_source, runs)
+            {**found, "dropped": left_out[_run_key(found)]}
+            for found in (_with_source(path, command) for path in runs)
         ],
         "scores": score_list,
         "samples": samples,
@@ -176,8 +180,10 @@ def _pool(manifest: dict[str, Any], labels: Labels) -> dict[str, Any]:
     }
 
 
-def _subset(ids: Path, manifest: Path, spec: Mapping[str, Any], labels: Labels) -> dict[str, Any]:
-    found = _with_source(manifest)
+def _subset(
+    ids: Path, manifest: Path, spec: Mapping[str, Any], labels: Labels, command: str
+) -> dict[str, Any]:
+    found = _with_source(manifest, command)
     chosen = [row["id"] for row in read_parquet(ids, SUBSET)]
     own = found["spec"]
     return {
@@ -195,14 +201,14 @@ def _subset(ids: Path, manifest: Path, spec: Mapping[str, Any], labels: Labels) 
     }
 
 
-def _with_source(path: Path) -> dict[str, Any]:
+def _with_source(path: Path, command: str) -> dict[str, Any]:
     found: dict[str, Any] = read_json(path)
     if "seed" in found:
         found["seed"] = int(found["seed"])
     found["source"] = {
         "path": path.as_posix(),
         "spec_digest": digest(found["spec"]),
-        "command": f"snakemake {path.as_posix()}",
+        "command": f"{command} {shlex.quote(path.as_posix())}",
     }
     return found
 

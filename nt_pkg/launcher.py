@@ -1,11 +1,13 @@
 """What the local launcher knows of a study: progress, time left, memory, and past starts."""
 
 import re
+import shlex
 import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -344,6 +346,31 @@ def _jobs(timings: Path, names: Set[str]) -> Iterator[tuple[str, str, float]]:
             lines = path.read_text().splitlines()
             spent = sum(json.loads(line)["s"] for line in lines)
             yield parts[at], parts[at + 1], spent
+
+
+def remake_command(root: Path, arguments: Sequence[str], configfiles: Sequence[Path]) -> str:
+    """Return the command that makes a file of the study anew; the file is to stand behind it.
+
+    Args:
+        root: folder of the Snakefile.
+        arguments: those that Snakemake was started with.
+        configfiles: what was laid over the configuration.
+    """
+    options = [each for argument in arguments for each in argument.split("=", 1)]
+    named = (b for a, b in pairwise(options) if a == "--profile")
+    command = ["snakemake"]
+    if root.resolve() != Path.cwd():
+        command += ["-s", _seen_from_here(root / "Snakefile")]
+    profile = next(named, str(root / "profiles" / "local"))
+    command += ["--profile", _seen_from_here(Path(profile))]
+    if configfiles:
+        command += ["--configfile", *map(_seen_from_here, configfiles)]
+    return shlex.join([*command, "--force"])
+
+
+def _seen_from_here(path: Path) -> str:
+    is_below = path.is_absolute() and path.is_relative_to(Path.cwd())
+    return (path.relative_to(Path.cwd()) if is_below else path).as_posix()
 
 
 def headline(report: Path) -> str:

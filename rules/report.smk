@@ -37,6 +37,9 @@ rule build_report:
     resources:
         mem_mb=memory(8_000),
         runtime=minutes(60),
+        command=remake_command(
+            Path(workflow.basedir), sys.argv, workflow.overwrite_configfiles
+        ),
     params:
         spec=PLAN.report_spec(),
     shell:
@@ -51,5 +54,6 @@ rule build_report:
         " --runs {input.runs:q}"
         " --scores {input.scores:q}"
         " --timings timings"
+        " --command {resources.command:q}"
         " --out {output.page:q}"
         " > {log:q} 2>&1"

@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("pools", "traces", "labels", "subsets", "manifests", "examples", "runs", "scores"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     parser.add_argument("--timings", type=Path, required=True, help="folder of benchmark files")
+    parser.add_argument("--command", default="snakemake", help="what makes a file anew")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("build_report", args.spec)
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.examples,
         args.runs,
         args.scores,
+        args.command,
     )
     study = {"name": spec["study"], "chance": spec["chance"], **spec["report"]}
     names = names_in_use(found)

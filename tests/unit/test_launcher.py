@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from nt_pkg import launcher
-from nt_pkg.launcher import History, Watcher, headline, rules_as_run, seconds_per_stage
+from nt_pkg.launcher import (
+    History,
+    Watcher,
+    headline,
+    remake_command,
+    rules_as_run,
+    seconds_per_stage,
+)
 from nt_pkg.manifest import read_json, write_json
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +116,16 @@ def test_rules_as_run_read_what_ran() -> None:
         ("build_report", None, ["build_examples", "ingest_pool"]),
     ]
     assert rules_as_run(Path("nowhere"), {"a"}) == []
+
+
+def test_command_that_makes_a_file_anew_is_the_one_of_the_start(tmp_path: Path) -> None:
+    """Of this folder and profile, with what was laid over the configuration."""
+    arguments = ["snakemake", "-s", "x", f"--profile={tmp_path / 'profiles' / 'local'}", "subsets"]
+
+    assert remake_command(tmp_path, arguments, []) == "snakemake --profile profiles/local --force"
+    assert remake_command(
+        Path("/flow"), ["snakemake", "--profile", "slurm"], [tmp_path / "my study.yaml"]
+    ) == ("snakemake -s /flow/Snakefile --profile slurm --configfile 'my study.yaml' --force")
 
 
 def start(history: History, seconds: float, is_complete: bool) -> None:

@@ -25,6 +25,7 @@ from nt_pkg.report.tables import Column, Table, render_html, render_markdown
 from nt_pkg.report.trace_charts import draw_trace_lengths
 from nt_pkg.report.wording import show_points, sort_naturally
 from nt_pkg.seeds import rng
+from tests.check_report import find_browser, open_in_browser
 
 STUDENT = "micro-llama"
 MODES = ("think", "adaptive", "no_think")
@@ -405,6 +406,31 @@ def test_page_is_well_formed_and_stands_alone(report: Path) -> None:
     assert text.count("<svg") == text.count('role="img"') == text.count("<title id=") == 11
     assert all(a.get("scope") for tag, a in outline.seen if tag == "th")
     assert "<b>2</b>" not in text and "&lt;b&gt;2" in text
+
+
+@pytest.mark.skipif(find_browser() is None, reason="needs Chromium")
+def test_page_can_be_used_by_everybody(report: Path, tmp_path: Path) -> None:
+    """In a browser: nothing in the console, keyboard, names, contrast; a bad page is found out."""
+    assert open_in_browser(report / "index.html") == []
+
+    page = (report / "index.html").read_text()
+    for good, bad in (
+        ("--muted:#6a665f", "--muted:#b0aca4"),
+        ("const boxes", "missing(); const boxes"),
+        ('scope="col"', ""),
+        ("outline: 2px", "outline: 0px"),
+        ("body {", "body { min-width: 500px;"),
+    ):
+        assert good in page
+        page = page.replace(good, bad, 1)
+    (tmp_path / "index.html").write_text(page)
+    found = "\n".join(open_in_browser(tmp_path / "index.html"))
+
+    for defect in (
+        *("ReferenceError", "without a scope", "does not show that it has the focus"),
+        *("has a contrast of 2", "500 px wide in a window of 390"),
+    ):
+        assert defect in found
 
 
 def test_sections_and_files(report: Path) -> None:
