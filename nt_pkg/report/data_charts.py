@@ -15,7 +15,7 @@ from nt_pkg.report.canvas import (
     make_axes,
     make_panels,
 )
-from nt_pkg.report.wording import show_list, show_seconds
+from nt_pkg.report.wording import show_list, show_points, show_seconds
 
 Record = Mapping[str, Any]
 Rows = list[dict[str, Any]]
@@ -94,13 +94,27 @@ def draw_selectors(subsets: Sequence[Record], pools: Sequence[Record]) -> Chart 
         " the dark outline or stroke is the pool. Every panel has its own vertical scale; heights "
         "are "
         "shares of the subset and of the pool.",
-        "Small multiples of length, domain and strategy shares for "
-        f"{show_list([str(s['subset']) for s in chosen])}, each against its pool; the numbers are "
-        "in "
-        "the data file.",
+        "Small multiples of length, domain and strategy shares, each subset against its pool. "
+        f"{' '.join(_say_picked(str(s['subset']), rows) for s in chosen)}",
         figure,
         rows,
     )
+
+
+def _say_picked(subset: str, rows: Rows) -> str:
+    """Return which domain and strategy a subset has most of beyond its pool, in points."""
+    share = {(r["of"], r["what"], r["name"]): r["share"] for r in rows if r["subset"] == subset}
+    parts = []
+    for what, noun in (("domain", "domain"), ("strategies", "strategy")):
+        beyond = {
+            name: own - share.get(("pool", what, name), 0.0)
+            for (of, kind, name), own in share.items()
+            if (of, kind) == ("subset", what)
+        }
+        if beyond:
+            most = max(sorted(beyond), key=lambda name: beyond[name])
+            parts.append(f"{noun} {most} {show_points(beyond[most])} points")
+    return f"{subset}, most beyond its pool: {show_list(parts)}." if parts else f"{subset}."
 
 
 def _draw_length(axes: Axes, subset: Record, pool: Record) -> Rows:

@@ -100,7 +100,6 @@ def _find_cell(record: Record, benchmark: str, cells: Sequence[Cell]) -> Cell | 
 
 def _table(name: str, rows: Sequence[Row], is_micro: bool) -> Table:
     columns = [
-        Column("row", "Row", detail=lambda r: str(r["note"])),
         Column("benchmark", "Benchmark"),
         Column(
             "ours", "Ours, %", "number", lambda r: show_accuracy(r["ours"], r["standard_error"])
@@ -121,7 +120,11 @@ def _table(name: str, rows: Sequence[Row], is_micro: bool) -> Table:
     if is_micro:
         caption += " Other models and other questions: the columns are not comparable."
         columns = [column for column in columns if column.key != "difference"]
-    return Table(f"paper-{name}", caption, tuple(columns), tuple(rows))
+    return Table(f"paper-{name}", caption, tuple(columns), tuple(rows), _head_row)
+
+
+def _head_row(row: Row) -> tuple[str, str]:
+    return f"{row['row']}{': ' if row['note'] else ''}{row['note']}", ""
 
 
 def _show_paper_tokens(row: Row) -> str:

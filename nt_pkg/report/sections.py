@@ -48,6 +48,7 @@ def build_sections(contents: Contents) -> list[Section]:
         _headline(contents),
         _effects(contents),
         _scores(contents),
+        _paper(contents),
         _with_words(
             contents,
             ("scaling", "More examples", "scaling"),
@@ -84,7 +85,6 @@ def build_sections(contents: Contents) -> list[Section]:
         _lost(contents),
         Section("workflow", "The workflow as it ran", [contents.figure("workflow")]),
         _costs(contents),
-        _paper(contents),
         _provenance(contents),
     ]
 

@@ -40,7 +40,8 @@ class Column:
 class Table:
     """A named table; the first column heads its row. The CSV holds every key of the rows.
 
-    With `heading` (text, verdict) rows that follow each other under one heading are a group.
+    With `heading` (text, and a verdict or nothing) rows that follow each other under one heading
+    are a group.
     """
 
     name: str
@@ -78,7 +79,8 @@ def render_markdown(table: Table) -> str:
     lines = [names, rules]
     for head, rows in table.groups:
         if head:
-            lines.append([f"**{_escape_pipe(head[0])}** {head[1]}", *[""] * (len(names) - 1)])
+            text = f"**{_escape_pipe(head[0])}** {head[1]}".strip()
+            lines.append([text, *[""] * (len(names) - 1)])
         for row in rows:
             cells = ((c.cell(row), c.detail(row) if c.detail else "") for c in table.columns)
             lines.append([_escape_pipe(f"{one} ({more})" if more else one) for one, more in cells])
@@ -109,6 +111,8 @@ def _render_body(table: Table, head: tuple[str, str] | None, rows: Sequence[Row]
 
 
 def _render_verdict(verdict: str) -> str:
+    if not verdict:
+        return ""
     return f'<span class="verdict" data-verdict="{escape(verdict)}">{escape(verdict)}</span>'
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -844,6 +845,9 @@ def test_small_pieces() -> None:
 
     assert show_points(-0.0123) == "\u22121.2" and show_points(0.00001) == "0.0"
     assert sort_naturally(["level 10", "level 2"]) == ["level 2", "level 10"]
+    grouped = replace(table, heading=lambda row: ("One & all", "supported"))
+    assert 'scope="rowgroup" colspan="2"><div>One &amp; all <span' in render_html(grouped)
+    assert "| **One & all** supported |  |" in render_markdown(grouped)
     assert "x\\|<y" in render_markdown(table)
     assert "x|&lt;y" in render_html(table) and 'scope="colgroup"' in render_html(table)
 
