@@ -99,9 +99,9 @@ def sample(record: Mapping[str, Any]) -> str:
     """Return one answered question that a reader can open."""
     is_correct = bool(record["is_correct"])
     mark = "right" if is_correct else "wrong"
-    who = f"{record['subset']}, {record['format']}, seed {record['seed']}, {record['mode']}"
-    if record["subset"] == "none":
-        who = f"untrained, {record['mode']}"
+    run = f"{record['subset']}, {record['format']}, seed {record['seed']}"
+    run = "untrained" if record["subset"] == "none" else run
+    who = f"{record['student']}, {run}, {record['mode']}"
     parts = (
         ("Question", "question"),
         ("Reasoning", "reasoning"),
