@@ -1,6 +1,7 @@
 """What a report is made of, gathered from the artifacts of a study."""
 
 import json
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -97,6 +98,7 @@ def collect(
     examples: Sequence[Path],
     runs: Sequence[Path],
     scores: Sequence[Path],
+    command: str = "snakemake",
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the arguments of `build_report` that come from files.
 
@@ -109,13 +111,14 @@ def collect(
         examples: manifests of training data.
         runs: `run.json` files.
         scores: score files.
+        command: what makes a file anew if the file stands behind it.
     """
     known = Labels(labels)
     trained_on = {_run_key(each): each for each in map(read_json, examples)}
     samples: list[dict[str, Any]] = []
     score_list = []
     for path in scores:
-        found = _with_source(path)
+        found = _with_source(path, command)
         shown = found.pop("examples", [])
         if not found.get("is_confidential"):
             samples.extend({**_run_names(found), **each} for each in shown)
@@ -124,10 +127,10 @@ def collect(
         "pools": [_pool(read_json(path), known) for path in pools],
         "traces": [_trace_set(path) for path in traces],
         "annotations": known.summaries(),
-        "subsets": [_subset(ids, manifest, spec, known) for ids, manifest in subsets],
+        "subsets": [_subset(ids, manifest, spec, known, command) for ids, manifest in subsets],
         "runs": [
             {**found, "dropped": data["dropped"], "examples": data["spec"]}
-            for found in map(_with_source, runs)
+            for found in (_with_source(path, command) for path in runs)
             for data in [trained_on[_run_key(found)]]
         ],
         "scores": score_list,
@@ -180,8 +183,10 @@ def _pool(manifest: dict[str, Any], labels: Labels) -> dict[str, Any]:
     }
 
 
-def _subset(ids: Path, manifest: Path, spec: Mapping[str, Any], labels: Labels) -> dict[str, Any]:
-    found = _with_source(manifest)
+def _subset(
+    ids: Path, manifest: Path, spec: Mapping[str, Any], labels: Labels, command: str
+) -> dict[str, Any]:
+    found = _with_source(manifest, command)
     chosen = [row["id"] for row in read_parquet(ids, SUBSET)]
     own = found["spec"]
     return {
@@ -201,14 +206,14 @@ def _subset(ids: Path, manifest: Path, spec: Mapping[str, Any], labels: Labels) 
     }
 
 
-def _with_source(path: Path) -> dict[str, Any]:
+def _with_source(path: Path, command: str) -> dict[str, Any]:
     found: dict[str, Any] = read_json(path)
     if "seed" in found:
         found["seed"] = int(found["seed"])
     found["source"] = {
         "path": path.as_posix(),
         "spec_digest": digest(found["spec"]),
-        "command": f"snakemake {path.as_posix()}",
+        "command": f"{command} {shlex.quote(path.as_posix())}",
     }
     return found
 

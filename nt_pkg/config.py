@@ -546,10 +546,10 @@ class Comparison(Strict):
         gt=0,
         description="The claim is that the difference is smaller than this, in points, either way.",
     )
-    tokens: Literal["longer", "alike"] | None = Field(
+    tokens: Literal["longer", "fewer", "alike"] | None = Field(
         None,
         description="The claim is about lengths: the answers of a have at least twice the tokens "
-        "of those of b, or less than twice.",
+        "of those of b, or fewer than these, or neither has twice those of the other.",
     )
 
     @model_validator(mode="after")

@@ -1,11 +1,13 @@
 """What the local launcher knows of a study: progress, time left, memory, and past starts."""
 
 import re
+import shlex
 import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Set
+from collections.abc import Iterator, Sequence, Set
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,31 @@ STAGES = {
     "sample_answers": "evals",
     "grade": "evals",
     "build_report": "report",
+}
+# Rule -> the rules whose files it reads; those that fetch by the kind of what they fetch.
+READS = {
+    "ingest_pool": ("fetch_asset/pools", "fetch_asset/benchmarks"),
+    "shard_prompts": ("ingest_pool",),
+    "generate_traces": ("shard_prompts", "fetch_asset/teachers"),
+    "summarise_traces": ("generate_traces",),
+    "annotate": ("shard_prompts", "generate_traces", "fetch_asset/annotators"),
+    "annotate_questions": ("shard_prompts", "fetch_asset/annotators"),
+    "select_subset": ("generate_traces", "annotate", "annotate_questions"),
+    "build_examples": (
+        *("ingest_pool", "generate_traces", "annotate", "select_subset"),
+        "fetch_asset/students",
+    ),
+    "train": ("build_examples", "select_subset", "fetch_asset/students"),
+    "export_model": ("train", "select_subset", "fetch_asset/students"),
+    "sample_answers": (
+        *("export_model", "select_subset", "fetch_asset/students"),
+        "fetch_asset/benchmarks",
+    ),
+    "grade": ("sample_answers", "select_subset", "fetch_asset/benchmarks"),
+    "build_report": (
+        *("ingest_pool", "summarise_traces", "annotate", "annotate_questions", "select_subset"),
+        *("build_examples", "train", "sample_answers", "grade"),
+    ),
 }
 # Core-seconds of a demo job before any was timed; only the first minute's estimate rests on them.
 _GUESS = {"train": 7.0, "sample_answers": 3.0, "build_report": 8.0}
@@ -265,18 +292,85 @@ def seconds_per_stage(timings: Path, names: Set[str]) -> dict[str, float]:
         timings: folder of all rules, or of one.
         names: names of a study's catalogue entries; files of other studies' jobs do not count.
     """
+    totals = dict.fromkeys(STAGES.values(), 0.0)
+    for rule, _, seconds in _jobs(timings, names):
+        totals[STAGES[rule]] += seconds
+    return {stage: round(seconds, 1) for stage, seconds in totals.items()}
+
+
+def rules_as_run(timings: Path, names: Set[str]) -> list[dict[str, Any]]:
+    """Return rule, stage, num_jobs, seconds and reads of every rule that ran for a study.
+
+    Args:
+        timings: folder of all rules.
+        names: as for `seconds_per_stage`. The report is counted as one job, which is under way.
+    """
+    jobs: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
+    seen = set()
+    for rule, kind, each in _jobs(timings, names):
+        jobs[rule] += 1
+        seconds[rule] += each
+        seen.add(f"{rule}/{kind}")
+    if not jobs:
+        return []
+    jobs["build_report"] = 1
+    found = []
+    for rule, stage in STAGES.items():
+        if rule in jobs:
+            reads = {
+                read.split("/")[0]
+                for read in READS.get(rule, ())
+                if read in seen or ("/" not in read and read in jobs)
+            }
+            own = None if rule == "build_report" else round(seconds[rule], 1)
+            found.append(
+                {
+                    **{"rule": rule, "stage": stage, "num_jobs": jobs[rule], "seconds": own},
+                    "reads": sorted(reads),
+                }
+            )
+    return found
+
+
+def _jobs(timings: Path, names: Set[str]) -> Iterator[tuple[str, str, float]]:
+    """Yield rule, kind of what it is about, and seconds of each job, from its benchmark file."""
     import json
 
-    totals = dict.fromkeys(STAGES.values(), 0.0)
     for path in sorted(timings.rglob("*.jsonl")):
         parts = path.with_suffix("").parts
         at = next((at for at, part in enumerate(parts) if part in STAGES), None)
         if at is None:  # a rule beside the study, such as the one that makes the base student
             continue
         if all(part in names or _NOT_A_NAME.fullmatch(part) for part in parts[at + 1 :]):
-            for line in path.read_text().splitlines():
-                totals[STAGES[parts[at]]] += json.loads(line)["s"]
-    return {stage: round(seconds, 1) for stage, seconds in totals.items()}
+            lines = path.read_text().splitlines()
+            spent = sum(json.loads(line)["s"] for line in lines)
+            yield parts[at], parts[at + 1], spent
+
+
+def remake_command(root: Path, arguments: Sequence[str], configfiles: Sequence[Path]) -> str:
+    """Return the command that makes a file of the study anew; the file is to stand behind it.
+
+    Args:
+        root: folder of the Snakefile.
+        arguments: those that Snakemake was started with.
+        configfiles: what was laid over the configuration.
+    """
+    options = [each for argument in arguments for each in argument.split("=", 1)]
+    named = (b for a, b in pairwise(options) if a == "--profile")
+    command = ["snakemake"]
+    if root.resolve() != Path.cwd():
+        command += ["-s", _seen_from_here(root / "Snakefile")]
+    profile = next(named, str(root / "profiles" / "local"))
+    command += ["--profile", _seen_from_here(Path(profile))]
+    if configfiles:
+        command += ["--configfile", *map(_seen_from_here, configfiles)]
+    return shlex.join([*command, "--force"])
+
+
+def _seen_from_here(path: Path) -> str:
+    is_below = path.is_absolute() and path.is_relative_to(Path.cwd())
+    return (path.relative_to(Path.cwd()) if is_below else path).as_posix()
 
 
 def headline(report: Path) -> str:
@@ -286,6 +380,9 @@ def headline(report: Path) -> str:
     for effect in found["effects"]:
         numbers = [effect["difference"], effect["standard_error"]]
         shown = [f"{100 * n:+.1f}" if n is not None else "-" for n in numbers]
+        if effect.get("tokens"):  # a claim about lengths, whose verdict is of their ratio
+            numbers = [effect["tokens_ratio"], effect["tokens_error"]]
+            shown = [f"{n:.2f}x" if n is not None else "-" for n in numbers]
         lines.append(
             f"{effect['name']:32} {shown[0]:>10} {shown[1].lstrip('+'):>7} {effect['num_seeds']:>5}"
             f"  {effect['verdict']}"

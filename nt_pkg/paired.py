@@ -13,7 +13,7 @@ from typing import Any
 
 from scipy.special import stdtrit
 
-from nt_pkg.records import GRADES, read_parquet
+from nt_pkg.records import GRADES, SAMPLES, read_parquet
 from nt_pkg.report.significance import ALPHA, MIN_QUESTIONS, correct_holm, run_paired_t
 
 
@@ -58,6 +58,29 @@ def read_means(score: Path) -> dict[str, float]:
     """Return the share of right answers of every question, from the grades beside a score file."""
     grades = score.with_suffix(".grades.parquet")
     return question_means(read_parquet(grades, GRADES, ("question_id", "is_correct")))
+
+
+def question_lengths(samples: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Return the mean tokens of the answers to every question, from rows of the samples artifact.
+
+    Failed answers have no length; a question with no other is None.
+    """
+    found: dict[str, list[int]] = defaultdict(list)
+    for sample in samples:
+        own = found[sample["question_id"]]
+        if sample["status"] == "ok":
+            own.append(sample["completion_tokens"])
+    return {question: sum(n) / len(n) if n else None for question, n in found.items()}
+
+
+def read_lengths(score: Path) -> dict[str, float | None]:
+    """Return the mean tokens of every question, from the samples beside a score file.
+
+    Reads no text.
+    """
+    samples = score.with_suffix(".samples.parquet")
+    wanted = ("question_id", "completion_tokens", "status")
+    return question_lengths(read_parquet(samples, SAMPLES, wanted))
 
 
 def compare_runs(runs: Sequence[Answered], *, only_with_first: bool = False) -> list[Difference]:

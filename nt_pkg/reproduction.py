@@ -20,7 +20,7 @@ from typing import Any
 from nt_pkg.config import Published, Report
 from nt_pkg.manifest import read_json
 from nt_pkg.plan import Plan
-from nt_pkg.report.effects import expand_comparison
+from nt_pkg.report.filters import expand_comparison
 from nt_pkg.report.published import find_published
 from nt_pkg.report.tables import Column, Row, Table, render_markdown
 from nt_pkg.report.wording import show_count, show_percent, show_plural, show_points, show_ratio

@@ -17,6 +17,7 @@ from nt_pkg.controller import end_leftovers, hold_results, unnoted_outputs
 from nt_pkg.dry_run import gpu_type
 from nt_pkg.environments import own_folders, python_function
 from nt_pkg.forecast import misfits
+from nt_pkg.launcher import remake_command
 from nt_pkg.plan import Plan
 from nt_pkg.slurm import growing, spread
 from nt_pkg.work import forget_finished, work_in

@@ -20,6 +20,7 @@ rule build_report:
         scores=each(rules.grade.output.score, PLAN.evals()),
         grades=each(rules.grade.output.grades, PLAN.evals()),
         earlier=PLAN.earlier(),
+        samples=each(rules.sample_answers.output.samples, PLAN.evals()),
     output:
         page=report(
             "results/report/{study}/index.html",
@@ -40,6 +41,9 @@ rule build_report:
     resources:
         mem_mb=memory(8_000),
         runtime=minutes(60),
+        command=remake_command(
+            Path(workflow.basedir), sys.argv, workflow.overwrite_configfiles
+        ),
     params:
         spec=PLAN.report_spec(),
     shell:
@@ -55,5 +59,6 @@ rule build_report:
         " --scores {input.scores:q}"
         " --timings timings"
         " --earlier {input.earlier:q}"
+        " --command {resources.command:q}"
         " --out {output.page:q}"
         " > {log:q} 2>&1"

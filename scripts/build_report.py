@@ -1,8 +1,8 @@
 """Compare the runs of a study and write its report.
 
-Called by rule `build_report` (rules/report.smk). Reads the grades beside the scores where there are
-too few seeds for a test, and the summary of an earlier report if one is named. Writes index.html,
-summary.json, tables and figures.
+Called by rule `build_report` (rules/report.smk). Reads the grades and the lengths of samples beside
+the scores where there are too few seeds for a test, and the summary of an earlier report if one is
+named. Writes index.html, summary.json, tables and figures.
 """
 
 import argparse
@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nt_pkg.collection import collect, names_in_use
-from nt_pkg.launcher import seconds_per_stage
+from nt_pkg.launcher import rules_as_run, seconds_per_stage
 from nt_pkg.progress import ready, start_job
 from nt_pkg.report.earlier import read_summary
+
+Found = TypeVar("Found")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,9 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--earlier", type=Path, nargs="*", default=[], help="summary.json of an earlier report"
     )
+    parser.add_argument("--command", default="snakemake", help="what makes a file anew")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("build_report", args.spec)
+    from nt_pkg.paired import read_lengths, read_means
     from nt_pkg.report.build import build_report
 
     spec = json.loads(args.spec)
@@ -45,27 +49,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.examples,
         args.runs,
         args.scores,
+        args.command,
     )
     study = {"name": spec["study"], "chance": spec["chance"], **spec["report"]}
-    timings = {"seconds_per_stage": seconds_per_stage(args.timings, names_in_use(found))}
+    names = names_in_use(found)
+    timings = {
+        "seconds_per_stage": seconds_per_stage(args.timings, names),
+        "rules": rules_as_run(args.timings, names),
+    }
     earlier = [read_summary(path.parent, spec["study"]) for path in args.earlier]
     build_report(
         study,
         **found,
         timings=timings,
         out_dir=args.out.parent,
-        answers=_answers(),
+        answers=_beside_scores(read_means),
+        lengths=_beside_scores(read_lengths),
         earlier=earlier[0] if earlier else None,
     )
     return 0
 
 
-def _answers() -> Callable[[Mapping[str, Any]], Mapping[str, float]]:
-    """Return what reads the grades beside a score, each file once."""
-    from nt_pkg.paired import read_means
-
-    read = cache(read_means)
-    return lambda score: read(Path(score["source"]["path"]))
+def _beside_scores(read: Callable[[Path], Found]) -> Callable[[Mapping[str, Any]], Found]:
+    """Return what reads a file beside a score, each once."""
+    kept = cache(read)
+    return lambda score: kept(Path(score["source"]["path"]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
 """Check a finished report the way a reader would meet it.
 
 python -m tests.check_report FOLDER [EFFECT ...]      # the effects that must be supported
+
+Where there is a Chromium, the page is opened in it: wide and light, narrow and dark. It may say
+nothing in its console, and has to be usable with a keyboard, a screen reader and weak eyes
+(check_page.js).
 """
 
 import json
@@ -9,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from html import unescape
 from pathlib import Path
 
 _CHROMIUM = [
@@ -23,6 +28,14 @@ _CHROMIUM = [
     "--enable-logging=stderr",
     "--virtual-time-budget=3000",
 ]
+# Holds the page, and writes down what its check tells.
+_FRAME = """<!doctype html><meta name="color-scheme" content="light dark">
+<iframe src="{page}" style="width:{width}px;height:900px;border:0"></iframe>
+<script>addEventListener("message", (event) => {{
+  const found = document.createElement("pre");
+  found.textContent = event.data;
+  document.body.append(found);
+}});</script>"""
 
 
 def main(folder: Path, supported: list[str]) -> int:
@@ -44,7 +57,10 @@ def main(folder: Path, supported: list[str]) -> int:
     for figure in sorted((folder / "figures").glob("*.svg")):
         if not figure.with_suffix(".png").exists() or not figure.with_suffix(".csv").exists():
             wrong.append(f"{figure.name} has no PNG or no CSV beside it")
-    wrong += _console_errors(folder / "index.html")
+    for link in sorted(set(re.findall(r'href="((?:tables|figures)/[^"]+)"', page))):
+        if not (folder / link).is_file():
+            wrong.append(f"the page links to {link}, which is not there")
+    wrong += open_in_browser(folder / "index.html")
     for line in wrong:
         print(f"{folder}: {line}")
     print(
@@ -55,27 +71,57 @@ def main(folder: Path, supported: list[str]) -> int:
     return int(bool(wrong))
 
 
-def _console_errors(page: Path) -> list[str]:
+def find_browser() -> str | None:
+    """Return the path of a Chromium, if there is one."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def open_in_browser(page: Path) -> list[str]:
     """Return what a browser says of the page; nothing where there is no Chromium."""
-    found = browse(page.resolve().as_uri())
+    script = f"<script>{Path(__file__).with_name('check_page.js').read_text()}</script></body>"
+    # Beside the page, so that its links mean the same.
+    copy, frame = page.with_name(".checked.html"), page.with_name(".frame.html")
+    copy.write_text(page.read_text().replace("</body>", script))
+    wrong = []
+    try:
+        for width, is_dark in ((1400, False), (390, True)):
+            # Windows have a least width, frames have none.
+            frame.write_text(_FRAME.format(page=copy.name, width=width))
+            where = f"{width} px, {'dark' if is_dark else 'light'}"
+            wrong += [f"{where}: {line}" for line in _defects(frame, is_dark)]
+    finally:
+        copy.unlink()
+        frame.unlink(missing_ok=True)
+    return wrong
+
+
+def _defects(page: Path, is_dark: bool) -> list[str]:
+    found = browse(page.resolve().as_uri(), is_dark)
     if found is None:
         return []
     rendered, errors = found
-    return [*errors, *([] if "</html>" in rendered else ["the browser did not render the page"])]
+    told = re.search(r"<pre>(.*?)</pre>", rendered, re.DOTALL)
+    if told is None:
+        return [*errors, "the browser did not render the page, or its check failed"]
+    page_facts = json.loads(unescape(told[1]))
+    width, lowest = page_facts["width"], page_facts["lowest"]
+    print(f"{width} px, dark: {page_facts['isDark']}; least contrast {lowest:.2f}")
+    if page_facts["isDark"] != is_dark:
+        errors.append("the browser did not take the theme it was given")
+    return [*errors, *page_facts["wrong"]]
 
 
-def browse(url: str) -> tuple[str, list[str]] | None:
+def browse(url: str, is_dark: bool = False) -> tuple[str, list[str]] | None:
     """Return what Chromium makes of a page and the errors in its console; None without Chromium."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    browser = find_browser()
     if browser is None:
         print("skipped: no Chromium to open the page in")
         return None
+    theme = ["--blink-settings=preferredColorScheme=0"] if is_dark else []
     with tempfile.TemporaryDirectory() as profile:
+        options = [*_CHROMIUM, *theme, "--window-size=1500,900", f"--user-data-dir={profile}"]
         done = subprocess.run(
-            [browser, *_CHROMIUM, f"--user-data-dir={profile}", "--dump-dom", url],
-            capture_output=True,
-            text=True,
-            timeout=120,
+            [browser, *options, "--dump-dom", url], capture_output=True, text=True, timeout=120
         )
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 

@@ -8,8 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
 from nt_pkg.report.canvas import MARKERS, SERIES, Chart, label_below, make_panels, start_at_zero
-from nt_pkg.report.cells import Cell, choose_format_cells, choose_own_modes, name_place
-from nt_pkg.report.wording import show_percent, sort_modes, sort_naturally
+from nt_pkg.report.cells import (
+    Cell,
+    choose_format_cells,
+    choose_own_modes,
+    choose_shared_places,
+    name_place,
+)
+from nt_pkg.report.wording import show_list, show_percent, sort_modes, sort_naturally
 
 Record = Mapping[str, Any]
 Rows = list[dict[str, Any]]
@@ -17,7 +23,8 @@ Rows = list[dict[str, Any]]
 
 def draw_difficulty(cells: Sequence[Cell]) -> Chart | None:
     """Return accuracy by category, each format in the mode it was made for."""
-    chosen = [c for c in choose_own_modes(choose_format_cells(cells)) if len(c.by_category) > 1]
+    shared = choose_shared_places(choose_own_modes(choose_format_cells(cells)))
+    chosen = [c for c in shared if len(c.by_category) > 1]
     if not chosen:
         return None
     formats = sorted({cell.format for cell in chosen})
@@ -81,10 +88,13 @@ def _name_categories(axes: Axes, names: Sequence[str]) -> None:
 
 def draw_lengths(scores: Sequence[Record], cells: Sequence[Cell]) -> Chart | None:
     """Return how long answers are, by format and mode (the paper's figure 5)."""
-    chosen = {cell.group for cell in choose_format_cells(cells)}
+    shared = choose_shared_places(choose_format_cells(cells))
+    chosen = {(*cell.group, cell.benchmark) for cell in shared}
+    benchmarks = sorted({cell.benchmark for cell in shared})
     bins: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for score in scores:
-        if (score["student"], score["subset"], score["format"]) in chosen:
+        names = (score["student"], score["subset"], score["format"], score["benchmark"])
+        if names in chosen:
             edges, counts = score["token_histogram"]["edges"], score["token_histogram"]["counts"]
             spans = zip(edges[:-1], edges[1:], counts, strict=True)
             bins.setdefault((score["mode"], score["format"]), []).extend(spans)
@@ -106,14 +116,19 @@ def draw_lengths(scores: Sequence[Record], cells: Sequence[Cell]) -> Chart | Non
         axes.set_title(mode)
         axes.set_xlabel("tokens of an answer")
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     panels[0].set_ylabel("share of answers, %")
     label_below(figure, panels)
+    peaks = {key: max(found, key=lambda each: each[2]) for key, found in shares.items()}
+    said = "; ".join(
+        f"{name} in {mode} have {low:,g} to {high:,g} tokens"
+        for (mode, name), (low, high, _) in peaks.items()
+    )
     return Chart(
         "lengths",
-        "How long the answers are, by mode and training format; all benchmarks and seeds together. "
-        "Every step is one bin of the score files; their widths double.",
-        "Histograms of answer lengths; the mean lengths are in the tables of scores.",
+        f"How long the answers to {show_list(benchmarks)} are, by mode and training format; all "
+        "seeds together. Every step is one bin of the score files; their widths double.",
+        f"Histograms of answer lengths. Most answers of {said}.",
         figure,
         [
             {"mode": mode, "format": name, "from": low, "to": high, "share": share}

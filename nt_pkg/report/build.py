@@ -13,17 +13,17 @@ study
     modes: a and b, or only a without a mode (then think minus no_think).
     A claim is a sentence which says that the difference is positive; null claims nothing. With
     `within` (points) it says that the difference is smaller than that; with `tokens` (longer,
-    alike) it is about lengths.
+    fewer, alike) it is about lengths.
     claims: see `nt_pkg.report.claims`.
-    Filters: see `nt_pkg.report.effects`.
+    Filters: see `nt_pkg.report.filters`.
     published: rows of a paper's tables; see `nt_pkg.report.published`.
 scores
     Score JSONs; the untrained student has subset and format "none".
 subsets, pools, traces, annotations, runs, samples
     Manifests; `histograms` may be missing. Any list may be empty: its sections are then left out.
 timings
-    Optional wall_seconds, seconds_per_stage {stage: seconds}, startup_share, peak_mib; they go into
-    summary.json as they are.
+    Optional wall_seconds, seconds_per_stage {stage: seconds}, startup_share, peak_mib, and rules
+    (rule, stage, num_jobs, seconds, reads: other rules); they go into summary.json as they are.
 
 Every score and manifest may carry `source`: {path, spec_digest, command}, listed under provenance.
 """
@@ -38,10 +38,12 @@ from nt_pkg.report import (
     answer_charts,
     data_charts,
     data_tables,
+    flow_chart,
     headline,
     reading_tables,
     score_charts,
     score_tables,
+    trace_charts,
 )
 from nt_pkg.report.canvas import Chart, chart_style, save_chart
 from nt_pkg.report.cells import Cell, build_cells, find_sizes, find_unsolved
@@ -50,8 +52,10 @@ from nt_pkg.report.changes import compare_summaries
 from nt_pkg.report.claims import Claim, judge_claims, tabulate_claims
 from nt_pkg.report.earlier import keep_record
 from nt_pkg.report.effects import Effect, measure_effects
+from nt_pkg.report.lengths import Lengths
 from nt_pkg.report.page import render_page
 from nt_pkg.report.published import tabulate_published
+from nt_pkg.report.samples import choose_samples
 from nt_pkg.report.sections import Contents, build_sections
 from nt_pkg.report.significance import Answers
 from nt_pkg.report.tables import Table, render_csv, render_markdown
@@ -87,11 +91,13 @@ def build_report(
     out_dir: Path,
     answers: Answers | None = None,
     earlier: Record | None = None,
+    lengths: Lengths | None = None,
 ) -> None:
     """Write index.html, tables/, figures/ and summary.json of a study into `out_dir`.
 
     The same inputs give the same bytes. Shapes are described at the top of this module. `answers`
-    gives the share right of every question of a score, for comparisons with too few seeds.
+    gives the share right of every question of a score, for comparisons with too few seeds;
+    `lengths` gives the mean tokens, for those about lengths.
     `earlier` is the summary of an earlier report: the page says what changed since.
 
     Raises:
@@ -101,7 +107,7 @@ def build_report(
     chance = study.get("chance") or {}
     cells = build_cells(scores, find_sizes(subsets, runs))
     effects = measure_effects(
-        study.get("comparisons") or [], scores, answers, study.get("published") or []
+        study.get("comparisons") or [], scores, answers, study.get("published") or [], lengths
     )
     claims = judge_claims(study.get("claims") or [], effects)
     opening = [headline.say_what_was_run(scores, pools, traces)]
@@ -131,7 +137,7 @@ def build_report(
         charts={chart.name: chart for chart in charts},
         inline_svg=inline,
         tables={table.name: table for table in tables},
-        samples=samples,
+        samples=choose_samples(samples),
         timings=timings,
         has_chance=bool(chance),
         is_compared=earlier is not None,
@@ -175,12 +181,14 @@ def _draw_charts(inputs: Inputs, cells: Sequence[Cell], effects: Sequence[Effect
             study.get("chance") or {},
             study.get("published") or [],
         ),
-        score_charts.draw_tokens(cells),
+        score_charts.draw_tokens(cells, study.get("published") or []),
         answer_charts.draw_difficulty(cells),
         answer_charts.draw_lengths(inputs.scores, cells),
         data_charts.draw_selectors(inputs.subsets, inputs.pools),
-        data_charts.draw_strategies(inputs.pools),
+        trace_charts.draw_trace_lengths(inputs.subsets, inputs.pools),
+        trace_charts.draw_strategies(inputs.pools),
         data_charts.draw_losses(inputs.runs),
+        flow_chart.draw_flow(inputs.timings.get("rules") or []),
         data_charts.draw_costs(inputs.timings.get("seconds_per_stage") or {}),
     )
     return [chart for chart in drawn if chart is not None]
@@ -239,7 +247,8 @@ def _summarise(
                 **{"p_value": e.p_value, "p_value_raw": e.p_value_raw, "num_seeds": e.num_seeds},
                 **{"tokens_ratio": e.tokens_ratio, "benchmark": e.benchmark, "note": e.note},
                 **{"basis": e.basis, "paper": e.paper, "contrast": e.contrast},
-                **{"within": e.within, "tokens": e.tokens},
+                **{"within": e.within, "tokens": e.tokens, "tokens_error": e.tokens_error},
+                "tokens_interval": list(e.tokens_interval) if e.tokens_interval else None,
             }
             for e in effects
         ],

@@ -127,7 +127,10 @@ def label_below(figure: Figure, panels: Sequence[Axes]) -> None:
             found.setdefault(label, line)
     names = sort_naturally(list(found))
     handles = [found[name] for name in names]
-    figure.legend(handles, names, loc="outside lower left", ncols=min(len(names), 4))
+    # A legend wider than its figure is cut off: about 15 letters go into an inch.
+    fitting = int(15 * figure.get_figwidth() // (8 + max(map(len, names), default=0)))
+    columns = max(1, min(len(names), 4, fitting))
+    figure.legend(handles, names, loc="outside lower left", ncols=columns)
 
 
 def save_chart(chart: Chart, folder: Path) -> str:

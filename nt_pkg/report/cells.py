@@ -1,6 +1,7 @@
 """Scores averaged over seeds: the cells of the tables and the points of the figures."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,6 +120,15 @@ def choose_format_cells(cells: Sequence[Cell]) -> list[Cell]:
     for student, subset in sorted(formats, key=lambda k: (len(formats[k]), sizes[k], k)):
         chosen[student] = subset  # the last one has the most formats, then the largest size
     return [cell for cell in cells if chosen.get(cell.student) == cell.subset]
+
+
+def choose_shared_places(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells of benchmarks that a student was scored on in several formats or modes.
+
+    A panel of one point compares nothing, and stays only where there is no other.
+    """
+    number = Counter(cell.place for cell in cells)
+    return [cell for cell in cells if number[cell.place] > 1] or list(cells)
 
 
 def choose_own_modes(cells: Sequence[Cell]) -> list[Cell]:

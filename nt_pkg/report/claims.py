@@ -7,9 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nt_pkg.report.effects import Effect
+from nt_pkg.report.effects import (
+    Effect,
+    show_effect,
+    show_effect_error,
+    show_effect_interval,
+    show_effect_paper,
+)
 from nt_pkg.report.tables import Column, Row, Table
-from nt_pkg.report.wording import DASH, show_points, show_ratio
+from nt_pkg.report.wording import DASH, show_p_value
 
 Record = Mapping[str, Any]
 
@@ -54,31 +60,32 @@ def tabulate_claims(claims: Sequence[Claim]) -> Table | None:
             **{"claim": claim.name, "text": claim.text, "claim_verdict": claim.verdict},
             **{"part": part.name, "contrast": part.contrast, "benchmark": part.benchmark},
             **{"verdict": part.verdict, "difference": part.difference, "paper": part.paper},
-            **{"within": part.within, "tokens": part.tokens, "tokens_ratio": part.tokens_ratio},
-            **{"says": part.claim, "basis": part.basis, "note": part.note, "is_first": number == 0},
+            **{"p_value": part.p_value, "within": part.within, "tokens": part.tokens},
+            **{"tokens_ratio": part.tokens_ratio, "says": part.claim, "basis": part.basis},
+            "note": part.note,
         }
         for claim in claims
-        for number, part in enumerate(claim.parts)
+        for part in claim.parts
     )
+    shown = {part.name: part for claim in claims for part in claim.parts}
     columns = (
-        Column(
-            "claim",
-            "Claim",
-            show=lambda r: str(r["claim"]) if r["is_first"] else "",
-            detail=_say_claim,
-        ),
         Column("part", "Part", show=lambda r: str(r["says"] or r["part"]), detail=_say_contrast),
         Column("verdict", "Verdict", "verdict"),
-        Column("difference", "Ours", "number", _show_own),
-        Column("paper", "Paper", "number", lambda r: show_points(r["paper"])),
+        Column("difference", "Ours", "number", lambda r: show_effect(shown[r["part"]])),
+        Column("paper", "Paper", "number", lambda r: show_effect_paper(shown[r["part"]])),
+        Column("error", "s.e.", "number", lambda r: show_effect_error(shown[r["part"]])),
+        Column(
+            "interval", "95 % interval", "number", lambda r: show_effect_interval(shown[r["part"]])
+        ),
+        Column("p_value", "p (Holm)", "number", lambda r: show_p_value(r["p_value"])),
         Column("basis", "Over", show=_show_basis),
     )
     caption = (
         "The claims and the comparisons that each rests on: our difference and the paper's, in "
-        "points; where a claim is about lengths, the ratio of tokens. A claim is supported if all "
-        f"its parts are. {DASH}: not measured, or not known of the paper."
+        "points; where a claim is about lengths, the ratio of tokens (\u00d7). A claim is "
+        f"supported if all its parts are. {DASH}: not measured, or not known of the paper."
     )
-    return Table("claims", caption, columns, rows)
+    return Table("claims", caption, columns, rows, _head_claim)
 
 
 def _combine(verdicts: Sequence[str]) -> str:
@@ -88,9 +95,8 @@ def _combine(verdicts: Sequence[str]) -> str:
     return "supported" if all(each == "supported" for each in verdicts) else "not supported"
 
 
-def _say_claim(row: Row) -> str:
-    text = f"{row['text'].rstrip('.')}. In all: {row['claim_verdict']}."
-    return text if row["is_first"] else ""
+def _head_claim(row: Row) -> tuple[str, str]:
+    return f"{row['claim']}. {row['text'].rstrip('.')}.", str(row["claim_verdict"])
 
 
 def _say_contrast(row: Row) -> str:
@@ -99,11 +105,7 @@ def _say_contrast(row: Row) -> str:
     return "; ".join(filter(None, [row["contrast"], where, margin, row["note"]]))
 
 
-def _show_own(row: Row) -> str:
-    return show_ratio(row["tokens_ratio"]) if row["tokens"] else show_points(row["difference"])
-
-
 def _show_basis(row: Row) -> str:
     if row["difference"] is None or row["verdict"] == "not enough data":
         return DASH
-    return "not tested" if row["basis"] == "tokens" else str(row["basis"])
+    return str(row["basis"])

@@ -1,4 +1,4 @@
-"""Figures about data and work: what selectors picked, strategies, training losses, seconds."""
+"""Figures about data and work: what selectors picked, training losses, seconds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,14 +15,13 @@ from nt_pkg.report.canvas import (
     make_axes,
     make_panels,
 )
-from nt_pkg.report.wording import show_list, show_percent, show_seconds
+from nt_pkg.report.wording import show_list, show_points, show_seconds
 
 Record = Mapping[str, Any]
 Rows = list[dict[str, Any]]
 
 STAGES = ("assets", "prompts", "traces", "annotations", "subsets", "sft", "evals", "report")
 MAX_DOMAINS = 13  # the domains of the paper's taxonomy
-MAX_STRATEGIES = 20  # the paper's figure 3 shows the 20 most used
 MAX_PANEL_STRATEGIES = 8
 MAX_LOSS_POINTS = 60
 
@@ -40,12 +39,13 @@ def choose_selector_subsets(subsets: Sequence[Record]) -> list[Record]:
         if subset["size"] == size and subset.get("histograms"):
             draws.setdefault(subset["subset"], []).append(subset)
     return [
-        {**members[0], "histograms": _add_histograms([m["histograms"] for m in members])}
+        {**members[0], "histograms": add_histograms([m["histograms"] for m in members])}
         for members in draws.values()
     ]
 
 
-def _add_histograms(parts: Sequence[Record]) -> dict[str, Any]:
+def add_histograms(parts: Sequence[Record]) -> dict[str, Any]:
+    """Return the sum of histograms by name; those of tokens have to have the same bins."""
     total: dict[str, Any] = {}
     for name in sorted({name for part in parts for name in part}):
         found = [part[name] for part in parts if part.get(name)]
@@ -94,13 +94,27 @@ def draw_selectors(subsets: Sequence[Record], pools: Sequence[Record]) -> Chart 
         " the dark outline or stroke is the pool. Every panel has its own vertical scale; heights "
         "are "
         "shares of the subset and of the pool.",
-        "Small multiples of length, domain and strategy shares for "
-        f"{show_list([str(s['subset']) for s in chosen])}, each against its pool; the numbers are "
-        "in "
-        "the data file.",
+        "Small multiples of length, domain and strategy shares, each subset against its pool. "
+        f"{' '.join(_say_picked(str(s['subset']), rows) for s in chosen)}",
         figure,
         rows,
     )
+
+
+def _say_picked(subset: str, rows: Rows) -> str:
+    """Return which domain and strategy a subset has most of beyond its pool, in points."""
+    share = {(r["of"], r["what"], r["name"]): r["share"] for r in rows if r["subset"] == subset}
+    parts = []
+    for what, noun in (("domain", "domain"), ("strategies", "strategy")):
+        beyond = {
+            name: own - share.get(("pool", what, name), 0.0)
+            for (of, kind, name), own in share.items()
+            if (of, kind) == ("subset", what)
+        }
+        if beyond:
+            most = max(sorted(beyond), key=lambda name: beyond[name])
+            parts.append(f"{noun} {most} {show_points(beyond[most])} points")
+    return f"{subset}, most beyond its pool: {show_list(parts)}." if parts else f"{subset}."
 
 
 def _draw_length(axes: Axes, subset: Record, pool: Record) -> Rows:
@@ -136,7 +150,7 @@ def _draw_length(axes: Axes, subset: Record, pool: Record) -> Rows:
 
 
 def _draw_shares(axes: Axes, subset: Record, pool: Record, what: str, limit: int) -> Rows:
-    own, whole = (_count_shares(source, what) for source in (subset, pool))
+    own, whole = (count_shares(source, what) for source in (subset, pool))
     reference = whole or own
     names = sorted(reference, key=lambda name: (-reference[name], name))[:limit]
     places = range(len(names))
@@ -157,7 +171,7 @@ def _draw_shares(axes: Axes, subset: Record, pool: Record, what: str, limit: int
     ]
 
 
-def _count_shares(source: Record, what: str) -> dict[str, float]:
+def count_shares(source: Record, what: str) -> dict[str, float]:
     """Return shares of examples: of domains they add up to one, of strategies they do not."""
     histograms = source.get("histograms") or {}
     counts = histograms.get(what) or {}
@@ -167,51 +181,6 @@ def _count_shares(source: Record, what: str) -> dict[str, float]:
         # Every counted row has a length; a pool or subset without lengths knows its size only.
         number = sum(lengths["counts"]) or source.get("size") or source.get("num_kept") or 0
     return {name: count / number for name, count in counts.items()} if number else {}
-
-
-def draw_strategies(pools: Sequence[Record]) -> Chart | None:
-    """Return the most used strategies of the pools' traces (the paper's figure 3)."""
-    shares = {pool["pool"]: _count_shares(pool, "strategies") for pool in pools}
-    shares = {name: found for name, found in shares.items() if found}
-    if not shares:
-        return None
-    rows: Rows = []
-    longest = min(MAX_STRATEGIES, max(len(found) for found in shares.values()))
-    figure, panels = make_axes(
-        1, len(shares), 6.4 if len(shares) == 1 else 8.6, 0.24 * longest + 0.9
-    )
-    for axes, (pool, found) in zip(panels, shares.items(), strict=True):
-        top = sorted(found, key=lambda name: (-found[name], name))[:MAX_STRATEGIES]
-        axes.barh(
-            top[::-1], [100 * found[name] for name in reversed(top)], color=SERIES[0], height=0.7
-        )
-        for place, name in enumerate(reversed(top)):
-            axes.annotate(
-                show_percent(found[name]),
-                (100 * found[name], place),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-                color=MUTED,
-            )
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.grid(axis="y", visible=False)
-        axes.set_xlabel("share of traces, %")
-        axes.set_title(pool if len(shares) > 1 else "")
-        rows += [{"pool": pool, "strategy": name, "share": found[name]} for name in top]
-    number = max(len(found) for found in shares.values())
-    return Chart(
-        "strategies",
-        f"The most used strategies of the traces ({min(number, MAX_STRATEGIES)} of {number} "
-        "names). A "
-        "trace can use several, so the shares add up to more than 100 %.",
-        "Bar chart. "
-        + ", ".join(f"{r['strategy']} {show_percent(r['share'])} %" for r in rows)
-        + ".",
-        figure,
-        rows,
-    )
 
 
 def draw_losses(runs: Sequence[Record]) -> Chart | None:

@@ -189,7 +189,10 @@ def tabulate_sources(stages: Mapping[str, Sequence[Record]]) -> Table | None:
         Column("spec_digest", "Spec", "code"),
         Column("command", "Command that rebuilds it", "code"),
     )
-    caption = "Where every number comes from."
+    caption = (
+        "Where every number comes from: the file, the digest of all that it depends on besides its "
+        "inputs, and the command that makes it anew, given in the folder of the study."
+    )
     return Table("provenance", caption, columns, rows) if rows else None
 
 

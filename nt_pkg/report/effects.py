@@ -1,9 +1,6 @@
 """Main effects of a study: differences paired by seed, their intervals and verdicts.
 
-A filter is a dict of field -> value on scores (student, subset, format, mode, benchmark). It must
-match at most one score per seed and benchmark; without `benchmark` the mean over the study's
-benchmarks is meant, with a list of them the mean over those. Accuracies and differences are shares
-in [0, 1].
+Filters are those of `nt_pkg.report.filters`. Accuracies and differences are shares in [0, 1].
 """
 
 import math
@@ -13,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nt_pkg.report.published import find_published
+from nt_pkg.report.filters import Cells, expand_comparison, match_scores, repeat_untrained
+from nt_pkg.report.lengths import Lengths, Ratio, find_p_value, lean, pair_lengths, pair_questions
+from nt_pkg.report.published import find_published, find_published_tokens
 from nt_pkg.report.significance import (
     ALPHA,
     MIN_SEEDS,
@@ -30,22 +29,24 @@ from nt_pkg.report.wording import (
     describe_filters,
     show_accuracy,
     show_count,
+    show_interval,
+    show_percent,
     show_plural,
+    show_points,
+    show_ratio,
+    show_ratio_interval,
 )
 
-FILTER_FIELDS = ("student", "subset", "format", "mode", "benchmark")
-# From here on one answer is called longer than another. Our choice: the paper's System-2 student
-# writes 1.7 times as much when asked to think and counts as unable to switch; between System-1 and
-# System-2 there is a factor of 27.
-LONGER = 2.0
-
 Record = Mapping[str, Any]
-Cells = dict[int, dict[str, Record]]  # seed -> benchmark -> score
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One comparison of a study; `p_value` is Holm-corrected, `p_value_raw` is not."""
+    """One comparison of a study; `p_value` is Holm-corrected, `p_value_raw` is not.
+
+    Where the claim is about lengths (`tokens`), p values and verdict are of the ratio of tokens;
+    the difference in accuracy stands beside them untested.
+    """
 
     name: str
     kind: str
@@ -60,83 +61,39 @@ class Effect:
     p_value: float | None = None
     p_value_raw: float | None = None
     tokens_ratio: float | None = None
+    tokens_error: float | None = None  # these two where the claim is about lengths
+    tokens_interval: tuple[float, float] | None = None
     note: str = ""
-    basis: str = "seeds"  # what the test goes over: seeds, questions, or nothing for tokens
-    paper: float | None = None  # the published difference
+    basis: str = "seeds"  # what the test goes over: seeds or questions
+    paper: float | None = None  # the published difference; of a claim about lengths, their ratio
     within: float | None = None  # the claim is that the difference is smaller than this
-    tokens: str | None = None  # the claim is about lengths: longer or alike
+    tokens: str | None = None  # the claim is about lengths: longer, fewer or alike
 
 
-def match_scores(scores: Sequence[Record], wanted: Record, where: str) -> Cells:
-    """Return the scores that a filter selects, by seed and benchmark.
-
-    Raises:
-        ValueError: The filter names an unknown field, or selects two scores of one seed and
-            benchmark.
-    """
-    unknown = sorted(set(wanted) - set(FILTER_FIELDS))
-    if unknown:
-        raise ValueError(
-            f"comparison {where}: filter fields {unknown} do not exist; use {list(FILTER_FIELDS)}"
-        )
-    cells: Cells = {}
-    for score in scores:
-        if any(not _fits(score[field], value) for field, value in wanted.items()):
-            continue
-        by_benchmark = cells.setdefault(int(score["seed"] or 0), {})
-        if score["benchmark"] in by_benchmark:
-            other = by_benchmark[score["benchmark"]]
-            differing = [f for f in FILTER_FIELDS if score[f] != other[f]]
-            raise ValueError(
-                f"comparison {where}: the filter {dict(wanted)} selects more than one score of "
-                "seed "
-                f"{score['seed']} on {score['benchmark']}; add "
-                f"{' and '.join(differing) or 'fields'} to it"
-            )
-        by_benchmark[score["benchmark"]] = score
-    return cells
+def show_effect(effect: Effect) -> str:
+    """Return what was compared, ours: points of accuracy, or a ratio of tokens with its mark."""
+    if effect.tokens:
+        return show_ratio(effect.tokens_ratio)
+    return show_points(effect.difference)
 
 
-def _fits(value: object, wanted: object) -> bool:
-    return value in wanted if isinstance(wanted, list) else value == wanted
+def show_effect_interval(effect: Effect) -> str:
+    """Return the interval that belongs to it."""
+    if effect.tokens:
+        return show_ratio_interval(effect.tokens_interval)
+    return show_interval(effect.interval)
 
 
-def repeat_untrained(cells: Cells, wanted: Record, seeds: Sequence[int]) -> Cells:
-    """Return the untrained student's only score once per seed: it is a constant, not a sample."""
-    if wanted.get("subset") != "none" or len(cells) != 1:
-        return cells
-    (only,) = cells.values()
-    return {seed: only for seed in seeds}
+def show_effect_error(effect: Effect) -> str:
+    """Return the standard error that belongs to it."""
+    if effect.tokens:
+        return show_ratio(effect.tokens_error)
+    return show_percent(effect.standard_error)
 
 
-def expand_comparison(comparison: Record) -> tuple[Record, Record]:
-    """Return the filters (a, b) whose difference a - b is the effect of a comparison.
-
-    Raises:
-        ValueError: The kind is unknown, a scaling has fewer than two groups, or a and b differ in
-            benchmark.
-    """
-    name, kind = comparison["name"], comparison["kind"]
-    if kind == "difference":
-        a, b = comparison["a"], comparison["b"]
-    elif kind == "scaling":
-        groups = comparison["groups"]
-        if len(groups) < 2:
-            raise ValueError(
-                f"comparison {name}: a scaling needs two groups or more, smallest first"
-            )
-        a, b = groups[-1], groups[0]
-    elif kind == "modes":
-        a = comparison["a"]
-        if comparison.get("b"):
-            b = comparison["b"]
-        else:
-            a, b = {**a, "mode": "think"}, {**a, "mode": "no_think"}
-    else:
-        raise ValueError(f"comparison {name}: kind {kind!r}; use difference, scaling or modes")
-    if a.get("benchmark") != b.get("benchmark"):
-        raise ValueError(f"comparison {name}: both sides must name the same benchmark, or none")
-    return a, b
+def show_effect_paper(effect: Effect) -> str:
+    """Return the paper's number beside it."""
+    return show_ratio(effect.paper) if effect.tokens else show_points(effect.paper)
 
 
 def measure_effect(
@@ -144,6 +101,7 @@ def measure_effect(
     scores: Sequence[Record],
     answers: Answers | None = None,
     published: Sequence[Record] = (),
+    lengths: Lengths | None = None,
 ) -> Effect:
     """Return one comparison measured but not yet judged (Holm needs all of them)."""
     a, b = expand_comparison(comparison)
@@ -151,7 +109,6 @@ def measure_effect(
     benchmarks = sorted({s["benchmark"] for s in scores})
     named = a.get("benchmark", benchmarks)
     wanted = named if isinstance(named, list) else [named]
-    papers = [find_published(published, side, wanted) for side in (a, b)]
     margin = comparison.get("within")
     effect = Effect(
         name=name,
@@ -159,7 +116,7 @@ def measure_effect(
         claim=comparison.get("claim"),
         contrast=describe_filters(a, b),
         benchmark=wanted[0] if len(wanted) == 1 else f"mean of {len(wanted)}",
-        paper=None if papers[0] is None or papers[1] is None else papers[0] - papers[1],
+        paper=_find_paper(published, a, b, wanted, is_ratio=bool(comparison.get("tokens"))),
         within=None if margin is None else margin / 100,
         tokens=comparison.get("tokens"),
     )
@@ -178,8 +135,6 @@ def measure_effect(
     if not seeds:
         return replace(effect, note="; ".join(notes))
     paired, basis = _test(left, right, seeds, wanted, answers)
-    if effect.tokens:
-        basis = "tokens"
     if basis == "seeds" and paired.standard_error == 0:
         notes.append("the same difference at every seed")
     if comparison["kind"] == "modes":
@@ -187,7 +142,7 @@ def measure_effect(
     tokens = [
         sum(_average(side[s], wanted, "mean_tokens") for s in seeds) for side in (left, right)
     ]
-    return replace(
+    measured = replace(
         effect,
         num_seeds=len(seeds),
         difference=paired.mean,
@@ -200,6 +155,7 @@ def measure_effect(
         tokens_ratio=tokens[0] / tokens[1] if tokens[1] else None,
         note="; ".join(notes),
     )
+    return _measure_lengths(measured, left, right, seeds, wanted, lengths)
 
 
 def measure_effects(
@@ -207,6 +163,7 @@ def measure_effects(
     scores: Sequence[Record],
     answers: Answers | None = None,
     published: Sequence[Record] = (),
+    lengths: Lengths | None = None,
 ) -> list[Effect]:
     """Return every comparison with its verdict, p values corrected over all tested ones (Holm).
 
@@ -216,22 +173,17 @@ def measure_effects(
         answers: gives the share right of every question of a score. With it, a comparison of fewer
             than three seeds is tested over questions instead.
         published: rows of a paper's tables, for its own differences.
+        lengths: gives the mean tokens of every question of a score, likewise for claims about
+            lengths.
     """
-    effects = [measure_effect(each, scores, answers, published) for each in comparisons]
+    effects = [measure_effect(each, scores, answers, published, lengths) for each in comparisons]
     tested = [i for i, e in enumerate(effects) if _is_tested(e)]
     raw = [p for i in tested if (p := effects[i].p_value_raw) is not None]
     for index, p_value in zip(tested, correct_holm(raw), strict=True):
         effect = effects[index]
-        assert effect.difference is not None
-        verdict = judge(effect.difference, p_value, has_claim=effect.claim is not None)
-        if effect.within is not None:
-            verdict = "supported" if p_value < ALPHA else "not supported"
-        effects[index] = replace(effect, p_value=p_value, verdict=verdict)
+        effects[index] = replace(effect, p_value=p_value, verdict=_judge(effect, p_value))
     for index, effect in enumerate(effects):
-        if effect.tokens and effect.tokens_ratio is not None:
-            is_right = (effect.tokens_ratio >= LONGER) == (effect.tokens == "longer")
-            effects[index] = replace(effect, verdict="supported" if is_right else "not supported")
-        elif effect.basis == "seeds" and 0 < effect.num_seeds < MIN_SEEDS:
+        if effect.basis == "seeds" and 0 < effect.num_seeds < MIN_SEEDS:
             few = f"{show_plural(effect.num_seeds, 'seed')}, {MIN_SEEDS} are needed for a test"
             effects[index] = replace(effect, note="; ".join(filter(None, [few, effect.note])))
     return effects
@@ -239,7 +191,18 @@ def measure_effects(
 
 def _is_tested(effect: Effect) -> bool:
     has_enough = effect.basis == "questions" or effect.num_seeds >= MIN_SEEDS
-    return has_enough and not effect.tokens and effect.p_value_raw is not None
+    return has_enough and effect.p_value_raw is not None
+
+
+def _judge(effect: Effect, p_value: float) -> str:
+    if effect.within is not None or effect.tokens == "alike":
+        return "supported" if p_value < ALPHA else "not supported"
+    assert effect.difference is not None
+    found = effect.difference
+    if effect.tokens:
+        assert effect.tokens_ratio is not None
+        found = lean(effect.tokens_ratio, effect.tokens)
+    return judge(found, p_value, has_claim=effect.claim is not None)
 
 
 def _test(
@@ -257,6 +220,59 @@ def _test(
             return found, "questions"
     differences = [_average(left[s], wanted) - _average(right[s], wanted) for s in seeds]
     return run_paired_t(differences), "seeds"
+
+
+def _measure_lengths(
+    effect: Effect,
+    left: Cells,
+    right: Cells,
+    seeds: Sequence[int],
+    wanted: Sequence[str],
+    lengths: Lengths | None,
+) -> Effect:
+    """Return the effect with p value, error and interval of its ratio, if its claim is about it."""
+    if not effect.tokens:
+        return effect
+    ratio, basis = _pair_tokens(left, right, seeds, wanted), "seeds"
+    if lengths is not None and (ratio is None or ratio.degrees + 1 < MIN_SEEDS):
+        pairs = {bench: [(left[s][bench], right[s][bench]) for s in seeds] for bench in wanted}
+        if (found := pair_questions(pairs, lengths)) is not None:
+            ratio, basis = found, "questions"
+    if ratio is None or not ratio.degrees:
+        return replace(effect, p_value_raw=None, basis=basis)
+    return replace(
+        effect,
+        num_seeds=ratio.degrees + 1 if basis == "seeds" else effect.num_seeds,
+        tokens_ratio=ratio.value,
+        tokens_error=ratio.standard_error,
+        tokens_interval=ratio.interval,
+        p_value_raw=find_p_value(ratio, effect.tokens),
+        basis=basis,
+    )
+
+
+def _pair_tokens(
+    left: Cells, right: Cells, seeds: Sequence[int], wanted: Sequence[str]
+) -> Ratio | None:
+    """Return the ratio over seeds; a score has no tokens when all its generations failed."""
+    known = [
+        seed
+        for seed in seeds
+        if all(side[seed][b]["mean_tokens"] is not None for side in (left, right) for b in wanted)
+    ]
+    a, b = ([_average(side[s], wanted, "mean_tokens") for s in known] for side in (left, right))
+    return pair_lengths(a, b)
+
+
+def _find_paper(
+    published: Sequence[Record], a: Record, b: Record, wanted: Sequence[str], *, is_ratio: bool
+) -> float | None:
+    """Return the published difference in accuracy (a share), or the ratio of tokens."""
+    find = find_published_tokens if is_ratio else find_published
+    first, second = (find(published, side, wanted) for side in (a, b))
+    if first is None or second is None:
+        return None
+    return first / second if is_ratio else first - second
 
 
 def _average(

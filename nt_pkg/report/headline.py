@@ -6,11 +6,11 @@ from typing import Any
 
 from nt_pkg.report.cells import Cell
 from nt_pkg.report.claims import Claim
-from nt_pkg.report.effects import Effect
+from nt_pkg.report.effects import Effect, show_effect, show_effect_interval
 from nt_pkg.report.wording import (
+    DASH,
     show_accuracy,
     show_count,
-    show_interval,
     show_list,
     show_p_value,
     show_percent,
@@ -63,12 +63,12 @@ def say_what_was_run(
         )
         + f" in {'mode' if len(modes) == 1 else 'modes'} {show_list(modes)}."
     ]
-    for trace in traces:
-        parts.append(
-            f"The examples are {show_count(trace['num_rows'])} traces of teacher "
-            f"{trace['teacher']} "
-            f"over pool {trace['pool']}."
-        )
+    if traces:
+        sets = [
+            f"{show_count(t['num_rows'])} traces of teacher {t['teacher']} over pool {t['pool']}"
+            for t in traces
+        ]
+        parts.append(f"The examples are {show_list(sets)}.")
     if not traces:
         parts += [f"Pool {p['pool']} holds {show_count(p['num_kept'])} prompts." for p in pools]
     return " ".join(parts)
@@ -166,12 +166,13 @@ def _say_numbers(effect: Effect) -> str:
         return f"Nothing was measured: {effect.note}."
     basis = ", tested over questions" if effect.basis == "questions" else ""
     details = [show_plural(effect.num_seeds, "seed") + basis]
-    if effect.interval is not None:
-        details.insert(0, f"95\u00a0% interval {show_interval(effect.interval)}")
+    if (interval := show_effect_interval(effect)) != DASH:
+        details.insert(0, f"95\u00a0% interval {interval}")
     if effect.p_value is not None:
         shown = show_p_value(effect.p_value)
         sign = "" if shown.startswith("<") else "= "
         details.append(f"corrected p {sign}{shown}".replace(" ", "\u00a0"))
-    if effect.kind == "modes" and effect.tokens_ratio is not None:
+    if effect.kind == "modes" and not effect.tokens and effect.tokens_ratio is not None:
         details.append(f"{effect.tokens_ratio:.1f} times the tokens")
-    return f"{show_points(effect.difference)} points ({', '.join(details)})."
+    shown = show_effect(effect) + (" the tokens" if effect.tokens else " points")
+    return f"{shown} ({', '.join(details)})."

@@ -8,7 +8,7 @@ from typing import Any
 
 from nt_pkg.report.canvas import Chart, theme_variables
 from nt_pkg.report.headline import Finding
-from nt_pkg.report.tables import Table, render_html
+from nt_pkg.report.tables import Table, render_html, render_links
 
 # Only what really scrolls is a stop for the Tab key; without scripts everything that may scroll is.
 FOCUS_SCRIPT = """
@@ -18,6 +18,8 @@ mark();
 addEventListener("resize", mark);
 addEventListener("toggle", mark, true);
 """
+
+MAX_ROWS = 400  # of a table that is folded away: longer ones are looked up in their CSV
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,16 @@ def table(content: Table | None) -> str:
     return "" if content is None else render_html(content)
 
 
+def fold_table(summary: str, content: Table | None) -> str:
+    """Return a table that a reader can open; of a very long one the links to its files."""
+    if content is None:
+        return ""
+    if len(content.rows) <= MAX_ROWS:
+        return fold(summary, render_html(content))
+    number = f"{len(content.rows):,} rows, too many for a page: "
+    return f"<p>{escape(summary)}: {number}{render_links(content.name)}</p>"
+
+
 def fold(summary: str, body: str) -> str:
     """Return a part that a reader can open; nothing for an empty body."""
     return f"<details><summary>{escape(summary)}</summary>\n{body}\n</details>" if body else ""
@@ -87,9 +99,9 @@ def sample(record: Mapping[str, Any]) -> str:
     """Return one answered question that a reader can open."""
     is_correct = bool(record["is_correct"])
     mark = "right" if is_correct else "wrong"
-    who = f"{record['subset']}, {record['format']}, seed {record['seed']}, {record['mode']}"
-    if record["subset"] == "none":
-        who = f"untrained, {record['mode']}"
+    run = f"{record['subset']}, {record['format']}, seed {record['seed']}"
+    run = "untrained" if record["subset"] == "none" else run
+    who = f"{record['student']}, {run}, {record['mode']}"
     parts = (
         ("Question", "question"),
         ("Reasoning", "reasoning"),

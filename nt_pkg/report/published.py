@@ -37,15 +37,29 @@ def find_published(
 
     None where no row is about it, or the row lacks one of the benchmarks.
     """
+    found = _find_mean(published, wanted, benchmarks, "accuracy")
+    return None if found is None else found / 100
+
+
+def find_published_tokens(
+    published: Sequence[Record], wanted: Record, benchmarks: Sequence[str]
+) -> float | None:
+    """Return the published mean tokens of an answer, likewise."""
+    return _find_mean(published, wanted, benchmarks, "tokens")
+
+
+def _find_mean(
+    published: Sequence[Record], wanted: Record, benchmarks: Sequence[str], field: str
+) -> float | None:
     names = {key: value for key, value in wanted.items() if key != "benchmark"}
     if not benchmarks:
         return None
     for record in published:
         known = record.get("filter") or {}
-        accuracy = record.get("accuracy") or {}
+        numbers = record.get(field) or {}
         is_meant = known and all(known.get(key) == value for key, value in names.items())
-        if is_meant and all(name in accuracy for name in benchmarks):
-            return float(sum(accuracy[name] for name in benchmarks)) / len(benchmarks) / 100
+        if is_meant and all(name in numbers for name in benchmarks):
+            return float(sum(numbers[name] for name in benchmarks)) / len(benchmarks)
     return None
 
 
@@ -86,7 +100,6 @@ def _find_cell(record: Record, benchmark: str, cells: Sequence[Cell]) -> Cell | 
 
 def _table(name: str, rows: Sequence[Row], is_micro: bool) -> Table:
     columns = [
-        Column("row", "Row", detail=lambda r: str(r["note"])),
         Column("benchmark", "Benchmark"),
         Column(
             "ours", "Ours, %", "number", lambda r: show_accuracy(r["ours"], r["standard_error"])
@@ -107,7 +120,11 @@ def _table(name: str, rows: Sequence[Row], is_micro: bool) -> Table:
     if is_micro:
         caption += " Other models and other questions: the columns are not comparable."
         columns = [column for column in columns if column.key != "difference"]
-    return Table(f"paper-{name}", caption, tuple(columns), tuple(rows))
+    return Table(f"paper-{name}", caption, tuple(columns), tuple(rows), _head_row)
+
+
+def _head_row(row: Row) -> tuple[str, str]:
+    return f"{row['row']}{': ' if row['note'] else ''}{row['note']}", ""
 
 
 def _show_paper_tokens(row: Row) -> str:

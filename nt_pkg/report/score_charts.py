@@ -1,13 +1,12 @@
 """Figures about scores: effects, scaling, and accuracy against tokens."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from nt_pkg.report.canvas import (
     INK,
@@ -20,9 +19,9 @@ from nt_pkg.report.canvas import (
     make_panels,
     start_at_zero,
 )
-from nt_pkg.report.cells import Cell, choose_format_cells, name_place
+from nt_pkg.report.cells import Cell, choose_format_cells, choose_shared_places, name_place
 from nt_pkg.report.effects import Effect
-from nt_pkg.report.published import find_published
+from nt_pkg.report.published import find_published, find_published_tokens
 from nt_pkg.report.wording import show_interval, show_list, show_percent, show_points, sort_modes
 
 Record = Mapping[str, Any]
@@ -177,8 +176,15 @@ def _draw_published(
 
 
 def _paper(cell: Cell, published: Sequence[Record]) -> float | None:
-    names = {name: getattr(cell, name) for name in ("student", "subset", "format", "mode")}
-    return find_published(published, names, [cell.benchmark])
+    return find_published(published, _names(cell), [cell.benchmark])
+
+
+def _paper_tokens(cell: Cell, published: Sequence[Record]) -> float | None:
+    return find_published_tokens(published, _names(cell), [cell.benchmark])
+
+
+def _names(cell: Cell) -> dict[str, str]:
+    return {name: getattr(cell, name) for name in ("student", "subset", "format", "mode")}
 
 
 def _draw_levels(
@@ -191,14 +197,15 @@ def _draw_levels(
         axes.axhline(100 * chance[benchmark], color=MUTED, linestyle="--", linewidth=1)
 
 
-def draw_tokens(cells: Sequence[Cell]) -> Chart | None:
-    """Return accuracy against mean answer length of the subset trained in most formats."""
+def draw_tokens(cells: Sequence[Cell], published: Sequence[Record] = ()) -> Chart | None:
+    """Return accuracy against mean answer length of the subset trained in most formats.
+
+    Published points of the same runs stand beside as hollow marks (the paper's figure 2).
+    """
     chosen = choose_format_cells(cells)
     if not chosen:
         return None
-    num_points = Counter(cell.place for cell in chosen)
-    # A panel of one point compares nothing; it stays only where there is no other.
-    chosen = [cell for cell in chosen if num_points[cell.place] > 1] or chosen
+    chosen = choose_shared_places(chosen)
     formats = sorted({cell.format for cell in chosen})
     modes = sort_modes(sorted({cell.mode for cell in chosen}))
     places = sorted({cell.place for cell in chosen})
@@ -206,10 +213,11 @@ def draw_tokens(cells: Sequence[Cell]) -> Chart | None:
     for axes, place in zip(panels, places, strict=True):
         for index, name in enumerate(formats):
             line = [cell for cell in chosen if (cell.place, cell.format) == (place, name)]
-            _draw_modes(axes, line, SERIES[index % len(SERIES)], modes)
+            _draw_modes(axes, line, SERIES[index % len(SERIES)], modes, published)
         axes.set_title(name_place(place, places))
         axes.set_xlabel("mean tokens of an answer")
         axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     start_at_zero(panels)
     panels[0].set_ylabel("accuracy, %")
     handles = [Line2D([], [], color=SERIES[i % 6], label=n) for i, n in enumerate(formats)]
@@ -218,24 +226,38 @@ def draw_tokens(cells: Sequence[Cell]) -> Chart | None:
         handles.append(Line2D([], [], color=MUTED, marker=mark, linestyle="none", label=name))
     figure.legend(handles=handles, loc="outside lower left", ncols=4)
     subsets = show_list(sorted({cell.subset for cell in chosen}))
+    rows = [
+        {**_point(c), "paper": _paper(c, published), "paper_tokens": _paper_tokens(c, published)}
+        for c in chosen
+    ]
+    has_papers = any(row["paper"] is not None and row["paper_tokens"] for row in rows)
+    papers = (
+        " Hollow marks: the published numbers of the same runs, where both are known; a dotted "
+        "line joins each to ours."
+    )
     said = (
         f"{c.format} in {c.mode} on {c.benchmark}: {show_percent(c.accuracy)} % at "
-        f"{c.mean_tokens:.0f} tokens."
+        f"{c.mean_tokens:,.0f} tokens."
         for c in chosen
     )
     return Chart(
         "tokens",
         f"Accuracy against the mean length of an answer, subset {subsets}: colour is the training "
         "format, the mark is the mode at inference, a thin line joins the modes of one student. "
-        "Bars "
-        "of one standard error.",
+        f"Bars of one standard error.{papers if has_papers else ''}",
         f"Scatter plot. {' '.join(said)}",
         figure,
-        [_point(cell) for cell in chosen],
+        rows,
     )
 
 
-def _draw_modes(axes: Axes, line: Sequence[Cell], colour: str, modes: Sequence[str]) -> None:
+def _draw_modes(
+    axes: Axes,
+    line: Sequence[Cell],
+    colour: str,
+    modes: Sequence[str],
+    published: Sequence[Record],
+) -> None:
     ordered = sorted(line, key=lambda cell: cell.mean_tokens)
     x, y = [cell.mean_tokens for cell in ordered], [100 * cell.accuracy for cell in ordered]
     axes.plot(x, y, color=colour, linewidth=1, alpha=0.4)
@@ -247,6 +269,24 @@ def _draw_modes(axes: Axes, line: Sequence[Cell], colour: str, modes: Sequence[s
             color=colour,
             marker=MARKERS[modes.index(cell.mode) % len(MARKERS)],
             elinewidth=1,
+        )
+        paper, tokens = _paper(cell, published), _paper_tokens(cell, published)
+        if paper is None or tokens is None:
+            continue
+        there = (tokens, 100 * paper)
+        axes.plot(
+            *zip((cell.mean_tokens, 100 * cell.accuracy), there, strict=True),
+            color=colour,
+            linestyle=":",
+            linewidth=1,
+        )
+        axes.plot(
+            *there,
+            color=colour,
+            marker=MARKERS[modes.index(cell.mode) % len(MARKERS)],
+            markersize=8,
+            markerfacecolor="none",
+            linestyle="none",
         )
 
 

@@ -4,17 +4,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nt_pkg.report.cells import Cell, Group
-from nt_pkg.report.effects import Effect
+from nt_pkg.report.effects import (
+    Effect,
+    show_effect,
+    show_effect_error,
+    show_effect_interval,
+    show_effect_paper,
+)
 from nt_pkg.report.tables import Column, Row, Table
 from nt_pkg.report.wording import (
     DASH,
     PLUS_MINUS,
     show_accuracy,
     show_count,
-    show_interval,
     show_p_value,
     show_percent,
-    show_points,
     show_ratio,
     sort_modes,
     sort_naturally,
@@ -47,17 +51,32 @@ def tabulate_effects(effects: Sequence[Effect]) -> Table | None:
             "basis": e.basis,
             "within": e.within,
             "paper": e.paper,
+            "tokens": e.tokens,
+            "tokens_error": e.tokens_error,
+            "tokens_low": e.tokens_interval[0] if e.tokens_interval else None,
+            "tokens_high": e.tokens_interval[1] if e.tokens_interval else None,
         }
         for e in effects
     )
+    shown = {e.name: e for e in effects}
+    has_tokens = any(e.tokens for e in effects)
     has_paper = any(row["paper"] is not None for row in rows)
     columns = (
         Column("name", "Comparison", detail=_describe_row),
         Column("verdict", "Verdict", "verdict"),
-        Column("difference", "Points", "number", lambda r: show_points(r["difference"])),
-        Column("low", "95 % interval", "number", _show_row_interval),
-        Column("standard_error", "s.e.", "number", lambda r: show_percent(r["standard_error"])),
-        *([Column("paper", "Paper", "number", _show_paper)] if has_paper else []),
+        Column(
+            "difference",
+            "Points, or \u00d7" if has_tokens else "Points",
+            "number",
+            lambda r: show_effect(shown[r["name"]]),
+        ),
+        Column("low", "95 % interval", "number", lambda r: show_effect_interval(shown[r["name"]])),
+        Column("standard_error", "s.e.", "number", lambda r: show_effect_error(shown[r["name"]])),
+        *(
+            [Column("paper", "Paper", "number", lambda r: show_effect_paper(shown[r["name"]]))]
+            if has_paper
+            else []
+        ),
         Column("num_seeds", "Seeds", "number"),
         *([Column("basis", "Over")] if len({row["basis"] for row in rows}) > 1 else []),
         Column("p_value", "p (Holm)", "number", lambda r: show_p_value(r["p_value"])),
@@ -66,7 +85,9 @@ def tabulate_effects(effects: Sequence[Effect]) -> Table | None:
     caption = (
         "Every comparison of the study; what is subtracted from what stands under its name. "
         "Tokens: "
-        f"length of the first side's answers over the second's. {DASH}: not available."
+        "length of the first side's answers over the second's"
+        + ("; where the claim is about it (\u00d7), the test is too." if has_tokens else ".")
+        + f" {DASH}: not available."
     )
     return Table("effects", caption, columns, rows)
 
@@ -211,14 +232,6 @@ def _name_format(row: Row) -> str:
 def _describe_row(row: Row) -> str:
     parts = (row["contrast"], row["note"])
     return "; ".join(part for part in parts if part)
-
-
-def _show_paper(row: Row) -> str:
-    return show_points(row["paper"])
-
-
-def _show_row_interval(row: Row) -> str:
-    return show_interval(None if row["low"] is None else (row["low"], row["high"]))
 
 
 def _show_mode_accuracy(mode: str) -> Callable[[Row], str]:

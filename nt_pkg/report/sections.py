@@ -7,8 +7,8 @@ from typing import Any
 
 from nt_pkg.report import page
 from nt_pkg.report.canvas import Chart
-from nt_pkg.report.effects import LONGER
 from nt_pkg.report.headline import Finding
+from nt_pkg.report.lengths import LONGER
 from nt_pkg.report.page import Section, paragraph
 from nt_pkg.report.significance import ALPHA, MIN_SEEDS
 from nt_pkg.report.tables import Table
@@ -52,6 +52,7 @@ def build_sections(contents: Contents) -> list[Section]:
         _effects(contents),
         _changes(contents),
         _scores(contents),
+        _paper(contents),
         _with_words(
             contents,
             ("scaling", "More examples", "scaling"),
@@ -63,14 +64,18 @@ def build_sections(contents: Contents) -> list[Section]:
             "A student that can switch its mode moves along its line; one that cannot stays where "
             "it is.",
         ),
-        Section("lengths", "How long answers are", [contents.figure("lengths")]),
+        Section(
+            "lengths",
+            "How long answers and traces are",
+            [contents.figure("lengths"), contents.figure("trace_lengths")],
+        ),
         Section(
             "difficulty",
-            "By difficulty",
+            "By category of question",
             [
                 contents.figure("difficulty"),
-                page.fold("All categories in numbers", contents.table("categories")),
-                page.fold("Further groups of questions", contents.table("levels")),
+                page.fold_table("All categories in numbers", contents.tables.get("categories")),
+                page.fold_table("Further groups of questions", contents.tables.get("levels")),
             ],
         ),
         Section(
@@ -82,8 +87,8 @@ def build_sections(contents: Contents) -> list[Section]:
         _samples(contents),
         Section("training", "Training", [contents.figure("losses"), contents.table("training")]),
         _lost(contents),
+        Section("workflow", "The workflow as it ran", [contents.figure("workflow")]),
         _costs(contents),
-        _paper(contents),
         _provenance(contents),
     ]
 
@@ -136,17 +141,21 @@ def _effects(contents: Contents) -> Section:
         "words "
         "are \u201cabove\u201d, \u201cbelow\u201d and \u201cno difference seen\u201d."
     )
+    claims = contents.table("claims")
+    if claims:  # they hold most of its rows already
+        table = page.fold("All comparisons in numbers", table)
     return Section(
         "effects",
         "The effects, and how they were judged",
         [
             contents.figure("effects"),
+            claims,
+            table,
+            "<h3>How they were judged</h3>",
             paragraph(rule),
             paragraph(verdicts),
             paragraph(contents.seed_scope),
             paragraph(_say_questions(contents)),
-            contents.table("claims"),
-            table,
         ],
     )
 
@@ -162,10 +171,13 @@ def _say_questions(contents: Contents) -> str:
             "sampling of answers; it does not cover the luck of a draw and a training, so it says "
             "that these two models differ, and not that training again would show it."
         )
-    if any(row["basis"] == "tokens" for row in rows):
+    if any(row["tokens"] for row in rows):
         parts.append(
-            "Claims about lengths are judged by the ratio of mean tokens, at least "
-            f"{LONGER:g} times or less, without a test."
+            "A claim about lengths is tested on the tokens of the answers, paired in the same way "
+            f"and corrected together with the others: \u201clonger\u201d means at least {LONGER:g} "
+            "times the tokens, \u201cfewer\u201d any fewer, \u201calike\u201d less than "
+            f"{LONGER:g} times either way (two one-sided tests; never \u201copposite\u201d). The "
+            "interval of a ratio is Fieller\u2019s."
         )
     if any(row["within"] is not None for row in rows):
         parts.append(
@@ -219,11 +231,12 @@ def _scores(contents: Contents) -> Section:
         [
             paragraph(words),
             *(contents.table(f"scores-{benchmark}") for benchmark in contents.benchmarks),
-            page.fold(
-                "How answers ended: cut, unreadable, with reasoning", contents.table("rates")
+            page.fold_table(
+                "How answers ended: cut, unreadable, with reasoning", contents.tables.get("rates")
             ),
-            page.fold(
-                "Read otherwise: macro averages and others' graders", contents.table("readings")
+            page.fold_table(
+                "Read otherwise: macro averages and others' graders",
+                contents.tables.get("readings"),
             ),
         ],
     )
@@ -232,7 +245,12 @@ def _scores(contents: Contents) -> Section:
 def _samples(contents: Contents) -> Section:
     if not contents.samples:
         return Section("samples", "Read some answers", [])
-    parts = [paragraph("A few answers as the students gave them, right and wrong ones.")]
+    parts = [
+        paragraph(
+            "Some answers as the students gave them, right and wrong ones, spread over the runs. "
+            "All of them are in the samples files beside the scores."
+        )
+    ]
     for benchmark in sorted({sample["benchmark"] for sample in contents.samples}):
         parts.append(f"<h3>{escape(benchmark)}</h3>")
         parts += [page.sample(s) for s in contents.samples if s["benchmark"] == benchmark]

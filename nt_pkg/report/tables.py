@@ -2,9 +2,10 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 from typing import Any, Literal
 
 from nt_pkg.report.wording import DASH
@@ -37,12 +38,27 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A named table; the first column heads its row. The CSV holds every key of the rows."""
+    """A named table; the first column heads its row. The CSV holds every key of the rows.
+
+    With `heading` (text, and a verdict or nothing) rows that follow each other under one heading
+    are a group.
+    """
 
     name: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    heading: Callable[[Row], tuple[str, str]] | None = None
+
+    @property
+    def groups(self) -> Iterator[tuple[tuple[str, str] | None, list[Row]]]:
+        """The rows under each heading, in order; one group without one where there are none."""
+        heading = self.heading
+        if heading is None:
+            yield None, list(self.rows)
+        else:
+            for head, rows in groupby(self.rows, heading):
+                yield head, list(rows)
 
 
 def render_csv(rows: Sequence[Row]) -> str:
@@ -61,24 +77,43 @@ def render_markdown(table: Table) -> str:
     names = [f"{c.group}: {c.label}" if c.group else c.label for c in table.columns]
     rules = ["---:" if c.kind == "number" else "---" for c in table.columns]
     lines = [names, rules]
-    for row in table.rows:
-        cells = ((c.cell(row), c.detail(row) if c.detail else "") for c in table.columns)
-        lines.append([_escape_pipe(f"{text} ({more})" if more else text) for text, more in cells])
+    for head, rows in table.groups:
+        if head:
+            text = f"**{_escape_pipe(head[0])}** {head[1]}".strip()
+            lines.append([text, *[""] * (len(names) - 1)])
+        for row in rows:
+            cells = ((c.cell(row), c.detail(row) if c.detail else "") for c in table.columns)
+            lines.append([_escape_pipe(f"{one} ({more})" if more else one) for one, more in cells])
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{table.caption}\n\n{body}\n"
 
 
 def render_html(table: Table) -> str:
     """Return a table in a container of its own that scrolls, by keyboard too."""
-    rows = "\n".join(f"<tr>{_render_cells(table, row)}</tr>" for row in table.rows)
+    bodies = "\n".join(_render_body(table, head, rows) for head, rows in table.groups)
     caption_id = f"table-{table.name}"
-    caption = f"{escape(table.caption)} {_render_links(table.name)}"
+    caption = f"{escape(table.caption)} {render_links(table.name)}"
     return (
         f'<div class="table" role="group" tabindex="0" aria-labelledby="{caption_id}">\n<table>\n'
         f'<caption id="{caption_id}"><div>{caption}</div></caption>\n'
         f"<thead>\n{_render_head(table.columns)}\n</thead>\n"
-        f"<tbody>\n{rows}\n</tbody>\n</table>\n</div>"
+        f"{bodies}\n</table>\n</div>"
     )
+
+
+def _render_body(table: Table, head: tuple[str, str] | None, rows: Sequence[Row]) -> str:
+    lines = [f"<tr>{_render_cells(table, row)}</tr>" for row in rows]
+    if head:
+        text = f"<div>{escape(head[0])} {_render_verdict(head[1])}</div>"
+        span = len(table.columns)
+        lines.insert(0, f'<tr class="head"><th scope="rowgroup" colspan="{span}">{text}</th></tr>')
+    return "<tbody>\n" + "\n".join(lines) + "\n</tbody>"
+
+
+def _render_verdict(verdict: str) -> str:
+    if not verdict:
+        return ""
+    return f'<span class="verdict" data-verdict="{escape(verdict)}">{escape(verdict)}</span>'
 
 
 def _render_head(columns: Sequence[Column]) -> str:
@@ -110,7 +145,7 @@ def _render_cells(table: Table, row: Row) -> str:
         if column.kind == "code" and text != DASH:
             text = f"<code>{text}</code>"
         if column.kind == "verdict":
-            text = f'<span class="verdict" data-verdict="{text}">{text}</span>'
+            text = _render_verdict(column.cell(row))
         if column.detail is not None:
             text += f"<small>{escape(column.detail(row))}</small>"
         opening = 'th scope="row"' if index == 0 else "td"
@@ -118,7 +153,8 @@ def _render_cells(table: Table, row: Row) -> str:
     return "".join(cells)
 
 
-def _render_links(name: str) -> str:
+def render_links(name: str) -> str:
+    """Return links to the files of a table."""
     links = (
         f'<a href="tables/{name}.{end}">{label}</a>'
         for end, label in (("csv", "CSV"), ("md", "Markdown"))

@@ -57,6 +57,13 @@ def show_ratio(value: float | None) -> str:
     return DASH if value is None else f"{value:.2f}\u00d7"
 
 
+def show_ratio_interval(interval: tuple[float, float] | None) -> str:
+    """Return `1.90 to 2.10x`, or a dash."""
+    if interval is None:
+        return DASH
+    return f"{interval[0]:.2f} to {show_ratio(interval[1])}"
+
+
 def show_seconds(value: float) -> str:
     """Return a duration in the unit a person would choose."""
     if value < 120:

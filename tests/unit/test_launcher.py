@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from nt_pkg import launcher
-from nt_pkg.launcher import History, Watcher, headline, seconds_per_stage
+from nt_pkg.launcher import (
+    History,
+    Watcher,
+    headline,
+    remake_command,
+    rules_as_run,
+    seconds_per_stage,
+)
 from nt_pkg.manifest import read_json, write_json
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +98,34 @@ def test_seconds_per_stage() -> None:
         "evals": 1.2,
         "prompts": 1.2,
     }
+
+
+def test_rules_as_run_read_what_ran() -> None:
+    """Of fetched files only the kind that was fetched is read; the report has no time yet."""
+    for name in ("fetch_asset/students/a", "ingest_pool/a", "build_examples/a/seed0", "train/b"):
+        path = Path("timings", f"{name}.jsonl")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"s": 1.25}\n')
+
+    found = rules_as_run(Path("timings"), {"a"})
+
+    assert [(each["rule"], each["seconds"], each["reads"]) for each in found] == [
+        ("fetch_asset", 1.2, []),
+        ("ingest_pool", 1.2, []),
+        ("build_examples", 1.2, ["fetch_asset", "ingest_pool"]),
+        ("build_report", None, ["build_examples", "ingest_pool"]),
+    ]
+    assert rules_as_run(Path("nowhere"), {"a"}) == []
+
+
+def test_command_that_makes_a_file_anew_is_the_one_of_the_start(tmp_path: Path) -> None:
+    """Of this folder and profile, with what was laid over the configuration."""
+    arguments = ["snakemake", "-s", "x", f"--profile={tmp_path / 'profiles' / 'local'}", "subsets"]
+
+    assert remake_command(tmp_path, arguments, []) == "snakemake --profile profiles/local --force"
+    assert remake_command(
+        Path("/flow"), ["snakemake", "--profile", "slurm"], [tmp_path / "my study.yaml"]
+    ) == ("snakemake -s /flow/Snakefile --profile slurm --configfile 'my study.yaml' --force")
 
 
 def start(history: History, seconds: float, is_complete: bool) -> None:

@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from nt_pkg.manifest import read_json, write_json
-from nt_pkg.paired import Answered, compare_runs, question_means
-from nt_pkg.records import GRADES, write_parquet
+from nt_pkg.paired import Answered, compare_runs, question_means, read_lengths
+from nt_pkg.records import GRADES, SAMPLES, write_parquet
 from scripts.compare_scores import main
 
 
@@ -55,6 +55,19 @@ def test_other_questions_are_refused() -> None:
         compare_runs([answered("a", [1] * 9), answered("b", [0] * 9)])
     with pytest.raises(ValueError, match="nothing to compare"):
         compare_runs([answered("a", [1] * 40), answered("b", [1] * 40, "other")])
+
+
+def test_lengths_of_questions_leave_out_failed_answers(tmp_path: Path) -> None:
+    """The mean over a question's answers; one that failed has no length, whatever was counted."""
+    row = {"text": "t", "finish_reason": "stop", "error": None}
+    counted = [("q", "ok", 10), ("q", "ok", 30), ("q", "failed", 0), ("gone", "failed", 0)]
+    rows = [
+        {**row, "question_id": q, "repeat": n, "status": status, "completion_tokens": tokens}
+        for n, (q, status, tokens) in enumerate(counted)
+    ]
+    write_parquet(tmp_path / "think.samples.parquet", SAMPLES, rows)
+
+    assert read_lengths(tmp_path / "think.json") == {"q": 20.0, "gone": None}
 
 
 def test_command_reads_grades_beside_scores(

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,18 @@ from scipy import stats
 from nt_pkg.report.build import build_report
 from nt_pkg.report.cells import build_cells, find_unsolved
 from nt_pkg.report.effects import measure_effects
+from nt_pkg.report.flow_chart import reduce_edges
+from nt_pkg.report.lengths import find_p_value, pair_lengths
 from nt_pkg.report.published import tabulate_published
 from nt_pkg.report.reading_tables import tabulate_levels, tabulate_readings
+from nt_pkg.report.samples import choose_samples
 from nt_pkg.report.score_charts import draw_scaling, draw_tokens
 from nt_pkg.report.significance import compare_alike, correct_holm, run_paired_t
 from nt_pkg.report.tables import Column, Table, render_html, render_markdown
+from nt_pkg.report.trace_charts import draw_trace_lengths
 from nt_pkg.report.wording import show_points, sort_naturally
 from nt_pkg.seeds import rng
+from tests.check_report import find_browser, open_in_browser
 
 STUDENT = "micro-llama"
 MODES = ("think", "adaptive", "no_think")
@@ -151,6 +157,17 @@ def make_histograms(name: str, number: int) -> dict[str, Any]:
     }
 
 
+def make_rules() -> list[dict[str, Any]]:
+    """Return three rules as they ran; the last one reads both others."""
+    reads: dict[str, list[str]] = {"ingest_pool": [], "annotate": ["ingest_pool"]}
+    reads["select_subset"] = ["annotate", "ingest_pool"]
+    stages = ("prompts", "annotations", "subsets")
+    return [
+        {"rule": name, "stage": stage, "num_jobs": 3, "seconds": 2.5, "reads": found}
+        for stage, (name, found) in zip(stages, reads.items(), strict=True)
+    ]
+
+
 def make_data() -> dict[str, Any]:
     """Return the manifests, runs, samples and timings of the invented study."""
     sizes = SIZES | {f"{name}-512": 512 for name in SELECTORS}
@@ -225,6 +242,7 @@ def make_data() -> dict[str, Any]:
         ],
         "timings": {
             **{"wall_seconds": 1260.5, "startup_share": 0.21, "peak_mib": 1480},
+            "rules": make_rules(),
             "seconds_per_stage": {
                 "prompts": 3.1,
                 "traces": 9.2,
@@ -386,9 +404,34 @@ def test_page_is_well_formed_and_stands_alone(report: Path) -> None:
         r"(src|href|xlink:href)=\"https?:|url\(http|@import|<script src|<link", text
     )
     assert text.count("<caption") == text.count("<table") > 8
-    assert text.count("<svg") == text.count('role="img"') == text.count("<title id=") == 9
+    assert text.count("<svg") == text.count('role="img"') == text.count("<title id=") == 11
     assert all(a.get("scope") for tag, a in outline.seen if tag == "th")
     assert "<b>2</b>" not in text and "&lt;b&gt;2" in text
+
+
+@pytest.mark.skipif(find_browser() is None, reason="needs Chromium")
+def test_page_can_be_used_by_everybody(report: Path, tmp_path: Path) -> None:
+    """In a browser: nothing in the console, keyboard, names, contrast; a bad page is found out."""
+    assert open_in_browser(report / "index.html") == []
+
+    page = (report / "index.html").read_text()
+    for good, bad in (
+        ("--muted:#6a665f", "--muted:#b0aca4"),
+        ("const boxes", "missing(); const boxes"),
+        ('scope="col"', ""),
+        ("outline: 2px", "outline: 0px"),
+        ("body {", "body { min-width: 500px;"),
+    ):
+        assert good in page
+        page = page.replace(good, bad, 1)
+    (tmp_path / "index.html").write_text(page)
+    found = "\n".join(open_in_browser(tmp_path / "index.html"))
+
+    for defect in (
+        *("ReferenceError", "without a scope", "does not show that it has the focus"),
+        *("has a contrast of 2", "500 px wide in a window of 390"),
+    ):
+        assert defect in found
 
 
 def test_sections_and_files(report: Path) -> None:
@@ -397,8 +440,8 @@ def test_sections_and_files(report: Path) -> None:
     figures = {path.name for path in (report / "figures").iterdir()}
     tables = {path.suffix for path in (report / "tables").iterdir()}
 
-    assert len(re.findall("<section ", text)) == 15
-    assert len(figures) == 27 and "scaling.svg" in figures
+    assert len(re.findall("<section ", text)) == 16
+    assert len(figures) == 33 and "scaling.svg" in figures
     assert tables == {".csv", ".md"}
     for path in sorted((report / "figures").glob("*.svg")):
         ElementTree.fromstring(path.read_text())
@@ -507,6 +550,67 @@ def test_other_questions_are_not_compared() -> None:
     assert (effect.verdict, effect.basis) == ("not enough data", "seeds")
 
 
+def test_ratio_of_lengths_agrees_with_scipy() -> None:
+    """The test is a t test of a - r b, and the ends of the interval are where it reaches 5 %."""
+    draw = rng("lengths")
+    b = [draw.uniform(20, 60) for _ in range(12)]
+    a = [2.3 * each + draw.gauss(0, 15) for each in b]
+    ratio = pair_lengths(a, b)
+    assert ratio is not None and ratio.interval is not None
+
+    def differences(factor: float) -> list[float]:
+        return [x - factor * y for x, y in zip(a, b, strict=True)]
+
+    for end in ratio.interval:
+        assert run_paired_t(differences(end)).p_value == pytest.approx(0.05)
+    assert ratio.value == pytest.approx(sum(a) / sum(b))
+    assert find_p_value(ratio, "longer") == pytest.approx(
+        stats.ttest_1samp(differences(2), 0).pvalue
+    )
+    assert find_p_value(ratio, "fewer") == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    below = stats.ttest_1samp(differences(2), 0, alternative="less").pvalue
+    assert find_p_value(ratio, "alike") == pytest.approx(below)
+    same = pair_lengths(b, b)
+    assert same is not None and find_p_value(same, "fewer") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("ratio", "claim", "verdict"),
+    [
+        (2.4, "longer", "supported"),
+        (2.0, "longer", "not supported"),
+        (1.5, "longer", "opposite"),
+        (1.5, "alike", "supported"),
+        (0.4, "alike", "not supported"),
+        (0.9, "fewer", "supported"),
+        (1.1, "fewer", "opposite"),
+    ],
+)
+def test_lengths_are_tested_over_questions(ratio: float, claim: str, verdict: str) -> None:
+    """With one seed a claim about lengths is paired by question; one that failed is left out."""
+    rows = [score(s, "system2", 0, "think") for s in "ab"]
+    question = {"name": "q", "kind": "difference", "a": side("a"), "b": side("b"), "claim": "c"}
+    published = [
+        {"table": "4", "row": n, "tokens": {"micro_steps": v}, "filter": side(n)}
+        for n, v in (("a", 90), ("b", 100))
+    ]
+
+    def lengths(found: Any) -> dict[str, float | None]:
+        draw, factor = rng(found["subset"]), ratio if found["subset"] == "a" else 1.0
+        known = {f"q{n}": factor * (100 + n + draw.gauss(0, 5)) for n in range(40)}
+        return {**known, "failed": None if found["subset"] == "a" else 50.0}
+
+    (effect,) = measure_effects(
+        [{**question, "tokens": claim}], rows, None, published, lengths=lengths
+    )
+
+    assert (effect.verdict, effect.basis, effect.num_seeds) == (verdict, "questions", 1)
+    assert effect.tokens_ratio == pytest.approx(ratio, rel=0.03)
+    assert effect.paper == pytest.approx(0.9)
+    (alone,) = measure_effects([{**question, "tokens": claim}], rows)
+    assert alone.verdict == "not enough data"
+
+
 def test_claims_need_all_their_parts(tmp_path: Path) -> None:
     """One part that fails, is missing or is opposite decides; the paper's effect stands beside."""
     levels = {"low": 0.2, "middle": 0.3, "high": 0.5}
@@ -595,6 +699,22 @@ def test_published_points_stand_in_the_figure_of_sizes() -> None:
     assert [point["paper"] for point in chart.rows] == [None, pytest.approx(0.4), None]
 
 
+def test_published_points_stand_in_the_figure_of_tokens() -> None:
+    """A published accuracy with its tokens is a second point; one without tokens has no place."""
+    names = ("system1", "system2", "mix")
+    cells = build_cells([score("a", name, 0, "think", level=0.5) for name in names], {})
+    row = {"table": "4", "row": "r", "accuracy": {"micro_steps": 40.0}}
+    known = {**row, "tokens": {"micro_steps": 300.0}, "filter": side("a", "system2")}
+
+    chart = draw_tokens(cells, [known, {**row, "filter": side("a", "mix")}])
+
+    assert chart is not None
+    points = {each["format"]: (each["paper"], each["paper_tokens"]) for each in chart.rows}
+    assert points == {"system1": (None, None), "system2": (0.4, 300.0), "mix": (0.4, None)}
+    assert [line.get_markerfacecolor() for line in chart.figure.axes[0].lines].count("none") == 1
+    assert chart.figure.axes[0].get_xlim()[1] > 300
+
+
 def test_figure_of_lengths_leaves_out_panels_of_one_point() -> None:
     """Formats were tried on one benchmark only: the others have nothing to compare."""
     rows = [score("a", name, 0, "think", "x") for name in ("system1", "system2")]
@@ -677,6 +797,46 @@ def test_unsolved_benchmarks_are_said_plainly(tmp_path: Path) -> None:
     assert not find_unsolved(guesses, {"micro_steps": 0.10})
 
 
+def test_arrows_that_follow_from_others_are_left_out() -> None:
+    """Who reads the labels has read the pool by way of them."""
+    assert reduce_edges(make_rules()) == [
+        ("ingest_pool", "annotate"),
+        ("annotate", "select_subset"),
+    ]
+
+
+def test_lengths_of_traces_are_read_off_histograms() -> None:
+    """100 traces, evenly spread from 0 to 200: the quantiles are known; draws are added up."""
+    half = {"num_tokens": {"edges": [0, 100, 200], "counts": [50, 0]}}
+    other = {"num_tokens": {"edges": [0, 100, 200], "counts": [0, 50]}}
+    subset = {"subset": "a", "size": 50}
+
+    chart = draw_trace_lengths(
+        [{**subset, "histograms": half}, {**subset, "histograms": other}],
+        [{"pool": "p", "histograms": half}, {"pool": "none"}],
+    )
+
+    assert chart is not None
+    assert [row["name"] for row in chart.rows] == ["p", "a"]
+    assert [chart.rows[1][q] for q in ("0.05", "0.5", "0.95")] == pytest.approx([10, 100, 190])
+
+
+def test_few_answers_are_shown_and_not_all_of_a_long_one() -> None:
+    """At most 24 of a benchmark, half of them right where there are enough, over all runs."""
+    one = {"benchmark": "b", "question": "q", "gold": "g", "answer": "a", "reasoning": "x" * 9000}
+    samples = [{**one, "seed": n, "is_correct": n % 10 == 0} for n in range(300)]
+
+    shown = choose_samples(samples)
+
+    assert [sum(s["is_correct"] for s in shown), len(shown)] == [12, 24]
+    assert max(each["seed"] for each in shown) > 250
+    assert "3,000 characters left out" in shown[0]["reasoning"]
+    assert len(choose_samples([s for s in samples if not s["is_correct"]])) == 24
+    assert choose_samples(samples[:3]) == [
+        {**s, "reasoning": shown[0]["reasoning"]} for s in samples[:3]
+    ]
+
+
 def test_small_pieces() -> None:
     """Numbers, natural order, and cells that would break Markdown or HTML."""
     table = Table(
@@ -685,6 +845,9 @@ def test_small_pieces() -> None:
 
     assert show_points(-0.0123) == "\u22121.2" and show_points(0.00001) == "0.0"
     assert sort_naturally(["level 10", "level 2"]) == ["level 2", "level 10"]
+    grouped = replace(table, heading=lambda row: ("One & all", "supported"))
+    assert 'scope="rowgroup" colspan="2"><div>One &amp; all <span' in render_html(grouped)
+    assert "| **One & all** supported |  |" in render_markdown(grouped)
     assert "x\\|<y" in render_markdown(table)
     assert "x|&lt;y" in render_html(table) and 'scope="colgroup"' in render_html(table)
 
