@@ -150,7 +150,7 @@ def _tabulate_runs(changes: Changes) -> Table:
 
 
 def _name_run(row: Row) -> str:
-    return "untrained" if row["subset"] == "none" else f"{row['subset']} / {row['format']}"
+    return "as it came" if row["subset"] == "none" else f"{row['subset']} / {row['format']}"
 
 
 def _describe_seeds(row: Row) -> str:

@@ -100,7 +100,7 @@ def sample(record: Mapping[str, Any]) -> str:
     is_correct = bool(record["is_correct"])
     mark = "right" if is_correct else "wrong"
     run = f"{record['subset']}, {record['format']}, seed {record['seed']}"
-    run = "untrained" if record["subset"] == "none" else run
+    run = "as it came" if record["subset"] == "none" else run
     who = f"{record['student']}, {run}, {record['mode']}"
     parts = (
         ("Question", "question"),

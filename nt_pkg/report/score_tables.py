@@ -222,7 +222,7 @@ def _student_column(cells: Sequence[Cell]) -> tuple[Column, ...]:
 
 
 def _name_subset(row: Row) -> str:
-    return "untrained" if row["subset"] == "none" else str(row["subset"])
+    return "as it came" if row["subset"] == "none" else str(row["subset"])
 
 
 def _name_format(row: Row) -> str:
