@@ -8,6 +8,7 @@ paper-small/ alone; killed at any moment, the same command continues. Then every
 plan must have its counterpart among the finished ones, and the report every table and claim.
 """
 
+import csv
 import re
 import secrets
 import subprocess
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import yaml
 
 from nt_pkg.config import Study, load_study, read_yaml
@@ -35,6 +37,7 @@ FOLDER = ROOT / "paper-small"
 # In the paper's study jobs of these load a model; here a server is asked.
 SERVED = ("agreement", "domain", "strategies", "verbosity")
 _SNAKEMAKE = command("snakemake", "-s", str(ROOT / "Snakefile"))
+_TEXTS = (".csv", ".html", ".json", ".jsonl", ".log", ".md", ".svg")
 JobKey = tuple[str, tuple[tuple[str, str], ...]]
 
 
@@ -58,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     if status:
         return status
     print(f"{time.monotonic() - begun:.0f} s, {len(server.asked)} questions to the servers")
-    wrong = [*_missing_jobs(files, options), *_missing_of_report(study), *_unseen()]
+    wrong = [*_missing_jobs(files, options), *_missing_of_report(study), *_unseen(), *_leaks()]
     for line in wrong:
         print(f"paper-small: {line}")
     return int(bool(wrong)) or check_report.main(FOLDER / "results/report" / study.study, [])
@@ -136,6 +139,26 @@ def _unseen() -> list[str]:
         "labels that failed": "annotation agreement failed" in disagree["unusable"],
     }
     return [f"there are no {what}" for what in seen if not seen[what]]
+
+
+def _leaks() -> list[str]:
+    """Return the files that hold a question of GPQA, which none but its own may."""
+    with (FOLDER / "sources/gpqa/gpqa_diamond.csv").open(encoding="utf-8", newline="") as file:
+        questions = [row["Question"] for row in csv.DictReader(file)]
+    paths = [path for name in ("results", "logs", "timings") for path in (FOLDER / name).rglob("*")]
+    texts = {
+        path: str(pq.read_table(path).to_pydict())
+        if path.suffix == ".parquet"
+        else path.read_text(encoding="utf-8")
+        for path in paths
+        if path.suffix in (".parquet", *_TEXTS) and path.is_file()
+    }
+    print(f"{len(texts)} files read for {len(questions)} questions of GPQA")
+    return [
+        f"{path} holds a question of GPQA"
+        for path, text in texts.items()
+        if any(question in text for question in questions)
+    ]
 
 
 if __name__ == "__main__":
