@@ -162,6 +162,11 @@ def adapt_svg(svg: str, chart: Chart) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>|<style type.*?</style>", "", svg, flags=re.DOTALL)
     for colour, name in NAMES.items():
         svg = svg.replace(colour, f"var(--{name}, {colour})")
+    # Ids of clipping areas are digests of places whose last digits may differ between equal runs.
+    areas: dict[str, str] = {}
+    svg = re.sub(
+        r"\bp[0-9a-f]{10}\b", lambda m: areas.setdefault(m[0], f"clip-{len(areas) + 1}"), svg
+    )
     # Two figures share ids such as "axes_1"; on one page an id must be unique.
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{chart.name}-\1"', svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{chart.name}-", svg)
