@@ -153,7 +153,7 @@ def _sums(jobs: Sequence[Job], timings: Timings) -> list[str]:
         lines.append(f"never timed here, so not in the sum: {', '.join(untimed)}")
     known = _about(jobs, timings)
     total = "none of them timed here yet" if known == "?" else f"{known} one after the other"
-    return [*lines, f"{len(jobs)} jobs, {total}"]
+    return [*lines, f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}, {total}"]
 
 
 def _about(jobs: Sequence[Job], timings: Timings) -> str:
