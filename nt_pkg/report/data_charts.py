@@ -235,19 +235,11 @@ def draw_costs(seconds: Mapping[str, float]) -> Chart | None:
     if not names:
         return None
     figure, (axes,) = make_axes(1, 1, 6.4, 0.3 * len(names) + 0.7)
-    axes.barh(
+    bars = axes.barh(
         names[::-1], [seconds[name] for name in reversed(names)], color=SERIES[0], height=0.65
     )
-    for place, name in enumerate(reversed(names)):
-        axes.annotate(
-            show_seconds(seconds[name]),
-            (seconds[name], place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color=MUTED,
-        )
+    labels = [show_seconds(seconds[name]) for name in reversed(names)]
+    axes.bar_label(bars, labels, padding=4, fontsize=8, color=MUTED)
     axes.margins(x=0.14)
     axes.tick_params(axis="y", labelcolor=INK)
     axes.grid(axis="y", visible=False)

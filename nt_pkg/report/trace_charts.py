@@ -66,19 +66,11 @@ def _sort_shares(shares: Mapping[str, float]) -> list[str]:
 
 
 def _draw_top_strategies(axes: Axes, shares: Mapping[str, float], top: Sequence[str]) -> None:
-    axes.barh(
+    bars = axes.barh(
         top[::-1], [100 * shares[name] for name in reversed(top)], color=SERIES[0], height=0.7
     )
-    for place, name in enumerate(reversed(top)):
-        axes.annotate(
-            show_percent(shares[name]),
-            (100 * shares[name], place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color=MUTED,
-        )
+    labels = [show_percent(shares[name]) for name in reversed(top)]
+    axes.bar_label(bars, labels, padding=4, fontsize=8, color=MUTED)
     axes.margins(x=0.12)
     axes.tick_params(axis="y", labelcolor=INK)
     axes.grid(axis="y", visible=False)
