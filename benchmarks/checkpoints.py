@@ -29,11 +29,12 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config import Runtime, Training
-from nt_pkg.seeds import rng
+from nt_pkg.config.students import Runtime, Training
+from nt_pkg.identity.seeds import rng
 from nt_pkg.sft import export, launch
 from nt_pkg.sft import train as loop
-from nt_pkg.sft.checkpoints import LAST, Checkpoints
+from nt_pkg.sft.checkpoint_files import LAST
+from nt_pkg.sft.checkpoints import Checkpoints
 
 _VOCABULARY, _TOKENS = 8192, 64
 _EXAMPLES = [

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from nt_pkg.seeds import generator
+from nt_pkg.identity.seeds import generator
 from nt_pkg.selectors.semantic import NOISE, SemanticParams, clusters_of
 from tests.workflow.sandbox import table
 

@@ -31,6 +31,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from nt_pkg.files.schemas import SAMPLES
 
 from benchmarks.grade_outputs import (
     CHOICE_FORMS,
@@ -40,13 +41,13 @@ from benchmarks.grade_outputs import (
     sample,
     write_jsonl,
 )
-from nt_pkg import plugins
 from nt_pkg.benchmarks._base import Item
-from nt_pkg.evaluation import load_items
-from nt_pkg.formats import THINK_OPEN
-from nt_pkg.manifest import write_json
-from nt_pkg.records import SAMPLES, read_parquet, write_parquet
-from nt_pkg.thinking import split_reasoning
+from nt_pkg.dialogue.formats import THINK_OPEN
+from nt_pkg.dialogue.split_reasoning import split_reasoning
+from nt_pkg.evaluation.sample_and_grade import load_items
+from nt_pkg.files.json_files import write_json
+from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.plugins import registry as plugins
 from tests.workflow.sandbox import table
 
 PEERS = {"lighteval": "peers-grade-lighteval", "lm_eval": "peers-grade-lm-eval"}

@@ -15,14 +15,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from nt_pkg.files.schemas import EXAMPLES, Row
+
 from benchmarks.sft import PEERS, Side
 from benchmarks.sft_worker import Order
-from nt_pkg.config import Training
-from nt_pkg.records import EXAMPLES, Row, write_parquet
-from nt_pkg.seeds import generator
-from nt_pkg.sft import memory
-from nt_pkg.sft.flops import peak_flops
-from nt_pkg.sft.memory import GIB, Setup
+from nt_pkg.config.students import Training
+from nt_pkg.cost import memory
+from nt_pkg.cost.flops import peak_flops
+from nt_pkg.cost.memory import GIB, Setup
+from nt_pkg.files.parquet import write_parquet
+from nt_pkg.identity.seeds import generator
 from tests.workflow.sandbox import table
 
 _ROW_TOKENS, _STEP_ROWS, _NUM_STEPS, _SEED = 16_384, 4, 8, 0

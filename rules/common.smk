@@ -12,15 +12,17 @@ from snakemake.persistence.file import FilePersistence
 
 sys.path.insert(0, workflow.basedir)
 
-from nt_pkg.config import NAME, UNTRAINED, load_study
-from nt_pkg.controller import end_leftovers, hold_results, unnoted_outputs
-from nt_pkg.dry_run import gpu_type
-from nt_pkg.environments import own_folders, python_function
-from nt_pkg.forecast import misfits
-from nt_pkg.launcher import remake_command
-from nt_pkg.plan import Plan
-from nt_pkg.slurm import growing, spread
-from nt_pkg.work import forget_finished, work_in
+from nt_pkg.config.base import NAME, UNTRAINED
+from nt_pkg.plan.validate import load_study
+from nt_pkg.slurm.takeover import end_leftovers, hold_results, unnoted_outputs
+from nt_pkg.snakemake_io.dry_run import gpu_type
+from nt_pkg.jobs.environments import own_folders, python_function
+from nt_pkg.cost.forecast import misfits
+from nt_pkg.snakemake_io.launcher import remake_command
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.report.earlier import check_earlier
+from nt_pkg.slurm.jobs import growing, spread
+from nt_pkg.jobs.work_dir import forget_finished, work_in
 
 # sys.exit, because Snakemake would add places in this file to the message.
 try:
@@ -28,7 +30,7 @@ try:
     if workflow.is_main_process:  # jobs elsewhere need not see the sources
         for values in PLAN.assets():
             PLAN.asset_spec(**values)
-        PLAN.check_earlier()
+        check_earlier(PLAN.study)
         for line in PLAN.missing_commits():
             print(f"note: cannot run yet: {line}", file=sys.stderr)
 except ValueError as error:

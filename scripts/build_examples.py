@@ -10,19 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.config import Format, Training
-from nt_pkg.manifest import write_json
-from nt_pkg.progress import ready, start_job
-from nt_pkg.records import (
-    ANNOTATIONS,
-    EXAMPLES,
-    PROMPTS,
-    SUBSET,
-    TRACES,
-    read_parquet,
-    read_rows,
-    write_parquet,
-)
+from nt_pkg.files.schemas import ANNOTATIONS, EXAMPLES, PROMPTS, SUBSET, TRACES
+
+from nt_pkg.config.students import Format, Training
+from nt_pkg.files.json_files import write_json
+from nt_pkg.files.parquet import read_parquet, read_rows, write_parquet
+from nt_pkg.jobs.progress import ready, start_job
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,10 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nt_pkg.collection import collect, names_in_use
-from nt_pkg.launcher import rules_as_run, seconds_per_stage
-from nt_pkg.progress import ready, start_job
+from nt_pkg.jobs.progress import ready, start_job
+from nt_pkg.report.collect import collect, names_in_use
 from nt_pkg.report.earlier import read_summary
+from nt_pkg.snakemake_io.launcher import rules_as_run, seconds_per_stage
 
 Found = TypeVar("Found")
 
@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("build_report", args.spec)
-    from nt_pkg.paired import read_lengths, read_means
     from nt_pkg.report.build import build_report
+    from nt_pkg.statistics.compare_runs import read_lengths, read_means
 
     spec = json.loads(args.spec)
     ready("build_report")

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.manifest import read_json, write_json
-from nt_pkg.paired import Answered, Difference, compare_runs, read_means
+from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.statistics.compare_runs import Answered, Difference, compare_runs, read_means
 
 _NAMES = ("student", "subset", "format", "seed", "mode")
 

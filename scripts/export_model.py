@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.manifest import write_json
-from nt_pkg.progress import ready, start_job
+from nt_pkg.files.json_files import write_json
+from nt_pkg.jobs.progress import ready, start_job
 
 
 def main(argv: Sequence[str] | None = None) -> int:

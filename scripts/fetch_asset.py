@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.assets import fetch_asset, one_at_a_time
-from nt_pkg.config import Source
-from nt_pkg.manifest import write_json
-from nt_pkg.progress import ready, start_job
+from nt_pkg.assets.fetch import fetch_asset, one_at_a_time
+from nt_pkg.config.sources import Source
+from nt_pkg.files.json_files import write_json
+from nt_pkg.jobs.progress import ready, start_job
 
 
 def main(argv: Sequence[str] | None = None) -> int:

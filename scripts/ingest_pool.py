@@ -17,14 +17,16 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from nt_pkg import plugins
-from nt_pkg.config import plugin_params
-from nt_pkg.decontamination import start_decontamination
-from nt_pkg.manifest import write_json
-from nt_pkg.near_duplicates import finder
-from nt_pkg.pools.ingest import ingest
-from nt_pkg.progress import ready, start_job
-from nt_pkg.records import DROPPED, POOL_GROUP_ROWS, PROMPTS, write_parquet
+from nt_pkg.files.schemas import DROPPED, PROMPTS
+
+from nt_pkg.files.json_files import write_json
+from nt_pkg.files.parquet import POOL_GROUP_ROWS, write_parquet
+from nt_pkg.jobs.progress import ready, start_job
+from nt_pkg.plugins import registry as plugins
+from nt_pkg.plugins.registry import plugin_params
+from nt_pkg.prompts.cleaning.decontamination import start_decontamination
+from nt_pkg.prompts.cleaning.near_duplicates import finder
+from nt_pkg.prompts.ingest import ingest
 
 
 def main(argv: Sequence[str] | None = None) -> int:

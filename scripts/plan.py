@@ -20,8 +20,11 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from nt_pkg.config import Study, load_study, read_yaml
-from nt_pkg.dry_run import (
+from nt_pkg.config.load import read_yaml
+from nt_pkg.config.study import Study
+from nt_pkg.cost.gpu_hours import ASSUMED_GPU, Forecasts, shown
+from nt_pkg.plan.validate import load_study
+from nt_pkg.snakemake_io.dry_run import (
     Job,
     Timings,
     by_output,
@@ -29,8 +32,7 @@ from nt_pkg.dry_run import (
     parse_jobs,
     unneeded_if_equal,
 )
-from nt_pkg.gpu_hours import ASSUMED_GPU, Forecasts, shown
-from nt_pkg.launcher import STAGES
+from nt_pkg.snakemake_io.launcher import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / "profiles" / "local"

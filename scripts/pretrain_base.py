@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.manifest import digest, sha256_file, write_json
-from nt_pkg.progress import ready, start_job
-from nt_pkg.work import work_dir
+from nt_pkg.files.json_files import digest, sha256_file, write_json
+from nt_pkg.jobs.progress import ready, start_job
+from nt_pkg.jobs.work_dir import work_dir
 
 
 def main(argv: Sequence[str] | None = None) -> int:

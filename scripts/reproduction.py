@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from nt_pkg.config import load_study, read_yaml
-from nt_pkg.manifest import read_json, write_json
-from nt_pkg.plan import Plan
-from nt_pkg.reproduction import read_report, reproduction_page
+from nt_pkg.config.load import read_yaml
+from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
+from nt_pkg.report.reproduction import read_report, reproduction_page
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reproduction.md"

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.config import json_schema
-from nt_pkg.reference import config_reference
+from nt_pkg.config.load import json_schema
+from nt_pkg.plan.reference_page import config_reference
 from scripts import reproduction
 
 ROOT = Path(__file__).parent.parent

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.progress import ready, start_job
-from nt_pkg.records import PROMPTS, stream_parquet, write_parquet
-from nt_pkg.text import shard_ids
+from nt_pkg.files.schemas import PROMPTS
+
+from nt_pkg.files.parquet import stream_parquet, write_parquet
+from nt_pkg.identity.question_id import shard_ids
+from nt_pkg.jobs.progress import ready, start_job
 
 
 def main(argv: Sequence[str] | None = None) -> int:

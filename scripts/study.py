@@ -5,8 +5,9 @@
     python -m scripts.study sft                               # one stage
 
 Everything behind the program's name goes to Snakemake. Beside it runs a warm interpreter, so that
-jobs start in milliseconds (nt_pkg/warm.py). Killed at any moment, the same command continues. Ends
-with the headline table; how long it took is added to summary.json of the report.
+jobs start in milliseconds (nt_pkg/jobs/warm_interpreter.py). Killed at any moment, the same
+command continues. Ends with the headline table; how long it took is added to summary.json of the
+report.
 """
 
 import json
@@ -18,9 +19,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.config import load_study, read_yaml
-from nt_pkg.launcher import History, Meter, Watcher, headline
-from nt_pkg.warm import die_with_parent
+from nt_pkg.config.load import read_yaml
+from nt_pkg.jobs.warm_interpreter import die_with_parent
+from nt_pkg.plan.validate import load_study
+from nt_pkg.snakemake_io.launcher import History, Meter, Watcher, headline
 
 ROOT = Path(__file__).parent.parent
 
@@ -54,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "TOKENIZERS_PARALLELISM": "false",
             "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
         }
-        server = [sys.executable, "-m", "nt_pkg.warm", "serve"]
+        server = [sys.executable, "-m", "nt_pkg.jobs.warm_interpreter", "serve"]
         with (
             Path("logs/warm.log").open("w") as warm_log,
             _start(server, environment, stdout=warm_log, stderr=warm_log) as warm,

@@ -1,7 +1,7 @@
 """Count a teacher's traces of a pool by status, reason and length.
 
 Called by rule `summarise_traces` (rules/traces.smk). Writes one JSON file, whose shape stands in
-nt_pkg/trace_statistics.py.
+nt_pkg/traces/statistics.py.
 """
 
 import argparse
@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.manifest import write_json
-from nt_pkg.progress import ready, start_job
-from nt_pkg.trace_statistics import trace_statistics
+from nt_pkg.files.json_files import write_json
+from nt_pkg.jobs.progress import ready, start_job
+from nt_pkg.traces.statistics import trace_statistics
 
 
 def main(argv: Sequence[str] | None = None) -> int:

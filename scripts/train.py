@@ -16,13 +16,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg import slurm
-from nt_pkg.config import Runtime, Training
-from nt_pkg.manifest import atomic_path, digest, sha256_file, write_json
-from nt_pkg.progress import ready, start_job
-from nt_pkg.records import EXAMPLES, Row, read_parquet
+from nt_pkg.files.schemas import EXAMPLES, Row
+
+from nt_pkg.config.students import Runtime, Training
+from nt_pkg.files.json_files import atomic_path, digest, sha256_file, write_json
+from nt_pkg.files.parquet import read_parquet
+from nt_pkg.jobs.progress import ready, start_job
+from nt_pkg.jobs.work_dir import work_dir
 from nt_pkg.sft.stopping import EXIT_STATUS, Stopped
-from nt_pkg.work import work_dir
+from nt_pkg.slurm import jobs as slurm
 
 logger = logging.getLogger(__name__)
 

@@ -37,8 +37,8 @@ def parse_json(folder: str, num_rows: str) -> dict[str, Any]:
 
 def decontaminate(folder: str, num_rows: str) -> dict[str, Any]:
     """Mark the contaminated rows; seconds are CPU, without reading the rows."""
-    from nt_pkg.decontamination import REASON, start_decontamination
     from nt_pkg.pools._base import RawRow
+    from nt_pkg.prompts.cleaning.decontamination import REASON, start_decontamination
 
     begun = time.process_time()
     spec = {"ngram": _NGRAM, "against": against()}
@@ -57,9 +57,9 @@ def decontaminate(folder: str, num_rows: str) -> dict[str, Any]:
 
 def fuzzy(folder: str, num_rows: str) -> dict[str, Any]:
     """Find rows that are nearly a question; seconds are CPU, without reading the rows."""
-    from nt_pkg.fuzzy import FuzzyTexts
-    from nt_pkg.ngrams import blocks
-    from nt_pkg.text import normalise_question
+    from nt_pkg.identity.question_id import normalise_question
+    from nt_pkg.prompts.cleaning.fuzzy import FuzzyTexts
+    from nt_pkg.prompts.cleaning.ngrams import blocks
 
     questions = benchmark_questions(Path(folder))
     asked = (row["question"] for row in _rows(Path(folder), int(num_rows)))
@@ -80,7 +80,7 @@ def fuzzy(folder: str, num_rows: str) -> dict[str, Any]:
 
 def near_duplicates(folder: str, num_rows: str) -> dict[str, Any]:
     """Find questions that nearly repeat an earlier one; seconds are CPU, without reading them."""
-    from nt_pkg.near_duplicates import finder
+    from nt_pkg.prompts.cleaning.near_duplicates import finder
 
     asked = [(at, row["question"]) for at, row in enumerate(_rows(Path(folder), int(num_rows)))]
     begun = time.process_time()
@@ -93,8 +93,9 @@ def near_duplicates(folder: str, num_rows: str) -> dict[str, Any]:
 def rows_of_subset(prompts: str, num_rows: str) -> dict[str, Any]:
     """Read some rows of a pool, as `build_examples` does."""
     import pyarrow.parquet as pq
+    from nt_pkg.files.schemas import PROMPTS
 
-    from nt_pkg.records import PROMPTS, read_rows
+    from nt_pkg.files.parquet import read_rows
 
     ids = pq.read_table(prompts, columns=["id"]).column("id")
     step = max(1, len(ids) // int(num_rows))
@@ -107,9 +108,10 @@ def vectors(out: str, *labels: str) -> dict[str, Any]:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
+    from nt_pkg.files.schemas import ANNOTATIONS
 
-    from nt_pkg.records import ANNOTATIONS, read_columns
-    from nt_pkg.vectors import decode
+    from nt_pkg.files.parquet import read_columns
+    from nt_pkg.files.vectors import decode
 
     texts = read_columns([Path(each) for each in labels], ANNOTATIONS, ["id", "value"])["value"]
     values = pc.utf8_trim(texts.combine_chunks(), characters='"')
@@ -120,9 +122,11 @@ def vectors(out: str, *labels: str) -> dict[str, Any]:
 
 def collect(folder: str, num_rows: str) -> dict[str, Any]:
     """Gather what the report says of labels: counts, histograms of the pool and of a subset."""
+    from nt_pkg.files.schemas import TRACES
+
     from benchmarks.data.labels import LABELS, NAMES, shards
-    from nt_pkg.collection import Labels
-    from nt_pkg.records import TRACES, read_parquet
+    from nt_pkg.files.parquet import read_parquet
+    from nt_pkg.report.collect import Labels
 
     paths = [
         path

@@ -128,7 +128,7 @@ def rapidfuzz_all_pairs(folder: str) -> dict[str, Any]:
     import numpy as np
     from rapidfuzz import fuzz, process
 
-    from nt_pkg.text import normalise_question
+    from nt_pkg.identity.question_id import normalise_question
 
     questions = benchmark_questions(Path(folder))
     rows = with_nearly_asked(_questions(Path(folder))[:FUZZY_ROWS], questions)

@@ -12,8 +12,8 @@ from benchmarks.data.measure import Cost, Measurements
 from benchmarks.data.nearly import FUZZY_ROWS
 from benchmarks.data.ours import against
 from benchmarks.data.rows import NEAR_THRESHOLD, NUM_BENCHMARKS, PEER_ROWS
-from nt_pkg import plugins
-from nt_pkg.near_duplicates import HASHES_PER_BAND, num_bands
+from nt_pkg.plugins import registry as plugins
+from nt_pkg.prompts.cleaning.near_duplicates import HASHES_PER_BAND, num_bands
 
 TRACE_ROWS = 20_000  # rows of the shard whose traces have the paper's length
 MATRIX_ROWS, PICKS = 100_000, 1000

@@ -14,7 +14,7 @@ from nt_pkg.annotators._asking import (
     said,
 )
 from nt_pkg.annotators._base import Example
-from nt_pkg.text import normalise_question
+from nt_pkg.identity.question_id import normalise_question
 
 DOMAINS = (
     "Engineering",

@@ -1,6 +1,7 @@
 """The reasoning strategies of a trace: a free list (paper, section 3.2 and figure 3).
 
-Names are kept as they were given; `nt_pkg.strategy_names` merges spellings where they are counted.
+Names are kept as they were given; `nt_pkg.annotations.strategy_names` merges spellings where they
+are counted.
 """
 
 import re

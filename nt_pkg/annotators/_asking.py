@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from nt_pkg.annotators._base import Example, Label
-from nt_pkg.config import Strict
-from nt_pkg.thinking import split_reasoning
+from nt_pkg.config.base import Strict
+from nt_pkg.dialogue.split_reasoning import split_reasoning
 
 MAX_ANSWER_CHARS = 20_000  # of the end of an answer that are read; an honest one has some hundreds
 _MAX_TRIES = 50  # places at which JSON is looked for

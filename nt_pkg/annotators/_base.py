@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.config import Strict
+from nt_pkg.config.base import Strict
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from nt_pkg.annotators._ask_agreement import ASK
 from nt_pkg.annotators._asking import Asker
 from nt_pkg.annotators._base import Annotator, Example, Label
 from nt_pkg.benchmarks._math_grading import CPU_LIMIT_S, compare_pairs, extract_answer
-from nt_pkg.config import Strict
-from nt_pkg.text import normalise_question
+from nt_pkg.config.base import Strict
+from nt_pkg.identity.question_id import normalise_question
 
 MAX_EXPRESSION_CHARS = 200  # answers of benchmarks are shorter; longer ones are prose or hostile
 _COMMAND = re.compile(r"\\(?!text|mathrm|mbox|operatorname)[A-Za-z]+")

@@ -1,4 +1,4 @@
-"""A vector of the words of a question, by hashing: a text as `nt_pkg.vectors` writes it.
+"""A vector of the words of a question, by hashing: a text as `nt_pkg.files.vectors` writes it.
 
 Words and pairs of neighbours are counted; each adds 1 + log(count), with a random sign, to one of
 `dimensions` numbers. Both come from a seeded hash (Weinberger et al. 2009, "Feature hashing for
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from nt_pkg.annotators._base import Label, QuestionAnnotator
-from nt_pkg.config import Strict
-from nt_pkg.seeds import digest_ints
-from nt_pkg.text import normalise_question
-from nt_pkg.vectors import MAX_DIMENSIONS, encode
+from nt_pkg.config.base import Strict
+from nt_pkg.files.vectors import MAX_DIMENSIONS, encode
+from nt_pkg.identity.question_id import normalise_question
+from nt_pkg.identity.seeds import digest_ints
 
 if TYPE_CHECKING:  # every start of Snakemake imports every annotator
     import numpy as np

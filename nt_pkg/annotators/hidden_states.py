@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from nt_pkg.annotators._base import Label, QuestionAnnotator
-from nt_pkg.config import Strict
-from nt_pkg.seeds import generator
-from nt_pkg.vectors import MAX_DIMENSIONS, encode
+from nt_pkg.config.base import Strict
+from nt_pkg.files.vectors import MAX_DIMENSIONS, encode
+from nt_pkg.identity.seeds import generator
 
 if TYPE_CHECKING:  # every start of Snakemake imports every annotator
     import numpy as np

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from nt_pkg.annotators._base import Annotator, Example, Label
-from nt_pkg.config import Strict
+from nt_pkg.config.base import Strict
 
 
 class KeywordsParams(Strict):

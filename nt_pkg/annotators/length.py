@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 
 from nt_pkg.annotators._base import Annotator, Example, Label
-from nt_pkg.config import Strict
+from nt_pkg.config.base import Strict
 
 _STEP_END = re.compile(r"""[.!?]["')\]\u201d\u2019]*\s+|[\u3002\uff01\uff1f]|\n+""")
 _LIST_MARK = re.compile(r"^[ \t]*(?:\(?\d{1,3}[.)]|[-*+\u2022])[ \t]+(?=\S)", re.MULTILINE)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nt_pkg.annotators._base import Annotator, Example, Label
-from nt_pkg.config import Strict
+from nt_pkg.config.base import Strict
 
 
 class ReferenceWordsParams(Strict):

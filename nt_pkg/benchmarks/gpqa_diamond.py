@@ -24,7 +24,7 @@ from nt_pkg.benchmarks._choice import (
     texts_of,
 )
 from nt_pkg.benchmarks._official import grade_simple_evals
-from nt_pkg.seeds import rng
+from nt_pkg.identity.seeds import rng
 
 HUB = "Idavidrein/gpqa"
 VERSION = 1  # changing it orders the options of every question anew

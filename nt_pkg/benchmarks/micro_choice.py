@@ -10,10 +10,10 @@ from pathlib import Path
 
 from nt_pkg.benchmarks._base import Benchmark, Grade, Item, take_items
 from nt_pkg.benchmarks.micro_free import Params
+from nt_pkg.identity.question_id import question_id
+from nt_pkg.identity.seeds import rng
 from nt_pkg.microworld.facts import LETTERS
 from nt_pkg.microworld.world import as_choice, parse_question, test_problems
-from nt_pkg.seeds import rng
-from nt_pkg.text import question_id
 
 VERSION = 1  # changing it draws and orders the options of every question anew
 # The whole answer has to be a letter: one found somewhere in a sentence may be the word "a".

@@ -11,8 +11,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from nt_pkg.benchmarks._base import Benchmark, Grade, Item, take_items
+from nt_pkg.identity.question_id import question_id
 from nt_pkg.microworld.world import test_problems
-from nt_pkg.text import question_id
 
 
 class Params(BaseModel):

@@ -4,16 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from nt_pkg.config import EngineRuntime, Sampling, Strict
-from nt_pkg.engines.base import Completion, Engine, Request
+from nt_pkg.config.base import Strict
+from nt_pkg.config.engines import EngineRuntime, Sampling
+from nt_pkg.engines._base import Completion, Engine, Request
 from nt_pkg.engines.micro import MicroEngine, MicroParams
-from nt_pkg.engines.params import (
-    Model,
-    OpenAIParams,
-    TransformersParams,
-    VllmParams,
-    identity,
-)
+from nt_pkg.engines.params import Model, OpenAIParams, TransformersParams, VllmParams, identity
 from nt_pkg.engines.replay import ReplayEngine, ReplayParams
 
 PARAMS: dict[str, type[Strict]] = {

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, Self
 
-from nt_pkg.dialogue import dialogue_text
-from nt_pkg.engines.base import Completion, Request
-from nt_pkg.manifest import read_json
+from nt_pkg.dialogue.chat_template import dialogue_text
+from nt_pkg.engines._base import Completion, Request
+from nt_pkg.files.json_files import read_json
 
 
 class Chat:

@@ -6,7 +6,7 @@ The server is a Slurm job of its own; jobs ask it at `api_base` with the engine 
 
 from dataclasses import dataclass, field
 
-from nt_pkg.slurm import Command, srun
+from nt_pkg.slurm.jobs import Command, srun
 
 
 @dataclass(frozen=True)

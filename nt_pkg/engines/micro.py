@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from nt_pkg.config import Sampling, Strict
-from nt_pkg.engines.base import Completion, Request
-from nt_pkg.fingerprint import code_fingerprint
-from nt_pkg.formats import THINK_CLOSE, THINK_OPEN
+from nt_pkg.config.base import Strict
+from nt_pkg.config.engines import Sampling
+from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
+from nt_pkg.engines._base import Completion, Request
+from nt_pkg.identity.fingerprint import code_fingerprint
+from nt_pkg.identity.seeds import rng
 from nt_pkg.microworld.teacher import write_trace
 from nt_pkg.microworld.world import parse_question
-from nt_pkg.seeds import rng
 
 
 class MicroParams(Strict):

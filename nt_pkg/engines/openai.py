@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx2
 
-from nt_pkg.config import Sampling, Server
-from nt_pkg.engines.base import Completion, Request
+from nt_pkg.config.engines import Sampling, Server
+from nt_pkg.engines._base import Completion, Request
 from nt_pkg.engines.openai_answers import Refused, Retry, check_status, read_answer, served_models
 from nt_pkg.engines.params import OpenAIParams, identity
-from nt_pkg.seeds import rng
+from nt_pkg.identity.seeds import rng
 
 logger = logging.getLogger(__name__)
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would write a line per request

@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 
-from nt_pkg.engines.base import Completion
-from nt_pkg.formats import THINK_CLOSE, THINK_OPEN
+from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
+from nt_pkg.engines._base import Completion
 
 # Another try may do: too early, too many, in conflict; and everything from 500 on.
 _TRY_AGAIN = (408, 409, 425, 429)

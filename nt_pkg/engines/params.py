@@ -9,8 +9,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator
 
-from nt_pkg.config import Strict
-from nt_pkg.manifest import digest, read_json
+from nt_pkg.config.base import Strict
+from nt_pkg.files.json_files import digest, read_json
 
 # Raise a number when an engine makes another text from the same request.
 _VERSIONS = {"openai": 1, "vllm": 1, "transformers": 1}

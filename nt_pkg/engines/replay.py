@@ -5,9 +5,10 @@ from typing import Any
 
 from pydantic import Field
 
-from nt_pkg.config import Sampling, Strict
-from nt_pkg.engines.base import Completion, Request
-from nt_pkg.formats import THINK_CLOSE, THINK_OPEN
+from nt_pkg.config.base import Strict
+from nt_pkg.config.engines import Sampling
+from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
+from nt_pkg.engines._base import Completion, Request
 
 
 class ReplayParams(Strict):

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.config import Sampling
-from nt_pkg.engines.base import Completion, Request
+from nt_pkg.config.engines import Sampling
+from nt_pkg.engines._base import Completion, Request
 from nt_pkg.engines.chat import Chat, no_room
 from nt_pkg.engines.params import TransformersParams, identity
-from nt_pkg.seeds import digest_int
+from nt_pkg.identity.seeds import digest_int
 
 
 class TransformersEngine:

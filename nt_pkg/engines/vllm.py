@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nt_pkg.config import EngineRuntime, Sampling
-from nt_pkg.engines.base import Completion, Request
+from nt_pkg.config.engines import EngineRuntime, Sampling
+from nt_pkg.engines._base import Completion, Request
 from nt_pkg.engines.chat import Chat, no_room
 from nt_pkg.engines.params import Model, VllmParams, identity
 

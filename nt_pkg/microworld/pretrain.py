@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nt_pkg.identity.seeds import digest_int, rng
 from nt_pkg.microworld.corpus import write_text
 from nt_pkg.microworld.tokenizer import THINK_TAGS, build_tokenizer
-from nt_pkg.seeds import digest_int, rng
 
 if TYPE_CHECKING:
     import torch

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
 
+from nt_pkg.identity.seeds import digest_int, rng
 from nt_pkg.microworld.facts import (
     CHARM_KIND,
     CHARMS,
@@ -32,7 +33,6 @@ from nt_pkg.microworld.facts import (
     shift,
     spirit_move,
 )
-from nt_pkg.seeds import digest_int, rng
 
 _T = TypeVar("_T")
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nt_pkg.formats import THINK_CLOSE, THINK_OPEN
+from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
 from nt_pkg.pools._base import RawRow
 
 MAX_LINE_BYTES = 16 << 20  # more than any honest row, little enough to hold

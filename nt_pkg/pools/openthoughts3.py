@@ -20,10 +20,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from nt_pkg.dialogue.split_reasoning import split_reasoning
+from nt_pkg.identity.question_id import question_id
 from nt_pkg.pools._base import Pool, RawRow
 from nt_pkg.pools._files import DefectError, Fields, FileParams, Texts, exchange_of, file_rows
-from nt_pkg.text import question_id
-from nt_pkg.thinking import split_reasoning
 
 
 class Params(FileParams):

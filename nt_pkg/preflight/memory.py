@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.config import Study
-from nt_pkg.forecast import Need, need
+from nt_pkg.config.study import Study
+from nt_pkg.cost.forecast import Need, need
+from nt_pkg.cost.memory import gpu_memory
 from nt_pkg.preflight.facts import Cluster, Finding, Request
 from nt_pkg.preflight.names import partition_names
-from nt_pkg.sft.memory import gpu_memory
 
 CHECK = "GPU memory"
 

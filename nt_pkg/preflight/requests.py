@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nt_pkg.dry_run import Job
 from nt_pkg.preflight import parse
 from nt_pkg.preflight.facts import Request
 from nt_pkg.preflight.profile import Profile, evaluate
+from nt_pkg.snakemake_io.dry_run import Job
 
 _NUMBERS = (
     "nodes",

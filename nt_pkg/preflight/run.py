@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from nt_pkg.dry_run import parse_jobs
-from nt_pkg.launcher import STAGES
 from nt_pkg.preflight import (
     cluster,
     disk,
@@ -31,6 +29,8 @@ from nt_pkg.preflight import (
 from nt_pkg.preflight.ask import SECONDS, ask, execute, facts_of
 from nt_pkg.preflight.facts import PLACEHOLDER, Answer, Cluster, Finding, Request
 from nt_pkg.preflight.profile import Profile, find_profile, read_profile, shown
+from nt_pkg.snakemake_io.dry_run import parse_jobs
+from nt_pkg.snakemake_io.launcher import STAGES
 
 _DRY_RUN_SECONDS = 300.0
 _STORAGE_SECONDS = 20.0

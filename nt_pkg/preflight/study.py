@@ -5,9 +5,12 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from nt_pkg.config import Server, Study, load_study, read_yaml
-from nt_pkg.manifest import read_json
-from nt_pkg.plan import Plan
+from nt_pkg.config.engines import Server
+from nt_pkg.config.load import read_yaml
+from nt_pkg.config.study import Study
+from nt_pkg.files.json_files import read_json
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
 from nt_pkg.preflight.facts import Finding
 
 

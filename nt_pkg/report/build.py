@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.manifest import atomic_path, write_json
+from nt_pkg.files.json_files import atomic_path, write_json
 from nt_pkg.report import (
     answer_charts,
     data_charts,
@@ -52,13 +52,13 @@ from nt_pkg.report.changes import compare_summaries
 from nt_pkg.report.claims import Claim, judge_claims, tabulate_claims
 from nt_pkg.report.earlier import keep_record
 from nt_pkg.report.effects import Effect, measure_effects
-from nt_pkg.report.lengths import Lengths
 from nt_pkg.report.page import render_page
 from nt_pkg.report.published import tabulate_published
 from nt_pkg.report.samples import choose_samples
 from nt_pkg.report.sections import Contents, build_sections
-from nt_pkg.report.significance import Answers
 from nt_pkg.report.tables import Table, render_csv, render_markdown
+from nt_pkg.statistics.ratios import Lengths
+from nt_pkg.statistics.tests import Answers
 
 Record = Mapping[str, Any]
 

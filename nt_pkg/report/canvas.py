@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
-from nt_pkg.manifest import atomic_path
+from nt_pkg.files.json_files import atomic_path
 from nt_pkg.report.tables import render_csv
 from nt_pkg.report.wording import sort_naturally
 

@@ -16,7 +16,9 @@ from scipy.special import stdtr, stdtrit
 
 from nt_pkg.report.cells import average_seeds
 from nt_pkg.report.made import Sides, find_causes, find_made, index_records
-from nt_pkg.report.significance import (
+from nt_pkg.report.tables import Row
+from nt_pkg.report.wording import sort_modes
+from nt_pkg.statistics.tests import (
     ALPHA,
     MIN_QUESTIONS,
     MIN_SEEDS,
@@ -25,8 +27,6 @@ from nt_pkg.report.significance import (
     judge,
     run_paired_t,
 )
-from nt_pkg.report.tables import Row
-from nt_pkg.report.wording import sort_modes
 
 Record = Mapping[str, Any]
 Pair = tuple[Record, Record]  # before, now

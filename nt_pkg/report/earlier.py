@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.manifest import digest, read_json
+from nt_pkg.config.study import Study
+from nt_pkg.files.json_files import digest, read_json
 
 Record = Mapping[str, Any]
 
@@ -71,6 +72,26 @@ def digest_ids(ids: Sequence[str]) -> dict[str, str]:
     ordered = sorted(ids)
     some = " ".join(each[:_ID_DIGITS] for each in ordered[:KEPT_IDS])
     return {"ids": digest(ordered), "some_ids": some}
+
+
+def check_earlier(study: Study) -> None:
+    """Look at the earlier report of a study, if there is to be one.
+
+    Raises:
+        ValueError: it is not there, cannot be compared, or is the page itself.
+    """
+    if study.report.earlier is None:
+        return
+    folder, own = Path(study.report.earlier), Path("results/report") / study.study
+    if folder.resolve() == own.resolve():
+        raise ValueError(
+            f"report.earlier: {folder} is where this study's own report is written: copy it "
+            f"first (cp -r {own} {own}-before) and name the copy"
+        )
+    try:
+        read_summary(folder, study.study)
+    except ValueError as error:
+        raise ValueError(f"report.earlier: {error}") from error
 
 
 def read_summary(folder: Path, study: str | None = None) -> dict[str, Any]:

@@ -11,19 +11,7 @@ from typing import Any
 import numpy as np
 
 from nt_pkg.report.filters import Cells, expand_comparison, match_scores, repeat_untrained
-from nt_pkg.report.lengths import Lengths, Ratio, find_p_value, lean, pair_lengths, pair_questions
 from nt_pkg.report.published import find_published, find_published_tokens
-from nt_pkg.report.significance import (
-    ALPHA,
-    MIN_SEEDS,
-    Answers,
-    Paired,
-    compare_alike,
-    compare_questions,
-    correct_holm,
-    judge,
-    run_paired_t,
-)
 from nt_pkg.report.wording import (
     describe_filter,
     describe_filters,
@@ -35,6 +23,25 @@ from nt_pkg.report.wording import (
     show_points,
     show_ratio,
     show_ratio_interval,
+)
+from nt_pkg.statistics.ratios import (
+    Lengths,
+    Ratio,
+    find_p_value,
+    lean,
+    pair_lengths,
+    pair_questions,
+)
+from nt_pkg.statistics.tests import (
+    ALPHA,
+    MIN_SEEDS,
+    Answers,
+    Paired,
+    compare_alike,
+    compare_questions,
+    correct_holm,
+    judge,
+    run_paired_t,
 )
 
 Record = Mapping[str, Any]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from nt_pkg.differences import describe_differences
+from nt_pkg.plan.spec_diff import describe_differences
 from nt_pkg.report.earlier import KEPT_IDS
 from nt_pkg.report.tables import Row
 from nt_pkg.report.wording import DASH, show_count, show_percent, show_plural

@@ -8,11 +8,11 @@ from typing import Any
 from nt_pkg.report import page
 from nt_pkg.report.canvas import Chart
 from nt_pkg.report.headline import Finding
-from nt_pkg.report.lengths import LONGER
 from nt_pkg.report.page import Section, paragraph
-from nt_pkg.report.significance import ALPHA, MIN_SEEDS
 from nt_pkg.report.tables import Table
 from nt_pkg.report.wording import show_percent, show_plural, show_seconds
+from nt_pkg.statistics.ratios import LONGER
+from nt_pkg.statistics.tests import ALPHA, MIN_SEEDS
 
 MOST_CHANGED = 20  # rows of scores that the page shows without being asked
 

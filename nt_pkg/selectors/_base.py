@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nt_pkg.config import Strict
-from nt_pkg.seeds import digest_ints, order_keys
+from nt_pkg.config.base import Strict
+from nt_pkg.identity.seeds import digest_ints, order_keys
 
 if TYPE_CHECKING:  # every start of Snakemake imports every selector
     import numpy as np

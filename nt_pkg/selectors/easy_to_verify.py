@@ -6,7 +6,7 @@ can be compared as text, and leave out sentences. Rows without a reference answe
 
 from pydantic import Field
 
-from nt_pkg.config import Strict
+from nt_pkg.config.base import Strict
 from nt_pkg.selectors._base import Candidates, Picks, Selector, in_random_order
 
 

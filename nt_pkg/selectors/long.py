@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from nt_pkg.config import Strict
+from nt_pkg.config.base import Strict
 from nt_pkg.selectors._base import Candidates, Picks, Selector, keep_with_probability
 
 

@@ -19,16 +19,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from nt_pkg.config import Strict
-from nt_pkg.progress import Progress
-from nt_pkg.selectors._base import (
-    Candidates,
-    Picks,
-    Selector,
-    groups_in_turns,
-    in_random_order,
-)
-from nt_pkg.vectors import decode
+from nt_pkg.config.base import Strict
+from nt_pkg.files.vectors import decode
+from nt_pkg.jobs.progress import Progress
+from nt_pkg.selectors._base import Candidates, Picks, Selector, groups_in_turns, in_random_order
 
 if TYPE_CHECKING:  # every start of Snakemake imports every selector
     import numpy as np

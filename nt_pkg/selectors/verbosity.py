@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from nt_pkg.config import Strict
+from nt_pkg.config.base import Strict
 from nt_pkg.selectors._base import Candidates, Picks, Selector
 
 _MEDIUM = 5  # the paper's

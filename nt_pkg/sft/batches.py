@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from nt_pkg.records import Row
+from nt_pkg.files.schemas import Row
 
 if TYPE_CHECKING:
     import torch

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nt_pkg.config import Format, Training
-from nt_pkg.dialogue import dialogue_text
-from nt_pkg.formats import target_kind, training_pair
-from nt_pkg.records import Row
-from nt_pkg.seeds import rng
+from nt_pkg.config.students import Format, Training
+from nt_pkg.dialogue.chat_template import dialogue_text
+from nt_pkg.dialogue.formats import target_kind, training_pair
+from nt_pkg.files.schemas import Row
+from nt_pkg.identity.seeds import rng
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nt_pkg.manifest import read_json, sha256_file, write_json
-from nt_pkg.progress import Progress
-from nt_pkg.sft.checkpoints import check
+from nt_pkg.files.json_files import read_json, sha256_file, write_json
+from nt_pkg.jobs.progress import Progress
+from nt_pkg.sft.checkpoint_files import check
 from nt_pkg.sft.shards import Shards
 
 if TYPE_CHECKING:

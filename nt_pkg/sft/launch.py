@@ -17,14 +17,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from nt_pkg import slurm
-from nt_pkg.config import Runtime
-from nt_pkg.manifest import read_json
-from nt_pkg.sft.checkpoints import prepare
+from nt_pkg.config.students import Runtime
+from nt_pkg.files.json_files import read_json
+from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.sft.rank import LOOPBACK, run_forked, write_job
+from nt_pkg.sft.resuming import prepare
 from nt_pkg.sft.stopping import SIGNALS, Forwarding, Stopped
 from nt_pkg.sft.train import RESULT, STOPPED, Job
-from nt_pkg.warm import die_with_parent
+from nt_pkg.slurm import jobs as slurm
 
 logger = logging.getLogger(__name__)
 _AGAIN = "run the same command again to continue at the last checkpoint"

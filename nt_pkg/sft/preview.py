@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nt_pkg.records import Row
-from nt_pkg.seeds import rng
+from nt_pkg.files.schemas import Row
+from nt_pkg.identity.seeds import rng
 from nt_pkg.sft.data import PackedRow
 
 if TYPE_CHECKING:

@@ -16,14 +16,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nt_pkg.config import Runtime, Training
-from nt_pkg.manifest import read_json, write_json
-from nt_pkg.progress import start_job
-from nt_pkg.records import EXAMPLES, read_parquet
-from nt_pkg.seeds import digest_int
+from nt_pkg.config.students import Runtime, Training
+from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.files.parquet import read_parquet
+from nt_pkg.files.schemas import EXAMPLES
+from nt_pkg.identity.seeds import digest_int
+from nt_pkg.jobs.progress import start_job
+from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.sft.stopping import Notes
 from nt_pkg.sft.train import Job, _Trainer
-from nt_pkg.warm import die_with_parent
 
 if TYPE_CHECKING:
     import torch

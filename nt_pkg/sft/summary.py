@@ -4,10 +4,10 @@ import resource
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nt_pkg.config import Training
-from nt_pkg.records import Row
+from nt_pkg.config.students import Training
+from nt_pkg.cost.flops import Shape, peak_flops
+from nt_pkg.files.schemas import Row
 from nt_pkg.sft.data import Step
-from nt_pkg.sft.flops import Shape, peak_flops
 
 if TYPE_CHECKING:
     import torch

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nt_pkg.config import Runtime, Training
-from nt_pkg.manifest import write_json
-from nt_pkg.progress import Progress, ready
-from nt_pkg.records import Row
-from nt_pkg.seeds import digest_int
+from nt_pkg.config.students import Runtime, Training
+from nt_pkg.cost.flops import shape_of
+from nt_pkg.files.json_files import write_json
+from nt_pkg.files.schemas import Row
+from nt_pkg.identity.seeds import digest_int
+from nt_pkg.jobs.progress import Progress, ready
 from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
-from nt_pkg.sft.checkpoints import LAST, Checkpoints, is_universal
+from nt_pkg.sft.checkpoint_files import LAST
+from nt_pkg.sft.checkpoints import Checkpoints
 from nt_pkg.sft.data import PackedRow, Step, steps_of
-from nt_pkg.sft.flops import shape_of
 from nt_pkg.sft.loss import give_loss
+from nt_pkg.sft.resuming import is_universal
 from nt_pkg.sft.steps import StepLog
 from nt_pkg.sft.stopping import SIGNALS, Notes
 from nt_pkg.sft.summary import flops_of, model_flops_utilisation, peak_memory_mb, versions

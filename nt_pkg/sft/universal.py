@@ -13,9 +13,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.config import Runtime
-from nt_pkg.sft.checkpoints import Checkpoint
-from nt_pkg.warm import die_with_parent
+from nt_pkg.config.students import Runtime
+from nt_pkg.jobs.warm_interpreter import die_with_parent
+from nt_pkg.sft.checkpoint_files import Checkpoint
 
 logger = logging.getLogger(__name__)
 _MODEL_STATES = ("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_model_states.pt")

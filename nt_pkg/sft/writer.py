@@ -12,7 +12,7 @@ from deepspeed.runtime.checkpoint_engine.checkpoint_engine import (
     CheckpointEngine,
 )
 
-from nt_pkg.sft.checkpoints import note_rank
+from nt_pkg.sft.checkpoint_files import note_rank
 
 
 class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from nt_pkg.files.schemas import DROPPED, PROMPTS
 
-from nt_pkg.config import load_study, read_yaml
-from nt_pkg.dry_run import parse_jobs
-from nt_pkg.manifest import read_json
-from nt_pkg.plan import Plan
-from nt_pkg.records import DROPPED, PROMPTS, read_parquet
-from nt_pkg.text import question_id
+from nt_pkg.config.load import read_yaml
+from nt_pkg.files.json_files import read_json
+from nt_pkg.files.parquet import read_parquet
+from nt_pkg.identity.question_id import question_id
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
+from nt_pkg.snakemake_io.dry_run import parse_jobs
 from scripts import fetch_asset, ingest_pool
 from tests.workflow.sandbox import ROOT, command, run
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nt_pkg.files.schemas import EXAMPLES, PROMPTS, TRACES
 
 import nt_pkg
-from nt_pkg.manifest import read_json, sha256_file, write_json
-from nt_pkg.records import EXAMPLES, PROMPTS, TRACES, read_parquet, write_parquet
+from nt_pkg.files.json_files import read_json, sha256_file, write_json
+from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.jobs.work_dir import forget_finished
 from nt_pkg.sft.stopping import Stopped
-from nt_pkg.work import forget_finished
 from scripts import generate_traces, select_subset, shard_prompts
 from scripts import train as train_script
 
@@ -209,7 +210,7 @@ def test_stopped_training_leaves_its_progress_and_asks_slurm_for_another_start(
 
     with monkeypatch.context() as patch:
         patch.setattr("nt_pkg.sft.launch.train", stop)
-        patch.setattr("nt_pkg.slurm.requeue", asked.append)
+        patch.setattr("nt_pkg.slurm.jobs.requeue", asked.append)
         assert run_training() == 75
     assert not Path("results/run.json").exists()
 

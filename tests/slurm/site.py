@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from nt_pkg.manifest import read_json
+from nt_pkg.files.json_files import read_json
 from tests.slurm import cluster
 from tests.workflow.kill_check import digests
 from tests.workflow.sandbox import command, copy_repository, environment, run

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nt_pkg.manifest import read_json
+from nt_pkg.files.json_files import read_json
 from nt_pkg.sft.train import STOPPED
 from tests.slurm import cluster
 from tests.slurm.conftest import Note

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nt_pkg.config import read_yaml
+from nt_pkg.config.load import read_yaml
 from tests.slurm import cluster
 from tests.slurm.site import Clone, Start, accounted
 from tests.workflow.kill_check import digests

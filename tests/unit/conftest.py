@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config import read_yaml
+from nt_pkg.config.load import read_yaml
 
 ROOT = Path(__file__).parents[2]
 

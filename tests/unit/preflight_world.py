@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.dry_run import parse_jobs
 from nt_pkg.preflight import parse, requests
 from nt_pkg.preflight.facts import Cluster, Finding, Request
 from nt_pkg.preflight.profile import Profile, read_profile
+from nt_pkg.snakemake_io.dry_run import parse_jobs
 
 ROOT = Path(__file__).parents[2]
 

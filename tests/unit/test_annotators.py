@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nt_pkg.annotation import annotate
+from nt_pkg.annotations.label_traces import annotate
 from nt_pkg.annotators._base import Annotator, Example
 from nt_pkg.annotators.agreement import ANNOTATOR as AGREEMENT
 from nt_pkg.annotators.agreement import answers_agree, decide
@@ -17,7 +17,7 @@ from nt_pkg.annotators.keywords import ANNOTATOR as KEYWORDS
 from nt_pkg.annotators.length import ANNOTATOR as LENGTH
 from nt_pkg.annotators.length import count_steps
 from nt_pkg.annotators.reference_words import ANNOTATOR as REFERENCE_WORDS
-from nt_pkg.plugins import names, plugin
+from nt_pkg.plugins.registry import names, plugin
 
 
 def example(**changes: Any) -> Example:

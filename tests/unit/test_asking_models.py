@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
 
 from nt_pkg.annotators._asking import Asker
-from nt_pkg.config import EngineRuntime, Server, load_study
-from nt_pkg.plan import Plan
-from nt_pkg.plugins import names, plugin
-from nt_pkg.records import ANNOTATIONS, PROMPTS, TRACES, read_parquet, write_parquet
-from nt_pkg.work import forget_finished
+from nt_pkg.config.engines import EngineRuntime, Server
+from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.jobs.work_dir import forget_finished
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
+from nt_pkg.plugins.registry import names, plugin
 from scripts.annotate import main
 from tests.unit.conftest import ROOT
 from tests.unit.fake_openai import MODEL, Fake, serving

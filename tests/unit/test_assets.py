@@ -7,9 +7,9 @@ from typing import Any
 import huggingface_hub
 import pytest
 
-from nt_pkg import assets
-from nt_pkg.config import Source
-from nt_pkg.manifest import canonical
+from nt_pkg.assets import fetch as assets
+from nt_pkg.config.sources import Source
+from nt_pkg.files.json_files import canonical
 from scripts import fetch_asset
 
 

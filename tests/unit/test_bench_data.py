@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.data import measure, rows
-from nt_pkg import plugins
+from nt_pkg.plugins import registry as plugins
 
 
 @pytest.fixture

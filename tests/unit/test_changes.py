@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.manifest import write_json
+from nt_pkg.files.json_files import write_json
+from nt_pkg.identity.seeds import rng
 from nt_pkg.report.build import build_report
 from nt_pkg.report.change_tables import say_changes, tabulate_changes
 from nt_pkg.report.changes import Changes, compare_summaries, measure_change
 from nt_pkg.report.earlier import KEPT_IDS, VERSION, digest_ids, keep_record, read_summary
 from nt_pkg.report.made import share_kept
-from nt_pkg.seeds import rng
 from scripts import compare_reports
 
 Records = dict[str, list[dict[str, Any]]]

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config import Runtime
+from nt_pkg.config.students import Runtime
 from nt_pkg.sft import launch, writer
 from nt_pkg.sft import train as loop
-from nt_pkg.sft.checkpoints import newest, note_rank
+from nt_pkg.sft.checkpoint_files import newest, note_rank
 from nt_pkg.sft.stopping import Stopped
 from tests.unit.test_sft import (
     KILLED,

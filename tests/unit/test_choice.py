@@ -22,11 +22,12 @@ import pytest
 from nt_pkg.benchmarks import _math_grading, gpqa_diamond, mmlu_pro, supergpqa
 from nt_pkg.benchmarks._base import Item
 from nt_pkg.benchmarks._choice import LETTERS, extract_letter
-from nt_pkg.collection import collect
-from nt_pkg.config import Sampling, read_yaml
-from nt_pkg.engines.base import Completion, Request
-from nt_pkg.evaluation import grade_samples, load_items, sample_answers
-from nt_pkg.manifest import write_json
+from nt_pkg.config.engines import Sampling
+from nt_pkg.config.load import read_yaml
+from nt_pkg.engines._base import Completion, Request
+from nt_pkg.evaluation.sample_and_grade import grade_samples, load_items, sample_answers
+from nt_pkg.files.json_files import write_json
+from nt_pkg.report.collect import collect
 
 ROOT = Path(__file__).parents[2]
 CASES = json.loads((ROOT / "tests/golden/benchmarks/choice_letters.json").read_text())

@@ -7,15 +7,11 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config import (
-    Format,
-    Sampling,
-    Source,
-    Training,
-    json_schema,
-    load_study,
-    read_yaml,
-)
+from nt_pkg.config.engines import Sampling
+from nt_pkg.config.load import json_schema, read_yaml
+from nt_pkg.config.sources import Source
+from nt_pkg.config.students import Format, Training
+from nt_pkg.plan.validate import load_study
 
 ROOT = Path(__file__).parents[2]
 Config = dict[str, Any]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.controller import end_leftovers, hold_results, leftovers, unnoted_outputs
+from nt_pkg.slurm.takeover import end_leftovers, hold_results, leftovers, unnoted_outputs
 
 
 def test_second_controller_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
     code = (
-        "import pathlib, sys, time\nfrom nt_pkg.controller import hold_results\n"
+        "import pathlib, sys, time\nfrom nt_pkg.slurm.takeover import hold_results\n"
         "hold_results(pathlib.Path(sys.argv[1]))\nprint('held', flush=True)\ntime.sleep(60)\n"
     )
     with subprocess.Popen(
@@ -51,7 +51,7 @@ def _slurm(folder: Path, monkeypatch: pytest.MonkeyPatch, squeue: str) -> Path:
 def test_leftovers_are_ended_and_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nt_pkg.controller._POLL_SECONDS", 0.01)
+    monkeypatch.setattr("nt_pkg.slurm.takeover._POLL_SECONDS", 0.01)
     # A job needs a while to write its checkpoint: squeue shows it three times.
     seen = tmp_path / "seen"
     called = _slurm(

@@ -6,20 +6,20 @@ from random import Random
 from typing import Any
 
 import pytest
+from nt_pkg.files.schemas import Row
 
-from nt_pkg import decontamination
 from nt_pkg.benchmarks._base import Item
-from nt_pkg.collection import collect
-from nt_pkg.config import load_study
-from nt_pkg.decontamination import Decontamination, Match, Questions
-from nt_pkg.manifest import write_json
-from nt_pkg.ngrams import words_of
-from nt_pkg.plan import Plan
+from nt_pkg.files.json_files import write_json
+from nt_pkg.identity.question_id import normalise_question
+from nt_pkg.identity.seeds import rng
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
 from nt_pkg.pools._base import RawRow
-from nt_pkg.pools.ingest import ingest
-from nt_pkg.records import Row
-from nt_pkg.seeds import rng
-from nt_pkg.text import normalise_question
+from nt_pkg.prompts.cleaning import decontamination
+from nt_pkg.prompts.cleaning.decontamination import Decontamination, Match, Questions
+from nt_pkg.prompts.cleaning.ngrams import words_of
+from nt_pkg.prompts.ingest import ingest
+from nt_pkg.report.collect import collect
 
 Matches = dict[int, list[Match]]
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.config import load_study, read_yaml
-from nt_pkg.dry_run import Job, parse_jobs
-from nt_pkg.launcher import STAGES
-from nt_pkg.plan import Plan
+from nt_pkg.config.load import read_yaml
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
+from nt_pkg.snakemake_io.dry_run import Job, parse_jobs
+from nt_pkg.snakemake_io.launcher import STAGES
 from scripts import schema
 from tests.workflow.sandbox import ROOT, command, copy_repository, run
 
@@ -26,9 +27,9 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 PLUGINS = """
 import json
 import pyarrow as pa
-from nt_pkg.annotation import annotate
-from nt_pkg.evaluation import load_items
-from nt_pkg.plugins import plugin
+from nt_pkg.annotations.label_traces import annotate
+from nt_pkg.evaluation.sample_and_grade import load_items
+from nt_pkg.plugins.registry import plugin
 from nt_pkg.selectors._base import Candidates
 from pathlib import Path
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config import Sampling
-from nt_pkg.engines.base import Completion, Request, run_requests
+from nt_pkg.config.engines import Sampling
+from nt_pkg.engines._base import Completion, Request, run_requests
 from nt_pkg.engines.micro import MicroEngine, MicroParams
 from nt_pkg.engines.replay import ReplayEngine, ReplayParams
 from nt_pkg.microworld.world import parse_question, pool_rows

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nt_pkg.environments import SCRIPTS, own_folders, python_function
+from nt_pkg.jobs.environments import SCRIPTS, own_folders, python_function
 
 ROOT = Path(__file__).parents[2]
 ENVS = ROOT / "envs"
@@ -163,7 +163,7 @@ def test_scripts_run_in_the_environment_of_their_kind(
         "own -m scripts.annotate --spec a b",
         str(interpreter / "bin" / "python"),
     ]
-    warm = "-I -S /repo/nt_pkg/warm.py run" if is_warm else "-m"
+    warm = "-I -S /repo/nt_pkg/jobs/warm_interpreter.py run" if is_warm else "-m"
     assert said("python -m scripts.grade 1") == [f"common {warm} scripts.grade 1"]
     assert said("command python -m scripts.fetch_asset") == ["common -m scripts.fetch_asset"]
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nt_pkg import evals
 from nt_pkg.benchmarks._base import Grade, Item
-from nt_pkg.thinking import Thought
+from nt_pkg.dialogue.split_reasoning import Thought
+from nt_pkg.evaluation import score as evals
 
 
 def sample(question: str, repeat: int = 0, **changes: Any) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config import Runtime
-from nt_pkg.manifest import read_json, write_json
+from nt_pkg.config.students import Runtime
+from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.sft import export, launch
 from nt_pkg.sft.export import export_model
 from nt_pkg.sft.shards import Shards

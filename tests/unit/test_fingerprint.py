@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg import fingerprint
+from nt_pkg.identity import fingerprint
 
 MAIN = '''
 """A module."""

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config import EngineRuntime, Study, load_study, read_yaml
-from nt_pkg.dry_run import Job, Timings
-from nt_pkg.forecast_text import Answers, Texts, gpu_seconds, text_cost, texts_of, writer_of
-from nt_pkg.gpu_hours import Forecasts
-from nt_pkg.manifest import write_json
-from nt_pkg.sft.memory import read_shape
+from nt_pkg.config.engines import EngineRuntime
+from nt_pkg.config.load import read_yaml
+from nt_pkg.config.study import Study
+from nt_pkg.cost.generation import Answers, Texts, gpu_seconds, text_cost, texts_of, writer_of
+from nt_pkg.cost.gpu_hours import Forecasts
+from nt_pkg.cost.memory import read_shape
+from nt_pkg.files.json_files import write_json
+from nt_pkg.plan.validate import load_study
+from nt_pkg.snakemake_io.dry_run import Job, Timings
 
 CONFIG = Path(__file__).parents[2] / "config"
 FILES = ("config", "paper_pool", "paper_models", "paper_annotators", "paper_benchmarks")

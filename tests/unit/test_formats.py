@@ -2,7 +2,7 @@
 
 import pytest
 
-from nt_pkg import formats
+from nt_pkg.dialogue import formats
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from rapidfuzz import fuzz
 
-from nt_pkg import fuzzy
 from nt_pkg.benchmarks._base import Item
-from nt_pkg.config import load_study
-from nt_pkg.decontamination import Decontamination, Questions
-from nt_pkg.fuzzy import FuzzyTexts
-from nt_pkg.plan import Plan
+from nt_pkg.identity.seeds import rng
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
 from nt_pkg.pools._base import RawRow
-from nt_pkg.seeds import rng
+from nt_pkg.prompts.cleaning import fuzzy
+from nt_pkg.prompts.cleaning.decontamination import Decontamination, Questions
+from nt_pkg.prompts.cleaning.fuzzy import FuzzyTexts
 
 # Code points that are equal modulo 256 or 64, letters outside the first plane, half of a pair.
 ALPHABETS = ["ab", "abcdefgh ", "aáÁ\u0161\u0261 ", "xyz\U0001d465\ud83d\n"]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg import launcher
-from nt_pkg.launcher import (
+from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.snakemake_io import launcher
+from nt_pkg.snakemake_io.launcher import (
     History,
     Watcher,
     headline,
@@ -14,7 +15,6 @@ from nt_pkg.launcher import (
     rules_as_run,
     seconds_per_stage,
 )
-from nt_pkg.manifest import read_json, write_json
 
 ROOT = Path(__file__).parents[2]
 LINES = (ROOT / "tests" / "golden" / "launcher" / "failed_study.log").read_text().splitlines(True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg import manifest
+from nt_pkg.files import json_files as manifest
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_kill_inside_an_atomic_write_leaves_the_old_file(tmp_path: Path) -> None
     path = tmp_path / "x"
     path.write_text("old")
     code = (
-        "import os, pathlib, nt_pkg.manifest as m\n"
+        "import os, pathlib, nt_pkg.files.json_files as m\n"
         f"with m.atomic_path(pathlib.Path({str(path)!r})) as t:\n"
         "    t.write_text('ne')\n    os._exit(9)\n"
     )

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config import Study, load_study, read_yaml
-from nt_pkg.dry_run import Job, Timings
-from nt_pkg.forecast import cost, misfits, need
-from nt_pkg.manifest import write_json
+from nt_pkg.config.load import read_yaml
+from nt_pkg.config.study import Study
+from nt_pkg.cost import memory
+from nt_pkg.cost.flops import peak_flops
+from nt_pkg.cost.forecast import cost, misfits, need
+from nt_pkg.cost.memory import Setup, read_shape
+from nt_pkg.files.json_files import write_json
+from nt_pkg.plan.validate import load_study
 from nt_pkg.preflight import memory as check
 from nt_pkg.preflight.facts import Request
-from nt_pkg.sft import memory
-from nt_pkg.sft.flops import peak_flops
-from nt_pkg.sft.memory import Setup, read_shape
+from nt_pkg.snakemake_io.dry_run import Job, Timings
 from scripts.plan import render
 from tests.unit.preflight_world import facts, only
 

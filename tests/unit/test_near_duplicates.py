@@ -6,16 +6,16 @@ from random import Random
 from typing import Any
 
 import pytest
+from nt_pkg.files.schemas import Row
 
-from nt_pkg import near_duplicates
-from nt_pkg.config import load_study
-from nt_pkg.near_duplicates import finder, num_bands
-from nt_pkg.plan import Plan
+from nt_pkg.identity.question_id import normalised_id, question_id
+from nt_pkg.identity.seeds import rng
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
 from nt_pkg.pools._base import RawRow
-from nt_pkg.pools.ingest import ingest
-from nt_pkg.records import Row
-from nt_pkg.seeds import rng
-from nt_pkg.text import normalised_id, question_id
+from nt_pkg.prompts.cleaning import near_duplicates
+from nt_pkg.prompts.cleaning.near_duplicates import finder, num_bands
+from nt_pkg.prompts.ingest import ingest
 
 SPEC = {"threshold": 0.55, "ngram": 3}
 

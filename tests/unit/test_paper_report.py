@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config import load_study, read_yaml
-from nt_pkg.manifest import read_json
-from nt_pkg.plan import Plan
+from nt_pkg.config.load import read_yaml
+from nt_pkg.files.json_files import read_json
+from nt_pkg.identity.seeds import rng
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
 from nt_pkg.report.build import build_report
 from nt_pkg.report.samples import MAX_SAMPLES
-from nt_pkg.seeds import rng
 from tests.workflow.test_paper import paper_files
 
 ROOT = Path(__file__).parents[2]

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from nt_pkg import plan
-from nt_pkg.assets import NO_COMMIT
-from nt_pkg.config import load_study
-from nt_pkg.manifest import write_json
-from nt_pkg.plan import Plan
-from nt_pkg.report.earlier import VERSION
+from nt_pkg.assets.fetch import NO_COMMIT
+from nt_pkg.files.json_files import write_json
+from nt_pkg.plan import study_plan as plan
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
+from nt_pkg.report.earlier import VERSION, check_earlier
 
 Config = dict[str, Any]
 Spec = Callable[[Plan], str]
@@ -275,25 +275,25 @@ def test_earlier_report_is_an_input_and_of_the_same_study(
     assert plan.earlier() == ["kept/summary.json"]
 
     with pytest.raises(ValueError, match=r"report\.earlier: kept/summary.json does not exist"):
-        plan.check_earlier()
+        check_earlier(plan.study)
     write_json(Path("kept/summary.json"), {"study": "tiny", "version": VERSION})
     with pytest.raises(ValueError, match="of study 'tiny', and this one is of 'demo'"):
-        plan.check_earlier()
+        check_earlier(plan.study)
     write_json(Path("kept/summary.json"), {"study": "demo", "version": VERSION})
-    plan.check_earlier()
+    check_earlier(plan.study)
 
     demo["report"]["earlier"] = str(tmp_path / "results/report/demo")
     with pytest.raises(ValueError, match="is where this study's own report is written"):
-        plan_of(demo).check_earlier()
+        check_earlier(plan_of(demo).study)
 
 
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("nt_pkg.pools.ingest", {"pool"}),
-        ("nt_pkg.selection", {"subset"}),
-        ("nt_pkg.evaluation", {"grade"}),
-        ("nt_pkg.collection", {"report"}),
+        ("nt_pkg.prompts.ingest", {"pool"}),
+        ("nt_pkg.subsets.select", {"subset"}),
+        ("nt_pkg.evaluation.sample_and_grade", {"grade"}),
+        ("nt_pkg.report.collect", {"report"}),
         ("nt_pkg.report.build", {"report"}),
     ],
 )
@@ -344,7 +344,7 @@ def test_code_of_a_selector_is_in_its_own_spec_only(
     demo: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An edited selector: neither another subset nor anything before it changes."""
-    from nt_pkg import plugins
+    from nt_pkg.plugins import registry as plugins
 
     before, fingerprint = specs(demo), plugins.fingerprint
     others = plan_of(demo).subset_spec("topics-300")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nt_pkg import plugins
+from nt_pkg.plugins import registry as plugins
 
 
 @pytest.mark.parametrize(

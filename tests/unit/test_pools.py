@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from nt_pkg import records, text
+from nt_pkg.files import parquet as records
+from nt_pkg.files import schemas
+from nt_pkg.files.schemas import Row
+from nt_pkg.identity import question_id as text
+from nt_pkg.identity.seeds import rng
 from nt_pkg.pools import _files, micro, natural_reasoning
-from nt_pkg.pools import ingest as ingestion
 from nt_pkg.pools._base import RawRow
-from nt_pkg.records import Row
-from nt_pkg.seeds import rng
+from nt_pkg.prompts import ingest as ingestion
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "gsm8k_as_natural_reasoning.jsonl"
 
@@ -84,8 +86,8 @@ def test_each_bad_row_is_dropped_with_its_reason(tmp_path: Path, bad: bytes, rea
     assert [(each["source_row"], each["reason"]) for each in dropped] == [(1, reason)]
     assert len(dropped[0]["excerpt"]) <= 200
     assert counts == {"read": 3, "kept": 2, reason: 1}
-    records.write_parquet(tmp_path / "kept.parquet", records.PROMPTS, kept)
-    records.write_parquet(tmp_path / "dropped.parquet", records.DROPPED, dropped)
+    records.write_parquet(tmp_path / "kept.parquet", schemas.PROMPTS, kept)
+    records.write_parquet(tmp_path / "dropped.parquet", schemas.DROPPED, dropped)
 
 
 def test_fields_land_where_the_parameters_say(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.dry_run import parse_jobs
 from nt_pkg.preflight import ask, requests, run, table
 from nt_pkg.preflight.facts import Answer, Finding
+from nt_pkg.snakemake_io.dry_run import parse_jobs
 from scripts import preflight
 from tests.unit.preflight_world import (
     ASSOCIATIONS,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.config import load_study, read_yaml
+from nt_pkg.config.load import read_yaml
+from nt_pkg.plan.validate import load_study
 from nt_pkg.preflight import disk, machine, probe, storage, study
 from nt_pkg.preflight.facts import Answer
 from tests.unit.preflight_world import PROFILE, ROOT, only, profile

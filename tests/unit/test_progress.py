@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nt_pkg.progress import Progress
+from nt_pkg.jobs.progress import Progress
 
 
 class Terminal(io.StringIO):
@@ -21,7 +21,7 @@ class Terminal(io.StringIO):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """Return the time in a list, to be moved by the test."""
     now = [100.0]
-    monkeypatch.setattr("nt_pkg.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("nt_pkg.jobs.progress.time.monotonic", lambda: now[0])
     yield now
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from nt_pkg.annotations.label_questions import label_questions
 from nt_pkg.annotators._base import Label
 from nt_pkg.annotators.hidden_states import ANNOTATOR, projected
-from nt_pkg.question_labels import label_questions
-from nt_pkg.seeds import generator
-from nt_pkg.vectors import decode
+from nt_pkg.files.vectors import decode
+from nt_pkg.identity.seeds import generator
 
 BASE = Path(__file__).parents[2] / "nt_pkg" / "microworld" / "base"
 QUESTIONS = [

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nt_pkg import records
-from nt_pkg.seeds import rng
+from nt_pkg.files import parquet as records
+from nt_pkg.files import schemas
+from nt_pkg.identity.seeds import rng
 
 ROW: dict[str, Any] = {
     "id": "a",
@@ -25,9 +26,9 @@ ROW: dict[str, Any] = {
 def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
 
-    records.write_parquet(path, records.TRACES, [ROW, {**ROW, "id": "b"}], {"pool": "p"})
+    records.write_parquet(path, schemas.TRACES, [ROW, {**ROW, "id": "b"}], {"pool": "p"})
 
-    assert records.read_parquet(path, records.TRACES) == [ROW, {**ROW, "id": "b"}]
+    assert records.read_parquet(path, schemas.TRACES) == [ROW, {**ROW, "id": "b"}]
     assert records.read_names(path) == {"pool": "p"}
     assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
 
@@ -36,7 +37,7 @@ def test_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     """A selection that picks the same ids must not rerun what follows."""
     paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     for path in paths:
-        records.write_parquet(path, records.TRACES, [ROW] * 3, {"b": "1", "a": "2"})
+        records.write_parquet(path, schemas.TRACES, [ROW] * 3, {"b": "1", "a": "2"})
 
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
@@ -50,13 +51,13 @@ def test_stream_is_written_and_checked_block_by_block(
     rows = [{**ROW, "id": str(n)} for n in range(8)]
 
     for num in (4, 7, 8):
-        records.write_parquet(path, records.TRACES, (row for row in rows[:num]))
+        records.write_parquet(path, schemas.TRACES, (row for row in rows[:num]))
 
-        assert records.read_parquet(path, records.TRACES) == rows[:num]
+        assert records.read_parquet(path, schemas.TRACES) == rows[:num]
         assert pq.ParquetFile(path).num_row_groups == -(-num // 4)
     with pytest.raises(ValueError, match="row 8 has columns"):
-        records.write_parquet(path, records.TRACES, (row for row in [*rows, {"id": "8"}]))
-    assert records.read_parquet(path, records.TRACES) == rows
+        records.write_parquet(path, schemas.TRACES, (row for row in [*rows, {"id": "8"}]))
+    assert records.read_parquet(path, schemas.TRACES) == rows
 
 
 def test_stream_reads_what_is_wanted_and_refuses_another_schema(
@@ -65,13 +66,13 @@ def test_stream_reads_what_is_wanted_and_refuses_another_schema(
     monkeypatch.setattr(records, "STREAM_ROWS", 2)
     path = tmp_path / "x.parquet"
     rows = [{**ROW, "id": str(n)} for n in range(7)]
-    records.write_parquet(path, records.TRACES, rows)
+    records.write_parquet(path, schemas.TRACES, rows)
 
     for first, behind, wanted in [("", None, rows), ("2", "5", rows[2:5]), ("6", None, rows[6:]),
                                   ("", "0", []), ("7", None, [])]:  # fmt: skip
-        assert list(records.stream_parquet(path, records.TRACES, first, behind)) == wanted
+        assert list(records.stream_parquet(path, schemas.TRACES, first, behind)) == wanted
     with pytest.raises(ValueError, match="written by another version"):
-        list(records.stream_parquet(path, records.PROMPTS))
+        list(records.stream_parquet(path, schemas.PROMPTS))
 
 
 def test_stream_reads_only_the_row_groups_of_its_range(
@@ -79,7 +80,7 @@ def test_stream_reads_only_the_row_groups_of_its_range(
 ) -> None:
     path = tmp_path / "x.parquet"
     rows = [{**ROW, "id": f"{n:02}"} for n in range(40)]
-    records.write_parquet(path, records.TRACES, rows, group_rows=10)
+    records.write_parquet(path, schemas.TRACES, rows, group_rows=10)
     asked: list[list[int]] = []
     read = pq.ParquetFile.iter_batches
 
@@ -89,8 +90,8 @@ def test_stream_reads_only_the_row_groups_of_its_range(
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
 
-    assert list(records.stream_parquet(path, records.TRACES, "10", "20")) == rows[10:20]
-    assert list(records.stream_parquet(path, records.TRACES, "19", "31")) == rows[19:31]
+    assert list(records.stream_parquet(path, schemas.TRACES, "10", "20")) == rows[10:20]
+    assert list(records.stream_parquet(path, schemas.TRACES, "19", "31")) == rows[19:31]
     assert asked == [[1], [1, 2, 3]]
 
 
@@ -101,10 +102,10 @@ def test_stream_does_not_hold_the_file(tmp_path: Path, monkeypatch: pytest.Monke
     path = tmp_path / "x.parquet"
     draw = rng("stream test")
     rows = ({**ROW, "id": str(n), "reasoning": draw.randbytes(10_000).hex()} for n in range(2000))
-    records.write_parquet(path, records.TRACES, rows)
+    records.write_parquet(path, schemas.TRACES, rows)
     held = []
     before = pa.total_allocated_bytes()
-    for _ in records.stream_parquet(path, records.TRACES):
+    for _ in records.stream_parquet(path, schemas.TRACES):
         held.append(pa.total_allocated_bytes() - before)
 
     assert len(held) == 2000
@@ -115,9 +116,9 @@ def test_stream_does_not_hold_the_file(tmp_path: Path, monkeypatch: pytest.Monke
 def test_no_rows(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
 
-    records.write_parquet(path, records.EXAMPLES, [])
+    records.write_parquet(path, schemas.EXAMPLES, [])
 
-    assert records.read_parquet(path, records.EXAMPLES) == []
+    assert records.read_parquet(path, schemas.EXAMPLES) == []
 
 
 @pytest.mark.parametrize(
@@ -137,60 +138,60 @@ def test_bad_row_is_refused_and_the_old_file_stays(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     path = tmp_path / "x.parquet"
-    records.write_parquet(path, records.TRACES, [ROW])
+    records.write_parquet(path, schemas.TRACES, [ROW])
 
     with pytest.raises(ValueError, match=rf"x\.parquet.*{message}"):
-        records.write_parquet(path, records.TRACES, [ROW, {**ROW, **changes}])
+        records.write_parquet(path, schemas.TRACES, [ROW, {**ROW, **changes}])
 
-    assert records.read_parquet(path, records.TRACES) == [ROW]
+    assert records.read_parquet(path, schemas.TRACES) == [ROW]
 
 
 def test_missing_column_is_refused(tmp_path: Path) -> None:
     row = {key: value for key, value in ROW.items() if key != "error"}
 
     with pytest.raises(ValueError, match="row 0 has columns"):
-        records.write_parquet(tmp_path / "x.parquet", records.TRACES, [row])
+        records.write_parquet(tmp_path / "x.parquet", schemas.TRACES, [row])
 
 
 @pytest.mark.parametrize("keep", [0, 3, 0.5, -1])
 def test_cut_off_file_is_named(tmp_path: Path, keep: float) -> None:
     """Nothing, less than the magic number, half, all but the last byte."""
     path = tmp_path / "x.parquet"
-    records.write_parquet(path, records.TRACES, [ROW], {"pool": "p"})
+    records.write_parquet(path, schemas.TRACES, [ROW], {"pool": "p"})
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep) if isinstance(keep, float) else keep])
 
     with pytest.raises(ValueError, match=r"x\.parquet cannot be read.*delete it and run"):
-        records.read_parquet(path, records.TRACES)
+        records.read_parquet(path, schemas.TRACES)
     with pytest.raises(ValueError, match=r"x\.parquet cannot be read.*delete it and run"):
         records.read_names(path)
 
 
 def test_missing_file_stays_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        records.read_parquet(tmp_path / "x.parquet", records.TRACES)
+        records.read_parquet(tmp_path / "x.parquet", schemas.TRACES)
 
 
 def test_file_of_another_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
-    records.write_parquet(path, records.DROPPED, [])
+    records.write_parquet(path, schemas.DROPPED, [])
 
     with pytest.raises(ValueError, match=r"expected(?s:.*)written by another version"):
-        records.read_parquet(path, records.TRACES)
+        records.read_parquet(path, schemas.TRACES)
 
 
 def test_nullable_file_is_not_the_schema(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
-    loose = pa.schema([pa.field(f.name, f.type) for f in records.TRACES])
+    loose = pa.schema([pa.field(f.name, f.type) for f in schemas.TRACES])
     pq.write_table(pa.Table.from_pylist([{**ROW, "id": None}], schema=loose), path)
 
     with pytest.raises(ValueError, match="expected"):
-        records.read_parquet(path, records.TRACES)
+        records.read_parquet(path, schemas.TRACES)
 
 
 def test_file_without_names_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
-    records.write_parquet(path, records.TRACES, [ROW])
+    records.write_parquet(path, schemas.TRACES, [ROW])
 
     with pytest.raises(ValueError, match=r"x\.parquet does not say"):
         records.read_names(path)
@@ -199,32 +200,32 @@ def test_file_without_names_is_refused(tmp_path: Path) -> None:
 def test_wanted_rows_of_shards_come_in_the_order_of_ids(tmp_path: Path) -> None:
     for name, ids in {"a": "cb", "b": "da"}.items():
         rows = [{**ROW, "id": each} for each in ids]
-        records.write_parquet(tmp_path / name, records.TRACES, rows)
+        records.write_parquet(tmp_path / name, schemas.TRACES, rows)
     paths = [tmp_path / "a", tmp_path / "b"]
 
-    found = records.read_rows(paths, records.TRACES, {"a", "c", "d", "z"})
+    found = records.read_rows(paths, schemas.TRACES, {"a", "c", "d", "z"})
 
     assert [row["id"] for row in found] == ["a", "c", "d"]
-    assert records.read_rows(paths[::-1], records.TRACES, {"a", "c", "d"}) == found
+    assert records.read_rows(paths[::-1], schemas.TRACES, {"a", "c", "d"}) == found
 
 
 def test_id_in_two_shards_is_refused(tmp_path: Path) -> None:
     for name in "ab":
-        records.write_parquet(tmp_path / name, records.TRACES, [ROW])
+        records.write_parquet(tmp_path / name, schemas.TRACES, [ROW])
 
     with pytest.raises(ValueError, match="id a stands in two of 2 shards"):
-        records.read_rows([tmp_path / "a", tmp_path / "b"], records.TRACES, {"a"})
+        records.read_rows([tmp_path / "a", tmp_path / "b"], schemas.TRACES, {"a"})
     with pytest.raises(ValueError, match="id a stands in two of 2 shards"):
-        records.read_columns([tmp_path / "a", tmp_path / "b"], records.TRACES, ["id"])
+        records.read_columns([tmp_path / "a", tmp_path / "b"], schemas.TRACES, ["id"])
 
 
 def test_columns_of_shards_come_ordered_by_id(tmp_path: Path) -> None:
     paths = [tmp_path / "x", tmp_path / "y"]
-    records.write_parquet(paths[0], records.TRACES, [{**ROW, "id": i} for i in "da"])
-    records.write_parquet(paths[1], records.TRACES, [{**ROW, "id": "b", "status": "failed"}])
+    records.write_parquet(paths[0], schemas.TRACES, [{**ROW, "id": i} for i in "da"])
+    records.write_parquet(paths[1], schemas.TRACES, [{**ROW, "id": "b", "status": "failed"}])
 
-    found = records.read_columns(paths, records.TRACES, ["id", "status"])
+    found = records.read_columns(paths, schemas.TRACES, ["id", "status"])
 
     assert found.to_pydict() == {"id": ["a", "b", "d"], "status": ["ok", "failed", "ok"]}
     with pytest.raises(ValueError, match="delete it and run the same command again"):
-        records.read_columns(paths, records.PROMPTS, ["id"])
+        records.read_columns(paths, schemas.PROMPTS, ["id"])

@@ -12,20 +12,20 @@ from xml.etree import ElementTree
 import pytest
 from scipy import stats
 
+from nt_pkg.identity.seeds import rng
 from nt_pkg.report.build import build_report
 from nt_pkg.report.cells import build_cells, find_unsolved
 from nt_pkg.report.effects import measure_effects
 from nt_pkg.report.flow_chart import reduce_edges
-from nt_pkg.report.lengths import find_p_value, pair_lengths
 from nt_pkg.report.published import tabulate_published
 from nt_pkg.report.reading_tables import tabulate_levels, tabulate_readings
 from nt_pkg.report.samples import choose_samples
 from nt_pkg.report.score_charts import draw_scaling, draw_tokens
-from nt_pkg.report.significance import compare_alike, correct_holm, run_paired_t
 from nt_pkg.report.tables import Column, Table, render_html, render_markdown
 from nt_pkg.report.trace_charts import draw_trace_lengths
 from nt_pkg.report.wording import show_points, sort_naturally
-from nt_pkg.seeds import rng
+from nt_pkg.statistics.ratios import find_p_value, pair_lengths
+from nt_pkg.statistics.tests import compare_alike, correct_holm, run_paired_t
 from tests.check_report import find_browser, open_in_browser
 
 STUDENT = "micro-llama"

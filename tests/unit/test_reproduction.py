@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config import load_study, read_yaml
-from nt_pkg.plan import Plan
+from nt_pkg.config.load import read_yaml
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
 from nt_pkg.report.build import build_report
-from nt_pkg.reproduction import read_report, reproduction_page
+from nt_pkg.report.reproduction import read_report, reproduction_page
 from scripts import reproduction
 from tests.unit.test_report import NO_DATA, make_bare, score
 from tests.workflow.test_paper import paper_files

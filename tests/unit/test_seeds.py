@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from nt_pkg import seeds
+from nt_pkg.identity import seeds
 
 
 def test_draws_are_fixed_forever() -> None:
@@ -27,7 +27,7 @@ def test_parts_do_not_run_together() -> None:
 
 
 def test_hash_randomisation_plays_no_part() -> None:
-    code = "from nt_pkg.seeds import rng; print(rng('a', ('b', 2)).random())"
+    code = "from nt_pkg.identity.seeds import rng; print(rng('a', ('b', 2)).random())"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code],

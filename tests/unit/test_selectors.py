@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nt_pkg import plugins
-from nt_pkg.seeds import generator, rng
-from nt_pkg.selection import select_subset
+from nt_pkg.files.vectors import decode, encode
+from nt_pkg.identity.seeds import generator, rng
+from nt_pkg.plugins import registry as plugins
 from nt_pkg.selectors._base import Candidates
 from nt_pkg.selectors.coverage import farthest_first
 from nt_pkg.selectors.nearest import nearest_in_turns
 from nt_pkg.selectors.semantic import SemanticParams, clusters_of
-from nt_pkg.vectors import decode, encode
+from nt_pkg.subsets.select import select_subset
 
 DOMAINS = ("months", "days", "digits", "winds")
 LABELS: dict[str, Callable[[int], Any]] = {
@@ -239,7 +239,7 @@ def test_labels_may_change_their_form_from_chunk_to_chunk(
     traces, labels = inputs(NUM)
     expected = select_subset("strategies", {}, 50, 0, traces, labels)
 
-    monkeypatch.setattr("nt_pkg.selection._CHUNK_ROWS", 1)
+    monkeypatch.setattr("nt_pkg.subsets.select._CHUNK_ROWS", 1)
 
     assert select_subset("strategies", {}, 50, 0, traces, labels) == expected
 

@@ -20,18 +20,19 @@ from typing import Any
 
 import pytest
 
-from nt_pkg import records
-from nt_pkg.config import Format, Runtime, Sampling, Training
-from nt_pkg.engines.base import Request
+from nt_pkg.config.engines import Sampling
+from nt_pkg.config.students import Format, Runtime, Training
+from nt_pkg.cost.flops import peak_flops
+from nt_pkg.engines._base import Request
 from nt_pkg.engines.chat import Chat
-from nt_pkg.manifest import read_json
-from nt_pkg.records import read_parquet, write_parquet
-from nt_pkg.seeds import rng
+from nt_pkg.files import schemas
+from nt_pkg.files.json_files import read_json
+from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.identity.seeds import rng
 from nt_pkg.sft import data, launch, rank
 from nt_pkg.sft import train as loop
 from nt_pkg.sft.data import plan_steps, render
 from nt_pkg.sft.export import export_model
-from nt_pkg.sft.flops import peak_flops
 from nt_pkg.sft.preview import preview
 from nt_pkg.sft.stopping import EXIT_STATUS, Stopped
 
@@ -855,8 +856,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def placed_job(student: Path, work: Path, examples: list[dict[str, Any]]) -> loop.Job:
     path = work.parent / "examples.parquet"
-    write_parquet(path, records.EXAMPLES, examples)
-    job = job_of(student, work, runtime=TWO_NODES, examples=read_parquet(path, records.EXAMPLES))
+    write_parquet(path, schemas.EXAMPLES, examples)
+    job = job_of(student, work, runtime=TWO_NODES, examples=read_parquet(path, schemas.EXAMPLES))
     return dataclasses.replace(job, examples_path=path)
 
 

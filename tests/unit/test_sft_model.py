@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.seeds import rng
+from nt_pkg.identity.seeds import rng
 from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.loss import _has_plain_head, give_loss, summed_loss

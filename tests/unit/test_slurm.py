@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg import slurm
-from nt_pkg.config import EngineRuntime, Runtime, load_study, read_yaml
+from nt_pkg.config.engines import EngineRuntime
+from nt_pkg.config.load import read_yaml
+from nt_pkg.config.students import Runtime
+from nt_pkg.plan.validate import load_study
+from nt_pkg.slurm import jobs as slurm
 
 # Of Slurm 22.05, with another user, times and paths.
 SHOWN = """JobId=42 JobName=nt_50adb347-ea7a-483b-86ec-5136b8cf2aeb

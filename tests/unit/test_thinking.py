@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nt_pkg.thinking import Thought, split_reasoning
+from nt_pkg.dialogue.split_reasoning import Thought, split_reasoning
 
 FENCED = "```xml\n<think>x</think>\n```"
 S1 = "<|im_start|>"

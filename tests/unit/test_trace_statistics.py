@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nt_pkg.files.schemas import TRACES
 
-from nt_pkg import trace_statistics as module
-from nt_pkg.records import TRACES, write_parquet
-from nt_pkg.trace_statistics import trace_statistics
+from nt_pkg.files.parquet import write_parquet
+from nt_pkg.traces import statistics as module
+from nt_pkg.traces.statistics import trace_statistics
 
 
 def write(path: Path, *traces: tuple[str, int, str | None]) -> Path:

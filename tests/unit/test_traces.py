@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nt_pkg.files.schemas import TRACES
 
-from nt_pkg.config import Sampling, Teacher
-from nt_pkg.engines.base import Completion, Request
+from nt_pkg.config.engines import Sampling, Teacher
+from nt_pkg.engines._base import Completion, Request
 from nt_pkg.engines.params import Model
-from nt_pkg.records import TRACES, write_parquet
-from nt_pkg.traces import generate_traces, request_seed, teacher_engine, trace_row
+from nt_pkg.files.parquet import write_parquet
+from nt_pkg.traces.generate import generate_traces, request_seed, teacher_engine, trace_row
 
 CUT, QUOTED = "answer not closed", "a tag of reasoning is quoted"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config import Sampling
-from nt_pkg.engines.base import Completion, Request
+from nt_pkg.config.engines import Sampling
+from nt_pkg.engines._base import Completion, Request
 from nt_pkg.engines.transformers import TransformersEngine
 
 BASE = Path(__file__).parents[2] / "nt_pkg" / "microworld" / "base"

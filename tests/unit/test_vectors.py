@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nt_pkg.seeds import generator
-from nt_pkg.vectors import MAX_DIMENSIONS, decode, encode
+from nt_pkg.files.vectors import MAX_DIMENSIONS, decode, encode
+from nt_pkg.identity.seeds import generator
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3, 384, MAX_DIMENSIONS])
 def test_directions_come_back(dimensions: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of all rows, from several blocks and from a part of a column."""
-    monkeypatch.setattr("nt_pkg.vectors._BLOCK_ROWS", 7)
+    monkeypatch.setattr("nt_pkg.files.vectors._BLOCK_ROWS", 7)
     given = generator("test", dimensions).normal(size=(40, dimensions))
     column = pa.array(encode(given))[10:]
 

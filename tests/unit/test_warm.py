@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SERVE = (
-    "import sys\nfrom nt_pkg import warm\nwarm._LIBRARIES = ('json',)\nwarm.serve(sys.argv[1])\n"
-)
+SERVE = """
+import sys
+from nt_pkg.jobs import warm_interpreter as warm
+warm._LIBRARIES = ('json',)
+warm.serve(sys.argv[1])
+"""
 Client = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -50,7 +53,7 @@ def client(server: "subprocess.Popen[str]", tmp_path: Path) -> Client:
                 sys.executable,
                 "-I",
                 "-S",
-                str(ROOT / "nt_pkg" / "warm.py"),
+                str(ROOT / "nt_pkg" / "jobs" / "warm_interpreter.py"),
                 "run",
                 "job",
                 *arguments,
@@ -143,7 +146,7 @@ def test_edit_counts_for_the_next_job(client: Client, tmp_path: Path) -> None:
         (tmp_path / "jobs" / "ours.py").write_text(f"VALUE = {value}\n")
         found.append(client(source).communicate(timeout=30)[0])
 
-    loaded = "['nt_pkg', 'nt_pkg.warm']\n"
+    loaded = "['nt_pkg', 'nt_pkg.jobs', 'nt_pkg.jobs.warm_interpreter']\n"
     assert found == [f"1 {loaded}", f"22 {loaded}"]
 
 

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from nt_pkg.jobs.journal import Journal
 
-from nt_pkg.work import Journal, forget_finished, work_dir, work_in
+from nt_pkg.jobs.work_dir import forget_finished, work_dir, work_in
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +153,7 @@ def test_second_process_waits(tmp_path: Path) -> None:
     """It goes on when the first has ended, and has nothing left to do."""
     code = (
         "import logging, pathlib, sys\n"
-        "from nt_pkg.work import work_dir\n"
+        "from nt_pkg.jobs.work_dir import work_dir\n"
         "logging.basicConfig(stream=sys.stdout, format='%(message)s')\n"
         "with work_dir([pathlib.Path('results/x')], 'd') as folder:\n"
         "    print('inside', folder, flush=True)\n"
@@ -172,7 +173,7 @@ def test_second_process_waits(tmp_path: Path) -> None:
 
 def test_lock_of_a_killed_process_is_free() -> None:
     code = (
-        "import os, pathlib\nfrom nt_pkg.work import work_dir\n"
+        "import os, pathlib\nfrom nt_pkg.jobs.work_dir import work_dir\n"
         "with work_dir([pathlib.Path('results/x')], 'd') as folder:\n"
         "    (folder / 'half').write_text('done')\n    os._exit(9)\n"
     )

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from nt_pkg.manifest import read_json
+from nt_pkg.files.json_files import read_json
 from tests.workflow.sandbox import ROOT, TINY, copy_repository, run, table
 
 OVERLAY = Path("tests/workflow/environments.yaml")

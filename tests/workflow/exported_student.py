@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.config import Runtime, Training
-from nt_pkg.manifest import write_json
+from nt_pkg.config.students import Runtime, Training
+from nt_pkg.files.json_files import write_json
 from tests.workflow.vllm_check import LEARNED, make_model
 
 

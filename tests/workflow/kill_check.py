@@ -26,8 +26,8 @@ from pathlib import Path
 
 import psutil
 
-from nt_pkg.launcher import STAGES
-from nt_pkg.seeds import rng
+from nt_pkg.identity.seeds import rng
+from nt_pkg.snakemake_io.launcher import STAGES
 from tests.workflow.sandbox import TINY, command, copy_repository, environment, run, table
 
 KINDS = ("snakemake", "rank", "job", "warm")
@@ -106,7 +106,7 @@ class Study:
                 continue
             if "-m snakemake" in line and root.pid in (process.pid, parent):
                 found["snakemake"].append((process, "snakemake"))
-            elif "-m nt_pkg.warm serve" in line and parent == root.pid:
+            elif "-m nt_pkg.jobs.warm_interpreter serve" in line and parent == root.pid:
                 found["warm"].append((process, "warm interpreter"))
             elif parent in rules:
                 found["rank"].append((process, f"rank of {rules[parent]}"))
@@ -117,7 +117,7 @@ class Study:
 
     def _rule(self, process: psutil.Process, line: str) -> str | None:
         """Return the rule whose job a process is: it writes to the log of that rule."""
-        if "nt_pkg/warm.py run" in line:
+        if "nt_pkg/jobs/warm_interpreter.py run" in line:
             return None  # only waits for the job, which the warm interpreter has forked
         target, logs = Path(f"/proc/{process.pid}/fd/1").readlink(), self.folder / "logs"
         return target.relative_to(logs).parts[0] if logs in target.parent.parents else None

@@ -23,10 +23,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
-from nt_pkg.config import Study, load_study, read_yaml
-from nt_pkg.dry_run import Job, parse_jobs
-from nt_pkg.manifest import read_json
-from nt_pkg.warm import die_with_parent
+from nt_pkg.config.load import read_yaml
+from nt_pkg.config.study import Study
+from nt_pkg.files.json_files import read_json
+from nt_pkg.jobs.warm_interpreter import die_with_parent
+from nt_pkg.plan.validate import load_study
+from nt_pkg.snakemake_io.dry_run import Job, parse_jobs
 from tests import check_report
 from tests.unit.fake_openai import serving
 from tests.workflow.sandbox import ROOT, command, environment, run

@@ -22,8 +22,8 @@ from typing import Any
 
 import yaml
 
-from nt_pkg.dry_run import parse_jobs
-from nt_pkg.launcher import STAGES
+from nt_pkg.snakemake_io.dry_run import parse_jobs
+from nt_pkg.snakemake_io.launcher import STAGES
 from tests.workflow.sandbox import TINY, command, copy_repository, run, table
 
 Study = dict[str, Any]
@@ -269,7 +269,7 @@ CASES = (
     Case(
         "code that gathers what the report shows",
         {"build_report": 1},
-        files=(("nt_pkg/collection.py", "_NUM_BINS = 12", "_NUM_BINS = 10"),),
+        files=(("nt_pkg/report/collect.py", "_NUM_BINS = 12", "_NUM_BINS = 10"),),
     ),
     Case(
         "selector that still picks the same ids (run)",

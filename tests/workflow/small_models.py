@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nt_pkg.assets import _BUILTIN
+from nt_pkg.assets.fetch import _BUILTIN
 from nt_pkg.microworld.tokenizer import THINK_TAGS, vocabulary
 
 if TYPE_CHECKING:

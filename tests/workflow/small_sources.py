@@ -17,15 +17,9 @@ import pyarrow.parquet as pq
 
 from nt_pkg.annotators._ask_domain import DOMAINS
 from nt_pkg.benchmarks._choice import LETTERS
+from nt_pkg.identity.seeds import rng
 from nt_pkg.microworld.teacher import write_trace
-from nt_pkg.microworld.world import (
-    Problem,
-    make_problem,
-    parse_question,
-    pool_rows,
-    test_problems,
-)
-from nt_pkg.seeds import rng
+from nt_pkg.microworld.world import Problem, make_problem, parse_question, pool_rows, test_problems
 from tests.workflow.small_models import write_models
 
 Row = dict[str, Any]

@@ -13,10 +13,10 @@ from typing import Any
 from nt_pkg.annotators._ask_domain import DOMAINS
 from nt_pkg.annotators.agreement import answers_agree
 from nt_pkg.benchmarks._math_grading import extract_answer
+from nt_pkg.identity.seeds import rng
 from nt_pkg.microworld.facts import RINGS, STRATEGY_MARKERS
 from nt_pkg.microworld.teacher import write_trace
 from nt_pkg.microworld.world import parse_question
-from nt_pkg.seeds import rng
 
 TEACHER = "deepseek-ai/DeepSeek-R1"
 MODELS = [TEACHER, "meta-llama/Llama-3.1-70B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"]

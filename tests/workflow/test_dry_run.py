@@ -3,8 +3,9 @@
 import textwrap
 from pathlib import Path
 
-from nt_pkg.config import load_study, read_yaml
-from nt_pkg.dry_run import Timings, by_output, explain, parse_jobs, unneeded_if_equal
+from nt_pkg.config.load import read_yaml
+from nt_pkg.plan.validate import load_study
+from nt_pkg.snakemake_io.dry_run import Timings, by_output, explain, parse_jobs, unneeded_if_equal
 from scripts.plan import render, wrapped
 
 TEXT = (Path(__file__).parent / "dry_run.txt").read_text()

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.config import Source, load_study, read_yaml
-from nt_pkg.launcher import READS
-from nt_pkg.plan import Plan
+from nt_pkg.config.load import read_yaml
+from nt_pkg.config.sources import Source
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
+from nt_pkg.snakemake_io.launcher import READS
 from tests.workflow.paper_small import SERVED
 from tests.workflow.sandbox import ROOT, command, run
 

@@ -1,0 +1,1 @@
+"""Stage annotations: labels of traces and questions."""

@@ -1,0 +1,64 @@
+"""Asking a model about traces: a request each, answers that survive a kill, labels or reasons."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from nt_pkg.annotations.label_traces import AskModel
+from nt_pkg.annotators._asking import Ask, UnreadableError
+from nt_pkg.annotators._base import Example, Label
+from nt_pkg.config.engines import Annotator, Sampling
+from nt_pkg.engines._base import Completion, Engine, Request, run_requests
+from nt_pkg.engines.catalogue import engine_for
+from nt_pkg.engines.params import Model
+from nt_pkg.files.json_files import canonical
+
+
+def asks(entry: Annotator, model: Model | None, folder: Path) -> AskModel:
+    """Return what asks the model of a catalogue entry.
+
+    Args:
+        entry: one with an engine.
+        model: the files of its source, if it has one.
+        folder: where answers are kept until the job has ended.
+    """
+    assert entry.engine is not None
+    start = partial(engine_for, entry.engine, entry.engine_params, entry.runtime, model)
+    return partial(ask_model, start, entry.sampling, folder)
+
+
+def ask_model(
+    start: Callable[[], Engine],
+    sampling: Sampling,
+    folder: Path,
+    ask: Ask,
+    examples: Sequence[Example],
+) -> list[Label]:
+    """Return a label per example, in order, or the reason why the model gave none.
+
+    Args:
+        start: starts the engine; not called if there is nothing to ask.
+        sampling: how the model answers.
+        folder: where answers are kept until the job has ended.
+        ask: what is asked, and how answers are read.
+        examples: prompts with their traces.
+    """
+    if not examples:
+        return []
+    schema = canonical(ask.schema)
+    requests = [Request(each.id, ask.prompt(each), json_schema=schema) for each in examples]
+    completions = run_requests(start(), requests, sampling, folder, "annotations")
+    return [read_label(ask, completion) for completion in completions]
+
+
+def read_label(ask: Ask, completion: Completion) -> Label:
+    """Return what a completion says; one that was cut off is not read, for half a list fits too."""
+    if completion.error is not None:
+        return Label(None, completion.error)
+    if completion.finish_reason != "stop":
+        num_tokens = completion.completion_tokens
+        return Label(None, f"the answer was cut off after {num_tokens} tokens")
+    try:
+        return Label(ask.parse(completion.text))
+    except UnreadableError as error:
+        return Label(None, str(error))

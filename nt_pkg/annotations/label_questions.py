@@ -1,0 +1,75 @@
+"""Labels of questions: some at a time, kept as they come where a model makes them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nt_pkg.annotations.label_traces import labeller
+from nt_pkg.annotators._base import Label, QuestionAnnotator
+from nt_pkg.config.base import checked_params
+from nt_pkg.files.schemas import Row
+from nt_pkg.jobs.journal import Journal
+from nt_pkg.jobs.progress import Progress
+
+_PART_ROWS = 8192  # of labels that no model makes
+
+
+def label_questions(
+    kind: str,
+    params: dict[str, Any],
+    prompts: Sequence[Row],
+    model: Path | None = None,
+    batch: int = 1,
+    work: Path | None = None,
+) -> list[Row]:
+    """Return one annotation row per prompt, ordered by id; questions without a label have a reason.
+
+    Prompts of one question, where a pool keeps several answers to it, share its label.
+    Questions of about the same length are labelled together, the longest first, so that memory that
+    does not suffice shows at once.
+
+    Args:
+        kind: module of nt_pkg/annotators.
+        params: its parameters.
+        prompts: rows of one shard.
+        model: folder of the model's files, if the kind runs one.
+        batch: questions that the model reads at a time.
+        work: where finished labels are kept until the job has ended; a start with the same folder
+            continues. None: nowhere.
+
+    Raises:
+        ValueError: the kind labels traces.
+    """
+    by, _ = labeller(kind, has_engine=False)
+    if not isinstance(by, QuestionAnnotator):
+        raise ValueError(f"kind {kind} labels traces, not questions: annotate traces with it")
+    journal = Journal(work / "labels.jsonl") if work else None
+    found = {key: Label(**value) for key, value in journal.entries.items()} if journal else {}
+    asked = {row["question"]: row["id"] for row in reversed(prompts)}
+    missing = [
+        row for row in prompts if asked[row["question"]] == row["id"] and row["id"] not in found
+    ]
+    missing.sort(key=lambda row: (-len(row["question"]), row["id"]))
+    if missing:
+        label = by.start(checked_params(by.params, params, f"annotator {kind}"), model)
+        progress = Progress("questions", len(asked), len(found))
+        size = batch if by.needs_model else _PART_ROWS
+        for start in range(0, len(missing), size):
+            part = missing[start : start + size]
+            labels = label([row["question"] for row in part])
+            new = dict(zip((row["id"] for row in part), labels, strict=True))
+            if journal:
+                journal.extend({key: vars(each) for key, each in new.items()})
+            found.update(new)
+            progress.add(len(part))
+    if journal:
+        journal.close()
+    in_order = sorted(prompts, key=lambda row: str(row["id"]))
+    return [_row(row["id"], found[asked[row["question"]]]) for row in in_order]
+
+
+def _row(row_id: str, label: Label) -> Row:
+    if label.error is not None:
+        return {"id": row_id, "status": "failed", "value": None, "error": label.error}
+    return {"id": row_id, "status": "ok", "value": json.dumps(label.value), "error": None}

@@ -1,0 +1,121 @@
+"""Annotations: one label per trace that is complete."""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nt_pkg.annotators._asking import Ask, Asker
+from nt_pkg.annotators._base import Annotator, Example, Label, QuestionAnnotator
+from nt_pkg.config.base import checked_params
+from nt_pkg.files.schemas import Row
+from nt_pkg.plugins import registry as plugins
+
+logger = logging.getLogger(__name__)
+
+# Second constant of kinds that label by rules, and better with a model.
+WITH_ENGINE = "WITH_ENGINE"
+AskModel = Callable[[Ask, Sequence[Example]], list[Label]]
+
+
+def labeller(kind: str, has_engine: bool) -> tuple[Annotator | Asker | QuestionAnnotator, str]:
+    """Return what labels for a catalogue entry, and the name of that constant in its module.
+
+    Raises:
+        ValueError: there is no such kind, or it needs an engine, or takes none.
+    """
+    constant, found = plugins.CONSTANTS["annotators"], plugins.plugin("annotators", kind)
+    if has_engine and not isinstance(found, Asker):
+        constant, found = WITH_ENGINE, plugins.second("annotators", kind, WITH_ENGINE)
+        if found is None:
+            raise ValueError(f"kind {kind} asks no model: remove `engine` and what belongs to it")
+    if not has_engine and isinstance(found, Asker):
+        raise ValueError(
+            f"kind {kind} asks a model: add `engine` (openai, vllm or transformers), and what that "
+            "needs"
+        )
+    return found, constant
+
+
+def is_of_questions(kind: str) -> bool:
+    """Return whether a kind labels questions, so that its labels belong to no teacher."""
+    return isinstance(plugins.plugin("annotators", kind), QuestionAnnotator)
+
+
+def annotate(
+    kind: str,
+    params: dict[str, Any],
+    prompts: list[Row],
+    traces: list[Row],
+    ask_model: AskModel | None = None,
+) -> list[Row]:
+    """Return one annotation row per trace, ordered by id.
+
+    Traces that are not complete get a row with status `skipped` and the reason, labels that could
+    not be given one with status `failed`.
+
+    Args:
+        kind: module of nt_pkg/annotators.
+        params: its parameters.
+        prompts: rows of one shard.
+        traces: the traces of the same shard.
+        ask_model: asks the model of an entry that has an engine.
+
+    Raises:
+        ValueError: prompts and traces are not of the same shard.
+    """
+    by_id = {row["id"]: row for row in prompts}
+    if by_id.keys() != {row["id"] for row in traces}:
+        raise ValueError("prompts and traces do not hold the same ids: are they of one shard?")
+    ordered = sorted(traces, key=lambda row: str(row["id"]))
+    usable = [example(by_id[row["id"]], row) for row in ordered if row["status"] == "ok"]
+    found = _labels(kind, params, usable, ask_model)
+    rows = []
+    for row in ordered:
+        label = found.get(row["id"])
+        if label is None:
+            rows.append(
+                {"id": row["id"], "status": "skipped", "value": None, "error": row["error"]}
+            )
+        elif label.error is not None:
+            rows.append({"id": row["id"], "status": "failed", "value": None, "error": label.error})
+        else:
+            value = json.dumps(label.value, sort_keys=True)
+            rows.append({"id": row["id"], "status": "ok", "value": value, "error": None})
+    return rows
+
+
+def _labels(
+    kind: str, params: dict[str, Any], examples: list[Example], ask_model: AskModel | None
+) -> dict[str, Label]:
+    """Return labels by id: of the rules, and of the model where they leave an example open."""
+    by, _ = labeller(kind, ask_model is not None)
+    checked = checked_params(by.params, params, f"annotator {kind}")
+    if isinstance(by, Annotator):
+        labels = by.annotate(checked, examples)
+        return dict(zip((each.id for each in examples), labels, strict=True))
+    if isinstance(by, QuestionAnnotator):
+        raise ValueError(f"kind {kind} labels questions, not traces: it has a rule of its own")
+    assert ask_model is not None
+    triaged = by.triage(checked, examples)
+    is_open = [each for each in triaged if isinstance(each, Example)]
+    if len(is_open) < len(examples):
+        logger.info("rules label %d of %d", len(examples) - len(is_open), len(examples))
+    asked = dict(zip((e.id for e in is_open), ask_model(by.ask, is_open), strict=True))
+    return {
+        example.id: each if isinstance(each, Label) else asked[example.id]
+        for example, each in zip(examples, triaged, strict=True)
+    }
+
+
+def example(prompt: Row, trace: Row) -> Example:
+    """Return what an annotator sees of a row."""
+    return Example(
+        id=prompt["id"],
+        question=prompt["question"],
+        reference_answer=prompt["reference_answer"],
+        second_answer=prompt["second_answer"],
+        reasoning=trace["reasoning"],
+        answer=trace["answer"],
+        num_tokens=trace["completion_tokens"],
+    )

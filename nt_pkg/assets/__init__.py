@@ -1,0 +1,1 @@
+"""Stage assets: files from outside."""

@@ -1,0 +1,173 @@
+"""Files from outside: pinned, copied into `assets/`, and identified by their content."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nt_pkg.config.sources import Source
+from nt_pkg.files.json_files import digest, read_json, sha256_file, write_json
+
+NO_COMMIT = "0" * 40  # stands in the catalogue where a commit has to be filled in
+_CACHE_ABOVE_BYTES = 64 * 2**20
+_BUILTIN = {"micro-base": Path(__file__).parents[1] / "microworld" / "base"}
+
+
+def source_spec(source: Source, where: str, cache: Path) -> dict[str, Any]:
+    """Return what identifies the files of a source: their content, or a pinned hub commit.
+
+    The path itself is left out, so that moving a file changes nothing.
+
+    Args:
+        source: the catalogue's entry.
+        where: its place in the configuration, for errors.
+        cache: JSON file that remembers the digests of large files by size and time.
+
+    Raises:
+        ValueError: the path does not exist.
+    """
+    if source.hub is not None:
+        return source.model_dump(exclude_defaults=True)
+    root = _local_root(source)
+    if not root.exists():
+        raise ValueError(
+            f"{where}.path: {root} does not exist (seen from {Path.cwd()}); correct the path"
+        )
+    return {"content": digest([[name, _file_digest(path, cache)] for name, path in _files(root)])}
+
+
+def missing_commit(source: Source, where: str) -> str | None:
+    """Return what to fill in before a source can be fetched, if its commit is not known yet.
+
+    A study with such a source can be planned, and not be run.
+    """
+    if source.revision != NO_COMMIT:
+        return None
+    kind = "datasets/" if source.hub_type == "dataset" else ""
+    return (
+        f"{where}.revision: no commit of {source.hub} is known here; write its 40 digits there. "
+        f"git ls-remote https://huggingface.co/{kind}{source.hub} main says them"
+    )
+
+
+@contextmanager
+def one_at_a_time(spec: dict[str, Any], folder: Path) -> Iterator[None]:
+    """Let others that fetch the same files wait, so that they find them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{digest(spec)}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def fetch_asset(
+    spec: dict[str, Any], source: Source, out_dir: Path, others: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """Copy or download the files of a source into `out_dir` and return their manifest.
+
+    Of a hub repository the manifest names the full commit too. Files that another entry of the
+    catalogue has fetched already get a second name (hard link), and take no room.
+
+    Args:
+        spec: what identifies the files.
+        source: the catalogue's entry.
+        out_dir: folder of this entry; what it holds is removed.
+        others: manifests of other entries.
+
+    Raises:
+        ValueError: the files changed since the study was planned, or the hub cannot be reached.
+    """
+    shutil.rmtree(out_dir, ignore_errors=True)
+    for other in others:
+        if other.parent != out_dir and (same := _linked(spec, other, out_dir)):
+            return same
+    shutil.rmtree(out_dir, ignore_errors=True)
+    if source.hub is not None:
+        commit = {"commit": _download(source, out_dir)}
+    else:
+        commit = {}
+        root = _local_root(source)
+        for name, path in _files(root):
+            target = out_dir / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    files = {name: sha256_file(path) for name, path in _files(out_dir)}
+    if "content" in spec and digest(sorted(map(list, files.items()))) != spec["content"]:
+        raise ValueError(f"the files behind {out_dir} changed while the study ran: start it again")
+    return {"spec": spec, **commit, "files": files}
+
+
+def _linked(spec: dict[str, Any], manifest: Path, out_dir: Path) -> dict[str, Any] | None:
+    """Give files of another entry a second name; None if they are others, or were changed."""
+    try:
+        known: dict[str, Any] = read_json(manifest)
+        if known["spec"] != spec:
+            return None
+        for name in known["files"]:
+            target = out_dir / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(manifest.parent / name, target)
+    except (OSError, ValueError, KeyError):  # not there, or no links on this file system
+        return None
+    files = {name: sha256_file(path) for name, path in _files(out_dir)}
+    return known if files == known["files"] else None
+
+
+def _download(source: Source, out_dir: Path) -> str:
+    """Download the files of a hub repository; return the full commit they are of."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    assert source.hub is not None and source.revision is not None
+    commit: str | None = source.revision
+    try:
+        if len(source.revision) < len(NO_COMMIT):
+            info = HfApi().repo_info(
+                source.hub, repo_type=source.hub_type, revision=source.revision
+            )
+            commit = info.sha
+            if not commit or not commit.startswith(source.revision):
+                raise ValueError(f"the hub answers with commit {commit}: say all 40 digits")
+        snapshot_download(
+            source.hub,
+            repo_type=source.hub_type,
+            revision=commit,
+            allow_patterns=list(source.hub_files) or None,
+            local_dir=out_dir,
+        )
+    except Exception as error:
+        raise ValueError(
+            f"{source.hub} at {source.revision} could not be fetched ({error}); run the target "
+            "`assets` on a machine with internet, and set HF_TOKEN for gated repositories"
+        ) from error
+    shutil.rmtree(out_dir / ".cache", ignore_errors=True)
+    assert commit is not None
+    return commit
+
+
+def _local_root(source: Source) -> Path:
+    if source.builtin is not None:
+        return _BUILTIN[source.builtin]
+    assert source.path is not None
+    return Path(source.path).expanduser()
+
+
+def _files(root: Path) -> list[tuple[str, Path]]:
+    if root.is_file():
+        return [(root.name, root)]
+    found = [path for path in root.rglob("*") if path.is_file() and path.name != "manifest.json"]
+    return sorted((path.relative_to(root).as_posix(), path) for path in found)
+
+
+def _file_digest(path: Path, cache: Path) -> str:
+    stat = path.stat()
+    if stat.st_size < _CACHE_ABOVE_BYTES:
+        return sha256_file(path)
+    known = read_json(cache) if cache.exists() else {}
+    key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+    if key not in known:
+        known[key] = sha256_file(path)
+        write_json(cache, known)
+    found: str = known[key]
+    return found

@@ -1,0 +1,119 @@
+"""What the report of a study compares and shows."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nt_pkg.config.base import NAME, Strict
+
+
+class Comparison(Strict):
+    """A question that the report answers with a test: over seeds, or over questions."""
+
+    name: str = Field(description="Name in summary.json.")
+    kind: Literal["difference", "scaling", "modes"] = Field(
+        description="difference: a minus b; scaling: groups in order of size; modes: one student, "
+        "a minus b in accuracy and tokens."
+    )
+    a: dict[str, Any] = Field(default_factory=dict, description="Filter on scores.")
+    b: dict[str, Any] = Field(default_factory=dict, description="Filter on scores.")
+    groups: list[dict[str, Any]] = Field(
+        default_factory=list, description="Filters, small to large."
+    )
+    claim: str | None = Field(None, description="What is expected; none: nothing is claimed.")
+    within: float | None = Field(
+        None,
+        gt=0,
+        description="The claim is that the difference is smaller than this, in points, either way.",
+    )
+    tokens: Literal["longer", "fewer", "alike"] | None = Field(
+        None,
+        description="The claim is about lengths: the answers of a have at least twice the tokens "
+        "of those of b, or fewer than these, or neither has twice those of the other.",
+    )
+
+    @model_validator(mode="after")
+    def _claims_one_thing(self) -> Self:
+        if self.within is not None and self.tokens:
+            raise ValueError(f"comparison {self.name}: give `within` or `tokens`, not both")
+        if (self.within is not None or self.tokens) and self.claim is None:
+            raise ValueError(
+                f"comparison {self.name}: `within` and `tokens` say what is claimed: add a `claim`"
+            )
+        return self
+
+
+class Claim(Strict):
+    """A sentence that several comparisons decide together."""
+
+    name: str = Field(description="Short name, such as C1.")
+    text: str = Field(description="The sentence.")
+    comparisons: tuple[str, ...] = Field(
+        min_length=1, description="Names of the comparisons that have to be supported, all of them."
+    )
+
+
+RunField = Literal["student", "subset", "format", "mode"]
+
+
+class Published(Strict):
+    """A row of a paper's table, shown beside the run of ours that repeats it."""
+
+    table: str = Field(pattern=f"^{NAME}$", description="Number of the table.")
+    row: str = Field(description="Its name there.")
+    accuracy: dict[str, float] = Field(
+        default_factory=dict, description="Per cent, by benchmark; what is not known is left out."
+    )
+    tokens: dict[str, float] = Field(
+        default_factory=dict, description="Mean tokens of an answer, by benchmark."
+    )
+    marks: dict[str, str] = Field(
+        default_factory=dict, description="How sure each number is, by benchmark."
+    )
+    filter: dict[RunField, str] = Field(
+        default_factory=dict, description="The run of ours that repeats it; none: there is none."
+    )
+    note: str = Field("", description="What differs between it and ours.")
+
+    @model_validator(mode="after")
+    def _has_numbers(self) -> Self:
+        if not self.accuracy and not self.tokens:
+            raise ValueError("a published row needs a number: give `accuracy` or `tokens`")
+        if unknown := set(self.marks) - set(self.accuracy) - set(self.tokens):
+            raise ValueError(f"marks without a number: {', '.join(sorted(unknown))}")
+        return self
+
+
+class Report(Strict):
+    """What the report shows beyond the runs themselves."""
+
+    title: str = Field(description="Headline of the page.")
+    notes: str = Field("", description="A paragraph under it.")
+    is_micro: bool = Field(
+        False, description="Micro-world numbers say nothing of the paper's models."
+    )
+    comparisons: list[Comparison] = Field(default_factory=list)
+    annotators: tuple[str, ...] = Field((), description="Annotations it shows beside those in use.")
+    claims: list[Claim] = Field(
+        default_factory=list, description="Claims that comparisons decide together."
+    )
+    published: list[Published] = Field(
+        default_factory=list, description="Numbers of a paper, shown beside ours."
+    )
+    earlier: str | None = Field(
+        None,
+        description="Folder of an earlier report of this study, such as a copy of "
+        "results/report/{study}: the page says what changed since.",
+    )
+
+    @model_validator(mode="after")
+    def _parts_exist(self) -> Self:
+        known = {each.name: each for each in self.comparisons}
+        for claim in self.claims:
+            for name in claim.comparisons:
+                if name not in known or known[name].claim is None:
+                    raise ValueError(
+                        f"claims.{claim.name}: there is no comparison {name!r} with a `claim`; "
+                        f"comparisons are {', '.join(sorted(known)) or 'none'}"
+                    )
+        return self

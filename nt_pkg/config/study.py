@@ -1,0 +1,120 @@
+"""A study: the catalogue, the plan and the report.
+
+Catalogue entries (pools, teachers, annotators, subsets, formats, students, benchmarks) are maps,
+so an overlay can add to them. The plan (`runs`) and the report's comparisons are lists, so an
+overlay replaces them.
+"""
+
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from nt_pkg.config.base import NAME, UNTRAINED, Mode, Strict
+from nt_pkg.config.benchmarks import Benchmark
+from nt_pkg.config.engines import Annotator, Teacher
+from nt_pkg.config.pools import Pool
+from nt_pkg.config.report import Report
+from nt_pkg.config.students import Format, Student
+
+
+class Subset(Strict):
+    """A selector at a size; each seed of a run draws its own."""
+
+    pool: str = Field(description="Catalogue name of the pool.")
+    teacher: str = Field(description="Catalogue name of the teacher.")
+    selector: str = Field(description="Module of nt_pkg/selectors.")
+    size: int = Field(ge=1, description="Number of examples.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
+    near: str | None = Field(
+        None,
+        description="Catalogue name of the pool whose questions the selector looks for neighbours "
+        "of, for those that do.",
+    )
+
+
+class Runs(Strict):
+    """A block of the plan: every combination of its lists is one run."""
+
+    students: list[str] = Field(min_length=1, description="Catalogue names.")
+    subsets: list[str] = Field(min_length=1, description='Catalogue names, or "none": untrained.')
+    formats: list[str] = Field(min_length=1, description='Catalogue names, or "none": untrained.')
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="Seed of the subset, the order and the engine."
+    )
+    benchmarks: list[str] = Field(min_length=1, description="Catalogue names.")
+    modes: list[Mode] = Field(min_length=1, description="Inference modes.")
+
+    @model_validator(mode="after")
+    def _untrained_alone(self) -> Self:
+        if (UNTRAINED in self.subsets) != (UNTRAINED in self.formats) or (
+            UNTRAINED in self.subsets and (len(self.subsets) > 1 or len(self.formats) > 1)
+        ):
+            raise ValueError(
+                "an untrained student is `subsets: [none]` with `formats: [none]` alone"
+            )
+        return self
+
+
+class Study(Strict):
+    """Everything a study needs: the catalogue, the plan and the report."""
+
+    study: str = Field(pattern=f"^{NAME}$", description="Name: results/report/{study}.")
+    pools: dict[str, Pool] = Field(description="Sets of prompts, by name.")
+    teachers: dict[str, Teacher] = Field(description="Who writes traces, by name.")
+    annotators: dict[str, Annotator] = Field(description="What labels traces, by name.")
+    subsets: dict[str, Subset] = Field(description="Selectors at a size, by name.")
+    formats: dict[str, Format] = Field(description="Distillation formats, by name.")
+    students: dict[str, Student] = Field(description="Models to train, by name.")
+    benchmarks: dict[str, Benchmark] = Field(description="Tests, by name.")
+    runs: list[Runs] = Field(min_length=1, description="The plan: blocks of runs.")
+    report: Report = Field(description="What the report shows.")
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        catalogue = (
+            "pools",
+            "teachers",
+            "annotators",
+            "subsets",
+            "formats",
+            "students",
+            "benchmarks",
+        )
+        for section in catalogue:
+            for name in getattr(self, section):
+                if not re.fullmatch(NAME, name):
+                    raise ValueError(
+                        f"{section}.{name}: use lower-case letters, digits, dot, dash, underscore"
+                    )
+        for section in ("subsets", "formats"):
+            if UNTRAINED in getattr(self, section):
+                raise ValueError(
+                    f"{section}.{UNTRAINED}: this name means the untrained student; take another"
+                )
+        for name, subset in self.subsets.items():
+            self.require("pools", subset.pool, f"subsets.{name}.pool")
+            self.require("teachers", subset.teacher, f"subsets.{name}.teacher")
+        for position, block in enumerate(self.runs):
+            for section in ("students", "subsets", "formats", "benchmarks"):
+                for name in getattr(block, section):
+                    if name != UNTRAINED:
+                        self.require(section, name, f"runs[{position}].{section}")
+        for name in self.report.annotators:
+            self.require("annotators", name, "report.annotators")
+        for name, pool in self.pools.items():
+            for benchmark in pool.decontaminate.against if pool.decontaminate else ():
+                self.require("benchmarks", benchmark, f"pools.{name}.decontaminate.against")
+        return self
+
+    def require(self, section: str, name: str, where: str) -> None:
+        """Check that a section of the catalogue has an entry.
+
+        Raises:
+            ValueError: it does not; the text says `where` the name stands, and what there is.
+        """
+        entries = getattr(self, section)
+        if name not in entries:
+            raise ValueError(
+                f"{where}: unknown name {name!r}; {section} has {', '.join(sorted(entries))}"
+            )

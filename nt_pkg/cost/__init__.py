@@ -1,0 +1,1 @@
+"""What a study costs: memory, FLOPs and GPU-hours, before anything ran."""

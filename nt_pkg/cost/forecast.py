@@ -1,0 +1,229 @@
+"""Whether the trainings of a study fit on the GPUs they ask for, and what they would cost."""
+
+import json
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from nt_pkg.config.engines import Annotator, Teacher
+from nt_pkg.config.students import Student
+from nt_pkg.config.study import Study
+from nt_pkg.cost import memory
+from nt_pkg.cost.flops import peak_flops
+from nt_pkg.cost.memory import GIB, Setup, Shape
+from nt_pkg.files.json_files import read_json
+
+# Share of a GPU's peak that goes into the model. Until a training of the study was measured: what
+# torchtitan says of Llama-3.1-8B in bfloat16 on H100 is 33 to 39 %.
+MFU = 0.35
+# Tokens of an example until its traces are there; our own choice. The paper's mean is 3,500 words.
+EXAMPLE_TOKENS = 4_500
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one rank of a student's training needs of its GPU."""
+
+    student: str
+    shape: Shape
+    setup: Setup
+    gpu: str | None  # as the cluster names it
+
+    @property
+    def gpu_bytes(self) -> int | None:
+        """Return the memory of that GPU, if it is known."""
+        return memory.gpu_memory(self.gpu)
+
+    @cached_property
+    def parts(self) -> dict[str, int]:
+        """Return the bytes by part."""
+        return memory.parts(self.shape, self.setup, self.gpu_bytes or 0)
+
+    @property
+    def fits(self) -> bool | None:
+        """Return whether it fits; None if the GPU is not known."""
+        known = self.gpu_bytes
+        return None if known is None else sum(self.parts.values()) <= known
+
+    @property
+    def text(self) -> str:
+        """Return the sum and its parts."""
+        total = f"{sum(self.parts.values()) / GIB:.1f} GiB"
+        of = f" of {self.gpu_bytes / GIB:.1f}" if self.gpu_bytes else ""
+        each = ", ".join(f"{name} {size / GIB:.1f}" for name, size in self.parts.items())
+        return (
+            f"{total}{of} on each of {self.setup.num_ranks} {self.gpu or 'GPUs of unknown type'}, "
+            f"ZeRO-{self.setup.zero_stage}: {each}"
+        )
+
+    @property
+    def todo(self) -> str:
+        """Return the edits that make it fit: with the fewest GPUs, and with no more than asked."""
+        found = [self._smallest(self.setup)]
+        if found[0] is None or found[0].num_ranks > self.setup.num_ranks:
+            found += [self._smallest(replace(self.setup, offload="optimizer"))]
+        edits = [self._edits(each) for each in found if each]
+        if not edits:
+            return (
+                f"no number of {self.gpu} is enough: lower students.{self.student}.training."
+                "row_tokens, or take GPUs with more memory"
+            )
+        return f"the smallest that fits, in students.{self.student}.runtime: {'; or '.join(edits)}"
+
+    def _smallest(self, wanted: Setup) -> Setup | None:
+        return memory.smallest_that_fits(self.shape, wanted, self.gpu_bytes or 0)
+
+    def _edits(self, setup: Setup) -> str:
+        now, changes = self.setup, []
+        if setup.num_ranks != now.num_ranks:
+            changes.append(f"num_ranks and gpu {setup.num_ranks}")
+        if setup.zero_stage != now.zero_stage:
+            changes.append(f"zero_stage {setup.zero_stage}")
+        if setup.recomputes != now.recomputes:
+            changes.append("activation_checkpointing true")
+        if setup.offload != now.offload:
+            changes.append(f"offload {setup.offload}")
+        total = sum(memory.parts(self.shape, setup, self.gpu_bytes or 0).values())
+        return f"{', '.join(changes)} ({total / GIB:.1f} GiB a GPU)"
+
+
+def need(study: Study, student: str, folder: Path, gpu: str | None) -> Need:
+    """Return what a student's training needs.
+
+    Args:
+        study: the checked study.
+        student: name in the catalogue.
+        folder: where results and assets lie.
+        gpu: the GPUs' type, as the cluster names it.
+
+    Raises:
+        ValueError: the model's size is not known, and what to do about it.
+    """
+    entry = study.students[student]
+    runtime, training = entry.runtime, entry.training
+    setup = Setup(
+        num_ranks=runtime.num_ranks,
+        zero_stage=runtime.zero_stage,
+        micro_batch_tokens=training.row_tokens * runtime.rows_per_micro_batch,
+        dtype=training.dtype,
+        recomputes=runtime.activation_checkpointing,
+        offload=runtime.offload,
+    )
+    return Need(student, shape_of(entry, student, folder), setup, gpu)
+
+
+def misfits(study: Study, gpus: Mapping[str, str | None], folder: Path) -> list[str]:
+    """Return a line on each student whose training cannot fit on its GPUs: why, and what would.
+
+    Students are passed over if their size or the memory of their GPUs is not known.
+
+    Args:
+        study: the checked study.
+        gpus: student -> type of the GPUs that its trainings ask for, as the cluster names it.
+        folder: where results and assets lie.
+    """
+    found = []
+    for student, gpu in sorted(gpus.items()):
+        try:
+            needed = need(study, student, folder, gpu)
+        except ValueError:
+            continue
+        if needed.fits is False:
+            found.append(f"students.{student} does not fit: {needed.text}; {needed.todo}")
+    return found
+
+
+def shape_of(
+    entry: Student | Teacher | Annotator, name: str, folder: Path, kind: str = "students"
+) -> Shape:
+    """Return the shape of a model from its config.json, or else from the configuration.
+
+    Args:
+        entry: of the catalogue.
+        name: its name there.
+        folder: where assets lie.
+        kind: its section of the catalogue.
+
+    Raises:
+        ValueError: neither is there, or it is of an architecture whose memory is not known.
+    """
+    places = [folder / "assets" / kind / name]
+    places += [Path(entry.source.path)] if entry.source and entry.source.path else []
+    for place in places:
+        if (place / "config.json").is_file():
+            config = read_json(place / "config.json")
+            break
+    else:
+        config = entry.architecture
+    if config is None:
+        raise ValueError(
+            f"the size of {kind}.{name} is not known: fetch it (stage assets), or give its "
+            "`architecture`"
+        )
+    try:
+        return memory.read_shape(config)
+    except ValueError as error:
+        raise ValueError(f"{kind}.{name}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a job would take, over all its GPUs."""
+
+    tokens: float  # that it trains on, or writes
+    gpu_seconds: float
+    is_measured: bool  # by finished jobs of this model; else by arithmetic
+
+
+def cost(study: Study, run: Mapping[str, str], folder: Path, needed: Need) -> Cost | None:
+    """Return the cost of one training; None if nothing is known of its GPUs.
+
+    Args:
+        study: the checked study.
+        run: its wildcards: student, subset, format, seed.
+        folder: where results lie.
+        needed: what its student needs.
+    """
+    num_examples, mean = _examples(study, run, folder)
+    epochs = study.students[run["student"]].training.num_epochs(num_examples)
+    tokens = num_examples * mean * epochs
+    if speed := _measured_speed(run["student"], folder):
+        return Cost(tokens, tokens / speed, is_measured=True)
+    peak = peak_flops(needed.gpu or "")
+    if peak is None:
+        return None
+    return Cost(tokens, tokens * needed.shape.flops_per_token(mean) / (MFU * peak), False)
+
+
+def _examples(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, float]:
+    """Return (examples, mean tokens of one): counted, or else expected."""
+    student, subset = run["student"], run["subset"]
+    built = folder / "results" / "sft_data" / student / subset / run["format"]
+    manifest = built / f"seed{run['seed']}.json"
+    if manifest.exists():
+        found = read_json(manifest)
+        return found["num_examples"], found["num_tokens"] / found["num_examples"]
+    entry = study.subsets[subset]
+    mean = mean_trace(folder, entry.pool, entry.teacher)
+    return entry.size, min(mean, study.students[student].training.row_tokens)
+
+
+def mean_trace(folder: Path, pool: str, teacher: str) -> float:
+    """Return the tokens of a trace: counted, or else expected."""
+    traces = folder / "results" / "traces" / pool / teacher / "statistics.json"
+    mean = read_json(traces)["num_tokens"]["mean"] if traces.exists() else None
+    return float(mean or EXAMPLE_TOKENS)
+
+
+def _measured_speed(student: str, folder: Path) -> float | None:
+    """Return the tokens a second and rank of this student's finished trainings, their median."""
+    speeds = []
+    for path in (folder / "results" / "sft" / student).glob("*/*/seed*/run.json"):
+        try:
+            run = read_json(path)
+            speeds.append(run["tokens_per_second"] / run["world_size"])
+        except (KeyError, json.JSONDecodeError):
+            continue  # it is rebuilt before it counts
+    return statistics.median(speeds) if speeds else None

@@ -1,0 +1,232 @@
+"""What jobs that read or write text with a model would take of GPUs, reckoned before they run.
+
+A token that is written reads all weights, shared with the texts beside it, and its own text's cache
+(keys and values in bfloat16); its operations, and those of the prompts, come on top. Both at the
+GPU's peak are the least that it can take, of which vLLM reaches a share: `UTILISATION`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nt_pkg.annotations.label_traces import labeller
+from nt_pkg.annotators._asking import Asker
+from nt_pkg.annotators._base import Example
+from nt_pkg.config.engines import Annotator, EngineRuntime, Teacher
+from nt_pkg.config.students import Student
+from nt_pkg.config.study import Study
+from nt_pkg.cost.flops import memory_bandwidth, peak_flops
+from nt_pkg.cost.forecast import EXAMPLE_TOKENS, Cost, mean_trace, shape_of
+from nt_pkg.cost.memory import Shape, gpu_memory
+from nt_pkg.files.json_files import read_json
+from nt_pkg.plugins.registry import plugin_params
+
+# Of that least time: vLLM's own benchmark of Llama-3.1-8B and 70B in bfloat16 (batches of 8 on one
+# and four H200) comes to 0.54 and 0.47, NVIDIA's tables for TensorRT-LLM to 0.55 to 0.85.
+# docs/performance.md has the numbers.
+UTILISATION = 0.5
+# Tokens of texts nobody has counted yet; our own choices. Questions of NaturalReasoning have 55
+# words, those of benchmarks options as well, labels are short JSON.
+QUESTION_TOKENS, PROMPT_TOKENS, ANSWER_TOKENS, LABEL_TOKENS = 80, 250, 500, 64
+_TOKEN = "word"  # four letters, of which English has some a token
+_CACHE_BYTES = 2 * 2  # keys and values, in bfloat16
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What a job reads and writes: texts, and the tokens of one."""
+
+    count: float
+    prompt_tokens: float
+    new_tokens: float  # 0: it only reads
+
+
+@dataclass(frozen=True)
+class Writer:
+    """The model of a job, and what it runs on."""
+
+    kind: str  # section of the catalogue
+    name: str
+    entry: Student | Teacher | Annotator
+    machines: EngineRuntime
+
+    @property
+    def engine(self) -> str | None:
+        """Return its engine; None for a kind of annotator that runs its model itself."""
+        return self.entry.engine
+
+    @property
+    def most_tokens(self) -> int:
+        """Return the most tokens that it writes of one text."""
+        return self.entry.sampling.max_tokens
+
+
+def writer_of(study: Study, run: Mapping[str, str]) -> Writer:
+    """Return the model of a job by its wildcards."""
+    if "student" in run:
+        student = study.students[run["student"]]
+        return Writer("students", run["student"], student, student.runtime.generation)
+    if "annotator" in run:
+        annotator = study.annotators[run["annotator"]]
+        return Writer("annotators", run["annotator"], annotator, annotator.runtime)
+    teacher = study.teachers[run["teacher"]]
+    return Writer("teachers", run["teacher"], teacher, teacher.runtime)
+
+
+class Answers:
+    """What finished evaluations say of students' answers."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read nothing yet.
+
+        Args:
+            folder: where results and timings lie.
+        """
+        self._folder = folder
+        self._found: dict[str, list[tuple[Path, float, float]]] = {}
+
+    def mean_tokens(self, run: Mapping[str, str]) -> float | None:
+        """Return the mean of this student's answers to the same benchmark in the same mode.
+
+        Those of the untrained student stand for themselves only.
+        """
+        file, is_trained = f"{run['mode']}.json", run["subset"] != "none"
+        means = [
+            tokens
+            for path, tokens, _ in self._of(run["student"])
+            if (path.parent.name, path.name) == (run["benchmark"], file)
+            and (path.parts[1] != "none") == is_trained
+        ]
+        return sum(means) / len(means) if means else None
+
+    def seconds_per_token(self, student: str) -> float | None:
+        """Return what a token took in this student's jobs, loading included."""
+        seconds, tokens = 0.0, 0.0
+        for path, mean, count in self._of(student):
+            timing = self._folder / "timings" / "sample_answers" / path.with_suffix(".jsonl")
+            if timing.is_file():
+                seconds += float(json.loads(timing.read_text().splitlines()[-1])["s"])
+                tokens += mean * count
+        return seconds / tokens if tokens else None
+
+    def _of(self, student: str) -> list[tuple[Path, float, float]]:
+        """Return (path below results/evals, mean tokens, answers) of each score."""
+        if student not in self._found:
+            root = self._folder / "results" / "evals"
+            self._found[student] = found = []
+            for path in sorted(root.glob(f"{student}/*/*/seed*/*/*.json")):
+                score = _score(path)
+                if score.get("mean_tokens"):
+                    count = score["num_questions"] * score["repeats"]
+                    found.append((path.relative_to(root), score["mean_tokens"], count))
+        return self._found[student]
+
+
+def _score(path: Path) -> dict[str, float]:
+    try:
+        found: dict[str, float] = read_json(path)
+    except json.JSONDecodeError:
+        return {}  # it is rebuilt before it counts
+    return found if "num_questions" in found else {}  # a manifest of samples
+
+
+def texts_of(
+    study: Study, rule: str, run: Mapping[str, str], folder: Path, answers: Answers
+) -> Texts:
+    """Return what a job of a rule reads and writes.
+
+    Raises:
+        ValueError: it is not known, and what to do about it.
+    """
+    if rule == "sample_answers":
+        return _answers(study, run, answers)
+    rows = _rows(study, run["pool"], folder) / study.pools[run["pool"]].num_shards
+    if rule == "annotate":
+        return _labels(study, run, rows, mean_trace(folder, run["pool"], run["teacher"]))
+    if rule == "annotate_questions":
+        return Texts(rows, QUESTION_TOKENS, 0)
+    most = study.teachers[run["teacher"]].sampling.max_tokens
+    return Texts(rows, QUESTION_TOKENS, min(EXAMPLE_TOKENS, most))
+
+
+def _answers(study: Study, run: Mapping[str, str], answers: Answers) -> Texts:
+    name = run["benchmark"]
+    entry, student = study.benchmarks[name], study.students[run["student"]]
+    params = plugin_params("benchmarks", entry.kind, entry.params, f"benchmarks.{name}")
+    questions = getattr(params, "num_questions", None) or entry.expected_questions
+    if questions is None:
+        raise ValueError(f"give benchmarks.{name} its `expected_questions`")
+    expected = min(EXAMPLE_TOKENS, student.sampling.max_tokens)
+    return Texts(
+        questions * entry.repeats, PROMPT_TOKENS, answers.mean_tokens(run) or float(expected)
+    )
+
+
+def _labels(study: Study, run: Mapping[str, str], rows: float, trace: float) -> Texts:
+    """Return what an annotator is asked: its own prompt, around a trace of the mean length."""
+    name = run["annotator"]
+    entry = study.annotators[name]
+    asker, _ = labeller(entry.kind, entry.engine is not None)
+    if not isinstance(asker, Asker):
+        raise ValueError(f"what kind {entry.kind} of annotators.{name} computes is not known")
+    answer = _TOKEN * ANSWER_TOKENS
+    reasoning = _TOKEN * max(0, round(trace) - ANSWER_TOKENS)
+    shown = Example("", _TOKEN * QUESTION_TOKENS, answer, answer, reasoning, answer, round(trace))
+    new = min(LABEL_TOKENS, entry.sampling.max_tokens)
+    return Texts(rows, len(asker.ask.prompt(shown)) / len(_TOKEN), new)
+
+
+def _rows(study: Study, pool: str, folder: Path) -> float:
+    """Return the rows of a pool: counted, or else expected."""
+    manifest = folder / "results" / "prompts" / pool / "pool.json"
+    if manifest.exists():
+        return float(read_json(manifest)["kept"])
+    entry = study.pools[pool]
+    params = plugin_params("pools", entry.kind, entry.params, f"pools.{pool}")
+    rows = getattr(params, "num_rows", None) or entry.expected_rows
+    if rows is None:
+        raise ValueError(f"give pools.{pool} its `expected_rows`, or ingest it (stage prompts)")
+    return float(rows)
+
+
+def text_cost(writer: Writer, texts: Texts, folder: Path, gpu: str, answers: Answers) -> Cost:
+    """Return what a job would take of its GPUs.
+
+    Raises:
+        ValueError: its model, or the GPU, is not known.
+    """
+    tokens = texts.count * texts.new_tokens
+    if writer.kind == "students" and (each := answers.seconds_per_token(writer.name)):
+        return Cost(tokens, tokens * each * writer.machines.gpu, is_measured=True)
+    shape = shape_of(writer.entry, writer.name, folder, writer.kind)
+    machines = writer.machines
+    if writer.engine == "vllm":
+        return Cost(tokens, gpu_seconds(shape, texts, machines, gpu), is_measured=False)
+    # The others work on the first GPU alone, and a batch waits for its longest answer.
+    alone = machines.model_copy(update={"gpu": 1})
+    longest = replace(texts, new_tokens=writer.most_tokens if texts.new_tokens else 0)
+    return Cost(tokens, machines.gpu * gpu_seconds(shape, longest, alone, gpu), is_measured=False)
+
+
+def gpu_seconds(shape: Shape, texts: Texts, machines: EngineRuntime, gpu: str) -> float:
+    """Return the seconds of texts by a model in bfloat16, over all its GPUs, by arithmetic.
+
+    As many texts are written side by side as the cache has room for, and `batch` at most.
+
+    Raises:
+        ValueError: the GPU is not known.
+    """
+    peak, bandwidth, size = peak_flops(gpu), memory_bandwidth(gpu), gpu_memory(gpu)
+    if not (peak and bandwidth and size):
+        raise ValueError(f"what a {gpu} can do is not known")
+    weights = 2 * shape.num_parameters
+    context = texts.prompt_tokens + texts.new_tokens / 2  # on average, while it is written
+    cache = _CACHE_BYTES * shape.num_hidden_layers * shape.key_width * context
+    room = machines.gpu * size * machines.gpu_memory_percent / 100 - weights
+    batch = max(1.0, min(machines.batch, room / cache))
+    # A third of training's; a text's last token sees all of it, and the mean one half.
+    written = (weights / batch + cache) / bandwidth + shape.flops_per_token(2 * context) / 3 / peak
+    read = shape.flops_per_token(texts.prompt_tokens) / 3 / peak
+    each = texts.new_tokens * written + texts.prompt_tokens * read
+    return texts.count * each / UTILISATION

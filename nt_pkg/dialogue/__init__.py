@@ -1,0 +1,1 @@
+"""Dialogues: prompts, reasoning and answers, and how a chat template shows them."""

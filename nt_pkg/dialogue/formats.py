@@ -1,0 +1,79 @@
+"""Distillation formats, inference modes and control strings (paper, sections 3.3 and 4).
+
+The instruction is appended to the end of the question, in training and in inference alike.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nt_pkg.identity.seeds import digest_int
+
+THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+_INSTRUCTIONS = {  # literal strings of the paper
+    "think": "Think carefully before answering. Use about {words} words",
+    "no_think": "Answer directly without thinking",
+    "adaptive": "Think carefully before answering.",
+}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a student reads: the user's turn, and text its answer is forced to begin with."""
+
+    user: str
+    forced_prefix: str
+
+
+def prompt_in_mode(question: str, mode: str, think_words: int) -> Prompt:
+    """Return the prompt of one inference mode; only `think` forces the answer to open a trace."""
+    instruction = _INSTRUCTIONS[mode].format(words=think_words)
+    return Prompt(f"{question} {instruction}", THINK_OPEN if mode == "think" else "")
+
+
+def target_kind(kind: str, p: float | None, seed: int, row_id: str, disagree: bool | None) -> str:
+    """Return "system2" or "system1" for one example of a format.
+
+    Args:
+        kind: format kind of the catalogue.
+        p: share of System-2 in a random mix.
+        seed: seed of the run; a random mix draws each example by itself from it.
+        row_id: id of the example.
+        disagree: whether teacher and second model disagree; None where nobody could tell.
+
+    Raises:
+        ValueError: a difficulty mix meets a row whose agreement is unknown.
+    """
+    if kind in ("system2", "system1"):
+        return kind
+    if kind == "random_mix":
+        assert p is not None
+        return "system2" if digest_int("mix", seed, row_id) < p * 2**64 else "system1"
+    assert kind == "difficulty_mix", kind
+    if disagree is None:
+        raise ValueError(f"row {row_id} has no agreement label: a difficulty mix cannot place it")
+    return "system2" if disagree else "system1"
+
+
+def training_pair(
+    question: str,
+    reasoning: str,
+    answer: str,
+    target: str,
+    think_words: int | Literal["per_trace"],
+) -> tuple[str, str]:
+    """Return (user turn, assistant turn) of one example.
+
+    A System-2 target is the whole trace, a System-1 target the final answer alone; each comes with
+    the instruction that asks for it at inference. The paper does not say which K it trained with:
+    the constant of its inference, or the words of each trace, here to two digits.
+    """
+    if target == "system2":
+        words = think_words if isinstance(think_words, int) else _num_words(reasoning)
+        user = prompt_in_mode(question, "think", words).user
+        return user, f"{THINK_OPEN} {reasoning} {THINK_CLOSE} {answer}"
+    return prompt_in_mode(question, "no_think", 0).user, answer
+
+
+def _num_words(text: str) -> int:
+    """Return the words of a text, to two digits: a number that a student can hold to."""
+    return max(1, int(float(f"{len(text.split()):.2g}")))

@@ -1,0 +1,142 @@
+"""Reasoning and answer of an output: the one place that splits them, for teachers and students.
+
+A reasoning is opened and closed by one of three pairs of tags:
+
+    <think>                  </think>                    DeepSeek-R1, QwQ, and our own targets
+    <|begin_of_thought|>     <|end_of_thought|>          OpenThoughts
+    <|im_start|>think        <|im_start|>answer          s1
+
+What is odd about an output is settled like this:
+
+no opening tag          everything up to the closing tag is reasoning: R1's template has opened it
+no closing tag          all text is reasoning and there is no answer, so that nothing is ever read
+                        from the middle of a thought
+no tag at all           all text is answer, and there is no reasoning
+nested, several         everything up to the last closing tag is reasoning, with what stands between
+                        the blocks; one closing tag closes all; the tags themselves are left out
+opened again            an opening tag behind the last closing tag leaves no answer
+empty                   the reasoning is "", which is not the same as none
+quoted                  a tag is plain text directly between two backticks or two quotation marks of
+                        a kind, or inside a fenced code block. A fence that is never closed is no
+                        fence, and neither is one before another opening fence (one with a name of
+                        a language), so a reasoning that ends in an open code block still ends
+solution markers        OpenThoughts' answer stands between <|begin_of_solution|> and
+                        <|end_of_solution|>; without the first it begins behind the reasoning,
+                        without the second it was cut
+
+Time grows with the length of the text, whatever stands in it.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
+
+_OPEN = (THINK_OPEN, "<|begin_of_thought|>", "<|im_start|>think")
+_CLOSE = (THINK_CLOSE, "<|end_of_thought|>", "<|im_start|>answer")
+_BEGIN, _END = "<|begin_of_solution|>", "<|end_of_solution|>"
+_TAG = re.compile("|".join(re.escape(tag) for tag in (*_OPEN, *_CLOSE, _BEGIN, _END)))
+_FENCE = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)([^`\n]*+)$", re.MULTILINE)
+_QUOTES = {"`": "`", '"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019"}
+
+
+class Thought(NamedTuple):
+    """An output in its parts, blanks at their ends removed.
+
+    Attributes:
+        reasoning: None if the output holds none.
+        answer: "" if there is none.
+        is_closed: whether the reasoning was closed.
+        is_cut: whether a solution was begun and not ended.
+        has_quoted_tag: whether a part holds a tag that was taken for plain text.
+    """
+
+    reasoning: str | None
+    answer: str
+    is_closed: bool
+    is_cut: bool = False
+    has_quoted_tag: bool = False
+
+
+def split_reasoning(text: str, forced_prefix: str = "") -> Thought:
+    """Return the parts of one output; this module's docstring has the rules.
+
+    Args:
+        text: output of a model, with or without the prefix it was made to begin with.
+        forced_prefix: that prefix, "" if there was none.
+    """
+    if forced_prefix and not text.lstrip().startswith(forced_prefix):
+        text = forced_prefix + text
+    found = list(_tags(text))
+    if not found:
+        return Thought(None, text.strip(), False)
+    tags = _outside([tag for tag in found if not _is_quoted(text, tag)], list(_fences(text)))
+    has_quoted_tag = len(tags) < len(found)
+    closing = [at for at, tag in enumerate(tags) if tag[0] in _CLOSE]
+    behind = closing[-1] + 1 if closing else 0
+    if any(tag[0] in _OPEN for tag in tags[behind:]):
+        return Thought(_without(text, tags), "", False, False, has_quoted_tag)
+    begin = tags[behind - 1].end() if closing else 0
+    answer, is_cut = _solution(text, begin, tags[behind:])
+    reasoning = _without(text, tags[:behind], begin) if closing else None
+    return Thought(reasoning, answer, bool(closing), is_cut, has_quoted_tag)
+
+
+def _tags(text: str) -> Iterator[re.Match[str]]:
+    """Yield what `_TAG.finditer` would; every tag begins with "<", which is found much faster."""
+    at = text.find("<")
+    while at >= 0:
+        tag = _TAG.match(text, at)
+        if tag:
+            yield tag
+        at = text.find("<", tag.end() if tag else at + 1)
+
+
+def _fences(text: str) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of every fenced code block that is closed."""
+    if "`" not in text and "~" not in text:  # quicker to see than the lack of three
+        return
+    opened: re.Match[str] | None = None
+    for fence in _FENCE.finditer(text):
+        if opened is not None and not fence[1].startswith(opened[1]):
+            continue  # shorter, or of the other kind: a line of the code
+        if opened is None or fence[2].strip():
+            opened = fence
+        else:
+            yield opened.start(), fence.end()
+            opened = None
+
+
+def _is_quoted(text: str, tag: re.Match[str]) -> bool:
+    before, after = text[tag.start() - 1 : tag.start()], text[tag.end() : tag.end() + 1]
+    return before in _QUOTES and _QUOTES[before] == after
+
+
+def _outside(tags: list[re.Match[str]], spans: list[tuple[int, int]]) -> list[re.Match[str]]:
+    """Return the tags in none of the spans; both are in order."""
+    kept, at = [], 0
+    for tag in tags:
+        while at < len(spans) and spans[at][1] <= tag.start():
+            at += 1
+        if at == len(spans) or tag.start() < spans[at][0]:
+            kept.append(tag)
+    return kept
+
+
+def _without(text: str, tags: list[re.Match[str]], length: int | None = None) -> str:
+    """Return the text, or its beginning, without some tags of it."""
+    ends = [0, *(tag.end() for tag in tags)]
+    starts = [*(tag.start() for tag in tags), len(text) if length is None else length]
+    pieces = [text[end:start] for end, start in zip(ends, starts, strict=True) if start > end]
+    return "".join(pieces).strip()
+
+
+def _solution(text: str, begin: int, tags: list[re.Match[str]]) -> tuple[str, bool]:
+    """Return the answer behind `begin`, and whether it was cut; the last solution counts."""
+    begins = [tag for tag in tags if tag[0] == _BEGIN]
+    if begins:
+        begin = begins[-1].end()
+    ends = [tag.start() for tag in tags if tag[0] == _END and tag.start() >= begin]
+    end = ends[0] if ends else len(text)
+    return text[begin:end].strip(), bool(begins) and not ends

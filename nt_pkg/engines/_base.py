@@ -1,0 +1,158 @@
+"""Requests, completions, and the one runner that makes every engine resumable."""
+
+import dataclasses
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nt_pkg.config.engines import Sampling
+from nt_pkg.files.json_files import digest
+from nt_pkg.jobs.journal import Journal
+from nt_pkg.jobs.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One text to generate.
+
+    Attributes:
+        id: row id, and the repeat where there are several.
+        user: the user's turn.
+        forced_prefix: text the answer has to begin with; it is part of the completion's text.
+        seed: seed of this request's own randomness.
+        replay: text that already exists, for the replay engine.
+        json_schema: JSON schema, as text, that the answer has to fit; engines that cannot hold a
+            model to it ignore it.
+    """
+
+    id: str
+    user: str
+    forced_prefix: str = ""
+    seed: int = 0
+    replay: str | None = None
+    json_schema: str | None = None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What came back. `finish_reason` is stop, length or error; `error` says why it failed."""
+
+    id: str
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    finish_reason: str
+    error: str | None = None
+
+
+class Engine(Protocol):
+    """A way to generate text.
+
+    `identity` holds everything about it that can change the text. `batch_size` is the number of
+    requests whose texts may depend on each other: such a batch is done whole or not at all, so the
+    text of a request never depends on where an earlier start was killed. None: every text stands
+    alone and is kept as soon as it is there.
+    """
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return everything about the engine that can change a text."""
+
+    @property
+    def batch_size(self) -> int | None:
+        """Return the number of requests that are done whole or not at all."""
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterable[Completion]:
+        """Return one completion per request, in any order, each as soon as it is there."""
+
+
+def run_requests(
+    engine: Engine,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    folder: Path,
+    what: str,
+    withheld: str | None = None,
+) -> list[Completion]:
+    """Return the completions of `requests` in order, continuing what `folder` already holds.
+
+    Finished completions are appended to a journal under the digest of the exact request, sampling
+    and engine identity, so a changed prompt or setting can never reuse an old completion. A kill
+    loses the batch at hand, or the requests in flight where the engine has no batches. A request
+    that failed by itself is not in the journal: the next start asks for it again. If all are there,
+    only the identity of the engine is looked at.
+
+    Args:
+        engine: what answers.
+        requests: what is asked.
+        sampling: how answers are drawn.
+        folder: where progress is kept.
+        what: name of the work, for people.
+        withheld: what to say instead of the reason of a failure, where that may quote the request
+            and must not be read.
+
+    Raises:
+        ValueError: two requests share an id.
+    """
+    if len({request.id for request in requests}) != len(requests):
+        raise ValueError(f"{what}: two requests have the same id")
+    frame = {"engine": engine.identity, "sampling": sampling.model_dump()}
+    keys = {r.id: digest({**frame, "request": dataclasses.asdict(r)}) for r in requests}
+    journal = Journal(folder / "completions.jsonl")
+    entries = {r.id: journal.entries[keys[r.id]] for r in requests if keys[r.id] in journal.entries}
+    found = {name: Completion(**entry) for name, entry in entries.items()}
+    size = engine.batch_size if len(found) < len(requests) else None
+    progress = Progress(what, len(requests), len(found))
+    for made in _groups(engine, size, requests, sampling, found):
+        group = [_without_reason(each, withheld) for each in made] if withheld else made
+        kept = group if size else [c for c in group if c.error is None]
+        journal.extend({keys[c.id]: dataclasses.asdict(c) for c in kept})
+        new = sum(c.id not in found for c in group)
+        found.update((c.id, c) for c in group)
+        progress.add(new, tokens=sum(c.completion_tokens for c in group))
+    journal.close()
+    _say_failures(list(found.values()), what)
+    return [found[r.id] for r in requests]
+
+
+def _groups(
+    engine: Engine,
+    size: int | None,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    done: Collection[str],
+) -> Iterator[list[Completion]]:
+    """Yield what has to be kept together: a whole batch, or a single completion."""
+    for start in range(0, len(requests), size or max(1, len(requests))):
+        batch = requests[start : start + size] if size else requests
+        missing = [request for request in batch if request.id not in done]
+        if not missing:
+            continue
+        asked = {request.id for request in (batch if size else missing)}
+        completions = engine.generate(batch if size else missing, sampling)
+        for group in [list(completions)] if size else ([each] for each in completions):
+            assert {each.id for each in group} <= asked, "engine answered what was not asked"
+            asked -= {each.id for each in group}
+            yield group
+        assert not asked, f"engine left out {sorted(asked)[:3]}"
+
+
+def _without_reason(completion: Completion, withheld: str | None) -> Completion:
+    return (
+        completion if completion.error is None else dataclasses.replace(completion, error=withheld)
+    )
+
+
+def _say_failures(completions: Sequence[Completion], what: str) -> None:
+    errors = Counter(each.error for each in completions if each.error is not None)
+    if errors:
+        (reason, count), *_ = errors.most_common(1)
+        logger.warning(
+            "%s: %d of %d failed; %d of them: %s",
+            what, errors.total(), len(completions), count, reason,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Stage evals: answers of a student, and their score."""

@@ -1,0 +1,123 @@
+"""Evaluation: a student's answers to a benchmark, and their grades."""
+
+from pathlib import Path
+from typing import Any
+
+from nt_pkg.config.base import Mode
+from nt_pkg.config.engines import Sampling
+from nt_pkg.dialogue.formats import THINK_OPEN, prompt_in_mode
+from nt_pkg.dialogue.split_reasoning import split_reasoning
+from nt_pkg.engines._base import Engine, Request, run_requests
+from nt_pkg.evaluation.score import accuracy_of, check_complete, score
+from nt_pkg.files.json_files import digest
+from nt_pkg.files.schemas import Row
+from nt_pkg.identity.seeds import digest_int
+from nt_pkg.plugins import registry as plugins
+from nt_pkg.plugins.registry import plugin_params
+
+_NUM_EXAMPLES = 4  # answers that go into the report for people to read
+WITHHELD = "not shown: the benchmark is confidential, and the reason may hold its text"
+
+
+def load_items(kind: str, params: dict[str, Any], source: Path | None) -> list[Any]:
+    """Return the questions of a benchmark ordered by id."""
+    checked = plugin_params("benchmarks", kind, params, f"benchmark {kind}")
+    items = plugins.plugin("benchmarks", kind).load(checked, source)
+    return sorted(items, key=lambda item: str(item.id))
+
+
+def sample_answers(
+    spec: dict[str, Any], seed: int, items: list[Any], engine: Engine, folder: Path
+) -> tuple[list[Row], dict[str, Any]]:
+    """Return one row per question and repeat, and how they were drawn.
+
+    Args:
+        spec: kind, mode, repeats, think_words and sampling.
+        seed: seed of the run; every question and repeat has its own below it.
+        items: questions of the benchmark.
+        engine: the student.
+        folder: where progress is kept.
+    """
+    mode: Mode = spec["mode"]
+    sampling = Sampling(**spec["sampling"])
+    benchmark = plugins.plugin("benchmarks", spec["kind"])
+    build, is_confidential = benchmark.prompt, benchmark.is_confidential
+    requests = []
+    for item in items:
+        prompt = prompt_in_mode(build(item), mode, spec["think_words"])
+        for repeat in range(spec["repeats"]):
+            own = digest_int("sample", seed, item.id, repeat) % 2**53
+            requests.append(Request(f"{item.id}#{repeat}", prompt.user, prompt.forced_prefix, own))
+    requests.sort(key=lambda request: (len(request.user), request.id))  # less padding in a batch
+    completions = run_requests(
+        engine, requests, sampling, folder, "answers", WITHHELD if is_confidential else None
+    )
+    rows = []
+    for completion in completions:
+        question, _, number = completion.id.rpartition("#")
+        rows.append(
+            {
+                "question_id": question,
+                "repeat": int(number),
+                "text": completion.text,
+                "completion_tokens": completion.completion_tokens,
+                "finish_reason": completion.finish_reason,
+                "status": "failed" if completion.error else "ok",
+                "error": completion.error,
+            }
+        )
+    rows.sort(key=lambda row: (row["question_id"], row["repeat"]))
+    return rows, {
+        "sampling": sampling.model_dump(),
+        "prompt_digest": digest([[request.user, request.forced_prefix] for request in requests]),
+        "repeats": spec["repeats"],
+        "mode": mode,
+    }
+
+
+def grade_samples(
+    kind: str, mode: Mode, repeats: int, items: list[Any], samples: list[Row]
+) -> tuple[list[Row], dict[str, Any]]:
+    """Return one grade per sample, and the score.
+
+    Only the part behind the reasoning is graded: an answer whose reasoning never closed has none.
+    The scores of `alternatives` are of the whole output, as others grade it. Of a confidential
+    benchmark there are no examples, and its grades hold the letter but not the answer.
+    """
+    benchmark = plugins.plugin("benchmarks", kind)
+    prefix = THINK_OPEN if mode == "think" else ""
+    by_id = {item.id: item for item in items}
+    split = [split_reasoning(row["text"], prefix) for row in samples]
+    answers = [each.answer for each in split]
+    check_complete(items, samples, repeats)
+    asked = [by_id[row["question_id"]] for row in samples]
+    grades = benchmark.grade(list(zip(asked, answers, strict=True)))
+    rows = [
+        {
+            "question_id": sample["question_id"],
+            "repeat": sample["repeat"],
+            "answer": "" if benchmark.is_confidential else answer,
+            "extracted": grade.extracted,
+            "is_correct": grade.is_correct and sample["status"] == "ok",
+        }
+        for sample, answer, grade in zip(samples, answers, grades, strict=True)
+    ]
+    found = score(items, samples, grades, split, repeats)
+    whole = [(item, row["text"]) for item, row in zip(asked, samples, strict=True)]
+    found["alternatives"] = {
+        name: accuracy_of(items, samples, regrade(whole), repeats)
+        for name, regrade in sorted(benchmark.alternatives.items())
+    }
+    found["is_confidential"] = benchmark.is_confidential
+    shown = range(0, len(samples), max(1, len(samples) // _NUM_EXAMPLES))
+    found["examples"] = [
+        {
+            "question": asked[at].question,
+            "gold": asked[at].gold,
+            "reasoning": split[at].reasoning,
+            "answer": answers[at],
+            "is_correct": grades[at].is_correct,
+        }
+        for at in shown[: 0 if benchmark.is_confidential else _NUM_EXAMPLES]
+    ]
+    return rows, found

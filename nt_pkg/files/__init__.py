@@ -1,0 +1,1 @@
+"""Files: Parquet rows of declared schemas, JSON, vectors; every write is atomic."""

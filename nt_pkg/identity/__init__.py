@@ -1,0 +1,1 @@
+"""What identifies a question, a draw and a piece of code."""

@@ -1,0 +1,1 @@
+"""What every job has: a place for its progress, a log, and an interpreter."""

@@ -1,0 +1,51 @@
+"""What a job has finished so far: an append-only file of results, each under a key."""
+
+import fcntl
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+class Journal:
+    """An append-only JSONL file of finished pieces, each under a key.
+
+    A line that a kill cut off is dropped when the file is opened again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the journal and read what it holds."""
+        self.entries: dict[str, Any] = {}
+        file = path.open("a")
+        fcntl.flock(file, fcntl.LOCK_EX)  # two jobs may keep what they have in one place
+        good = 0
+        with path.open("rb") as lines:
+            for line in lines:
+                try:
+                    entry = json.loads(line)
+                except json.JSONDecodeError:
+                    break
+                if not line.endswith(b"\n"):
+                    break
+                self.entries[entry["key"]] = entry["value"]
+                good += len(line)
+        if good < path.stat().st_size:
+            logger.warning("%s: dropped a line that was cut off", path)
+            os.truncate(path, good)
+        self._file = file
+
+    def extend(self, pieces: dict[str, Any]) -> None:
+        """Append finished pieces and make them durable."""
+        for key, value in pieces.items():
+            self._file.write(json.dumps({"key": key, "value": value}) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.entries.update(pieces)
+
+    def close(self) -> None:
+        """Close the file, for processes that were forked meanwhile too."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._file.close()

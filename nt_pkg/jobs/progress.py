@@ -1,0 +1,104 @@
+"""One line a job writes at its start, and progress lines while it runs."""
+
+import json
+import logging
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+from nt_pkg import __version__
+
+logger = logging.getLogger("nt")
+
+
+def start_job(name: str, spec: str = "") -> None:
+    """Set logging up, and say what runs where.
+
+    Call `ready` when imports are over and work begins.
+    """
+    from nt_pkg.files.json_files import digest
+
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        force=True,
+    )
+    logger.info(
+        "%s nt_pkg %s host %s spec %s",
+        name,
+        __version__,
+        platform.node(),
+        digest(spec) if spec else "-",
+    )
+
+
+def ready(name: str, threads: int = 1, started: float | None = None) -> None:
+    """Record what the job spent on being launched and on imports.
+
+    The launcher says when it began (NT_JOB_STARTED, seconds since the epoch) and where to note it
+    (NT_JOB_TIMES, a file that all jobs of one invocation append to); without them nothing is noted.
+
+    Args:
+        name: the script.
+        threads: cores that were held meanwhile.
+        started: when this part of the start-up began; by default when the job was launched.
+    """
+    now = time.time()
+    # The shell writes the time with the decimal mark of the user's language, or not at all.
+    launched = os.environ.get("NT_JOB_STARTED", "").replace(",", ".")
+    begun = started if started is not None else float(launched or now)
+    logger.info("%s ready after %.2f s", name, now - begun)
+    if target := os.environ.get("NT_JOB_TIMES"):
+        line = json.dumps({"script": name, "startup_s": round(now - begun, 3), "threads": threads})
+        with Path(target).open("a") as file:
+            file.write(line + "\n")
+
+
+_BAR = 24  # characters
+_FIRST_SECONDS = 10.0
+
+
+class Progress:
+    """Rate and time left: a bar that is drawn anew on a terminal, elsewhere lines of a log.
+
+    The first line comes after ten seconds at most, the others every `every_seconds`.
+    """
+
+    def __init__(self, what: str, total: int, done: int = 0, every_seconds: float = 10.0) -> None:
+        """Start counting `total` pieces of which `done` were there before."""
+        self._what, self._total, self._done = what, total, done
+        self._is_shown = sys.stderr.isatty()
+        self._every = 0.2 if self._is_shown else every_seconds
+        self._wait = min(self._every, _FIRST_SECONDS)
+        self._begun = self._last = time.monotonic()
+        self._new = self._tokens = 0
+        if done:
+            logger.info("%s: %d of %d were done before", what, done, total)
+
+    def add(self, count: int, note: str = "", tokens: int = 0) -> None:
+        """Count finished pieces, and tokens if there are any; perhaps write a line."""
+        self._done += count
+        self._new += count
+        self._tokens += tokens
+        now = time.monotonic()
+        if now - self._last < self._wait and self._done < self._total:
+            return
+        self._last, self._wait = now, self._every
+        seconds = max(now - self._begun, 1e-9)
+        rate = self._new / seconds
+        if self._tokens:
+            note = f", {self._tokens / seconds:.0f} tokens/s{note}"
+        left = (self._total - self._done) / max(rate, 1e-9)
+        state = f"{self._done} of {self._total}, {rate:.1f}/s, {left:.0f} s left{note}"
+        if not self._is_shown:
+            logger.info("%s: %s", self._what, state)
+            return
+        full = _BAR * self._done // max(self._total, 1)
+        end = "\n" if self._done >= self._total else ""
+        # Back to the start of the line, and clear what was longer.
+        sys.stderr.write(f"\r\x1b[2K{self._what} [{'#' * full:.<{_BAR}}] {state}{end}")
+        sys.stderr.flush()

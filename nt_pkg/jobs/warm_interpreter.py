@@ -1,0 +1,204 @@
+"""A warm interpreter: jobs on one machine start in milliseconds instead of importing torch again.
+
+A server imports the heavy libraries once and forks a child for every job. It is an option of the
+local launcher; without NT_WARM in the environment nothing here is used.
+
+    NT_WARM=/tmp/x.sock python -m nt_pkg.jobs.warm_interpreter serve  # imports, then waits for jobs
+    NT_WARM=/tmp/x.sock python -m nt_pkg.jobs.warm_interpreter run scripts.select --size 10 ...
+
+Only libraries are imported beforehand, never this project's modules, so an edit counts from the
+next job on. A job dies with its client, and every job dies with the server. The socket lies in a
+folder that only its owner can enter.
+"""
+
+import array
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_LIBRARIES = (
+    "numpy",
+    "pydantic",
+    "pyarrow.parquet",
+    "pyarrow.dataset",
+    "pandas",  # pyarrow looks for it when it converts rows
+    "yaml",
+    "torch",
+    "torch.distributed",
+    "transformers",
+    "transformers.generation.utils",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.llama.modeling_llama",
+    "transformers.tokenization_utils_tokenizers",
+    "deepspeed",
+    "deepspeed.utils.zero_to_fp32",
+    "tensorboardX",
+    "deepspeed.runtime.zero.muon.muon_optimizer",  # drags torch.compile in when training starts
+    "scipy.stats",
+    "math_verify",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+)
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Ask Linux to send this process a signal when its parent ends; elsewhere do nothing."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, number)
+
+
+def serve(address: str) -> None:
+    """Import the libraries, say `ready` on stdout, and fork a child per job until killed."""
+    die_with_parent()
+    # First of all, so that jobs wait in this queue, and are turned away as soon as the server dies.
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{address}.new")
+    listener.listen(64)
+    Path(f"{address}.new").rename(address)
+    # Without it, asking for GPUs starts CUDA, which no forked job could use any more.
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    for name in _LIBRARIES:
+        importlib.import_module(name)
+    gc.freeze()  # keeps the collector from touching, and so copying, the shared pages
+    selector = selectors.DefaultSelector()
+    selector.register(listener, selectors.EVENT_READ)
+    children: dict[int, tuple[int, socket.socket]] = {}  # pidfd -> pid, client
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is listener:
+                client, _ = listener.accept()
+                others = [listener, client, *(each for _, each in children.values())]
+                try:
+                    job, fds = _receive(client)
+                except ConnectionError:  # killed before it had said what it wants
+                    client.close()
+                    continue
+                pid = _start(job, fds, others)
+                pidfd = os.pidfd_open(pid)
+                children[pidfd] = pid, client
+                selector.register(pidfd, selectors.EVENT_READ)
+                selector.register(client, selectors.EVENT_READ, data=pid)
+            elif isinstance(key.fileobj, socket.socket):  # a client only ever hangs up
+                selector.unregister(key.fileobj)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(key.data, signal.SIGKILL)
+            else:
+                assert isinstance(key.fileobj, int)
+                pid, client = children.pop(key.fileobj)
+                selector.unregister(key.fileobj)
+                os.close(key.fileobj)
+                _, status = os.waitpid(pid, 0)
+                with contextlib.suppress(KeyError):
+                    selector.unregister(client)
+                with contextlib.suppress(OSError):
+                    client.send(bytes([os.waitstatus_to_exitcode(status) & 255]))
+                client.close()
+
+
+def _receive(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Return the job that a client asks for, and its stdout and stderr.
+
+    Raises:
+        ConnectionError: the client hung up.
+    """
+    fds = array.array("i")
+    head, ancillary, _, _ = client.recvmsg(8, socket.CMSG_LEN(2 * fds.itemsize))
+    for _, _, data in ancillary:
+        fds.frombytes(data)
+    size, body = int.from_bytes(head, "big"), b""
+    while head and len(body) < size and (piece := client.recv(size - len(body))):
+        body += piece
+    if not head or len(body) < size:
+        for fd in fds:
+            os.close(fd)
+        raise ConnectionError("the client hung up")
+    return json.loads(body), list(fds)
+
+
+def _start(job: dict[str, Any], fds: list[int], inherited: list[socket.socket]) -> int:
+    """Fork one job and return its process id; the child never returns."""
+    pid = os.fork()
+    if pid:
+        for fd in fds:
+            os.close(fd)
+        return pid
+    code = 1
+    try:
+        die_with_parent()
+        os.setpgid(0, 0)
+        for each in inherited:
+            each.close()
+        os.dup2(fds[0], 1)
+        os.dup2(fds[1], 2)
+        for fd in fds:
+            os.close(fd)
+        os.chdir(job["cwd"])
+        os.environ.clear()
+        os.environ.update(job["env"])
+        sys.path[:1] = [job["cwd"], job["env"]["PYTHONPATH"]]
+        sys.argv = [job["module"], *job["args"]]
+        runpy.run_module(job["module"], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            sys.stderr.write(end.code + "\n")
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def run(address: str, module: str, args: list[str]) -> int:
+    """Run a module in a child of the server and return its exit status."""
+    job = {"module": module, "args": args, "cwd": str(Path.cwd()), "env": dict(os.environ)}
+    body = json.dumps(job).encode()
+    with socket.socket(socket.AF_UNIX) as server, contextlib.suppress(ConnectionError):
+        _connect(server, address)
+        fds = array.array("i", [1, 2])
+        server.sendmsg(
+            [len(body).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
+        )
+        server.sendall(body)
+        if status := server.recv(1):
+            return status[0]
+    sys.stderr.write("the warm interpreter is gone (logs/warm.log); run the same command again\n")
+    return 1
+
+
+def _connect(server: socket.socket, address: str, patience_seconds: float = 20.0) -> None:
+    """Connect, waiting for a server that has only just been started."""
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return server.connect(address)
+        except FileNotFoundError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(os.environ["NT_WARM"])
+    sys.exit(run(os.environ["NT_WARM"], sys.argv[2], sys.argv[3:]))

@@ -1,0 +1,140 @@
+"""The configuration's reference page, generated from its models and plugins."""
+
+from collections.abc import Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from nt_pkg.annotations.label_traces import WITH_ENGINE
+from nt_pkg.annotators._asking import Asker
+from nt_pkg.config.base import Strict
+from nt_pkg.config.benchmarks import Benchmark
+from nt_pkg.config.engines import Annotator, EngineKind, EngineRuntime, Sampling, Server, Teacher
+from nt_pkg.config.pools import Decontaminate, NearDuplicates, Pool
+from nt_pkg.config.report import Claim, Comparison, Published, Report
+from nt_pkg.config.sources import Source
+from nt_pkg.config.students import Format, Runtime, Student, Training
+from nt_pkg.config.study import Runs, Study, Subset
+from nt_pkg.engines.catalogue import PARAMS
+from nt_pkg.plugins import registry as plugins
+
+_INTRO = """# Configuration
+
+Generated from `nt_pkg/config/` by `make schema`; a test fails when it is stale.
+
+A study is one YAML mapping. `config/config.yaml` is always read first; a file given with
+`--configfile` is laid over it: maps (the catalogue) merge, lists (the plan) replace. Unknown keys
+are errors.
+Everything is checked before a job starts. Names are lower-case letters, digits, `.`, `-` and `_`.
+
+Editors complete and check these files through `config/schema.json`.
+"""
+_SECTIONS: tuple[type[Strict], ...] = (
+    Study,
+    Pool,
+    Source,
+    Decontaminate,
+    NearDuplicates,
+    Teacher,
+    Sampling,
+    Annotator,
+    EngineRuntime,
+    Server,
+    Subset,
+    Format,
+    Student,
+    Training,
+    Runtime,
+    Benchmark,
+    Runs,
+    Report,
+    Comparison,
+    Claim,
+    Published,
+)
+_WORDS: dict[Any, str] = {
+    **{str: "text", int: "integer", float: "number", bool: "`true` or `false`"},
+    **{NoneType: "none", Any: "any"},
+}
+
+
+def config_reference() -> str:
+    """Return the page as Markdown."""
+    parts = [_INTRO]
+    for model in _SECTIONS:
+        parts.append(f"\n## {model.__name__}\n\n{_first_line(model)}\n")
+        parts.extend(_table(model))
+    parts.append(
+        "\n## Engines\n\nWhat `engine` may name, with its `params` ([engines](engines.md)).\n"
+    )
+    for name in get_args(EngineKind):
+        parts.append(f"\n### engine: {name}\n")
+        parts.extend(_params(PARAMS[name]))
+    parts.append("\n## Plugins\n\nWhat `kind` and `selector` may name, with their `params`.\n")
+    for package in plugins.CONSTANTS:
+        for name in plugins.names(package):
+            plugin = plugins.plugin(package, name)
+            parts.append(f"\n### {package}: {name}\n")
+            if needs := getattr(plugin, "requires", ()):
+                parts.append(f"\nNeeds the annotators {', '.join(needs)}.\n")
+            if isinstance(plugin, Asker):
+                parts.append("\nAsks a model: its entry needs `engine`.\n")
+            if getattr(plugin, "needs_model", False):
+                parts.append("\nRuns a model: its entry needs `source`.\n")
+            if getattr(plugin, "needs_near", False):
+                parts.append("\nLooks for neighbours: its entry needs `near`.\n")
+            parts.extend(_params(plugin.params))
+            if with_engine := plugins.second(package, name, WITH_ENGINE):
+                parts.append("\nWith `engine`:\n")
+                parts.extend(_params(with_engine.params))
+    return "".join(parts)
+
+
+def _params(model: type[BaseModel]) -> Iterator[str]:
+    yield from _table(model) if model.model_fields else ["\nNo params.\n"]
+
+
+def _first_line(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0]
+
+
+def _table(model: type[BaseModel]) -> Iterator[str]:
+    yield "\n| key | type | default | meaning |\n|---|---|---|---|\n"
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"`{_default(field)}`"
+        kind = _type_text(field.annotation)
+        text = (field.description or "").replace("|", "\\|")
+        yield f"| `{name}` | {kind} | {default} | {text} |\n"
+
+
+def _default(field: Any) -> Any:
+    value = field.default_factory() if field.default_factory else field.default
+    assert value is not PydanticUndefined
+    if isinstance(value, BaseModel):
+        return "its defaults"
+    return (
+        {None: "none", (): "[]"}.get(value, value) if not isinstance(value, list | dict) else value
+    )
+
+
+def _type_text(annotation: Any) -> str:
+    """Return what a value may be, for people who write YAML."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_text(parts[0])
+    if origin is Literal:
+        return " or ".join(f"`{part}`" for part in parts)
+    if origin in (Union, UnionType):
+        return " or ".join(map(_type_text, parts))
+    if origin in (dict, Mapping):
+        key, value = map(_type_text, parts)
+        return f"map of {value}" if parts[0] is str else f"map of {key} to {value}"
+    if origin is tuple and Ellipsis not in parts:
+        return f"list of {len(parts)}: {', '.join(map(_type_text, parts))}"
+    if origin in (list, tuple):
+        return f"list of {_type_text(parts[0])}"
+    if annotation in _SECTIONS:
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    return _WORDS.get(annotation, str(annotation))

@@ -1,0 +1,424 @@
+"""From a study to its jobs: which wildcards each stage has, and the spec of every job.
+
+A spec is the canonical text of everything a job's result depends on besides its input files, and of
+nothing else: it goes into the rule's `params`, and a changed spec reruns the job. Defaults are
+left out.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from nt_pkg.annotations.label_traces import is_of_questions, labeller
+from nt_pkg.assets.fetch import missing_commit, source_spec
+from nt_pkg.config.base import AGREEMENT, UNTRAINED, Mode, Strict, checked_params
+from nt_pkg.config.sources import Source
+from nt_pkg.config.study import Study
+from nt_pkg.engines.catalogue import engine_identity
+from nt_pkg.files.json_files import canonical, sha256_file
+from nt_pkg.identity.fingerprint import code_fingerprint
+from nt_pkg.plugins import registry as plugins
+from nt_pkg.plugins.registry import plugin_params
+
+Wildcards = dict[str, Any]
+
+# Meaning of the code that is too expensive to rerun for a refactoring. Raise a number when results
+# change, and say so in the changelog under "Invalidates".
+VERSIONS = {
+    "shards": 2,
+    "traces": 3,
+    "annotations": 1,
+    "examples": 1,
+    "train": 1,
+    "export": 2,
+    "samples": 1,
+}
+BASE_SEED, BASE_STEPS = 0, 6500  # of the base student that ships
+
+
+class Plan:
+    """The jobs of one study."""
+
+    def __init__(self, study: Study, cache_dir: Path = Path("work")) -> None:
+        """Keep the checked study."""
+        self.study = study
+        self._cache = cache_dir / "source_digests.json"
+
+    # Wildcards of each stage, without repetition and in a fixed order.
+
+    def pools(self) -> list[Wildcards]:
+        """Return the pools in use: those that teachers answer, and those that rows are near to."""
+        names = [w["pool"] for w in self.trace_sets()]
+        return _unique({"pool": name} for name in (*names, *sorted(self._near_pools())))
+
+    def prompts(self) -> list[Wildcards]:
+        """Return the shards of every pool in use."""
+        return [shard for pool in self.pools() for shard in self.shards(pool["pool"])]
+
+    def shards(self, pool: str) -> list[Wildcards]:
+        """Return the shards of a pool."""
+        number = self.study.pools[pool].num_shards
+        return [{"pool": pool, "shard": shard, "num_shards": number} for shard in range(number)]
+
+    def traces(self) -> list[Wildcards]:
+        """Return the trace shards of every pool and teacher in use."""
+        return [
+            {**pair, **shard} for pair in self.trace_sets() for shard in self.shards(pair["pool"])
+        ]
+
+    def trace_sets(self) -> list[Wildcards]:
+        """Return every pool and teacher in use."""
+        subsets = (self.study.subsets[name] for name, _ in self._trained())
+        return _unique({"pool": subset.pool, "teacher": subset.teacher} for subset in subsets)
+
+    def annotations(self) -> list[Wildcards]:
+        """Return the shards of labels of traces that selectors, formats or the report ask for."""
+        return [
+            {**trace, "annotator": annotator}
+            for trace in self.traces()
+            for annotator in self.annotators(trace["pool"], trace["teacher"])
+            if not self.is_of_questions(annotator)
+        ]
+
+    def question_labels(self) -> list[Wildcards]:
+        """Return the shards of labels of questions, which belong to no teacher."""
+        needed = [
+            *((w["pool"], name) for w in self.trace_sets() for name in self.annotators(**w)),
+            *((pool, name) for pool, names in self._near_pools().items() for name in names),
+        ]
+        return _unique(
+            {**shard, "annotator": name}
+            for pool, name in needed
+            if self.is_of_questions(name)
+            for shard in self.shards(pool)
+        )
+
+    def is_of_questions(self, annotator: str) -> bool:
+        """Return whether an annotator labels questions, whoever answers them."""
+        return is_of_questions(self.study.annotators[annotator].kind)
+
+    def near_of(self, subset: str) -> str | None:
+        """Return the pool whose questions a subset is chosen near to."""
+        return self.study.subsets[subset].near
+
+    def _near_pools(self) -> dict[str, set[str]]:
+        """Return pools that rows are chosen near to, each with the annotators that this takes."""
+        found: dict[str, set[str]] = {}
+        for name, _ in self._trained():
+            if pool := self.near_of(name):
+                found.setdefault(pool, set()).update(self.requires(name))
+        return found
+
+    def annotators(self, pool: str, teacher: str) -> list[str]:
+        """Return the annotators that are needed for one teacher's traces of a pool, sorted."""
+        needed = set(self.study.report.annotators)
+        for name, form in self._trained():
+            subset = self.study.subsets[name]
+            if (subset.pool, subset.teacher) == (pool, teacher):
+                needed.update(self.requires(name), self.format_requires(form))
+        return sorted(needed)
+
+    def requires(self, subset: str) -> list[str]:
+        """Return the annotators that the selector of a subset asks for."""
+        return sorted(plugins.plugin("selectors", self.study.subsets[subset].selector).requires)
+
+    def format_requires(self, form: str) -> list[str]:
+        """Return the annotators that a distillation format asks for."""
+        return [AGREEMENT] if self.study.formats[form].kind == "difficulty_mix" else []
+
+    def subsets(self) -> list[Wildcards]:
+        """Return every subset and seed in use."""
+        return _unique(self.subset_wildcards(run["subset"], run["seed"]) for run in self.sft())
+
+    def subset_wildcards(self, subset: str, seed: int | str) -> Wildcards:
+        """Return the wildcards of a subset."""
+        entry = self.study.subsets[subset]
+        return {"pool": entry.pool, "teacher": entry.teacher, "subset": subset, "seed": seed}
+
+    def sft(self) -> list[Wildcards]:
+        """Return every run that trains a student."""
+        runs = (
+            {key: e[key] for key in ("student", "subset", "format", "seed")} for e in self.evals()
+        )
+        return _unique(run for run in runs if run["subset"] != UNTRAINED)
+
+    def evals(self) -> list[Wildcards]:
+        """Return every run, benchmark and mode."""
+        return _unique(
+            {
+                "student": student,
+                "subset": subset,
+                "format": form,
+                "seed": seed,
+                "benchmark": benchmark,
+                "mode": mode,
+            }
+            for block in self.study.runs
+            for student in block.students
+            for subset in block.subsets
+            for form in block.formats
+            for seed in block.seeds
+            for benchmark in block.benchmarks
+            for mode in block.modes
+        )
+
+    def assets(self) -> list[Wildcards]:
+        """Return the catalogue entries in use that come from files."""
+        used = {
+            "pools": [w["pool"] for w in self.pools()],
+            "teachers": [w["teacher"] for w in self.trace_sets()],
+            "annotators": [a for w in self.trace_sets() for a in self.annotators(**w)],
+            "students": [e["student"] for e in self.evals()],
+            "benchmarks": [
+                *(e["benchmark"] for e in self.evals()),
+                *(name for w in self.pools() for name in self.decontaminated_of(w["pool"])),
+            ],
+        }
+        return _unique(
+            {"kind": kind, "name": name}
+            for kind, names in used.items()
+            for name in names
+            if self.source(kind, name) is not None
+        )
+
+    def decontaminated_of(self, pool: str) -> list[str]:
+        """Return the benchmarks whose text is taken out of a pool, sorted."""
+        entry = self.study.pools[pool].decontaminate
+        return sorted(set(entry.against)) if entry else []
+
+    def source(self, kind: str, name: str) -> Source | None:
+        """Return the source of a catalogue entry, if it has one."""
+        source: Source | None = getattr(self.study, kind)[name].source
+        return source
+
+    def missing_commits(self) -> list[str]:
+        """Return what has to be filled in before the study can run, one line per source."""
+        found = []
+        for entry in self.assets():
+            source = self.source(**entry)
+            assert source is not None, entry
+            found.append(missing_commit(source, f"{entry['kind']}.{entry['name']}.source"))
+        return [line for line in found if line]
+
+    # Specs.
+
+    @cache  # noqa: B019 - one plan lives as long as the process
+    def asset_spec(self, kind: str, name: str) -> str:
+        """Return what identifies the files of an asset."""
+        source = self.source(kind, name)
+        assert source is not None, (kind, name)
+        return canonical(source_spec(source, f"{kind}.{name}.source", self._cache))
+
+    @cache  # noqa: B019
+    def pool_spec(self, pool: str) -> str:
+        """Return the spec of a pool's ingestion."""
+        entry = self.study.pools[pool]
+        spec: dict[str, Any] = {
+            "kind": entry.kind,
+            "params": _plugin_dump("pools", entry.kind, entry.params),
+            "code": [
+                plugins.fingerprint("pools", entry.kind),
+                code_fingerprint("nt_pkg.prompts.ingest", ["ingest"]),
+            ],
+        }
+        if entry.decontaminate:
+            spec["decontaminate"] = {
+                "ngram": entry.decontaminate.ngram,
+                "against": [self._questions_of(n) for n in self.decontaminated_of(pool)],
+                "code": code_fingerprint(
+                    "nt_pkg.prompts.cleaning.decontamination", ["start_decontamination"]
+                ),
+            }
+            if entry.decontaminate.fuzzy is not None:
+                spec["decontaminate"]["fuzzy"] = entry.decontaminate.fuzzy
+        if entry.near_duplicates:
+            spec["near_duplicates"] = {
+                "threshold": entry.near_duplicates.threshold,
+                "ngram": entry.near_duplicates.ngram,
+                "code": code_fingerprint("nt_pkg.prompts.cleaning.near_duplicates", ["finder"]),
+            }
+        return canonical(spec)
+
+    def shards_spec(self) -> str:
+        """Return the spec of cutting a pool into shards."""
+        return canonical({"version": VERSIONS["shards"]})
+
+    def _questions_of(self, benchmark: str) -> dict[str, Any]:
+        entry = self.study.benchmarks[benchmark]
+        return {
+            "benchmark": benchmark,
+            "kind": entry.kind,
+            "params": _plugin_dump("benchmarks", entry.kind, entry.params),
+            "code": plugins.fingerprint("benchmarks", entry.kind, ("load",)),
+            "has_files": entry.source is not None,
+        }
+
+    @cache  # noqa: B019
+    def trace_spec(self, teacher: str) -> str:
+        """Return the spec of a teacher; the files of its model are an input."""
+        entry = self.study.teachers[teacher]
+        return canonical(
+            {
+                "teacher": _dump(entry, exclude={"runtime", "source", "architecture"}),
+                "engine": engine_identity(entry.engine, entry.params),
+                "version": VERSIONS["traces"],
+            }
+        )
+
+    def statistics_spec(self) -> str:
+        """Return the spec of counting traces."""
+        code = code_fingerprint("nt_pkg.traces.statistics", ["trace_statistics"])
+        return canonical({"code": code})
+
+    @cache  # noqa: B019
+    def annotator_spec(self, annotator: str) -> str:
+        """Return the spec of an annotator; the files of the model that it asks are an input."""
+        entry = self.study.annotators[annotator]
+        by, constant = labeller(entry.kind, entry.engine is not None)
+        params = checked_params(by.params, entry.params, f"annotators.{annotator}")
+        spec = {
+            "kind": entry.kind,
+            "params": _dump(params),
+            "code": code_fingerprint(f"nt_pkg.annotators.{entry.kind}", [constant]),
+            "version": VERSIONS["annotations"],
+        }
+        if entry.engine is not None:
+            spec["asks"] = {
+                "engine": entry.engine,
+                "engine_params": entry.engine_params,
+                "sampling": entry.sampling.model_dump(),
+            }
+            spec["engine"] = engine_identity(entry.engine, entry.engine_params)
+        return canonical(spec)
+
+    @cache  # noqa: B019
+    def subset_spec(self, subset: str) -> str:
+        """Return the spec of a subset; its seed is a wildcard."""
+        entry = self.study.subsets[subset]
+        near = {"near": entry.near} if entry.near else {}
+        return canonical(
+            {
+                **near,
+                "selector": entry.selector,
+                "size": entry.size,
+                "params": _plugin_dump("selectors", entry.selector, entry.params),
+                "code": [
+                    plugins.fingerprint("selectors", entry.selector),
+                    code_fingerprint("nt_pkg.subsets.select", ["select_subset"]),
+                ],
+            }
+        )
+
+    @cache  # noqa: B019
+    def examples_spec(self, student: str, form: str) -> str:
+        """Return the spec of rendering for a student in a format."""
+        training = self.study.students[student].training
+        return canonical(
+            {
+                "format": _dump(self.study.formats[form]),
+                "limits": {
+                    "max_response_tokens": training.max_response_tokens,
+                    "row_tokens": training.row_tokens,
+                },
+                "version": VERSIONS["examples"],
+            }
+        )
+
+    @cache  # noqa: B019
+    def train_spec(self, student: str) -> str:
+        """Return the spec of a student's training."""
+        return canonical(
+            {"training": _dump(self.study.students[student].training), "version": VERSIONS["train"]}
+        )
+
+    @cache  # noqa: B019
+    def export_spec(self, student: str) -> str:
+        """Return the spec of a student's export."""
+        dtype = self.study.students[student].training.dtype
+        return canonical({"dtype": dtype, "version": VERSIONS["export"]})
+
+    @cache  # noqa: B019
+    def sample_spec(self, student: str, benchmark: str, mode: Mode) -> str:
+        """Return the spec of a student's answers to a benchmark in a mode; grading is not in it."""
+        entry = self.study.benchmarks[benchmark]
+        engine = _dump(self.study.students[student], include={"engine", "engine_params"})
+        return canonical(
+            {
+                **engine,
+                "kind": entry.kind,
+                "params": _plugin_dump("benchmarks", entry.kind, entry.params),
+                "code": plugins.fingerprint("benchmarks", entry.kind, ("load", "prompt")),
+                "repeats": entry.repeats,
+                "think_words": entry.think_words,
+                "mode": mode,
+                "sampling": _dump(self.study.students[student].sampling),
+                "version": VERSIONS["samples"],
+            }
+        )
+
+    @cache  # noqa: B019
+    def grade_spec(self, benchmark: str) -> str:
+        """Return the spec of grading a benchmark."""
+        entry = self.study.benchmarks[benchmark]
+        return canonical(
+            {
+                "kind": entry.kind,
+                "params": _plugin_dump("benchmarks", entry.kind, entry.params),
+                "code": [
+                    plugins.fingerprint("benchmarks", entry.kind, ("load", "grade")),
+                    *plugins.alternative_fingerprints(entry.kind),
+                    code_fingerprint("nt_pkg.evaluation.sample_and_grade", ["grade_samples"]),
+                ],
+            }
+        )
+
+    def base_spec(self) -> str:
+        """Return the spec of the micro-world's base student, as it was made to be shipped."""
+        code = code_fingerprint("nt_pkg.microworld.pretrain", ["pretrain"])
+        return canonical({"seed": BASE_SEED, "num_steps": BASE_STEPS, "code": code})
+
+    def earlier(self) -> list[str]:
+        """Return the summary of the earlier report that the page is compared with, or nothing."""
+        folder = self.study.report.earlier
+        return [] if folder is None else [(Path(folder) / "summary.json").as_posix()]
+
+    def report_spec(self) -> str:
+        """Return the spec of the report."""
+        return canonical(
+            {
+                "study": self.study.study,
+                "report": _dump(self.study.report),
+                "chance": {n: b.chance for n, b in self.study.benchmarks.items() if b.chance},
+                "subsets": {
+                    w["subset"]: _dump(self.study.subsets[w["subset"]]) for w in self.subsets()
+                },
+                "code": [
+                    code_fingerprint("nt_pkg.report.build", ["build_report"]),
+                    code_fingerprint("nt_pkg.report.collect", ["collect"]),
+                ],
+                "style": sha256_file(Path(__file__).parents[1] / "report" / "page.css"),
+            }
+        )
+
+    def _trained(self) -> Iterator[tuple[str, str]]:
+        for block in self.study.runs:
+            if UNTRAINED not in block.subsets:
+                yield from ((subset, form) for subset in block.subsets for form in block.formats)
+
+
+def _unique(items: Iterator[Wildcards]) -> list[Wildcards]:
+    seen: dict[str, Wildcards] = {}
+    for item in items:
+        seen.setdefault(canonical(item), item)
+    return list(seen.values())
+
+
+def _dump(
+    model: Strict, exclude: set[str] | None = None, include: set[str] | None = None
+) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude_defaults=True, exclude=exclude, include=include)
+
+
+def _plugin_dump(package: str, kind: str, params: dict[str, Any]) -> dict[str, Any]:
+    return _dump(plugin_params(package, kind, params, f"{package}.{kind}"))

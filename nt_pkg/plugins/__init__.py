@@ -1,0 +1,1 @@
+"""Plug-ins: found by the name of their module."""

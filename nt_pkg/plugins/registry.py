@@ -1,0 +1,83 @@
+"""Plugins: one module each, found by name; nothing has to be registered."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from nt_pkg.config.base import checked_params
+from nt_pkg.identity.fingerprint import code_fingerprint
+
+# Package -> name of the one public constant that each of its modules defines.
+CONSTANTS = {
+    "pools": "POOL",
+    "annotators": "ANNOTATOR",
+    "selectors": "SELECTOR",
+    "benchmarks": "BENCHMARK",
+}
+
+
+@cache
+def names(package: str) -> tuple[str, ...]:
+    """Return the sorted plugin names of `nt_pkg.<package>`.
+
+    Modules that do not define the package's constant (shared code such as `ingest`) are skipped by
+    a leading underscore or by their absence of the constant.
+    """
+    path = importlib.import_module(f"nt_pkg.{package}").__path__
+    modules = sorted(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
+    return tuple(name for name in modules if _constant(package, name) is not None)
+
+
+def plugin(package: str, name: str) -> Any:
+    """Return the plugin object `name` of `nt_pkg.<package>`.
+
+    Raises:
+        ValueError: there is no such plugin; the text lists those there are.
+    """
+    if name not in names(package):
+        raise ValueError(
+            f"unknown {package[:-1]} {name!r}; there are {', '.join(names(package))} "
+            f"(each is a module of nt_pkg/{package}/)"
+        )
+    return _constant(package, name)
+
+
+def plugin_params(package: str, name: str, params: dict[str, Any], where: str) -> Any:
+    """Return the checked parameters of a plugin.
+
+    Raises:
+        ValueError: the plugin is unknown or its parameters do not fit; `where` is named.
+    """
+    try:
+        model = plugin(package, name).params
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    return checked_params(model, params, where)
+
+
+def second(package: str, name: str, constant: str) -> Any:
+    """Return another constant that the module of a plugin may define; None if it does not."""
+    return getattr(importlib.import_module(f"nt_pkg.{package}.{name}"), constant, None)
+
+
+def fingerprint(package: str, name: str, fields: Iterable[str] | None = None) -> str:
+    """Return the code digest of a plugin, or of only the functions behind some of its fields."""
+    module = f"nt_pkg.{package}.{name}"
+    if fields is None:
+        return code_fingerprint(module, [CONSTANTS[package]])
+    found = [getattr(plugin(package, name), field) for field in fields]
+    parts = [code_fingerprint(inspect.getmodule(each).__name__, [each.__name__]) for each in found]  # type: ignore[union-attr]
+    return "-".join(parts) if len(parts) > 1 else parts[0]
+
+
+def alternative_fingerprints(benchmark: str) -> list[str]:
+    """Return the code digests of a benchmark's other graders, by name."""
+    others = plugin("benchmarks", benchmark).alternatives
+    return [code_fingerprint(f.__module__, [f.__name__]) for _, f in sorted(others.items())]
+
+
+def _constant(package: str, name: str) -> Any:
+    return second(package, name, CONSTANTS[package])

@@ -1,0 +1,1 @@
+"""Stage prompts: raw rows become a pool, cleaned and cut into shards."""

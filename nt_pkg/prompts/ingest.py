@@ -1,0 +1,213 @@
+"""Ingestion: raw rows become prompts, or are dropped with a reason.
+
+A pool may be larger than memory. Rows are put aside in files by the first digits of their ids, and
+each file is put in order by itself: rows with the same id are in the same one.
+"""
+
+import logging
+import marshal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from struct import Struct
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from nt_pkg.files.schemas import Row
+from nt_pkg.identity.question_id import normalise_question, normalised_id, question_digits
+from nt_pkg.pools._base import RawRow
+
+logger = logging.getLogger("nt")
+
+MAX_QUESTION_CHARS = 20_000
+EXCERPT_CHARS = 200
+_TAGS = ("<think>", "</think>")
+# The paper's pool (1.1 million rows of 3.5 kB) comes to 60 MB a part.
+_NUM_PARTS = 64
+_BLOCK_ROWS = 8  # rows that are put aside at a time: 28 kB of the largest pool
+_SIZE = Struct("<Q")
+_SECONDS_BETWEEN_LINES = 10.0
+
+# From (source row, question) of rows without repetitions to the rows to drop, each with the source
+# row that it repeats.
+FindRepeats = Callable[[Iterable[tuple[int, str]]], Mapping[int, int]]
+_Stored = tuple[str, int, tuple[Any, ...]]  # id, source row, fields of the row
+_Group = tuple[str, RawRow, list[RawRow]]  # id, its first row in the source, and the others
+
+
+def ingest(
+    rows: Iterable[RawRow],
+    write: Callable[[Iterator[Row]], None],
+    folder: Path | None = None,
+    max_question_chars: int = MAX_QUESTION_CHARS,
+    find_repeats: FindRepeats | None = None,
+) -> tuple[list[Row], dict[str, int]]:
+    """Give `write` the prompts ordered by id; return (dropped rows by source row, counts).
+
+    The order of `rows` does not matter: of rows with the same normalised question, and the same
+    `copy`, the one with the lowest source row stays. Counts hold `read`, `kept` and one number per
+    reason for dropping: the reader's own (unreadable, not_utf8, missing_column, missing_question,
+    wrong_type, too_long) and empty, too_long, reasoning_tags, not_utf8, duplicate, near_duplicate.
+    A dropped row of the last two names the row that stays. Near-duplicates are looked for among
+    questions, however many answers each has: with a question all of its answers are dropped.
+
+    In memory are at most some 1/64 of the rows, and the beginnings of the dropped ones; and what
+    `find_repeats` keeps.
+
+    Args:
+        rows: raw rows, each source row once.
+        write: takes all prompts, once.
+        folder: where to put the rows aside, with room for all of them; by default the system's
+            folder for temporary files. Nothing stays there, even after a kill.
+        max_question_chars: questions longer than this are dropped; none is cut.
+        find_repeats: finds near-duplicates; by default nobody looks for them.
+    """
+    dropped: list[Row] = []
+    with ExitStack() as stack:
+        parts = [
+            stack.enter_context(TemporaryFile(dir=folder, buffering=0)) for _ in range(_NUM_PARTS)
+        ]
+        num_read = _put_aside(rows, parts, dropped, max_question_chars)
+        repeats = find_repeats(_questions(parts)) if find_repeats else {}
+        write(_unique(parts, dropped, repeats))
+    dropped.sort(key=lambda each: int(each["source_row"]))
+    reasons = Counter(str(each["reason"]) for each in dropped)
+    kept = num_read - len(dropped)
+    return dropped, {"read": num_read, "kept": kept, **dict(sorted(reasons.items()))}
+
+
+def _put_aside(
+    rows: Iterable[RawRow], parts: Sequence[IO[bytes]], dropped: list[Row], max_question_chars: int
+) -> int:
+    """Write good rows to their parts, add the others to `dropped`; return how many were read."""
+    num_read = 0
+    waiting: list[list[_Stored]] = [[] for _ in parts]
+    begun = last = time.monotonic()
+    for row in rows:
+        num_read += 1
+        text = "" if row.defect else normalise_question(row.question[: max_question_chars + 1])
+        reason = row.defect or _defect(row, text, max_question_chars)
+        if reason:
+            dropped.append(_dropped(row, reason))
+        else:
+            row_id = normalised_id(text, row.copy)
+            number = int(row_id[:2], 16) * len(parts) // 256
+            waiting[number].append((row_id, row.source_row, tuple(row)))
+            if len(waiting[number]) == _BLOCK_ROWS:
+                _store(parts[number], waiting[number])
+        now = time.monotonic()
+        if now - last > _SECONDS_BETWEEN_LINES:
+            last = now
+            logger.info("read %d rows, %.0f/s", num_read, num_read / (now - begun))
+    for part, block in zip(parts, waiting, strict=True):
+        _store(part, block)
+    return num_read
+
+
+def _store(part: IO[bytes], block: list[_Stored]) -> None:
+    data = marshal.dumps(block)
+    part.write(_SIZE.pack(len(data)) + data)
+    block.clear()
+
+
+def _questions(parts: Sequence[IO[bytes]]) -> Iterator[tuple[int, str]]:
+    """Yield each question once, with its first source row."""
+    for part in parts:
+        for answers in _by_question(part):
+            _, lead, _ = min(answers, key=_place)
+            yield lead.source_row, lead.question
+
+
+def _unique(
+    parts: Sequence[IO[bytes]], dropped: list[Row], repeats: Mapping[int, int]
+) -> Iterator[Row]:
+    """Yield one prompt per id in the order of ids; add its repetitions to `dropped`."""
+    repeated = set(repeats.values())
+    ids: dict[int, str] = {}
+    near: list[tuple[Row, int]] = []
+    for part in parts:
+        for answers in _by_question(part):
+            lead_id, lead, _ = min(answers, key=_place)
+            if lead.source_row in repeated:
+                ids[lead.source_row] = lead_id
+            for row_id, first, rest in answers:
+                dropped.extend(_dropped(row, "duplicate", row_id) for row in rest)
+                if lead.source_row in repeats:
+                    near.append((_dropped(first, "near_duplicate"), repeats[lead.source_row]))
+                else:
+                    yield _prompt(row_id, first)
+    dropped.extend({**row, "repeats": ids[kept]} for row, kept in near)
+
+
+def _by_question(part: IO[bytes]) -> Iterator[list[_Group]]:
+    """Yield the groups of each question, ordered by id: one, or one for each of its answers."""
+    for _, same in groupby(_groups(part), key=lambda group: question_digits(group[0])):
+        yield list(same)
+
+
+def _place(group: _Group) -> int:
+    return group[1].source_row
+
+
+def _groups(part: IO[bytes]) -> Iterator[_Group]:
+    in_order = sorted(_stored(part), key=itemgetter(0, 1))
+    for row_id, same in groupby(in_order, key=itemgetter(0)):
+        first, *rest = (RawRow(*values) for _, _, values in same)
+        yield row_id, first, rest
+
+
+def _stored(part: IO[bytes]) -> Iterator[_Stored]:
+    part.seek(0)
+    data = memoryview(part.read())
+    start = 0
+    while start < len(data):
+        (size,) = _SIZE.unpack_from(data, start)
+        start += _SIZE.size + size
+        yield from marshal.loads(data[start - size : start])
+
+
+def _defect(row: RawRow, text: str, max_question_chars: int) -> str:
+    """Return why a readable row cannot be a prompt, "" if it can; `text` is its normalised form."""
+    if len(row.question) > max_question_chars:
+        return "too_long"
+    if not _is_utf8(row.question, row.reference_answer, row.second_answer, row.replay):
+        return "not_utf8"
+    if not text:
+        return "empty"
+    # The tags delimit the reasoning in every trace and target; a question must not forge them.
+    return "reasoning_tags" if any(tag in text for tag in _TAGS) else ""
+
+
+def _is_utf8(*texts: str | None) -> bool:
+    r"""Return whether all texts can be stored; JSON's "\ud800" makes text that cannot."""
+    try:
+        for text in texts:
+            (text or "").encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _prompt(row_id: str, row: RawRow) -> Row:
+    return {
+        "id": row_id,
+        "question": row.question.strip(),
+        "reference_answer": row.reference_answer,
+        "second_answer": row.second_answer,
+        "replay": row.replay,
+        "source_row": row.source_row,
+    }
+
+
+def _dropped(row: RawRow, reason: str, repeats: str | None = None) -> Row:
+    excerpt = row.question[:EXCERPT_CHARS].encode(errors="replace").decode()
+    return {
+        "source_row": row.source_row,
+        "reason": reason,
+        "excerpt": excerpt,
+        "repeats": repeats,
+    }

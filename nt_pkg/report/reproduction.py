@@ -1,0 +1,267 @@
+"""The reproduction page: every published number, the run of ours that gives it, and ours beside it.
+
+Ours are what `docs/reproduction.json` holds (shares, not per cent):
+
+    {"date": "2026-01-31", "commit": "...",
+     "numbers": [{"table": "1", "row": "LIMO, 817", "benchmark": "math500", "ours": 0.565,
+                  "standard_error": 0.011, "tokens": 5012.3}],
+     "effects": {"random-1k-vs-limo": {"difference": 0.02, "standard_error": 0.01,
+                 "tokens_ratio": 1.1, "verdict": "supported"}},
+     "claims": {"C2": "supported"}}
+
+`scripts.reproduction` writes it from a finished report; without it nothing has been run.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nt_pkg.config.report import Published, Report
+from nt_pkg.files.json_files import read_json
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.report.filters import expand_comparison
+from nt_pkg.report.published import find_published
+from nt_pkg.report.tables import Column, Row, Table, render_markdown
+from nt_pkg.report.wording import show_count, show_percent, show_plural, show_points, show_ratio
+
+Record = Mapping[str, Any]
+
+STUDY = "paper"
+NOT_RUN = "not run yet"
+EFFECT_KEYS = ("difference", "standard_error", "tokens_ratio", "verdict")
+_INTRO = """# Reproduction
+
+Generated from `config/paper_numbers.yaml` and `config/paper_claims.yaml` by `make schema`; a test
+fails when it is stale.
+
+{state}
+
+- [What is needed](#what-is-needed)
+- [Every number](#every-number)
+- [Every claim](#every-claim)
+
+## What is needed
+
+The study is [planned](paper_map.md): {num_trainings}, {num_scores}, for {num_published}.
+What stands between this page and numbers of ours:
+
+- **A teacher.** The traces of `natural-reasoning` come from a server of DeepSeek-R1, over
+  [two nodes of eight H100, or one of eight H200](cluster.md#a-teacher-over-several-nodes).
+- **GPUs.** One node of eight for the students of 7 and 8 billion parameters, four such nodes for
+  that of 70 billion ([what the jobs ask for](cluster.md#what-the-papers-jobs-ask-for)).
+- **The hub.** Stage `assets` fetches data sets and models on the login node. GPQA and some of the
+  models want their terms accepted there, and `HF_TOKEN`.
+{commits}- **A first hour.** Nothing of it has run on a GPU yet ([what is there today](status.md)).
+
+```sh
+make paper-dry-run   # what would run, and what stands in the way
+snakemake --profile slurm all --configfile {files}
+python -m scripts.reproduction results/report/paper   # puts its numbers on this page
+```
+
+For the run `STUDENT / SUBSET / FORMAT / MODE` of the tables below, the file of one number is
+`results/evals/STUDENT/SUBSET/FORMAT/seed0/BENCHMARK/MODE.json`.
+Asking Snakemake for it instead of `all` makes what it needs and nothing else.
+"""
+_NUMBERS = """
+## Every number
+
+Accuracy in per cent; tokens are the mean of an answer.
+The numbers come from digests of the paper, and marks say how sure each is: A, stated by two sources
+or more; B, by one.
+What no source states is not here; some of them
+[disagree](paper_map.md#where-the-sources-disagree).
+Points are ours minus the paper's, and s.e. is the standard error of ours.
+"""
+_CLAIMS = """
+## Every claim
+
+The comparisons that each claim rests on.
+Differences are in points, and ours in tokens a ratio; that of the paper is there where both of its
+numbers are known.
+A claim is supported if all its comparisons are; [reading a report](report.md) says how they are
+tested.
+"""
+
+
+def reproduction_page(plan: Plan, ours: Record | None, files: Sequence[str]) -> str:
+    """Return the page as Markdown.
+
+    Args:
+        plan: the paper's study, with its published numbers and claims.
+        ours: see the module's docstring; None: nothing was run.
+        files: the configuration that the study is made of, in its order.
+    """
+    report = plan.study.report
+    cells = [cell for row in report.published for cell in _cells(row, ours or {})]
+    commits = "".join(
+        f"- **A commit.** `{line.partition(':')[0]}`:{line.partition(':')[2]}.\n"
+        for line in plan.missing_commits()
+    )
+    parts = [
+        _INTRO.format(
+            state=_say_state(cells, ours),
+            num_trainings=show_plural(len(plan.sft()), "training"),
+            num_scores=show_plural(len(plan.evals()), "score"),
+            num_published=show_plural(len(cells), "published number"),
+            commits=commits,
+            files=" ".join(files),
+        ),
+        _NUMBERS,
+    ]
+    for name in dict.fromkeys(cell["table"] for cell in cells):
+        rows = tuple(cell for cell in cells if cell["table"] == name)
+        parts.append(f"\n### Table {name}\n{_render(_NUMBER_COLUMNS, rows)}")
+    parts.append(_CLAIMS)
+    parts.append(_render(_CLAIM_COLUMNS, tuple(_claim_rows(report, ours or {}))))
+    return "".join(parts)
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """Return what the page needs of a finished report, without date and commit.
+
+    Raises:
+        ValueError: it is not the report of the paper's study, or it has no published numbers.
+    """
+    summary = read_json(folder / "summary.json")
+    if summary.get("study") != STUDY:
+        raise ValueError(
+            f"{folder} is the report of study {summary.get('study')!r}: only that of {STUDY!r} has "
+            "the runs of the published numbers"
+        )
+    numbers = [
+        {
+            **{key: row[key] for key in ("table", "row", "benchmark")},
+            **{
+                key: float(row[key]) if row.get(key) else None
+                for key in ("ours", "standard_error", "tokens")
+            },
+        }
+        for path in sorted((folder / "tables").glob("paper-*.csv"))
+        for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+        if row["ours"]
+    ]
+    if not numbers:
+        raise ValueError(
+            f"{folder} has no number of ours beside a published one: build it with "
+            "config/paper_numbers.yaml among the --configfile"
+        )
+    return {
+        "numbers": numbers,
+        "effects": {
+            each["name"]: {key: each[key] for key in EFFECT_KEYS} for each in summary["effects"]
+        },
+        "claims": {each["name"]: each["verdict"] for each in summary["claims"]},
+    }
+
+
+def _cells(row: Published, ours: Record) -> Iterator[Row]:
+    found = {
+        each["benchmark"]: each
+        for each in ours.get("numbers", [])
+        if (each["table"], each["row"]) == (row.table, row.row)
+    }
+    run = " / ".join(row.filter.values())
+    note = row.note
+    for kind, published in (("accuracy", row.accuracy), ("tokens", row.tokens)):
+        scale = 100 if kind == "accuracy" else 1
+        for benchmark, paper in published.items():
+            own = found.get(benchmark, {})
+            yield {
+                **{"table": row.table, "row": row.row, "note": note, "run": run, "kind": kind},
+                **{"benchmark": benchmark, "paper": paper / scale},
+                "mark": row.marks.get(benchmark, ""),
+                "ours": own.get("ours" if kind == "accuracy" else "tokens"),
+                "standard_error": own.get("standard_error") if kind == "accuracy" else None,
+            }
+            note = ""  # once a row
+
+
+def _claim_rows(report: Report, ours: Record) -> Iterator[Row]:
+    published = [row.model_dump() for row in report.published]
+    everywhere = sorted({name for row in published for name in row["accuracy"]})
+    comparisons = {each.name: each for each in report.comparisons}
+    for claim in report.claims:
+        verdict = ours.get("claims", {}).get(claim.name, NOT_RUN)
+        heading = f"**{claim.name}.** {claim.text.rstrip('.')}: {verdict}"
+        for name in claim.comparisons:
+            comparison = comparisons[name]
+            a, b = expand_comparison(comparison.model_dump())
+            named = a.get("benchmark") or everywhere
+            benchmarks = [named] if isinstance(named, str) else list(named)
+            papers = [find_published(published, side, benchmarks) for side in (a, b)]
+            known = None not in papers and not comparison.tokens
+            yield {
+                **{"claim": heading, "says": comparison.claim, "tokens": comparison.tokens},
+                "where": ", ".join(benchmarks)
+                if len(benchmarks) < len(everywhere)
+                else "mean of all",
+                "paper": (papers[0] or 0) - (papers[1] or 0) if known else None,
+                **dict.fromkeys(EFFECT_KEYS),
+                **ours.get("effects", {}).get(name, {}),
+            }
+            heading = ""
+
+
+def _say_state(cells: Sequence[Row], ours: Record | None) -> str:
+    done = sum(cell["ours"] is not None for cell in cells)
+    if not ours or not done:
+        return (
+            "**No number of the paper has been reproduced yet.**\n"
+            "Numbers of the micro-world, the demo's, stand for none of them."
+        )
+    return (
+        f"{done:,} of {len(cells):,} published numbers stand beside ours, from a report that was "
+        f"taken over on {ours['date']} at commit {ours['commit']}."
+    )
+
+
+def _render(columns: Sequence[Column], rows: tuple[Row, ...]) -> str:
+    return render_markdown(Table("", "", tuple(columns), rows))[1:]
+
+
+def _show(row: Row, key: str) -> str:
+    return show_percent(row[key]) if row["kind"] == "accuracy" else show_count(row[key])
+
+
+def _show_own(row: Row) -> str:
+    return NOT_RUN if row["ours"] is None else _show(row, "ours")
+
+
+def _show_difference(row: Row) -> str:
+    if row["ours"] is None or row["kind"] == "tokens":
+        return ""
+    return show_points(row["ours"] - row["paper"])
+
+
+def _show_effect(row: Row) -> str:
+    if row["verdict"] is None:
+        return NOT_RUN
+    return show_ratio(row["tokens_ratio"]) if row["tokens"] else show_points(row["difference"])
+
+
+_ERROR = Column(
+    "standard_error",
+    "s.e.",
+    "number",
+    lambda r: "" if r["standard_error"] is None else show_percent(r["standard_error"]),
+)
+_NUMBER_COLUMNS = (
+    Column("row", "Row", detail=lambda r: str(r["note"])),
+    Column("benchmark", "Benchmark", detail=lambda r: "tokens" if r["kind"] == "tokens" else ""),
+    Column("paper", "Paper", "number", lambda r: _show(r, "paper")),
+    Column("mark", "Mark"),
+    Column("ours", "Ours", "number", _show_own),
+    _ERROR,
+    Column("difference", "Points", "number", _show_difference),
+    Column("run", "Run", "code", lambda r: f"`{r['run']}`"),
+)
+_CLAIM_COLUMNS = (
+    Column("claim", "Claim"),
+    Column("says", "Comparison", detail=lambda r: "" if r["where"] in r["says"] else r["where"]),
+    Column("paper", "Paper", "number", lambda r: show_points(r["paper"])),
+    Column("difference", "Ours", "number", _show_effect),
+    _ERROR,
+    Column("verdict", "Verdict", show=lambda r: str(r["verdict"] or "")),
+)

@@ -1,0 +1,118 @@
+"""The files of a checkpoint: noted when they are written, found again, and never taken half.
+
+A checkpoint is a folder of DeepSpeed's files. Each rank ends its part with a note of its own,
+`rank-3.json`, that has the size and the digest of every file it wrote; the checkpoint is complete
+when the notes of all ranks are there. So no rank waits for another, and a kill at any moment leaves
+nothing that looks complete. Files are fsynced before the note that names them is.
+"""
+
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nt_pkg.files.json_files import read_json, sha256_file, write_json
+from nt_pkg.jobs.progress import Progress
+
+logger = logging.getLogger(__name__)
+LAST = "checkpoint"  # the folder of the finished training
+_READERS = 8  # threads that check files; they wait for a disk or hash without the interpreter
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A complete checkpoint, and how the training that wrote it was spread."""
+
+    path: Path
+    step: int
+    num_ranks: int
+    zero_stage: int
+
+
+def note_rank(folder: Path, rank: int, place: dict[str, int], files: list[Path]) -> None:
+    """Say that a rank has written its files of a checkpoint; they are fsynced first.
+
+    Args:
+        folder: the checkpoint.
+        rank: whose files they are.
+        place: `step`, `num_ranks` and `zero_stage` of the training.
+        files: what this rank wrote, in `folder`.
+    """
+    sums = {}
+    for path in files:
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        sums[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+    write_json(folder / f"rank-{rank}.json", {**place, "files": sums})
+    for parent in (folder, folder.parent):  # names are durable when their folder is
+        number = os.open(parent, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def newest(work: Path) -> Checkpoint | None:
+    """Return the newest checkpoint of a work folder that is whole, or nothing.
+
+    Every file is read and compared with its digest. What is unfinished or damaged is passed over,
+    with a line in the log that says why.
+    """
+    for folder in reversed(folders_of(work)):
+        try:
+            return check(folder)
+        except ValueError as error:
+            logger.warning("passing over checkpoint %s: %s", folder.name, error)
+    return None
+
+
+def folders_of(work: Path) -> list[Path]:
+    """Return the folders of checkpoints, whole or not, from the oldest to the newest."""
+    steps = [path for path in work.glob("step[0-9]*") if path.name.removeprefix("step").isdigit()]
+    steps.sort(key=lambda path: int(path.name.removeprefix("step")))
+    return [path for path in [*steps, work / LAST] if path.is_dir()]
+
+
+def check(folder: Path) -> Checkpoint:
+    """Return a checkpoint all of whose files are as they were written.
+
+    Raises:
+        ValueError: what is missing or differs.
+    """
+    notes = {path.name: path for path in folder.glob("rank-*.json")}
+    if not notes:
+        raise ValueError("no rank has finished it")
+    first = read_json(min(notes.values()))
+    missing = [n for n in range(first["num_ranks"]) if f"rank-{n}.json" not in notes]
+    if missing:
+        raise ValueError(f"unfinished by rank {missing[0]} of {first['num_ranks']}")
+    files = {
+        folder / name: expected
+        for path in notes.values()
+        for name, expected in read_json(path)["files"].items()
+    }
+    gigabytes = sum(expected["bytes"] for expected in files.values()) / 1e9
+    logger.info("checking %s (%.1f GB in %d files)", folder.name, gigabytes, len(files))
+    progress = Progress("files checked", len(files))
+    with ThreadPoolExecutor(_READERS) as pool:
+        for defect in pool.map(_defect, files, files.values()):
+            progress.add(1)
+            if defect:
+                raise ValueError(defect)
+    return Checkpoint(folder, first["step"], first["num_ranks"], first["zero_stage"])
+
+
+def _defect(path: Path, expected: dict[str, Any]) -> str | None:
+    try:
+        size = path.stat().st_size
+        if size != expected["bytes"]:
+            return f"{path.name} has {size} bytes instead of {expected['bytes']}"
+        if sha256_file(path) != expected["sha256"]:
+            return f"{path.name} is damaged (its sha256 is another)"
+    except FileNotFoundError:
+        return f"{path.name} is missing"
+    except OSError as error:
+        return f"{path.name} cannot be read ({error.strerror})"
+    return None

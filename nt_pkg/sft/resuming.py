@@ -1,0 +1,43 @@
+"""Which checkpoint the ranks of a training continue at, chosen before they start."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from nt_pkg.config.students import Runtime
+from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.sft.checkpoint_files import newest
+from nt_pkg.sft.universal import convert
+
+logger = logging.getLogger(__name__)
+UNIVERSAL = "universal"  # the folder of a converted checkpoint
+_RESUME = "resume.json"  # which checkpoint the ranks shall load
+
+
+def prepare(work: Path, runtime: Runtime) -> None:
+    """Choose for the ranks the checkpoint to continue at; called before they start.
+
+    One that other ranks have written is converted first.
+    """
+    found = newest(work)
+    plan: dict[str, Any] = {"tag": found.path.name if found else None, "from": None}
+    if found and (found.num_ranks, found.zero_stage) != (runtime.num_ranks, runtime.zero_stage):
+        plan = {"tag": UNIVERSAL, "from": found.path.name}
+        logger.info(
+            "%s was written by %d ranks at ZeRO stage %d: converting it for %d at stage %d",
+            *(found.path.name, found.num_ranks, found.zero_stage),
+            *(runtime.num_ranks, runtime.zero_stage),
+        )
+        convert(found, work / UNIVERSAL, runtime)
+    write_json(work / _RESUME, plan)
+
+
+def is_universal(work: Path) -> bool:
+    """Return whether `prepare` chose a checkpoint in DeepSpeed's universal form."""
+    return bool(chosen(work)["tag"] == UNIVERSAL)
+
+
+def chosen(work: Path) -> dict[str, Any]:
+    """Return what `prepare` chose: `tag`, the folder to load, and `from`, whose states it holds."""
+    found: dict[str, Any] = read_json(work / _RESUME)
+    return found

@@ -1,0 +1,1 @@
+"""Slurm: where jobs run, how they are asked about, and how they are taken over."""

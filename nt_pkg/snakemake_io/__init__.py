@@ -1,0 +1,1 @@
+"""Snakemake: what it plans, what it does, and what it took."""

@@ -1,0 +1,1 @@
+"""Statistics: tests, ratios, and the comparison of runs."""

@@ -1,0 +1,145 @@
+"""Runs compared on the same questions: paired differences, intervals, and corrected p values.
+
+The report compares over seeds, which says whether a selector is better. This compares two sets of
+answers question by question, which says whether one model is better, and needs no second seed.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from scipy.special import stdtrit
+
+from nt_pkg.files.parquet import read_parquet
+from nt_pkg.files.schemas import GRADES, SAMPLES
+from nt_pkg.statistics.tests import ALPHA, MIN_QUESTIONS, correct_holm, run_paired_t
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One run on one benchmark: its name, the benchmark, and the share right of every question."""
+
+    name: str
+    benchmark: str
+    means: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Accuracy of `a` minus that of `b`, a share, with a standard error over questions.
+
+    `interval` holds with 95 % for this pair alone, `joint_interval` for all pairs at once
+    (Bonferroni). `p_value` is of a paired t test, two-sided, corrected over all pairs (Holm).
+    """
+
+    a: str
+    b: str
+    benchmark: str
+    num_questions: int
+    difference: float
+    standard_error: float
+    interval: tuple[float, float]
+    joint_interval: tuple[float, float]
+    p_value_raw: float
+    p_value: float
+
+
+def question_means(grades: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the share of right answers of every question, from rows of the grades artifact."""
+    found: dict[str, list[bool]] = defaultdict(list)
+    for grade in grades:
+        found[grade["question_id"]].append(grade["is_correct"])
+    return {question: sum(each) / len(each) for question, each in found.items()}
+
+
+def read_means(score: Path) -> dict[str, float]:
+    """Return the share of right answers of every question, from the grades beside a score file."""
+    grades = score.with_suffix(".grades.parquet")
+    return question_means(read_parquet(grades, GRADES, ("question_id", "is_correct")))
+
+
+def question_lengths(samples: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Return the mean tokens of the answers to every question, from rows of the samples artifact.
+
+    Failed answers have no length; a question with no other is None.
+    """
+    found: dict[str, list[int]] = defaultdict(list)
+    for sample in samples:
+        own = found[sample["question_id"]]
+        if sample["status"] == "ok":
+            own.append(sample["completion_tokens"])
+    return {question: sum(n) / len(n) if n else None for question, n in found.items()}
+
+
+def read_lengths(score: Path) -> dict[str, float | None]:
+    """Return the mean tokens of every question, from the samples beside a score file.
+
+    Reads no text.
+    """
+    samples = score.with_suffix(".samples.parquet")
+    wanted = ("question_id", "completion_tokens", "status")
+    return question_lengths(read_parquet(samples, SAMPLES, wanted))
+
+
+def compare_runs(runs: Sequence[Answered], *, only_with_first: bool = False) -> list[Difference]:
+    """Return the difference of every pair of runs that answered the same benchmark, a before b.
+
+    Args:
+        runs: at least two of one benchmark.
+        only_with_first: compare with the first run of each benchmark only.
+
+    Raises:
+        ValueError: there is no pair, two runs of a benchmark answered other questions, or there are
+            too few of them.
+    """
+    by_benchmark: dict[str, list[Answered]] = defaultdict(list)
+    for run in runs:
+        by_benchmark[run.benchmark].append(run)
+    pairs = [
+        (a, b)
+        for members in by_benchmark.values()
+        for a, b in combinations(members, 2)
+        if not only_with_first or a is members[0]
+    ]
+    if not pairs:
+        raise ValueError("nothing to compare: give two scores or more of one benchmark")
+    tested = [(a, b, run_paired_t(_differences(a, b))) for a, b in pairs]
+    raw = [float(test.p_value) for *_, test in tested if test.p_value is not None]
+    found = []
+    for (a, b, test), p_value in zip(tested, correct_holm(raw), strict=True):
+        assert test.standard_error is not None and test.interval is not None
+        assert test.p_value is not None
+        half = float(stdtrit(len(a.means) - 1, 1 - ALPHA / 2 / len(pairs))) * test.standard_error
+        found.append(
+            Difference(
+                a.name,
+                b.name,
+                a.benchmark,
+                len(a.means),
+                test.mean,
+                test.standard_error,
+                test.interval,
+                (test.mean - half, test.mean + half),
+                test.p_value,
+                p_value,
+            )
+        )
+    return found
+
+
+def _differences(a: Answered, b: Answered) -> list[float]:
+    where = f"{a.benchmark}: {a.name} and {b.name}"
+    apart = set(a.means) ^ set(b.means)
+    if apart:
+        raise ValueError(
+            f"{where} do not have the same questions: {len(apart)} stand on one side only, such as "
+            f"{min(apart)}; grade both with the same version and parameters of the benchmark"
+        )
+    if len(a.means) < MIN_QUESTIONS:
+        raise ValueError(
+            f"{where} have {len(a.means)} questions; {MIN_QUESTIONS} are needed for a test"
+        )
+    return [a.means[question] - b.means[question] for question in sorted(a.means)]

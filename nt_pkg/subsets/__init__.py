@@ -1,0 +1,1 @@
+"""Stage subsets: which rows a selector picks."""

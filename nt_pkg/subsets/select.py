@@ -1,0 +1,128 @@
+"""Subsets: which traces a selector picks, and why the others could not be picked.
+
+Rows are columns of Arrow and numpy throughout, so that a pool of a million rows takes seconds.
+"""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nt_pkg.files.schemas import Row
+from nt_pkg.plugins import registry as plugins
+from nt_pkg.plugins.registry import plugin_params
+from nt_pkg.selectors._base import Candidates, Picks
+
+_CHUNK_ROWS = 65_536  # JSON values that are Python objects at the same time
+
+
+def select_subset(
+    selector: str,
+    params: dict[str, Any],
+    size: int,
+    seed: int,
+    traces: pa.Table,
+    annotations: Mapping[str, pa.Table],
+    near: Mapping[str, pa.Table] | None = None,
+) -> tuple[list[Row], dict[str, Any]]:
+    """Return the rows of a subset, best first, and what its manifest says of the choice.
+
+    Args:
+        selector: module of nt_pkg/selectors.
+        params: its parameters.
+        size: number of rows.
+        seed: seed of the draw.
+        traces: id and status of every trace of the pool, in any order.
+        annotations: id, status and value (JSON) of each annotator that the selector requires.
+        near: the same of the questions that rows are chosen near to, for selectors that need them.
+
+    Raises:
+        ValueError: the rule allows fewer rows than `size`, or labels and traces are not of the same
+            rows.
+    """
+    checked = plugin_params("selectors", selector, params, f"selector {selector}")
+    plugin = plugins.plugin("selectors", selector)
+    candidates, unusable = _candidates(
+        traces, {name: annotations[name] for name in plugin.requires}
+    )
+    lost: Counter[str] = Counter()
+    if plugin.needs_near:
+        found, lost = _near({name: (near or {})[name] for name in plugin.requires})
+        candidates = dataclasses.replace(candidates, near=found)
+    picks = Picks(np.empty(0, int), np.empty(0))
+    if len(candidates):  # without a row, labels have no type
+        picks = plugin.select(checked, candidates, size, seed)
+    positions, scores = picks.positions[:size], picks.scores[:size]
+    if len(positions) < size:
+        raise ValueError(
+            f"selector {selector} found {len(positions)} rows of {len(candidates)} candidates "
+            f"({len(traces)} traces; unusable: {dict(unusable) or 'none'}), {size} were asked for: "
+            "lower `size` in the catalogue's subsets, or enlarge the pool"
+        )
+    assert np.bincount(positions, minlength=1).max() <= 1, f"selector {selector} broke its contract"
+    ids = candidates.ids.take(pa.array(positions)).to_pylist()
+    rows = [
+        {"rank": rank, "id": row_id, "score": score}
+        for rank, (row_id, score) in enumerate(zip(ids, scores.astype(float).tolist(), strict=True))
+    ]
+    return rows, {
+        "num_traces": len(traces),
+        "num_candidates": len(candidates),
+        "unusable": dict(sorted(unusable.items())),
+        **({"counts": dict(picks.counts)} if picks.counts else {}),
+        **({"unusable_near": dict(lost)} if lost else {}),
+    }
+
+
+def _candidates(
+    traces: pa.Table, annotations: Mapping[str, pa.Table]
+) -> tuple[Candidates, Counter[str]]:
+    traces = traces.sort_by("id")
+    tables = {name: table.sort_by("id") for name, table in annotations.items()}
+    unusable = Counter(f"trace {s}" for s in traces["status"].to_pylist() if s != "ok")
+    usable = pc.equal(traces["status"], "ok")
+    for name, table in tables.items():
+        if not table["id"].equals(traces["id"]):
+            raise ValueError(f"traces and annotation {name} do not hold the same ids")
+        is_labelled = pc.equal(table["status"], "ok")
+        if num_bad := pc.sum(pc.and_not(usable, is_labelled)).as_py():
+            unusable[f"annotation {name} failed"] = num_bad
+        usable = pc.and_(usable, is_labelled)
+    labels = {name: _values(name, table["value"].filter(usable)) for name, table in tables.items()}
+    return Candidates(_whole(traces["id"].filter(usable)), labels), unusable
+
+
+def _near(annotations: Mapping[str, pa.Table]) -> tuple[Candidates, Counter[str]]:
+    """Return labelled questions that need no trace."""
+    first = next(iter(annotations.values()))
+    traces = pa.table({"id": first["id"], "status": ["ok"] * len(first)})
+    found, lost = _candidates(traces, annotations)
+    if not len(found):
+        raise ValueError(
+            f"no question to be near to has its labels ({dict(lost) or 'the pool is empty'}): look "
+            "at the subset's `near`"
+        )
+    return found, lost
+
+
+def _values(name: str, texts: pa.ChunkedArray) -> pa.Array:
+    """Return the values of JSON texts as one typed column."""
+    parts = []
+    for start in range(0, max(len(texts), 1), _CHUNK_ROWS):
+        chunk = texts.slice(start, _CHUNK_ROWS).to_pylist()
+        try:
+            values = pa.array(json.loads(f"[{','.join(chunk)}]"))
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise ValueError(f"annotation {name} mixes labels of several kinds: {error}") from error
+        parts.append(pa.table({name: values}))
+    return _whole(pa.concat_tables(parts, promote_options="permissive")[name])
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    return combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined

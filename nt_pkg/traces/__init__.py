@@ -1,0 +1,1 @@
+"""Stage traces: what a teacher answers."""
