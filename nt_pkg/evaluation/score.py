@@ -9,6 +9,7 @@ from typing import Any
 
 from nt_pkg.benchmarks._base import Grade, Item
 from nt_pkg.dialogue.split_reasoning import Thought
+from nt_pkg.statistics.histograms import token_histogram
 
 
 def score(
@@ -80,15 +81,6 @@ def standard_error(means: Sequence[float]) -> float | None:
     if len(means) < 2:
         return None
     return statistics.stdev(means) / math.sqrt(len(means))
-
-
-def token_histogram(tokens: Sequence[int]) -> dict[str, list[int]]:
-    """Return counts in bins [edge, next edge) whose edges are 0 and the powers of two."""
-    num_bins = max((count.bit_length() for count in tokens), default=0) + 1
-    counts = [0] * num_bins
-    for count in tokens:
-        counts[count.bit_length()] += 1
-    return {"edges": [0, *(2**power for power in range(num_bins))], "counts": counts}
 
 
 def accuracy_of(

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from nt_pkg import __version__
+from nt_pkg.files.json_files import digest
 
 logger = logging.getLogger("nt")
 
@@ -18,8 +19,6 @@ def start_job(name: str, spec: str = "") -> None:
 
     Call `ready` when imports are over and work begins.
     """
-    from nt_pkg.files.json_files import digest
-
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.evaluation.score import token_histogram
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import TRACES
+from nt_pkg.statistics.histograms import token_histogram
 
 QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
 MAX_REASONS = 20  # a server can fail in as many words as there are rows
