@@ -31,6 +31,6 @@ def artifact(pattern: str, folder: Path = Path(), **names: object) -> Path:
 
 
 def artifacts(pattern: str, folder: Path = Path(), **names: object) -> list[Path]:
-    """Return the paths of all artifacts that are there, sorted; wildcards that are left out vary."""
+    """Return the paths of all artifacts that exist, sorted; wildcards left out vary."""
     given = re.sub(r"{(\w+)}", lambda found: str(names.get(found[1], "*")), pattern)
     return sorted(folder.glob(given))
