@@ -31,7 +31,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from nt_pkg.files.schemas import SAMPLES
 
 from benchmarks.grade_outputs import (
     CHOICE_FORMS,
@@ -47,6 +46,7 @@ from nt_pkg.dialogue.split_reasoning import split_reasoning
 from nt_pkg.evaluation.sample_and_grade import load_items
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.files.schemas import SAMPLES
 from nt_pkg.plugins import registry as plugins
 from tests.workflow.sandbox import table
 

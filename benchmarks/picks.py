@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from nt_pkg.files.schemas import SUBSET
 
 from nt_pkg.files.json_files import read_json
 from nt_pkg.files.parquet import read_parquet
+from nt_pkg.files.schemas import SUBSET
 from nt_pkg.report.canvas import INK, SERIES, chart_style, make_axes
 from nt_pkg.report.collect import Labels
 

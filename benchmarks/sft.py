@@ -26,11 +26,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.files.schemas import EXAMPLES, Row
-
 from benchmarks.sft_worker import Order
 from nt_pkg.config.students import Training
 from nt_pkg.files.parquet import write_parquet
+from nt_pkg.files.schemas import EXAMPLES, Row
 from nt_pkg.identity.seeds import rng
 from tests.workflow.sandbox import table
 

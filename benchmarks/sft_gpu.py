@@ -15,8 +15,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.files.schemas import EXAMPLES, Row
-
 from benchmarks.sft import PEERS, Side
 from benchmarks.sft_worker import Order
 from nt_pkg.config.students import Training
@@ -24,6 +22,7 @@ from nt_pkg.cost import memory
 from nt_pkg.cost.flops import peak_flops
 from nt_pkg.cost.memory import GIB, Setup
 from nt_pkg.files.parquet import write_parquet
+from nt_pkg.files.schemas import EXAMPLES, Row
 from nt_pkg.identity.seeds import generator
 from tests.workflow.sandbox import table
 

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.files.schemas import EXAMPLES
-
 from benchmarks.sft_bare import plan
 from benchmarks.sft_worker import Order, read_clock, serve, start_clock
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import read_json
 from nt_pkg.files.parquet import read_parquet
+from nt_pkg.files.schemas import EXAMPLES
 from scripts import train
 
 

@@ -10,8 +10,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
-
 from nt_pkg.annotations.ask_model import asks
 from nt_pkg.annotations.label_traces import AskModel, annotate
 from nt_pkg.config.engines import Annotator, EngineRuntime
@@ -19,6 +17,7 @@ from nt_pkg.engines.catalogue import KEPT, engine_identity
 from nt_pkg.engines.params import Model
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import kept, work_dir
 

@@ -10,13 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS
-
 from nt_pkg.annotations.label_questions import label_questions
 from nt_pkg.config.engines import EngineRuntime
 from nt_pkg.engines.params import Model
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_columns, write_parquet
+from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
 

@@ -10,11 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.files.schemas import ANNOTATIONS, EXAMPLES, PROMPTS, SUBSET, TRACES
-
 from nt_pkg.config.students import Format, Training
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.parquet import read_parquet, read_rows, write_parquet
+from nt_pkg.files.schemas import ANNOTATIONS, EXAMPLES, PROMPTS, SUBSET, TRACES
 from nt_pkg.jobs.progress import ready, start_job
 
 

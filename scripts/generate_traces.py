@@ -10,13 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.files.schemas import PROMPTS, TRACES
-
 from nt_pkg.config.engines import EngineRuntime, Teacher
 from nt_pkg.engines.catalogue import KEPT, engine_identity
 from nt_pkg.engines.params import Model
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.files.schemas import PROMPTS, TRACES
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import kept, work_dir
 from nt_pkg.traces.generate import generate_traces, teacher_engine

@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from nt_pkg.files.schemas import DROPPED, PROMPTS
-
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.parquet import POOL_GROUP_ROWS, write_parquet
+from nt_pkg.files.schemas import DROPPED, PROMPTS
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.plugins import registry as plugins
 from nt_pkg.plugins.registry import plugin_params

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from nt_pkg.files.schemas import ANNOTATIONS, TRACES
 
 from nt_pkg.config.load import read_yaml
 from nt_pkg.files.parquet import read_parquet
+from nt_pkg.files.schemas import ANNOTATIONS, TRACES
 from nt_pkg.plan.study_plan import Plan, Wildcards
 from nt_pkg.plan.validate import load_study
 

@@ -10,14 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.files.schemas import SAMPLES
-
 from nt_pkg.config.engines import EngineRuntime
 from nt_pkg.engines.catalogue import engine_identity, start_engine
 from nt_pkg.engines.params import Model
 from nt_pkg.evaluation.sample_and_grade import load_items, sample_answers
 from nt_pkg.files.json_files import digest, sha256_file, write_json
 from nt_pkg.files.parquet import write_parquet
+from nt_pkg.files.schemas import SAMPLES
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-from nt_pkg.files.schemas import ANNOTATIONS, SUBSET, TRACES
 
 from nt_pkg.files.json_files import sha256_file, write_json
 from nt_pkg.files.parquet import read_columns, read_names, write_parquet
+from nt_pkg.files.schemas import ANNOTATIONS, SUBSET, TRACES
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.subsets.select import select_subset
 

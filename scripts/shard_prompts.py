@@ -8,9 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.files.schemas import PROMPTS
-
 from nt_pkg.files.parquet import stream_parquet, write_parquet
+from nt_pkg.files.schemas import PROMPTS
 from nt_pkg.identity.question_id import shard_ids
 from nt_pkg.jobs.progress import ready, start_job
 

@@ -16,11 +16,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.files.schemas import EXAMPLES, Row
-
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import atomic_path, digest, sha256_file, write_json
 from nt_pkg.files.parquet import read_parquet
+from nt_pkg.files.schemas import EXAMPLES, Row
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
 from nt_pkg.sft.stopping import EXIT_STATUS, Stopped

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from nt_pkg.files.schemas import PROMPTS, TRACES, Row
 
 from benchmarks.data.labels import NAMES
 from benchmarks.data.rows import Book, stated
 from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.files.schemas import PROMPTS, TRACES, Row
 
 _BLOCK_ROWS = 1000
 _ANSWER_WORDS = 150

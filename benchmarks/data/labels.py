@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nt_pkg.files.schemas import ANNOTATIONS, TRACES, Row
 
 from benchmarks.data.rows import Language
 from nt_pkg.annotators.hashed_words import hashed_words
 from nt_pkg.files.parquet import write_parquet
+from nt_pkg.files.schemas import ANNOTATIONS, TRACES, Row
 from nt_pkg.files.vectors import encode
 from nt_pkg.identity.question_id import question_id
 from nt_pkg.identity.seeds import generator

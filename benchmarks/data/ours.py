@@ -93,9 +93,9 @@ def near_duplicates(folder: str, num_rows: str) -> dict[str, Any]:
 def rows_of_subset(prompts: str, num_rows: str) -> dict[str, Any]:
     """Read some rows of a pool, as `build_examples` does."""
     import pyarrow.parquet as pq
-    from nt_pkg.files.schemas import PROMPTS
 
     from nt_pkg.files.parquet import read_rows
+    from nt_pkg.files.schemas import PROMPTS
 
     ids = pq.read_table(prompts, columns=["id"]).column("id")
     step = max(1, len(ids) // int(num_rows))
@@ -108,9 +108,9 @@ def vectors(out: str, *labels: str) -> dict[str, Any]:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
-    from nt_pkg.files.schemas import ANNOTATIONS
 
     from nt_pkg.files.parquet import read_columns
+    from nt_pkg.files.schemas import ANNOTATIONS
     from nt_pkg.files.vectors import decode
 
     texts = read_columns([Path(each) for each in labels], ANNOTATIONS, ["id", "value"])["value"]
@@ -122,10 +122,9 @@ def vectors(out: str, *labels: str) -> dict[str, Any]:
 
 def collect(folder: str, num_rows: str) -> dict[str, Any]:
     """Gather what the report says of labels: counts, histograms of the pool and of a subset."""
-    from nt_pkg.files.schemas import TRACES
-
     from benchmarks.data.labels import LABELS, NAMES, shards
     from nt_pkg.files.parquet import read_parquet
+    from nt_pkg.files.schemas import TRACES
     from nt_pkg.report.collect import Labels
 
     paths = [

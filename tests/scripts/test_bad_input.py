@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from nt_pkg.files.schemas import ANNOTATIONS, DROPPED, PROMPTS, TRACES
 
 from nt_pkg.config.load import read_yaml
 from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.files.schemas import ANNOTATIONS, DROPPED, PROMPTS, TRACES
 from nt_pkg.plan.validate import load_study
 from scripts import (
     annotate,

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nt_pkg.files.schemas import SUBSET, TRACES
 
 from nt_pkg.config.load import read_yaml
 from nt_pkg.files.json_files import read_json
 from nt_pkg.files.parquet import read_parquet
+from nt_pkg.files.schemas import SUBSET, TRACES
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 from scripts import (

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nt_pkg.files.schemas import EXAMPLES, PROMPTS, TRACES
 
 import nt_pkg
 from nt_pkg.files.json_files import read_json, sha256_file, write_json
 from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.files.schemas import EXAMPLES, PROMPTS, TRACES
 from nt_pkg.jobs.work_dir import forget_finished
 from nt_pkg.sft.stopping import Stopped
 from scripts import generate_traces, select_subset, shard_prompts

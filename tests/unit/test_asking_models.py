@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
 
 from nt_pkg.annotators._asking import Asker
 from nt_pkg.config.engines import EngineRuntime, Server
 from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
 from nt_pkg.jobs.work_dir import forget_finished
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from nt_pkg.files.schemas import Row
 from pydantic import ValidationError
 
 from nt_pkg.dialogue.split_reasoning import split_reasoning
+from nt_pkg.files.schemas import Row
 from nt_pkg.identity.question_id import question_digits, question_id
 from nt_pkg.plugins.registry import plugin
 from nt_pkg.pools._base import RawRow

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nt_pkg.files.schemas import ANNOTATIONS, SUBSET
 
 from nt_pkg.files.json_files import digest, write_json
 from nt_pkg.files.parquet import write_parquet
+from nt_pkg.files.schemas import ANNOTATIONS, SUBSET
 from nt_pkg.report.collect import Labels, collect
 
 NAMES = {"pool": "p", "teacher": "t"}

@@ -6,10 +6,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from nt_pkg.files.schemas import Row
 
 from nt_pkg.benchmarks._base import Item
 from nt_pkg.files.json_files import write_json
+from nt_pkg.files.schemas import Row
 from nt_pkg.identity.question_id import normalise_question
 from nt_pkg.identity.seeds import rng
 from nt_pkg.plan.study_plan import Plan

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nt_pkg.files.schemas import GRADES, SAMPLES
 
 from nt_pkg.config.engines import Sampling
 from nt_pkg.engines._base import Completion, Request
 from nt_pkg.evaluation.sample_and_grade import grade_samples, load_items, sample_answers
 from nt_pkg.files.parquet import write_parquet
+from nt_pkg.files.schemas import GRADES, SAMPLES
 
 SPEC: dict[str, Any] = {
     "kind": "micro_free",

@@ -6,8 +6,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from nt_pkg.files.schemas import Row
 
+from nt_pkg.files.schemas import Row
 from nt_pkg.identity.question_id import normalised_id, question_id
 from nt_pkg.identity.seeds import rng
 from nt_pkg.plan.study_plan import Plan

@@ -16,7 +16,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from nt_pkg.files.schemas import PROMPTS, TRACES
 
 from nt_pkg.config.engines import Sampling, Server
 from nt_pkg.engines._base import Completion, Request, run_requests
@@ -24,6 +23,7 @@ from nt_pkg.engines.openai import OpenAIEngine
 from nt_pkg.engines.openai_answers import Retry, check_status
 from nt_pkg.engines.params import OpenAIParams
 from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.files.schemas import PROMPTS, TRACES
 from nt_pkg.jobs.work_dir import forget_finished
 from nt_pkg.traces.generate import request_seed
 from scripts import generate_traces

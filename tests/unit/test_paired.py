@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nt_pkg.files.schemas import GRADES, SAMPLES
 from scipy import stats
 
 from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.files.parquet import write_parquet
+from nt_pkg.files.schemas import GRADES, SAMPLES
 from nt_pkg.statistics.compare_runs import Answered, compare_runs, question_means, read_lengths
 from scripts.compare_scores import main
 

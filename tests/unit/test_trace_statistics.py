@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nt_pkg.files.schemas import TRACES
 
 from nt_pkg.files.parquet import write_parquet
+from nt_pkg.files.schemas import TRACES
 from nt_pkg.traces import statistics as module
 from nt_pkg.traces.statistics import trace_statistics
 

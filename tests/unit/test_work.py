@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from nt_pkg.jobs.journal import Journal
 
+from nt_pkg.jobs.journal import Journal
 from nt_pkg.jobs.work_dir import forget_finished, work_dir, work_in
 
 

@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from nt_pkg.files.schemas import ANNOTATIONS, SUBSET
 
 from nt_pkg.files.parquet import read_parquet
+from nt_pkg.files.schemas import ANNOTATIONS, SUBSET
 from nt_pkg.snakemake_io.dry_run import parse_jobs
 from tests.workflow.sandbox import TINY, command, copy_repository, run
 

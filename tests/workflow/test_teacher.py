@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
 
 from nt_pkg.files.json_files import read_json
 from nt_pkg.files.parquet import read_parquet
+from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
 from nt_pkg.snakemake_io.dry_run import parse_jobs
 from tests.unit.fake_openai import MODEL, serving
 from tests.workflow.sandbox import TINY, command, copy_repository, run

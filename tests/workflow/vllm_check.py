@@ -19,14 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.files.schemas import PROMPTS, SAMPLES, TRACES
-
 from nt_pkg.config.engines import EngineRuntime, Sampling, Server
 from nt_pkg.engines._base import Completion, Engine, Request
 from nt_pkg.engines.catalogue import start_engine
 from nt_pkg.engines.params import Model
 from nt_pkg.files.json_files import digest, read_json, sha256_file, write_json
 from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.files.schemas import PROMPTS, SAMPLES, TRACES
 from nt_pkg.microworld.tokenizer import CHAT_TEMPLATE, SPECIAL, THINK_TAGS
 
 RUNTIME = EngineRuntime(batch=8, mem_mb=4000)
