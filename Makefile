@@ -1,7 +1,8 @@
 # Everything a person types. The environment is made on first use in $(VENV).
 VENV ?= .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+# What a target that runs Python needs. `make -o setup TARGET` takes the environment as it is.
+READY := setup
 PEERS := .venv-peers
 DOCS := .venv-docs
 # The list that setup-inference installs: inference (vLLM for CUDA) or inference-cpu.
@@ -58,7 +59,7 @@ slurm-test: $(READY) ## Run the workflow and its faults on a Slurm of its own (r
 bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job cost
 	python -m benchmarks.plan
 
-bench-data: $(READY) $(PEERS)/.ready ## Measure every stage of data at up to 1.1 million rows, beside other tools
+bench-data: $(READY) peers ## Measure every stage of data at up to 1.1 million rows, beside other tools
 	python -m benchmarks.data $(if $(ROWS),--rows $(ROWS))
 
 bench-checkpoints: $(READY) ## Measure what checkpoints and export of a training cost
@@ -77,6 +78,7 @@ lint: $(READY) ## Check form and types
 	ruff check .
 	ruff format --check .
 	mypy
+	mypy envs/install.py
 	snakefmt --check Snakefile rules
 	python -m snakemake --lint
 
@@ -88,25 +90,20 @@ format: $(READY) ## Bring code into form
 schema: $(READY) ## Write the JSON schema and the generated pages of docs/ anew
 	python -m scripts.schema
 
-docs: $(DOCS)/.ready ## Make a site of the documentation, site/index.html (makes .venv-docs)
+docs: ## Make a site of the documentation, site/index.html (makes .venv-docs)
+	@envs/install.sh docs $(DOCS)
 	rm -rf site
 	$(DOCS)/bin/sphinx-build -q -E -W --keep-going -d $(DOCS)/doctrees -c docs . site
 
-$(DOCS)/.ready: envs/docs.txt envs/install.sh
-	envs/install.sh docs $(DOCS)
-
-setup: $(READY) ## Make the environment of everything but vLLM, .venv
-
-$(READY): envs/local.txt envs/install.sh
-	envs/install.sh local $(VENV)
+# Asked every time: install.sh leaves an environment that is what its list says.
+setup: ## Make the environment of everything but vLLM, .venv
+	@envs/install.sh local $(VENV)
 
 setup-inference: ## Make that of vLLM, .venv-inference (INFERENCE=inference-cpu: without GPUs)
 	envs/install.sh $(INFERENCE) .venv-inference
 
-peers: $(PEERS)/.ready ## Make the environment of what bench-data measures beside ours, .venv-peers
-
-$(PEERS)/.ready: envs/peers.txt envs/install.sh
-	envs/install.sh peers $(PEERS)
+peers: ## Make the environment of what bench-data measures beside ours, .venv-peers
+	@envs/install.sh peers $(PEERS)
 
 images: ## Build a container image for each kind of job (needs Apptainer)
 	mkdir -p images

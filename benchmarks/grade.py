@@ -82,18 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def environment(kind: str) -> str:
     """Return the Python of a peer's environment, which is made if it is not there."""
-    python = ROOT / f".venv-{kind}" / "bin" / "python"
-    if not (python.parents[1] / ".ready").exists():
-        print(f"making .venv-{kind}", file=sys.stderr)
-        run = [sys.executable, "-m", "venv", "--clear", str(python.parents[1])]
-        subprocess.run(run, check=True)
-        if kind == PEERS["lighteval"]:  # by pip, because its configuration knows of CPU builds
-            pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            subprocess.run([*pip, "-r", ROOT / "envs" / "torch.txt"], check=True)
-        install = ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
-        subprocess.run([*install, "-r", str(ROOT / "envs" / f"{kind}.txt")], check=True)
-        (python.parents[1] / ".ready").touch()
-    return str(python)
+    folder = ROOT / f".venv-{kind}"
+    subprocess.run([ROOT / "envs" / "install.sh", kind, folder], check=True)
+    return str(folder / "bin" / "python")
 
 
 def _offline() -> dict[str, str]:

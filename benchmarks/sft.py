@@ -144,10 +144,7 @@ def main() -> None:
 
 def install_peers() -> None:
     """Make TRL's environment, if it is not there for the list as it stands."""
-    pins, mark = ROOT / "envs" / "peers-sft.txt", PEERS / ".pins"
-    if not mark.exists() or mark.read_text() != pins.read_text():
-        subprocess.run([ROOT / "envs" / "install.sh", "peers-sft", PEERS], check=True)
-        mark.write_text(pins.read_text())
+    subprocess.run([ROOT / "envs" / "install.sh", "peers-sft", PEERS], check=True)
 
 
 def _write_model(folder: Path) -> None:

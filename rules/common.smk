@@ -16,7 +16,7 @@ from nt_pkg.config.base import NAME, UNTRAINED
 from nt_pkg.plan.validate import load_study
 from nt_pkg.slurm.takeover import end_leftovers, hold_results, unnoted_outputs
 from nt_pkg.snakemake_io.dry_run import gpu_type
-from nt_pkg.jobs.environments import own_folders, python_function
+from nt_pkg.jobs.environments import fixed, own_folders, python_function
 from nt_pkg.cost.forecast import misfits
 from nt_pkg.snakemake_io.launcher import remake_command
 from nt_pkg.plan.study_plan import Plan
@@ -122,7 +122,8 @@ prefix = (
     f'export PYTHONPATH="{workflow.basedir}" NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; '
 )
 if not workflow.deployment_settings.deployment_method:
-    prefix += f'export PATH="{Path(sys.executable).parent}:$PATH"; '
+    python_bin = fixed(Path(sys.executable).parent.parent) / "bin"
+    prefix += f'export PATH="{python_bin}:$PATH"; '
     try:
         folders = own_folders(Path(workflow.basedir), os.environ)
     except ValueError as error:

@@ -15,6 +15,15 @@ SCRIPTS = {
 }
 
 
+def fixed(folder: Path) -> Path:
+    """Return the folder that an environment's link names now, or a folder itself.
+
+    Jobs of a study that runs keep it when envs/install.sh lets the link name a newer one. Links
+    above it stay, because storage may have other names on other machines.
+    """
+    return folder.parent / folder.readlink() if folder.is_symlink() else folder
+
+
 def own_folders(root: Path, variables: Mapping[str, str]) -> dict[str, Path]:
     """Return the environment of each kind that has its own.
 
@@ -34,7 +43,7 @@ def own_folders(root: Path, variables: Mapping[str, str]) -> dict[str, Path]:
         folder = root / f".venv-{kind}"
         if name not in variables:
             if (folder / ".ready").exists():
-                folders[kind] = folder
+                folders[kind] = fixed(folder)
         elif variables[name]:
             folder = Path(variables[name]).expanduser().absolute()
             if not (folder / "bin" / "python").exists():
@@ -42,7 +51,7 @@ def own_folders(root: Path, variables: Mapping[str, str]) -> dict[str, Path]:
                     f"{name}: {folder}/bin/python does not exist; make it with "
                     f"envs/install.sh {kind} {folder}, or unset the variable"
                 )
-            folders[kind] = folder
+            folders[kind] = fixed(folder)
     return folders
 
 

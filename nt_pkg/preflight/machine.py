@@ -94,7 +94,8 @@ def environment(machine: Machine) -> list[Finding]:
                 "environment in VENV",
             )
         )
-    if machine.snakemake is None or machine.snakemake.parent != machine.prefix / "bin":
+    own_bin = (machine.prefix / "bin").resolve()  # .venv is a link, and PATH may name either
+    if machine.snakemake is None or machine.snakemake.parent.resolve() != own_bin:
         text = f"`snakemake` on PATH is {machine.snakemake or 'missing'}"
         todo = f'export PATH="{machine.prefix}/bin:$PATH"'
         found.append(Finding("warn", "environment", text, todo))

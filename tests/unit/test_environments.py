@@ -1,16 +1,14 @@
 """Environments: the pins agree, rules name environments that exist, and jobs find theirs."""
 
-import os
 import re
 import subprocess
-import sys
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 import yaml
 
-from nt_pkg.jobs.environments import SCRIPTS, own_folders, python_function
+from nt_pkg.jobs.environments import SCRIPTS, fixed, own_folders, python_function
 
 ROOT = Path(__file__).parents[2]
 ENVS = ROOT / "envs"
@@ -131,6 +129,16 @@ def test_an_environment_is_found_by_variable_or_in_its_place(
     }
 
 
+def test_jobs_keep_the_folder_that_a_link_named(tmp_path: Path) -> None:
+    made = tmp_path / ".venv-training.d" / "1"
+    made.mkdir(parents=True)
+    (made / ".ready").touch()
+    (tmp_path / ".venv-training").symlink_to(".venv-training.d/1")
+
+    assert own_folders(tmp_path, {}) == {"training": made}
+    assert fixed(made) == made
+
+
 def test_a_missing_environment_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"NT_ENV_INFERENCE: /nowhere/bin/python does not exist"):
         own_folders(tmp_path, {"NT_ENV_INFERENCE": "/nowhere"})
@@ -166,20 +174,3 @@ def test_scripts_run_in_the_environment_of_their_kind(
     warm = "-I -S /repo/nt_pkg/jobs/warm_interpreter.py run" if is_warm else "-m"
     assert said("python -m scripts.grade 1") == [f"common {warm} scripts.grade 1"]
     assert said("command python -m scripts.fetch_asset") == ["common -m scripts.fetch_asset"]
-
-
-@pytest.mark.slow
-def test_environment_on_path_can_be_made_anew(tmp_path: Path) -> None:
-    """The Makefile puts it on PATH, so its own Python is the first that is found."""
-    folder = tmp_path / ".venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    path = f"{folder / 'bin'}:{os.environ['PATH']}"
-    done = subprocess.run(
-        [ENVS / "install.sh", "workflow", folder],
-        env={**os.environ, "PATH": path, "PIP_NO_INDEX": "1"},
-        capture_output=True,
-        text=True,
-    )
-
-    assert "No matching distribution found for uv" in done.stderr  # so pip was there to say it
-    assert (folder / "bin" / "pip").exists()

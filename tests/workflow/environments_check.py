@@ -64,7 +64,7 @@ def _install(kind: str, folder: Path) -> tuple[str, str, str, str]:
     begun = time.monotonic()
     subprocess.run([ROOT / "envs" / "install.sh", kind, folder], check=True)
     seconds = time.monotonic() - begun
-    size = subprocess.run(["du", "-sm", folder], check=True, capture_output=True, text=True).stdout
+    size = subprocess.run(["du", "-smD", folder], check=True, capture_output=True, text=True).stdout
     packages = len(list(folder.glob("lib/python*/site-packages/*.dist-info")))
     return kind, f"{seconds:.0f}", size.split()[0], str(packages)
 
