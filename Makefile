@@ -12,8 +12,8 @@ PAPER := $(addprefix config/,$(addsuffix .yaml,paper_pool baselines paper_models
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run paper-dry-run paper-small test real-rows plan rebuild-check kill-check \
-	env-check base lint format schema lock setup setup-inference images slurm-test bench-plan \
-	bench-data bench-checkpoints bench-sft bench-grade peers docs clean-work
+	env-check base lint format schema lock setup setup-inference images slurm-test bench-quick bench-plan \
+	bench-data bench-checkpoints bench-sft bench-clusters bench-grade peers docs clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -58,6 +58,11 @@ slurm-test: $(READY) ## Run the workflow and its faults on a Slurm of its own (r
 bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job cost
 	python -m benchmarks.plan
 
+bench-quick: $(READY) ## Run all benchmarks in a small form without peers: do they still work?
+	set -e; for each in plan data checkpoints sft grade clusters; do \
+		echo "benchmarks.$$each --quick"; python -W ignore -m benchmarks.$$each --quick; \
+	done
+
 bench-data: $(READY) $(PEERS)/.ready ## Measure every stage of data at up to 1.1 million rows, beside other tools
 	python -m benchmarks.data $(if $(ROWS),--rows $(ROWS))
 
@@ -66,6 +71,9 @@ bench-checkpoints: $(READY) ## Measure what checkpoints and export of a training
 
 bench-sft: $(READY) ## Measure training against TRL and a bare loop (makes .venv-peers-sft; BENCH=--gpu: on a GPU)
 	python -m benchmarks.sft $(BENCH)
+
+bench-clusters: $(READY) ## Measure what `semantic` recovers of clusters that are known
+	python -m benchmarks.clusters
 
 bench-grade: $(READY) ## Measure grading against lighteval and lm-evaluation-harness
 	python -m benchmarks.grade
