@@ -9,9 +9,11 @@ INFERENCE ?= inference
 # The paper's study: its catalogue, and its runs.
 PAPER := $(addprefix config/,$(addsuffix .yaml,paper_pool baselines paper_models \
 	paper_annotators paper_benchmarks paper paper_numbers paper_claims))
+# The tests of a file share what they have trained, so they stay in one process.
+PARALLEL ?= -n 2 --dist loadfile
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo demo-dry-run paper-dry-run paper-small test real-rows plan rebuild-check kill-check \
+.PHONY: help demo demo-dry-run paper-dry-run paper-small check test real-rows plan rebuild-check kill-check \
 	env-check base lint format schema lock setup setup-inference images slurm-test bench-quick bench-plan \
 	bench-data bench-checkpoints bench-sft bench-clusters bench-grade peers docs clean-work
 
@@ -40,8 +42,11 @@ paper-small: $(READY) ## Run the paper's study with tiny models and made-up rows
 plan: $(READY) ## Say what would run again, why, and how long it would take
 	python -m scripts.plan
 
+check: lint ## Lint, and the tests that need no torch and start no other Python (under a minute)
+	python -m pytest -p tests.light -m "not slow" $(PARALLEL)
+
 test: $(READY) ## Run the tests that need neither a GPU nor a cluster
-	python -m pytest
+	python -m pytest $(PARALLEL)
 
 rebuild-check: $(READY) ## Edit one thing after another and compare what reruns with what should
 	python -m tests.workflow.rebuild_check
