@@ -208,6 +208,22 @@ def test_server_that_is_starting_is_asked_every_few_seconds(
     assert 0.5 <= wait <= 15
 
 
+def test_address_that_is_silent_is_given_up_in_a_minute_or_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[float] = []
+    timeout = asyncio.timeout
+
+    def noting(seconds: float) -> asyncio.Timeout:
+        given.append(seconds)
+        return timeout(seconds)
+
+    monkeypatch.setattr(asyncio, "timeout", noting)
+    waits_for(monkeypatch, "http://127.0.0.1:9/v1", start_seconds=600)
+
+    assert 5 <= given[0] <= 120
+
+
 def test_waits_before_another_try_double_up_to_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(plan={"q": [(500, {})]}) as fake:
         waits = waits_for(monkeypatch, fake.url, most=12, retries=20, backoff_seconds=1)
