@@ -14,7 +14,7 @@ PARALLEL ?= -n 2 --dist loadfile
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run paper-dry-run paper-small check test real-rows plan rebuild-check kill-check \
-	env-check base lint format schema lock setup setup-inference images slurm-test bench-quick bench-plan \
+	env-check base lint format schema lock setup setup-inference images slurm-test slurm-demo bench-quick bench-plan \
 	bench-data bench-checkpoints bench-sft bench-clusters bench-grade peers docs clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
@@ -57,8 +57,11 @@ kill-check: $(READY) ## Kill a study ten times and compare its results with an u
 env-check: $(READY) ## Install each kind of environment and run a small study in them
 	python -m tests.workflow.environments_check
 
-slurm-test: $(READY) ## Run the workflow and its faults on a Slurm of its own (root on Debian; an hour)
-	python -m pytest tests/slurm -v -rs
+slurm-test: $(READY) ## Run a tiny study and faults on a Slurm of its own (root on Debian; 20 minutes)
+	python -m pytest tests/slurm -m "not demo" -v -rs
+
+slurm-demo: $(READY) ## Run the demo on a Slurm of its own and compare (an hour; NT_SLURM_SEEDS=1: less)
+	python -m pytest tests/slurm -m demo -v -rs
 
 bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job cost
 	python -m benchmarks.plan
