@@ -42,6 +42,11 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")  # as the site of such a cluster has to
+    monkeypatch.setenv(
+        "PRELOAD",
+        "transformers.models.llama.modeling_llama deepspeed "
+        "deepspeed.runtime.zero.muon.muon_optimizer submitit.helpers",
+    )
 
 
 def placed_job(student: Path, work: Path, examples: list[dict[str, Any]]) -> loop.Job:
@@ -61,11 +66,6 @@ def test_ranks_of_two_nodes_train_as_those_of_one(
 ) -> None:
     """They are processes of their own, placed by srun, and one of them is told to stop."""
     job = placed_job(student, tmp_path / "work", EXAMPLES)
-    monkeypatch.setenv(
-        "PRELOAD",
-        "transformers.models.llama.modeling_llama deepspeed "
-        "deepspeed.runtime.zero.muon.muon_optimizer submitit.helpers",
-    )
     with monkeypatch.context() as patch:
         patch.setenv("SIGNAL_RANK", "3")
         with pytest.raises(Stopped, match="stopped by SIGUSR2 after step 1 of 12"):
