@@ -1,14 +1,18 @@
-"""Stages that read millions of rows say something now and then, and neither nothing nor all."""
+"""Bounds that no result shows: how often a long stage speaks, and how much is kept or quoted."""
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import httpx2
+import pyarrow.parquet as pq
 import pytest
 
 from nt_pkg.benchmarks._base import Item
 from nt_pkg.engines.openai_answers import Retry, check_status
+from nt_pkg.files.parquet import write_parquet
+from nt_pkg.files.schemas import SUBSET
 from nt_pkg.pools._base import RawRow
 from nt_pkg.prompts import ingest as ingestion
 from nt_pkg.prompts.cleaning import decontamination, near_duplicates
@@ -82,3 +86,11 @@ def test_a_server_that_says_much_is_quoted_in_short() -> None:
         check_status(httpx2.Response(500, text="no, because " * 1000), "")
 
     assert 100 < len(str(found.value)) < 500
+
+
+def test_files_are_written_in_parts_that_fit_into_memory(tmp_path: Path) -> None:
+    rows = [{"rank": n, "id": f"{n:08x}", "score": 0.0} for n in range(60_000)]
+    write_parquet(tmp_path / "rows.parquet", SUBSET, rows)
+    written = pq.ParquetFile(tmp_path / "rows.parquet").metadata
+
+    assert all(2000 <= written.row_group(n).num_rows <= 50_000 for n in range(2))
