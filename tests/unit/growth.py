@@ -8,8 +8,8 @@ the square. Whatever disturbs a measurement makes it longer, so the best of seve
 import time
 from collections.abc import Callable
 
-_SMALLEST, _LARGEST = 1000, 256_000
-_ENOUGH_S = 0.01  # shorter ones say nothing
+_SMALLEST, _LARGEST = 1000, 128_000
+_ENOUGH_S = 0.005  # shorter ones say nothing
 _MOST_RATIO, _TRIES = 8, 6
 
 
