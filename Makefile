@@ -10,11 +10,13 @@ INFERENCE ?= inference
 # The paper's study: its catalogue, and its runs.
 PAPER := $(addprefix config/,$(addsuffix .yaml,paper_pool baselines paper_models \
 	paper_annotators paper_benchmarks paper paper_numbers paper_claims))
+# The tests of a file share what they have trained, so they stay in one process.
+PARALLEL ?= -n 2 --dist loadfile
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo demo-dry-run paper-dry-run paper-small test real-rows plan rebuild-check kill-check \
-	env-check base lint format schema lock lock-check setup setup-inference images slurm-test \
-	bench-plan bench-data bench-checkpoints bench-sft bench-grade peers docs clean-work
+.PHONY: help demo demo-dry-run paper-dry-run paper-small check test real-rows plan rebuild-check kill-check \
+	env-check base lint format schema lock lock-check setup setup-inference images slurm-test slurm-demo \
+	bench-quick bench-plan bench-data bench-checkpoints bench-sft bench-clusters bench-grade peers docs clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -41,8 +43,11 @@ paper-small: $(READY) ## Run the paper's study with tiny models and made-up rows
 plan: $(READY) ## Say what would run again, why, and how long it would take
 	python -m scripts.plan
 
+check: lint ## Lint, and the tests that need no torch and start no other Python (under a minute)
+	python -m pytest -p tests.light -m "not slow" $(PARALLEL)
+
 test: $(READY) ## Run the tests that need neither a GPU nor a cluster
-	python -m pytest
+	python -m pytest $(PARALLEL)
 
 rebuild-check: $(READY) ## Edit one thing after another and compare what reruns with what should
 	python -m tests.workflow.rebuild_check
@@ -53,11 +58,19 @@ kill-check: $(READY) ## Kill a study ten times and compare its results with an u
 env-check: $(READY) ## Install each kind of environment and run a small study in them
 	python -m tests.workflow.environments_check
 
-slurm-test: $(READY) ## Run the workflow and its faults on a Slurm of its own (root on Debian; an hour)
-	python -m pytest tests/slurm -v -rs
+slurm-test: $(READY) ## Run a tiny study and faults on a Slurm of its own (root on Debian; 20 minutes)
+	python -m pytest tests/slurm -m "not demo" -v -rs
+
+slurm-demo: $(READY) ## Run the demo on a Slurm of its own and compare (an hour; NT_SLURM_SEEDS=1: less)
+	python -m pytest tests/slurm -m demo -v -rs
 
 bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job cost
 	python -m benchmarks.plan
+
+bench-quick: $(READY) ## Run all benchmarks in a small form without peers: do they still work?
+	set -e; for each in plan data checkpoints sft grade clusters; do \
+		echo "benchmarks.$$each --quick"; python -W ignore -m benchmarks.$$each --quick; \
+	done
 
 bench-data: $(READY) peers ## Measure every stage of data at up to 1.1 million rows, beside other tools
 	python -m benchmarks.data $(if $(ROWS),--rows $(ROWS))
@@ -67,6 +80,9 @@ bench-checkpoints: $(READY) ## Measure what checkpoints and export of a training
 
 bench-sft: $(READY) ## Measure training against TRL and a bare loop (makes .venv-peers-sft; BENCH=--gpu: on a GPU)
 	python -m benchmarks.sft $(BENCH)
+
+bench-clusters: $(READY) ## Measure what `semantic` recovers of clusters that are known
+	python -m benchmarks.clusters
 
 bench-grade: $(READY) ## Measure grading against lighteval and lm-evaluation-harness
 	python -m benchmarks.grade

@@ -1,6 +1,7 @@
 """What checkpoints and export of a training cost.
 
-    python -m benchmarks.checkpoints
+    python -m benchmarks.checkpoints            # also: make bench-checkpoints
+    python -m benchmarks.checkpoints --quick    # with a tiny model: only that it still runs
 
 With a random Llama of 91 million parameters in fp32:
 
@@ -12,6 +13,7 @@ Prints a table and as its last line one JSON object. It needs 6 GiB of memory, 5
 some minutes.
 """
 
+import argparse
 import json
 import logging
 import multiprocessing
@@ -57,18 +59,18 @@ _TOKENIZER = Path("nt_pkg/microworld/base")
 _save = Checkpoints.save
 
 
-def make_student(folder: Path) -> Path:
-    """Write a random Llama of 91 million parameters."""
+def make_student(folder: Path, is_tiny: bool = False) -> Path:
+    """Write a random Llama of 91 million parameters, or a tiny one."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=_VOCABULARY,
-        hidden_size=768,
-        intermediate_size=2048,
-        num_hidden_layers=12,
-        num_attention_heads=12,
+        hidden_size=24 if is_tiny else 768,
+        intermediate_size=64 if is_tiny else 2048,
+        num_hidden_layers=2 if is_tiny else 12,
+        num_attention_heads=2 if is_tiny else 12,
         max_position_embeddings=_TOKENS,
         tie_word_embeddings=True,
     )
@@ -136,6 +138,9 @@ def _exporting(student: Path, checkpoint: Path, out: Path, is_streamed: bool) ->
 
 def main() -> int:
     """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="with a tiny model")
+    args = parser.parse_args()
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     found: dict[str, dict[str, float]] = {}
@@ -148,7 +153,7 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name)
-        student = make_student(folder / "student")
+        student = make_student(folder / "student", args.quick)
         work, out = folder / "work", folder / "hf"
         for in_background in (False, True):
             shutil.rmtree(work, ignore_errors=True)

@@ -2,6 +2,7 @@
 
     python -m benchmarks.clusters
     python -m benchmarks.clusters --rows 40000 --components 16 32 64
+    python -m benchmarks.clusters --quick
 
 Generates vectors of 300 clusters whose sizes fall as one over their rank, each spread over 20
 directions of its own and a little over all, around one direction that all share, as vectors of
@@ -25,6 +26,7 @@ from tests.workflow.sandbox import table
 _CLUSTERS, _DIMENSIONS, _DIRECTIONS = 300, 384, 20
 _NOISE_SHARE = 0.2
 _BLOCK_ROWS = 20_000
+_QUICK_ROWS = 5000
 
 
 def main() -> None:
@@ -32,8 +34,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--components", type=int, nargs="+", default=[SemanticParams().components])
+    parser.add_argument("--quick", action="store_true", help="5,000 rows, whatever --rows says")
     args = parser.parse_args()
-    vectors, truth = _world(args.rows)
+    vectors, truth = _world(_QUICK_ROWS if args.quick else args.rows)
     found = [_recovered(vectors, truth, components) for components in args.components]
     print(table(list(found[0]), [[str(value) for value in row.values()] for row in found]))
     print(json.dumps(found[-1]))

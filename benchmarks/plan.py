@@ -1,6 +1,7 @@
 """What Snakemake and Slurm cost before and around the work of a job.
 
     python -m benchmarks.plan             # also: make bench-plan
+    python -m benchmarks.plan --quick     # over 20 shards, nothing dispatched
 
 Plans a study of 1,000 shards (5,100 jobs) with the Slurm profile, as `snakemake -n` does. Where the
 test cluster can be started, it then dispatches short jobs one by one and in groups of eight, runs
@@ -8,6 +9,7 @@ the same jobs without Slurm, and submits as many empty jobs with plain sbatch, a
 Prints a table and as its last line one JSON object; what could not be measured is null.
 """
 
+import argparse
 import json
 import os
 import re
@@ -24,6 +26,7 @@ from tests.slurm.site import Clone, Job, Start, accounted
 from tests.workflow.sandbox import command, environment, run, table
 
 _NUM_JOBS = 16
+_QUICK_SHARDS = 20
 _STUDY = f"""\
 study: dispatch
 pools:
@@ -41,9 +44,11 @@ report: {{title: What a job costs, is_micro: true}}
 """
 
 
-def plan(folder: Path) -> tuple[float, float]:
-    """Return seconds and peak MiB of a dry run over 1,000 shards."""
-    arguments = ("-n", "-q", "all", "--configfile", "benchmarks/thousand_shards.yaml")
+def plan(folder: Path, num_shards: int = 1000) -> tuple[float, float]:
+    """Return seconds and peak MiB of a dry run over so many shards."""
+    study = folder / "benchmarks/thousand_shards.yaml"
+    study.write_text(study.read_text().replace("num_shards: 1000", f"num_shards: {num_shards}"))
+    arguments = ("-n", "-q", "all", "--configfile", str(study))
     begun = time.monotonic()
     subprocess.run(
         command("snakemake", "--profile", "slurm", *arguments),
@@ -139,13 +144,17 @@ def _mean(values: list[float] | list[int]) -> float:
 
 def main() -> int:
     """Measure, print the table, and end with one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="over 20 shards, without a cluster")
+    args = parser.parse_args()
+    shards = _QUICK_SHARDS if args.quick else 1000
     with tempfile.TemporaryDirectory(prefix="nt-bench-") as temporary:
         clone = Clone.make(Path(temporary) / "plan")
-        seconds, peak = plan(clone.folder)
-        rows = [("dry run over 1,000 shards", "5,100 jobs", f"{seconds:.1f} s", f"{peak:.0f} MiB")]
+        seconds, peak = plan(clone.folder, shards)
+        rows = [("dry run", f"{shards:,} shards", f"{seconds:.1f} s", f"{peak:.0f} MiB")]
         print(f"planned in {seconds:.1f} s", flush=True)
         single: dict[str, float] = {}
-        if reason := cluster.why_not():
+        if reason := "a quick look" if args.quick else cluster.why_not():
             print(f"dispatch not measured: {reason}")
         else:
             was_up = cluster.pid("slurmctld") is not None
@@ -158,7 +167,7 @@ def main() -> int:
     print(table(("what", "how many", "seconds", "more"), rows))
     parts = ("submit_to_running", "in_the_job", "end_to_noticed")
     result = {
-        "seconds_1000_shards": round(seconds, 1),
+        f"seconds_{shards}_shards": round(seconds, 1),
         "peak_mib": round(peak),
         "dispatch_seconds_per_job": round(sum(single[p] for p in parts), 1) if single else None,
         **{part: round(value, 2) for part, value in single.items()},

@@ -1,6 +1,7 @@
 """What training a student costs with our loop, with TRL, and with a bare loop of torch.
 
     python -m benchmarks.sft            # also: make bench-sft
+    python -m benchmarks.sft --quick    # without TRL, one short pairing with the bare loop
 
 All train the same small model on the same examples, with loss on the response only. Against TRL:
 one process with one thread each. TRL first tries its ways to pack, its attentions and shapes of
@@ -36,7 +37,7 @@ from tests.workflow.sandbox import table
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".venv-peers-sft"
 _ROW_TOKENS, _STEP_ROWS, _SEED = 512, 4, 0
-_NUM_STEPS, _TRIAL_STEPS = 12, 5
+_NUM_STEPS, _TRIAL_STEPS, _QUICK_STEPS = 12, 5, 3
 # Llama in small: 3.95 million parameters, on which a core is busy with products of matrices.
 _MODEL = {
     "hidden_size": 256,
@@ -107,6 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairings", type=int, default=5)
     parser.add_argument("--gpu", action="store_true", help="on one GPU, with larger models")
+    parser.add_argument("--quick", action="store_true", help="without TRL, few steps, one pairing")
     args = parser.parse_args()
     if args.gpu:
         from benchmarks import sft_gpu
@@ -117,12 +119,17 @@ def main() -> None:
     begun = time.perf_counter()
     # Numbers of threads are set by the sides; OpenMP's idle threads should not spin.
     os.environ.update(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
-    install_peers()
+    if not args.quick:
+        install_peers()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write_model(folder / "model")
-        long, short = (_write_examples(folder, steps) for steps in (_NUM_STEPS, _TRIAL_STEPS))
-        first, lines, ratios = _compare(folder, long, short, args.pairings)
+        if args.quick:
+            short = long = _write_examples(folder, _QUICK_STEPS)
+            first, lines, ratios = _compare(folder, long, short, 1, with_trl=False)
+        else:
+            long, short = (_write_examples(folder, steps) for steps in (_NUM_STEPS, _TRIAL_STEPS))
+            first, lines, ratios = _compare(folder, long, short, args.pairings)
     print(table(["side", "how", "tokens/s", "per CPU s", "step s"], lines))
     print(
         table(
@@ -132,8 +139,10 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "tokens_per_s_ratio_vs_trl": _median(ratios, 1),
-                "worst_ratio_vs_trl": min(float(each[1]) for each in ratios),
+                "tokens_per_s_ratio_vs_trl": None if args.quick else _median(ratios, 1),
+                "worst_ratio_vs_trl": (
+                    None if args.quick else min(float(each[1]) for each in ratios)
+                ),
                 "step_ratio_vs_bare_torch": _median(ratios, 3),
                 "first_step_s": round(first, 1),
                 "seconds": round(time.perf_counter() - begun),
@@ -179,7 +188,7 @@ def _write_examples(folder: Path, num_steps: int) -> Path:
 
 
 def _compare(
-    folder: Path, long: Path, short: Path, num_pairings: int
+    folder: Path, long: Path, short: Path, num_pairings: int, with_trl: bool = True
 ) -> tuple[float, list[list[str]], list[list[str]]]:
     """Return seconds to our first step, and the rows of the two tables."""
     training = Training(
@@ -204,32 +213,32 @@ def _compare(
     lines: list[list[str]] = []
     ours = Side("sft_ours", sys.executable, folder)
     first = ours.run({**trial, "rows": 1})["first_step"] - ours.started
-    ours_how = _best("ours", ours.run, [{**trial, "rows": rows} for rows in _OURS], lines)
-    trl = Side("sft_trl", str(PEERS / "bin" / "python"), folder)
-    trl_how = _best("TRL", trl.run, [{**trial, **how} for how in _trl_ways()], lines)
+    rows_tried = _OURS if with_trl else _OURS[:1]
+    ours_how = _best("ours", ours.run, [{**trial, "rows": rows} for rows in rows_tried], lines)
+    if with_trl:
+        trl = Side("sft_trl", str(PEERS / "bin" / "python"), folder)
+        trl_how = _best("TRL", trl.run, [{**trial, **how} for how in _trl_ways()], lines)
     bare = Side("sft_bare", sys.executable, folder)
     full = {"examples": str(long)}
     ratios = []
-    for number in range(num_pairings):
-        a, b = ours.run({**ours_how, **full}), trl.run({**trl_how, **full})
+    for number in range(1, num_pairings + 1):
+        pairing = f"pairing {number}"
+        against_trl = ["", ""]
+        if with_trl:
+            a, b = ours.run({**ours_how, **full}), trl.run({**trl_how, **full})
+            lines += [_line("ours", pairing, a), _line("TRL", pairing, b)]
+            against_trl = [
+                f"{a[each] / b[each]:.3f}" for each in ("tokens_per_s", "tokens_per_cpu_s")
+            ]
         two = {**common, "ranks": 2, "rows": min(ours_how["rows"], _STEP_ROWS // 2)}
         c, d = ours.run(two), bare.run(two)
-        for name, found in (
-            ("ours", a),
-            ("TRL", b),
-            ("ours, 2 ranks, ZeRO-2", c),
-            ("bare torch, 2 ranks", d),
-        ):
-            lines.append(_line(name, f"pairing {number + 1}", found))
-        ratios.append(
-            [
-                str(number + 1),
-                f"{a['tokens_per_s'] / b['tokens_per_s']:.3f}",
-                f"{a['tokens_per_cpu_s'] / b['tokens_per_cpu_s']:.3f}",
-                f"{statistics.median(c['steps']) / statistics.median(d['steps']):.3f}",
-                f"{d['tokens_per_cpu_s'] / c['tokens_per_cpu_s']:.3f}",
-            ]
-        )
+        lines += [
+            _line("ours, 2 ranks, ZeRO-2", pairing, c),
+            _line("bare torch, 2 ranks", pairing, d),
+        ]
+        step = f"{statistics.median(c['steps']) / statistics.median(d['steps']):.3f}"
+        cpu = f"{d['tokens_per_cpu_s'] / c['tokens_per_cpu_s']:.3f}"
+        ratios.append([str(number), *against_trl, step, cpu])
     return first, lines, ratios
 
 

@@ -36,6 +36,8 @@ def run(order: Order) -> dict[str, Any]:
             "--student", str(Path(order["model"]) / "config.json"),
             "--examples", order["examples"],
             "--checkpoint", str(out / "checkpoint"),
+            "--preview", str(out / "preview.txt"),
+            "--tensorboard", str(out / "tensorboard"),
             "--out", str(out / "run.json"),
         ]
     )  # fmt: skip

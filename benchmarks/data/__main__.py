@@ -2,6 +2,7 @@
 
     python -m benchmarks.data                    # also: make bench-data
     python -m benchmarks.data --rows 2000        # a quick look
+    python -m benchmarks.data --quick            # a quicker one, without peers; keeps nothing
     python -m benchmarks.data --fresh            # forget what was measured before
 
 Makes synthetic rows (benchmarks/data/rows.py) once, 5 GB below work/bench-data, and runs the
@@ -17,6 +18,8 @@ import hashlib
 import json
 import shutil
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.data import inputs, labels, rows
@@ -25,6 +28,7 @@ from benchmarks.data.stages import Bench, Line
 from tests.workflow.sandbox import table
 
 ROWS = (100_000, 300_000, 1_145_824)
+_QUICK_ROWS = 1000
 _HEAD = ("stage", "rows", "seconds", "CPU s", "peak GiB", "rows/s", "peer", "ratio")
 
 
@@ -35,21 +39,30 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / "work" / "bench-data")
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv-peers" / "bin" / "python")
     parser.add_argument("--fresh", action="store_true", help="measure all of it again")
+    parser.add_argument("--quick", action="store_true", help="1,000 rows, no peers, nothing kept")
     args = parser.parse_args()
+    if args.quick:
+        with tempfile.TemporaryDirectory(prefix="bench-data-") as name:
+            return measure([_QUICK_ROWS], Path(name), None)
     if not args.peers.exists():
         parser.error(f"{args.peers} is not there: run `make peers`")
     if args.fresh:
         for path in args.folder.glob("measured-*.json"):
             path.unlink()
     forget_other_rows(args.folder)
-    bench = Bench(args.folder, args.peers, Measurements(args.folder))
+    return measure(args.rows, args.folder, args.peers)
+
+
+def measure(sizes: Sequence[int], folder: Path, peers: Path | None) -> int:
+    """Measure pools of these sizes; return 1 if a peer finds other rows than ours."""
+    bench = Bench(folder, peers, Measurements(folder))
     lines: list[Line] = []
-    for num_rows in sorted(args.rows):
+    for num_rows in sorted(sizes):
         lines += bench.lines(num_rows)
-        for path in (args.folder / "out").glob("pool-*.parquet"):
+        for path in (folder / "out").glob("pool-*.parquet"):
             path.unlink()
     print(table(_HEAD, [line.cells() for line in lines]))
-    print(json.dumps(bench.summary([line for line in lines if line.size == max(args.rows)])))
+    print(json.dumps(bench.summary([line for line in lines if line.size == max(sizes)])))
     return 0 if bench.same_hits else 1
 
 

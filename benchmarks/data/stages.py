@@ -63,8 +63,8 @@ class Line:
 class Bench:
     """Runs the stages; what is made for one is there for those behind it."""
 
-    def __init__(self, folder: Path, peers: Path, measurements: Measurements) -> None:
-        """Take the folder of the rows and the interpreter of the peers."""
+    def __init__(self, folder: Path, peers: Path | None, measurements: Measurements) -> None:
+        """Take the folder of the rows and the interpreter of the peers; None runs no peer."""
         self._folder, self._labels, self._out = folder, folder / "labels", folder / "out"
         self._manifest = folder / "pool" / "manifest.json"
         self._peers, self._kept = peers, measurements
@@ -143,6 +143,8 @@ class Bench:
     def _decontamination(self, num_rows: int) -> Line:
         ours = self._module("decontaminate", num_rows, "benchmarks.data.ours", "decontaminate",
                             self._folder, num_rows)  # fmt: skip
+        if self._peers is None:
+            return Line(num_rows, "decontaminate", ours)
         open_r1 = self._peer("open_r1", PEER_ROWS, self._folder)
         others = {
             "its bare loop": self._peer("open_r1", PEER_ROWS, self._folder, "bare"),
@@ -160,6 +162,8 @@ class Bench:
     def _fuzzy(self, num_rows: int) -> Line:
         ours = self._module("fuzzy", num_rows, "benchmarks.data.ours", "fuzzy", self._folder,
                             num_rows)  # fmt: skip
+        if self._peers is None:
+            return Line(num_rows, "fuzzy", ours)
         others = self._peer("rapidfuzz_all_pairs", FUZZY_ROWS, self._folder)
         self.same_hits &= ours.said["hits"] == [
             hit for hit in others.said["hits"] if hit[0] < num_rows
@@ -171,6 +175,8 @@ class Bench:
     def _near_duplicates(self, num_rows: int) -> Line:
         ours = self._module("near_duplicates", num_rows, "benchmarks.data.ours",
                             "near_duplicates", self._folder, num_rows)  # fmt: skip
+        if self._peers is None:
+            return Line(num_rows, "near_duplicates", ours)
         bands = num_bands(NEAR_THRESHOLD), HASHES_PER_BAND
         datatrove = self._peer("datatrove_minhash", PEER_ROWS, self._folder, *bands)
         datasketch = self._peer("datasketch_minhash", PEER_ROWS, self._folder, *bands)
@@ -226,7 +232,7 @@ class Bench:
 
     def _beside(self, line: Line, name: str) -> Line:
         """Return the line of a selector with what scikit-learn takes for as much as it can do."""
-        if name not in _SELECTOR_PEERS or line.size < MATRIX_ROWS:
+        if self._peers is None or name not in _SELECTOR_PEERS or line.size < MATRIX_ROWS:
             return line
         matrix = self._folder / "vectors.npy"
         embedding = shards(self._labels, "embedding", MATRIX_ROWS)
@@ -251,6 +257,7 @@ class Bench:
         return self._kept.measure(f"{stage} at {size:,}", rows or size, command)
 
     def _peer(self, stage: str, rows: int, *arguments: object) -> Cost:
+        assert self._peers is not None
         words = [str(self._peers), "-m", "benchmarks.data.peers", stage, *map(str, arguments)]
         name = " ".join([stage, *(each for each in map(str, arguments[1:]))])
         cost = self._kept.measure(f"peer {name}", rows, words)

@@ -122,6 +122,7 @@ def test_preflight_names_what_to_edit(tmp_path: Path) -> None:
         assert any(defect in line and key in line for line in failed), done.stdout
 
 
+@pytest.mark.demo
 @pytest.mark.timeout(5400)
 def test_demo_equals_the_local_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The whole demo, or its first NT_SLURM_SEEDS seeds.

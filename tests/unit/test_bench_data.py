@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,19 @@ from benchmarks.data import measure, rows
 from nt_pkg.plugins import registry as plugins
 
 
-@pytest.fixture
-def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(rows, "PART_ROWS", 2000)
-    monkeypatch.setattr(rows, "_BOOK_WORDS", 40_000)
-    rows.write_parts(tmp_path, 3000)
-    return tmp_path / "pool"
+@pytest.fixture(scope="module", autouse=True)
+def _small() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "PART_ROWS", 2000)
+        patch.setattr(rows, "_BOOK_WORDS", 40_000)
+        yield
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory, _small: None) -> Path:
+    folder = tmp_path_factory.mktemp("rows")
+    rows.write_parts(folder, 3000)
+    return folder / "pool"
 
 
 def test_rows_have_the_shape_and_the_shares_of_natural_reasoning(pool: Path) -> None:

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import signal
-import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ from nt_pkg.benchmarks import _math_grading as grading
 from nt_pkg.benchmarks import math500, micro_choice, micro_free
 from nt_pkg.benchmarks._base import Item, take_items
 from nt_pkg.microworld.world import parse_question, pool_rows
+from tests.unit.growth import assert_linear
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "benchmarks"
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "math500.jsonl"
@@ -138,7 +138,6 @@ def test_hostile_answers_neither_hang_nor_run(
         "\x00",
         "\ud800",
     ]
-    start = time.monotonic()
     with caplog.at_level(logging.ERROR):
         verdicts = grading.grade_pairs(
             [*(("5", each) for each in hostile), ("5", "10/2")], cpu_limit_s=0.3
@@ -147,7 +146,6 @@ def test_hostile_answers_neither_hang_nor_run(
     assert [verdicts["5", each] for each in hostile] == [False] * len(hostile)
     assert verdicts["5", "10/2"]
     assert not proof.exists()
-    assert time.monotonic() - start < 30
 
 
 def test_killed_worker_is_replaced_and_the_pair_asked_again() -> None:
@@ -163,12 +161,9 @@ def test_killed_worker_is_replaced_and_the_pair_asked_again() -> None:
 
 def test_extraction_is_linear_in_the_text() -> None:
     """Repeated openings must not be searched to the end again and again."""
-    start = time.monotonic()
-    grading.extract_answer("\\boxed{" * 100_000)
-    grading.extract_answer("answer is " * 100_000)
-    grading.extract_answer("\\boxed{1}" + "," * 100_000 + "\\boxed{2}")
-
-    assert time.monotonic() - start < 2
+    assert_linear(grading.extract_answer, lambda n: "\\boxed{" * n)
+    assert_linear(grading.extract_answer, lambda n: "answer is " * n)
+    assert_linear(grading.extract_answer, lambda n: "\\boxed{1}" + "," * n + "\\boxed{2}")
 
 
 def test_real_math500_grades_itself(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def planted(draw: Random, n: int) -> tuple[dict[str, list[Item]], list[str]]:
     benchmarks = {
         name: items(*(sentence(draw, 4 * n) for _ in range(60))) for name in ("easy", "hard")
     }
-    texts = [sentence(draw, 5 * n) for _ in range(400)]
+    texts = [sentence(draw, 5 * n) for _ in range(200)]
     for at in range(0, len(texts), 3):
         asked = draw.choice(benchmarks[draw.choice(["easy", "hard"])]).question
         words = asked.upper().split() if at % 2 else asked.split()

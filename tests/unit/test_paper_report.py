@@ -142,6 +142,7 @@ def _source(path: str) -> dict[str, str]:
     return {"path": path, "spec_digest": "0f" * 8, "command": f"snakemake {path}"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_report_of_the_papers_size(tmp_path: Path) -> None:
     """205 scores of 45 runs: a page of a few megabytes, a verdict with a test for every claim."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from nt_pkg.dialogue.split_reasoning import Thought, split_reasoning
+from tests.unit.growth import assert_linear
 
 FENCED = "```xml\n<think>x</think>\n```"
 S1 = "<|im_start|>"
@@ -101,7 +102,5 @@ def test_reasoning_that_only_speaks_of_its_end_goes_on() -> None:
         lambda n: "<|im_start|>" * n,
     ],
 )
-@pytest.mark.timeout(60)
-def test_hostile_text_is_split_in_time(hostile: Callable[[int], str]) -> None:
-    """It takes a second or two; time that grows with the square would need an hour."""
-    assert split_reasoning(hostile(400_000)) is not None
+def test_work_on_a_hostile_text_grows_with_its_length(hostile: Callable[[int], str]) -> None:
+    assert_linear(split_reasoning, hostile)

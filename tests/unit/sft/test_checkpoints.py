@@ -17,24 +17,20 @@ from nt_pkg.sft import launch, writer
 from nt_pkg.sft import train as loop
 from nt_pkg.sft.checkpoint_files import newest, note_rank
 from nt_pkg.sft.stopping import Stopped
-from tests.unit.test_sft import (
+from tests.unit.sft.tiny import (
     KILLED,
     Runs,
-    _quiet_and_warm,
-    _step,
     complete,
     job_of,
     kill_one_rank,
     losses,
     make_student,
+    one_step,
     stop_in_six_and_twelve,
-    student,
-    trained,
     weights,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-__all__ = ["_quiet_and_warm", "student", "trained"]  # fixtures
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("quiet_and_warm")]
 
 
 @pytest.mark.parametrize("zero_stage", [1, 3])
@@ -241,4 +237,4 @@ def noting_steps(trainer: loop._Trainer, number: int, step: Any) -> float:
     """Note which steps are done."""
     with (trainer._job.work / "steps").open("a") as file:
         file.write(f"{number}\n")
-    return _step(trainer, number, step)
+    return one_step(trainer, number, step)

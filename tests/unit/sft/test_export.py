@@ -12,19 +12,13 @@ from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.sft import export, launch
 from nt_pkg.sft.export import export_model
 from nt_pkg.sft.shards import Shards
-from tests.unit.test_sft import (
+from tests.unit.sft.tiny import (
     EXAMPLES,
-    Runs,
-    _quiet_and_warm,
     job_of,
-    student,
-    trained,
-    untied,
     weights,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-__all__ = ["Runs", "_quiet_and_warm", "student", "trained", "untied"]  # fixtures
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("quiet_and_warm")]
 
 
 @pytest.mark.parametrize(("num_ranks", "zero_stage"), [(3, 1), (3, 3), (2, 2)])
