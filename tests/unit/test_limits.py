@@ -13,6 +13,7 @@ from nt_pkg.benchmarks._base import Item
 from nt_pkg.engines.openai_answers import Retry, check_status
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import SUBSET
+from nt_pkg.identity.question_id import normalised_id, question_digits
 from nt_pkg.pools._base import RawRow
 from nt_pkg.prompts import ingest as ingestion
 from nt_pkg.prompts.cleaning import decontamination, near_duplicates
@@ -94,3 +95,12 @@ def test_files_are_written_in_parts_that_fit_into_memory(tmp_path: Path) -> None
     written = pq.ParquetFile(tmp_path / "rows.parquet").metadata
 
     assert all(2000 <= written.row_group(n).num_rows <= 50_000 for n in range(2))
+
+
+def test_ids_of_answers_differ_and_share_digits_that_no_other_question_has() -> None:
+    texts = [f"question {n}" for n in range(5000)]
+    ids = [normalised_id(text, copy) for text in texts for copy in range(3)]
+
+    assert len(set(ids)) == len(ids) and {len(each) for each in ids} == {32}
+    assert len({question_digits(each) for each in ids}) == len(texts)
+    assert len({question_digits(normalised_id(texts[0], copy)) for copy in range(16)}) == 1
