@@ -21,10 +21,11 @@ import pytest
 from nt_pkg.benchmarks import _math_grading, gpqa_diamond, mmlu_pro, supergpqa
 from nt_pkg.benchmarks._base import Item
 from nt_pkg.benchmarks._choice import LETTERS, extract_letter
+from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.config.engines import Sampling
 from nt_pkg.config.load import read_yaml
 from nt_pkg.engines._base import Completion, Request
-from nt_pkg.evaluation.sample_and_grade import grade_samples, load_items, sample_answers
+from nt_pkg.evaluation.sample_and_grade import grade_samples, sample_answers
 from nt_pkg.files.json_files import write_json
 from nt_pkg.report.collect import collect
 from tests.unit.growth import assert_linear

@@ -28,7 +28,7 @@ PLUGINS = """
 import json
 import pyarrow as pa
 from nt_pkg.annotations.label_traces import annotate
-from nt_pkg.evaluation.sample_and_grade import load_items
+from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.plugins.registry import plugin
 from nt_pkg.selectors._base import Candidates
 from pathlib import Path

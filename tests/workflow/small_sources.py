@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nt_pkg.annotators._ask_domain import DOMAINS
+from nt_pkg.annotators.domain import DOMAINS
 from nt_pkg.benchmarks._choice import LETTERS
 from nt_pkg.identity.seeds import rng
 from nt_pkg.microworld.teacher import write_trace
