@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nt_pkg.annotators._ask import Ask
-from nt_pkg.annotators._base import Annotator, Example, Label, QuestionAnnotator
+from nt_pkg.annotators._base import Example, Label, QuestionAnnotator, TraceAnnotator
 from nt_pkg.annotators._labeller import labeller
 from nt_pkg.files.schemas import Row
 
@@ -64,7 +64,7 @@ def _labels(
     """Return labels by id: of the rules, and of the model where they leave an example open."""
     by, _ = labeller(kind, ask_model is not None)
     checked = by.params(**params)
-    if isinstance(by, Annotator):
+    if isinstance(by, TraceAnnotator):
         labels = by.annotate(checked, examples)
         return dict(zip((each.id for each in examples), labels, strict=True))
     if isinstance(by, QuestionAnnotator):

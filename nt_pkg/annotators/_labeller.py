@@ -1,14 +1,14 @@
 """What labels for an entry of the catalogue: rules, or a model that is asked."""
 
 from nt_pkg.annotators._ask import Asker
-from nt_pkg.annotators._base import Annotator, QuestionAnnotator
+from nt_pkg.annotators._base import QuestionAnnotator, TraceAnnotator
 from nt_pkg.plugins import registry as plugins
 
 # Second constant of kinds that label by rules, and better with a model.
 WITH_ENGINE = "WITH_ENGINE"
 
 
-def labeller(kind: str, has_engine: bool) -> tuple[Annotator | Asker | QuestionAnnotator, str]:
+def labeller(kind: str, has_engine: bool) -> tuple[TraceAnnotator | Asker | QuestionAnnotator, str]:
     """Return what labels for a catalogue entry, and the name of that constant in its module.
 
     Raises:

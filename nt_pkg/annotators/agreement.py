@@ -29,7 +29,7 @@ from nt_pkg.annotators._ask import (
     object_schema,
     said,
 )
-from nt_pkg.annotators._base import Annotator, Example, Label
+from nt_pkg.annotators._base import Example, Label, TraceAnnotator
 from nt_pkg.benchmarks._math_grading import CPU_LIMIT_S, compare_pairs, extract_answer
 from nt_pkg.config.base import Strict
 from nt_pkg.identity.question_id import normalise_question
@@ -40,7 +40,7 @@ _COMMAND = re.compile(r"\\(?!text|mathrm|mbox|operatorname)[A-Za-z]+")
 _WORD = re.compile(r"[^\W\d_]{2}")
 _VERDICT = re.compile(r"\W{0,9}(yes|no|true|false)\b", re.IGNORECASE)
 _VERDICTS = {"yes": True, "true": True, "no": False, "false": False}
-Pair = tuple[str, str]
+AnswerPair = tuple[str, str]
 
 
 class AgreementParams(Strict):
@@ -101,15 +101,17 @@ def triage_agreement(params: JudgedParams, examples: Sequence[Example]) -> list[
     return found
 
 
-def decide(pairs: Sequence[Pair], cpu_limit_s: float = CPU_LIMIT_S) -> dict[Pair, bool | None]:
+def decide(
+    pairs: Sequence[AnswerPair], cpu_limit_s: float = CPU_LIMIT_S
+) -> dict[AnswerPair, bool | None]:
     """Return whether the answers of each pair agree; None is left for a judge.
 
     Args:
         pairs: two answers each.
         cpu_limit_s: seconds that the comparison of two expressions may take.
     """
-    verdicts: dict[Pair, bool | None] = {}
-    expressions: dict[Pair, Pair] = {}
+    verdicts: dict[AnswerPair, bool | None] = {}
+    expressions: dict[AnswerPair, AnswerPair] = {}
     for pair in dict.fromkeys(pairs):
         stated = _stated(pair[0]), _stated(pair[1])
         if answers_agree(*pair) or answers_agree(*stated):
@@ -185,7 +187,7 @@ def parse_agreement(text: str) -> bool:
     return _VERDICTS[word[1].casefold()]
 
 
-ANNOTATOR = Annotator(params=AgreementParams, annotate=annotate_agreement)
+ANNOTATOR = TraceAnnotator(params=AgreementParams, annotate=annotate_agreement)
 WITH_ENGINE = Asker(
     Ask(
         prompt=ask_agreement,

@@ -12,7 +12,7 @@ step is a sentence or line of the reasoning that holds a letter or digit, which 
 import re
 from collections.abc import Sequence
 
-from nt_pkg.annotators._base import Annotator, Example, Label
+from nt_pkg.annotators._base import Example, Label, TraceAnnotator
 from nt_pkg.config.base import NoParams
 
 _STEP_END = re.compile(r"""[.!?]["')\]\u201d\u2019]*\s+|[\u3002\uff01\uff1f]|\n+""")
@@ -33,4 +33,4 @@ def count_steps(reasoning: str) -> int:
     return sum(any(char.isalnum() for char in piece) for piece in pieces)
 
 
-ANNOTATOR = Annotator(params=NoParams, annotate=annotate_length)
+ANNOTATOR = TraceAnnotator(params=NoParams, annotate=annotate_length)

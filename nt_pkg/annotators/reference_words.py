@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nt_pkg.annotators._base import Annotator, Example, Label
+from nt_pkg.annotators._base import Example, Label, TraceAnnotator
 from nt_pkg.config.base import NoParams
 
 
@@ -15,4 +15,4 @@ def _label(words: list[str]) -> Label:
     return Label(len(words)) if words else Label(None, "the row has no reference_answer")
 
 
-ANNOTATOR = Annotator(params=NoParams, annotate=annotate_reference_words)
+ANNOTATOR = TraceAnnotator(params=NoParams, annotate=annotate_reference_words)
