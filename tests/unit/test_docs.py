@@ -100,7 +100,7 @@ def _python(folder: Path, script: str) -> Any:
     return json.loads(run(folder, [sys.executable, "-c", script]))
 
 
-def _apply(folder: Path, diff: str, *arguments: str) -> None:
+def apply(folder: Path, diff: str, *arguments: str) -> None:
     done = subprocess.run(
         ["git", "apply", *arguments, "-"], cwd=folder, input=diff, capture_output=True, text=True
     )
@@ -120,7 +120,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the repository with the page's study."""
     folder = tmp_path_factory.mktemp("docs") / "copy"
     copy_repository(folder)
-    _apply(folder, STUDY)
+    apply(folder, STUDY)
     return folder
 
 
@@ -148,11 +148,11 @@ def test_a_change_adds_the_jobs_that_the_page_promises(copy: Path, name: str) ->
     assert len(promises) == 1
     promised = {rule: int(n) for n, rule in re.findall(r"(\d+) `(\w+)`", promises[0])}
     before = Counter(_python(copy, JOBS))
-    _apply(copy, CHANGES[name])
+    apply(copy, CHANGES[name])
     try:
         after = Counter(_python(copy, JOBS))
     finally:
-        _apply(copy, CHANGES[name], "--reverse")
+        apply(copy, CHANGES[name], "--reverse")
 
     assert dict(after - before) == promised
     assert not before - after
@@ -163,10 +163,10 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the repository with all modules of the page."""
     folder = tmp_path_factory.mktemp("docs") / "extended"
     copy_repository(folder)
-    _apply(folder, STUDY)
+    apply(folder, STUDY)
     for diff in CHANGES.values():
         if _touched(diff) - ENTRY:
-            _apply(folder, diff, "--include=nt_pkg/*")
+            apply(folder, diff, "--include=nt_pkg/*")
     return folder
 
 
