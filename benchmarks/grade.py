@@ -42,9 +42,9 @@ from benchmarks.grade_outputs import (
     write_jsonl,
 )
 from nt_pkg.benchmarks._base import Item
+from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.dialogue.formats import THINK_OPEN
 from nt_pkg.dialogue.split_reasoning import split_reasoning
-from nt_pkg.evaluation.sample_and_grade import load_items
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import SAMPLES

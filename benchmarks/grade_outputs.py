@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.benchmarks._choice import LETTERS
+from nt_pkg.benchmarks._choice import OPTION_LETTERS
 
 SEED = 0
 NUM_SUPERGPQA, REPEATS = 26_529, 16
@@ -72,7 +72,7 @@ class Outputs:
     def choice(self, gold: str, num_options: int) -> tuple[str, str]:
         """Return (form, output) of a multiple-choice item."""
         form = self._form(CHOICE_FORMS)
-        letters = LETTERS[:num_options]
+        letters = OPTION_LETTERS[:num_options]
         letter = gold if self._draw.random() < SHARE_RIGHT else self._draw.choice(letters)
         other = self._draw.choice(letters.replace(letter, ""))
         text = CHOICE_FORMS[form][0].format(L=letter, l=letter.lower(), M=other)
@@ -93,13 +93,13 @@ class Outputs:
         """Yield rows in the shape of SuperGPQA with ten options, or a few less."""
         for n in range(number):
             num_options = self._draw.choice([10] * 9 + [8, 6, 4])
-            gold = self._draw.choice(LETTERS[:num_options])
+            gold = self._draw.choice(OPTION_LETTERS[:num_options])
             options = [f"{n % 97}.{k} units" for k in range(num_options)]
             yield {
                 "uuid": f"{n:032x}",
                 "question": f"Which value belongs to case {n}?",
                 "options": options,
-                "answer": options[LETTERS.index(gold)],
+                "answer": options[OPTION_LETTERS.index(gold)],
                 "answer_letter": gold,
                 "discipline": f"Discipline {n % 13}",
                 "field": f"Field {n % 72}",

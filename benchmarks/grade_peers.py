@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 Row = dict[str, Any]
-LETTERS = "ABCDEFGHIJ"
+OPTION_LETTERS = "ABCDEFGHIJ"
 
 
 def lighteval() -> dict[str, Callable[[Row], bool]]:
@@ -36,7 +36,7 @@ def lighteval() -> dict[str, Callable[[Row], bool]]:
         return ModelResponse(text=[text], text_post_processed=[text])
 
     def choice(row: Row) -> bool:
-        choices = list(LETTERS[: row["num_options"]])
+        choices = list(OPTION_LETTERS[: row["num_options"]])
         doc = Doc(query="", choices=choices, gold_index=choices.index(row["gold"]))
         return bool(letters.compute(doc, response(row)) == 1)
 

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.annotations.ask_model import asks
+from nt_pkg.annotations.ask_model import model_asker
 from nt_pkg.annotations.label_traces import AskModel, annotate
 from nt_pkg.config.engines import Annotator, EngineRuntime
-from nt_pkg.engines.catalogue import KEPT, engine_identity
-from nt_pkg.engines.params import Model
+from nt_pkg.engines._base import Model
+from nt_pkg.engines._start import engine_identity, engine_kind
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = [sha256_file(path) for path in (args.prompts, args.traces)]
     with work_dir([args.out], digest([args.spec, args.names, identity, files])) as folder:
         if folder:
-            place = kept(args.out) if entry.engine in KEPT else folder
-            _label(args, entry, asks(entry, model, place))
+            place = kept(args.out) if engine_kind(entry.engine).keeps_texts else folder
+            _label(args, entry, model_asker(entry, model, place))
     return 0
 
 

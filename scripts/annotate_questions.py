@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nt_pkg.annotations.label_questions import label_questions
 from nt_pkg.config.engines import EngineRuntime
-from nt_pkg.engines.params import Model
+from nt_pkg.engines._base import Model
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_columns, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config.engines import EngineRuntime, Teacher
-from nt_pkg.engines.catalogue import KEPT, engine_identity
-from nt_pkg.engines.params import Model
+from nt_pkg.engines._base import Model
+from nt_pkg.engines._start import engine_identity, engine_kind
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import PROMPTS, TRACES
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 read_parquet(args.prompts, PROMPTS),
                 engine,
                 teacher.sampling,
-                kept(args.out) if teacher.engine in KEPT else folder,
+                kept(args.out) if engine_kind(teacher.engine).keeps_texts else folder,
                 teacher.max_trace_tokens,
                 teacher.seed,
             )

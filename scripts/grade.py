@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.evaluation.sample_and_grade import grade_samples, load_items
+from nt_pkg.benchmarks._questions import load_items
+from nt_pkg.evaluation.sample_and_grade import grade_samples
 from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import GRADES, SAMPLES

@@ -21,8 +21,7 @@ from nt_pkg.files.json_files import write_json
 from nt_pkg.files.parquet import POOL_GROUP_ROWS, write_parquet
 from nt_pkg.files.schemas import DROPPED, PROMPTS
 from nt_pkg.jobs.progress import ready, start_job
-from nt_pkg.plugins import registry as plugins
-from nt_pkg.plugins.registry import plugin_params
+from nt_pkg.plugins.registry import plugin
 from nt_pkg.prompts.cleaning.decontamination import start_decontamination
 from nt_pkg.prompts.cleaning.near_duplicates import finder
 from nt_pkg.prompts.ingest import ingest
@@ -47,10 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     start_job("ingest_pool", args.spec)
     spec = json.loads(args.spec)
-    params = plugin_params("pools", spec["kind"], spec["params"], f"pool {args.names['pool']}")
+    pool = plugin("pools", spec["kind"])
     folder = args.source.parent if args.source else None
     ready("ingest_pool")
-    rows = plugins.plugin("pools", spec["kind"]).rows(params, folder)
+    rows = pool.rows(pool.params(**spec["params"]), folder)
     decontamination = None
     if against := spec.get("decontaminate"):
         folders = iter([path.parent for path in args.benchmarks])

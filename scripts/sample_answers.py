@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.config.engines import EngineRuntime
-from nt_pkg.engines.catalogue import engine_identity, start_engine
-from nt_pkg.engines.params import Model
-from nt_pkg.evaluation.sample_and_grade import load_items, sample_answers
+from nt_pkg.engines._base import Model
+from nt_pkg.engines._start import engine_for
+from nt_pkg.evaluation.sample_and_grade import sample_answers
 from nt_pkg.files.json_files import digest, sha256_file, write_json
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import SAMPLES
@@ -40,14 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     ready("sample_answers")
     items = load_items(spec["kind"], spec["params"], args.source.parent if args.source else None)
     source = sha256_file(args.source) if args.source else None
-    identity = engine_identity(kind, params, model.digest)
-    key = digest([args.spec, args.seed, args.runtime.batch, identity, source])
+    engine = engine_for(kind, params, args.runtime, model)
+    key = digest([args.spec, args.seed, args.runtime.batch, engine.identity, source])
     with work_dir([args.out, args.manifest], key) as folder:
         if folder:
-            engine = start_engine(kind, params, args.runtime, model)
             rows, drawn = sample_answers(spec, args.seed, items, engine, folder)
             write_parquet(args.out, SAMPLES, rows)
-            made = {"engine": engine.identity, "versions": getattr(engine, "versions", {})}
+            made = {"engine": engine.identity, "versions": engine.versions}
             write_json(args.manifest, {**drawn, **made})
     return 0
 

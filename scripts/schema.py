@@ -10,8 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.config.load import json_schema
-from nt_pkg.plan.reference_page import config_reference
+from nt_pkg.plan.reference_page import config_reference, editor_schema
 from scripts import reproduction
 
 ROOT = Path(__file__).parent.parent
@@ -23,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args(argv)
     wanted = {
-        ROOT / "config" / "schema.json": json.dumps(json_schema(), indent=1, sort_keys=True) + "\n",
+        ROOT / "config" / "schema.json": json.dumps(editor_schema(), indent=1, sort_keys=True)
+        + "\n",
         ROOT / "docs" / "config.md": config_reference(),
         reproduction.PAGE: reproduction.page(),
     }

@@ -5,16 +5,15 @@ from functools import partial
 from pathlib import Path
 
 from nt_pkg.annotations.label_traces import AskModel
-from nt_pkg.annotators._asking import Ask, UnreadableError
+from nt_pkg.annotators._ask import Ask, UnreadableError
 from nt_pkg.annotators._base import Example, Label
 from nt_pkg.config.engines import Annotator, Sampling
-from nt_pkg.engines._base import Completion, Engine, Request, run_requests
-from nt_pkg.engines.catalogue import engine_for
-from nt_pkg.engines.params import Model
+from nt_pkg.engines._base import Completion, Engine, Model, Request, run_requests
+from nt_pkg.engines._start import engine_for
 from nt_pkg.files.json_files import canonical
 
 
-def asks(entry: Annotator, model: Model | None, folder: Path) -> AskModel:
+def model_asker(entry: Annotator, model: Model | None, folder: Path) -> AskModel:
     """Return what asks the model of a catalogue entry.
 
     Args:

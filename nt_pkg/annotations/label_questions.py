@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.annotations.label_traces import labeller
 from nt_pkg.annotators._base import Label, QuestionAnnotator
-from nt_pkg.config.base import checked_params
+from nt_pkg.annotators._labeller import labeller
 from nt_pkg.files.schemas import Row
 from nt_pkg.jobs.journal import Journal
 from nt_pkg.jobs.progress import Progress
@@ -52,7 +51,7 @@ def label_questions(
     ]
     missing.sort(key=lambda row: (-len(row["question"]), row["id"]))
     if missing:
-        label = by.start(checked_params(by.params, params, f"annotator {kind}"), model)
+        label = by.start(by.params(**params), model)
         progress = Progress("questions", len(asked), len(found))
         size = batch if by.needs_model else _PART_ROWS
         for start in range(0, len(missing), size):

@@ -5,41 +5,14 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nt_pkg.annotators._asking import Ask, Asker
-from nt_pkg.annotators._base import Annotator, Example, Label, QuestionAnnotator
-from nt_pkg.config.base import checked_params
+from nt_pkg.annotators._ask import Ask
+from nt_pkg.annotators._base import Example, Label, QuestionAnnotator, TraceAnnotator
+from nt_pkg.annotators._labeller import labeller
 from nt_pkg.files.schemas import Row
-from nt_pkg.plugins import registry as plugins
 
 logger = logging.getLogger(__name__)
 
-# Second constant of kinds that label by rules, and better with a model.
-WITH_ENGINE = "WITH_ENGINE"
 AskModel = Callable[[Ask, Sequence[Example]], list[Label]]
-
-
-def labeller(kind: str, has_engine: bool) -> tuple[Annotator | Asker | QuestionAnnotator, str]:
-    """Return what labels for a catalogue entry, and the name of that constant in its module.
-
-    Raises:
-        ValueError: there is no such kind, or it needs an engine, or takes none.
-    """
-    constant, found = plugins.CONSTANTS["annotators"], plugins.plugin("annotators", kind)
-    if has_engine and not isinstance(found, Asker):
-        constant, found = WITH_ENGINE, plugins.second("annotators", kind, WITH_ENGINE)
-        if found is None:
-            raise ValueError(f"kind {kind} asks no model: remove `engine` and what belongs to it")
-    if not has_engine and isinstance(found, Asker):
-        raise ValueError(
-            f"kind {kind} asks a model: add `engine` (openai, vllm or transformers), and what that "
-            "needs"
-        )
-    return found, constant
-
-
-def is_of_questions(kind: str) -> bool:
-    """Return whether a kind labels questions, so that its labels belong to no teacher."""
-    return isinstance(plugins.plugin("annotators", kind), QuestionAnnotator)
 
 
 def annotate(
@@ -90,8 +63,8 @@ def _labels(
 ) -> dict[str, Label]:
     """Return labels by id: of the rules, and of the model where they leave an example open."""
     by, _ = labeller(kind, ask_model is not None)
-    checked = checked_params(by.params, params, f"annotator {kind}")
-    if isinstance(by, Annotator):
+    checked = by.params(**params)
+    if isinstance(by, TraceAnnotator):
         labels = by.annotate(checked, examples)
         return dict(zip((each.id for each in examples), labels, strict=True))
     if isinstance(by, QuestionAnnotator):

@@ -30,7 +30,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Annotator:
+class TraceAnnotator:
     """Labels examples; the label of one example depends on no other."""
 
     params: type[Strict]

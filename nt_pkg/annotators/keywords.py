@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from nt_pkg.annotators._base import Annotator, Example, Label
+from nt_pkg.annotators._base import Example, Label, TraceAnnotator
 from nt_pkg.config.base import Strict
 
 
@@ -58,4 +58,4 @@ def _label(
     return Label(max(found, key=lambda label: hits[label]) if found else "other")
 
 
-ANNOTATOR = Annotator(params=KeywordsParams, annotate=annotate_keywords)
+ANNOTATOR = TraceAnnotator(params=KeywordsParams, annotate=annotate_keywords)

@@ -12,18 +12,14 @@ step is a sentence or line of the reasoning that holds a letter or digit, which 
 import re
 from collections.abc import Sequence
 
-from nt_pkg.annotators._base import Annotator, Example, Label
-from nt_pkg.config.base import Strict
+from nt_pkg.annotators._base import Example, Label, TraceAnnotator
+from nt_pkg.config.base import NoParams
 
 _STEP_END = re.compile(r"""[.!?]["')\]\u201d\u2019]*\s+|[\u3002\uff01\uff1f]|\n+""")
 _LIST_MARK = re.compile(r"^[ \t]*(?:\(?\d{1,3}[.)]|[-*+\u2022])[ \t]+(?=\S)", re.MULTILINE)
 
 
-class LengthParams(Strict):
-    """No parameters."""
-
-
-def annotate_length(params: LengthParams, examples: Sequence[Example]) -> list[Label]:
+def annotate_length(params: NoParams, examples: Sequence[Example]) -> list[Label]:
     """Return tokens of the response and steps of its reasoning."""
     return [
         Label({"num_tokens": example.num_tokens, "num_steps": count_steps(example.reasoning)})
@@ -37,4 +33,4 @@ def count_steps(reasoning: str) -> int:
     return sum(any(char.isalnum() for char in piece) for piece in pieces)
 
 
-ANNOTATOR = Annotator(params=LengthParams, annotate=annotate_length)
+ANNOTATOR = TraceAnnotator(params=NoParams, annotate=annotate_length)

@@ -2,17 +2,11 @@
 
 from collections.abc import Sequence
 
-from nt_pkg.annotators._base import Annotator, Example, Label
-from nt_pkg.config.base import Strict
+from nt_pkg.annotators._base import Example, Label, TraceAnnotator
+from nt_pkg.config.base import NoParams
 
 
-class ReferenceWordsParams(Strict):
-    """No parameters."""
-
-
-def annotate_reference_words(
-    params: ReferenceWordsParams, examples: Sequence[Example]
-) -> list[Label]:
+def annotate_reference_words(params: NoParams, examples: Sequence[Example]) -> list[Label]:
     """Return how many words each reference answer has; a row without one fails."""
     return [_label((example.reference_answer or "").split()) for example in examples]
 
@@ -21,4 +15,4 @@ def _label(words: list[str]) -> Label:
     return Label(len(words)) if words else Label(None, "the row has no reference_answer")
 
 
-ANNOTATOR = Annotator(params=ReferenceWordsParams, annotate=annotate_reference_words)
+ANNOTATOR = TraceAnnotator(params=NoParams, annotate=annotate_reference_words)

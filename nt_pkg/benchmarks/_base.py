@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from nt_pkg.config.base import Strict
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Grade:
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class BenchmarkKind:
     """The plugin object of a benchmark module.
 
     Attributes:
@@ -48,7 +48,7 @@ class Benchmark:
             goes into logs, grades, scores or reports.
     """
 
-    params: type[BaseModel]
+    params: type[Strict]
     load: Callable[[Any, Path | None], list[Item]]
     prompt: Callable[[Item], str]
     grade: Callable[[Sequence[tuple[Item, str]]], list[Grade]]

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from nt_pkg.benchmarks._base import Grade, Item
+from nt_pkg.config.base import Strict
 
-LETTERS = "ABCDEFGHIJ"
+OPTION_LETTERS = "ABCDEFGHIJ"
 _BATCH_ROWS = 1024
 _FIELD_BYTES = 1 << 24  # some columns of annotators' remarks are long
 
@@ -46,10 +47,8 @@ _ALONE = re.compile(r"[*_`\"'$(\[{]{0,20}+([A-J])[*_`\"'$)\]}]{0,20}+[.:]?", re.
 _LISTED = re.compile(r"[*(]{0,4}([A-J])[).:][*]{0,4}\s+\S.*", re.IGNORECASE)
 
 
-class ChoiceParams(BaseModel):
+class ChoiceParams(Strict):
     """Options of a multiple-choice benchmark."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     num_questions: int | None = Field(
         default=None, ge=1, description="questions to take in digest order; null takes all"
@@ -71,7 +70,7 @@ def extract_letter(text: str, num_options: int) -> str | None:
         anchor = _ANCHOR.match(text, start)
         found = _stated(text, anchor.end()) if anchor else None
         if found is not None:
-            return found if found and found in LETTERS[:num_options] else None
+            return found if found and found in OPTION_LETTERS[:num_options] else None
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return None
@@ -79,7 +78,7 @@ def extract_letter(text: str, num_options: int) -> str | None:
     if alone is None and len(lines) == 1:
         alone = _LISTED.fullmatch(lines[0].strip())
     letter = alone[1].upper() if alone else ""
-    return letter if letter and letter in LETTERS[:num_options] else None
+    return letter if letter and letter in OPTION_LETTERS[:num_options] else None
 
 
 def _anchor_words(text: str) -> Iterator[int]:
@@ -119,17 +118,17 @@ def _stated(text: str, start: int) -> str | None:
 def option_lines(options: Sequence[str], mark: str) -> str:
     """Return the options, one a line, each with its letter and `mark` behind it."""
     return "\n".join(
-        f"{letter}{mark} {text}" for letter, text in zip(LETTERS, options, strict=False)
+        f"{letter}{mark} {text}" for letter, text in zip(OPTION_LETTERS, options, strict=False)
     )
 
 
 def letters_of(options: Sequence[str]) -> str:
     """Return the letters of an item in words: "A, B, C or D"."""
-    letters = LETTERS[: len(options)]
+    letters = OPTION_LETTERS[: len(options)]
     return f"{', '.join(letters[:-1])} or {letters[-1]}"
 
 
-def file_rows(
+def source_rows(
     source: Path | None, hub: str, suffixes: Sequence[str]
 ) -> Iterator[tuple[Mapping[str, Any], str]]:
     """Yield (row, its place) of all files with one of the suffixes, but those of other splits.
@@ -154,7 +153,7 @@ def file_rows(
             raise ValueError(f"{path} cannot be read ({what}); fetch it again") from None
 
 
-def texts_of(row: Mapping[str, Any], columns: Sequence[str], place: str, hub: str) -> list[str]:
+def columns_of(row: Mapping[str, Any], columns: Sequence[str], place: str, hub: str) -> list[str]:
     """Return text columns of a row, blanks at their ends removed.
 
     Raises:
@@ -183,9 +182,9 @@ def options_of(row: Mapping[str, Any], letter: str, place: str) -> tuple[str, ..
     texts = [each.strip() for each in options]
     while texts and texts[-1] == "N/A":
         texts.pop()
-    if not 2 <= len(texts) <= len(LETTERS):
+    if not 2 <= len(texts) <= len(OPTION_LETTERS):
         raise ValueError(f"{place}: {len(texts)} options, not 2 to 10; fetch the file again")
-    if len(letter) != 1 or letter not in LETTERS[: len(texts)]:
+    if len(letter) != 1 or letter not in OPTION_LETTERS[: len(texts)]:
         raise ValueError(f"{place}: the gold letter is none of its {len(texts)} options")
     return tuple(texts)
 

@@ -13,21 +13,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.benchmarks._base import Benchmark, Item, take_items
+from nt_pkg.benchmarks._base import BenchmarkKind, Item, take_items
 from nt_pkg.benchmarks._choice import (
-    LETTERS,
+    OPTION_LETTERS,
     ChoiceParams,
-    file_rows,
+    columns_of,
     grade_choices,
     letters_of,
     option_lines,
-    texts_of,
+    source_rows,
 )
 from nt_pkg.benchmarks._official import grade_simple_evals
 from nt_pkg.identity.seeds import rng
 
 HUB = "Idavidrein/gpqa"
-VERSION = 1  # changing it orders the options of every question anew
+_ORDER_VERSION = 1  # changing it orders the options of every question anew
 _COLUMNS = (
     "Record ID",
     "Question",
@@ -50,18 +50,18 @@ def load(params: Params, source: Path | None) -> list[Item]:
     Raises:
         ValueError: there is no file, or a row is broken. No text of a row is in the error.
     """
-    items = [_item(row, place) for row, place in file_rows(source, HUB, (".csv",))]
+    items = [_item(row, place) for row, place in source_rows(source, HUB, (".csv",))]
     return take_items(items, params.num_questions)
 
 
 def _item(row: Mapping[str, Any], place: str) -> Item:
-    row_id, question, domain, subdomain, *answers = texts_of(row, _COLUMNS, place, HUB)
+    row_id, question, domain, subdomain, *answers = columns_of(row, _COLUMNS, place, HUB)
     order = list(range(len(answers)))
-    rng("gpqa_diamond", VERSION, row_id).shuffle(order)
+    rng("gpqa_diamond", _ORDER_VERSION, row_id).shuffle(order)
     return Item(
         id=row_id,
         question=question,
-        gold=LETTERS[order.index(0)],
+        gold=OPTION_LETTERS[order.index(0)],
         options=tuple(answers[at] for at in order),
         category=domain,
         levels=(("subdomain", f"{domain}/{subdomain}"),),
@@ -77,7 +77,7 @@ def prompt(item: Item) -> str:
     )
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = BenchmarkKind(
     params=Params,
     load=load,
     prompt=prompt,

@@ -13,18 +13,17 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from nt_pkg.benchmarks._base import Benchmark, Grade, Item, take_items
+from nt_pkg.benchmarks._base import BenchmarkKind, Grade, Item, take_items
 from nt_pkg.benchmarks._math_grading import extract_answer, grade_pairs
+from nt_pkg.config.base import Strict
 
 _COLUMNS = ("problem", "answer", "subject", "unique_id")
 
 
-class Params(BaseModel):
+class Params(Strict):
     """Options of MATH-500."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     num_questions: int | None = Field(
         default=None, ge=1, description="questions to take in digest order; null takes all 500"
@@ -99,4 +98,4 @@ def _item(row: object, place: str) -> Item:
     )
 
 
-BENCHMARK = Benchmark(params=Params, load=load, prompt=prompt, grade=grade)
+BENCHMARK = BenchmarkKind(params=Params, load=load, prompt=prompt, grade=grade)

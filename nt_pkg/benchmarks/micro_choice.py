@@ -8,14 +8,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.benchmarks._base import Benchmark, Grade, Item, take_items
+from nt_pkg.benchmarks._base import BenchmarkKind, Grade, Item, take_items
 from nt_pkg.benchmarks.micro_free import Params
 from nt_pkg.identity.question_id import question_id
 from nt_pkg.identity.seeds import rng
 from nt_pkg.microworld.facts import LETTERS
 from nt_pkg.microworld.world import as_choice, parse_question, test_problems
 
-VERSION = 1  # changing it draws and orders the options of every question anew
+_ORDER_VERSION = 1  # changing it draws and orders the options of every question anew
 # The whole answer has to be a letter: one found somewhere in a sentence may be the word "a".
 _LETTER = re.compile(r"(?:(?:the )?answer(?: is)?:? *)?\(?([a-z])\)?\.?", re.IGNORECASE)
 
@@ -31,7 +31,7 @@ def load(params: Params, source: Path | None) -> list[Item]:
     items = []
     for problem in test_problems(params.num_questions, params.seed):
         row_id = question_id(problem.question)
-        text, letter = as_choice(problem, rng("micro_choice", VERSION, row_id))
+        text, letter = as_choice(problem, rng("micro_choice", _ORDER_VERSION, row_id))
         options = parse_question(text).choices
         items.append(Item(row_id, text, letter, options, f"k={problem.num_steps}"))
     return take_items(items, None)
@@ -54,4 +54,4 @@ def grade(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
     return grades
 
 
-BENCHMARK = Benchmark(params=Params, load=load, prompt=prompt, grade=grade)
+BENCHMARK = BenchmarkKind(params=Params, load=load, prompt=prompt, grade=grade)

@@ -8,17 +8,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from nt_pkg.benchmarks._base import Benchmark, Grade, Item, take_items
+from nt_pkg.benchmarks._base import BenchmarkKind, Grade, Item, take_items
+from nt_pkg.config.base import Strict
 from nt_pkg.identity.question_id import question_id
 from nt_pkg.microworld.world import test_problems
 
 
-class Params(BaseModel):
+class Params(Strict):
     """Options of the micro-world's tests."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     num_questions: int = Field(default=300, ge=1, le=20_000, description="questions to generate")
     seed: int = Field(default=0, ge=0, description="seed of the questions")
@@ -50,4 +49,4 @@ def grade(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
     return grades
 
 
-BENCHMARK = Benchmark(params=Params, load=load, prompt=prompt, grade=grade)
+BENCHMARK = BenchmarkKind(params=Params, load=load, prompt=prompt, grade=grade)

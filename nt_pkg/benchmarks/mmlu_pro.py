@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.benchmarks._base import Benchmark, Item, take_items
+from nt_pkg.benchmarks._base import BenchmarkKind, Item, take_items
 from nt_pkg.benchmarks._choice import (
     ChoiceParams,
-    file_rows,
+    columns_of,
     grade_choices,
     letters_of,
     option_lines,
     options_of,
-    texts_of,
+    source_rows,
 )
 from nt_pkg.benchmarks._official import grade_mmlu_pro, grade_mmlu_pro_without_guess
 
@@ -38,7 +38,7 @@ def load(params: Params, source: Path | None) -> list[Item]:
     Raises:
         ValueError: there is no file, or a row is broken.
     """
-    items = [_item(row, place) for row, place in file_rows(source, HUB, (".parquet", ".jsonl"))]
+    items = [_item(row, place) for row, place in source_rows(source, HUB, (".parquet", ".jsonl"))]
     return take_items(items, params.num_questions)
 
 
@@ -46,7 +46,7 @@ def _item(row: Mapping[str, Any], place: str) -> Item:
     number = row.get("question_id")
     if not isinstance(number, int):
         raise ValueError(f"{place}: question_id missing or no integer; fetch the file again")
-    question, letter, category, src = texts_of(row, _COLUMNS, place, HUB)
+    question, letter, category, src = columns_of(row, _COLUMNS, place, HUB)
     # One row's answer_index contradicts its letter; the authors' scripts compare the letter.
     return Item(
         id=str(number),
@@ -67,7 +67,7 @@ def prompt(item: Item) -> str:
     )
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = BenchmarkKind(
     params=Params,
     load=load,
     prompt=prompt,

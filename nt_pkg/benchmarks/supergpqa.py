@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.benchmarks._base import Benchmark, Item, take_items
+from nt_pkg.benchmarks._base import BenchmarkKind, Item, take_items
 from nt_pkg.benchmarks._choice import (
     ChoiceParams,
-    file_rows,
+    columns_of,
     grade_choices,
     letters_of,
     option_lines,
     options_of,
-    texts_of,
+    source_rows,
 )
 from nt_pkg.benchmarks._official import grade_supergpqa
 
@@ -46,12 +46,12 @@ def load(params: Params, source: Path | None) -> list[Item]:
     Raises:
         ValueError: there is no file, or a row is broken.
     """
-    items = [_item(row, place) for row, place in file_rows(source, HUB, (".jsonl", ".parquet"))]
+    items = [_item(row, place) for row, place in source_rows(source, HUB, (".jsonl", ".parquet"))]
     return take_items(items, params.num_questions)
 
 
 def _item(row: Mapping[str, Any], place: str) -> Item:
-    row_id, question, letter, discipline, field, subfield, difficulty = texts_of(
+    row_id, question, letter, discipline, field, subfield, difficulty = columns_of(
         row, _COLUMNS, place, HUB
     )
     return Item(
@@ -78,7 +78,7 @@ def prompt(item: Item) -> str:
     )
 
 
-BENCHMARK = Benchmark(
+BENCHMARK = BenchmarkKind(
     params=Params,
     load=load,
     prompt=prompt,

@@ -18,17 +18,23 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def checked_params(model: type[Strict], params: dict[str, Any], where: str) -> Any:
+class NoParams(Strict):
+    """Of plug-ins without parameters."""
+
+
+def checked_params(
+    model: type[Strict], params: dict[str, Any], where: str, key: str = "params"
+) -> Any:
     """Return parameters that fit their model.
 
     Raises:
-        ValueError: they do not; `where` is named.
+        ValueError: they do not; `where` and the key they stand under are named.
     """
     try:
         return model(**params)
     except ValidationError as error:
         known = sorted(model.model_fields)
-        raise ValueError(f"{where}.params: {explain(error, known)}") from error
+        raise ValueError(f"{where}.{key}: {explain(error, known)}") from error
 
 
 def explain(error: ValidationError, known: Sequence[str] | None = None) -> str:

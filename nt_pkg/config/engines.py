@@ -1,14 +1,12 @@
 """Teachers and annotators: how text is generated, drawn and placed."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from nt_pkg.config.base import BEFORE_PLANS, Strict
 from nt_pkg.config.sources import Source
 
-EngineKind = Literal["micro", "replay", "openai", "vllm", "transformers"]
-ModelEngine = Literal["openai", "vllm", "transformers"]  # those that can be asked anything
 Architecture = Annotated[
     dict[str, Any] | None,
     Field(
@@ -110,7 +108,9 @@ JobRuntime = Annotated[EngineRuntime, Field(description="How its jobs run; edits
 class Teacher(Strict):
     """A model, or a stand-in for one, that writes traces."""
 
-    engine: EngineKind = Field(description="How the text is made (docs/engines.md).")
+    engine: str = Field(
+        description="Module of nt_pkg/engines that makes the text (docs/engines.md)."
+    )
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the engine.")
     source: Source | None = Field(
         None, description="Files of the model, for the engines vllm and transformers."
@@ -128,12 +128,6 @@ class Teacher(Strict):
     )
     runtime: JobRuntime = EngineRuntime()
 
-    @model_validator(mode="after")
-    def _draws(self) -> Self:
-        if self.seed and self.engine in ("micro", "replay"):
-            raise ValueError(f"engine {self.engine} draws nothing: remove `seed`")
-        return self
-
 
 class Annotator(Strict):
     """Something that labels every trace. Selectors ask for annotators by their catalogue name."""
@@ -143,8 +137,10 @@ class Annotator(Strict):
         default_factory=dict,
         description="Parameters of that module; null takes away those of a file under this one.",
     )
-    engine: ModelEngine | None = Field(
-        None, description="How the model is asked, for kinds that ask one (docs/annotators.md)."
+    engine: str | None = Field(
+        None,
+        description="Module of nt_pkg/engines that asks the model, for kinds that ask one "
+        "(docs/annotators.md).",
     )
     engine_params: dict[str, Any] = Field(
         default_factory=dict,

@@ -179,8 +179,9 @@ class Student(Strict):
     source: Source = Field(description="Where the untrained model comes from.")
     architecture: Architecture = None
     training: Training = Field(Training(), description="How it is trained.")
-    engine: Literal["transformers", "vllm"] = Field(
-        "transformers", description="How its answers to benchmarks are made (docs/engines.md)."
+    engine: str = Field(
+        "transformers",
+        description="Module of nt_pkg/engines that makes its answers (docs/engines.md).",
     )
     engine_params: dict[str, Any] = Field(
         default_factory=dict, description="Parameters of that engine."

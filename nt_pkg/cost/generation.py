@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nt_pkg.annotations.label_traces import labeller
-from nt_pkg.annotators._asking import Asker
+from nt_pkg.annotators._ask import Asker
 from nt_pkg.annotators._base import Example
+from nt_pkg.annotators._labeller import labeller
 from nt_pkg.config.engines import Annotator, EngineRuntime, Teacher
 from nt_pkg.config.students import Student
 from nt_pkg.config.study import Study
@@ -20,7 +20,7 @@ from nt_pkg.cost.flops import memory_bandwidth, peak_flops
 from nt_pkg.cost.forecast import EXAMPLE_TOKENS, Cost, mean_trace, shape_of
 from nt_pkg.cost.memory import Shape, gpu_memory
 from nt_pkg.files.json_files import read_json
-from nt_pkg.plugins.registry import plugin_params
+from nt_pkg.plugins.registry import plugin
 
 # Of that least time: vLLM's own benchmark of Llama-3.1-8B and 70B in bfloat16 (batches of 8 on one
 # and four H200) comes to 0.54 and 0.47, NVIDIA's tables for TensorRT-LLM to 0.55 to 0.85.
@@ -153,7 +153,7 @@ def texts_of(
 def _answers(study: Study, run: Mapping[str, str], answers: Answers) -> Texts:
     name = run["benchmark"]
     entry, student = study.benchmarks[name], study.students[run["student"]]
-    params = plugin_params("benchmarks", entry.kind, entry.params, f"benchmarks.{name}")
+    params = plugin("benchmarks", entry.kind).params(**entry.params)
     questions = getattr(params, "num_questions", None) or entry.expected_questions
     if questions is None:
         raise ValueError(f"give benchmarks.{name} its `expected_questions`")
@@ -183,7 +183,7 @@ def _rows(study: Study, pool: str, folder: Path) -> float:
     if manifest.exists():
         return float(read_json(manifest)["kept"])
     entry = study.pools[pool]
-    params = plugin_params("pools", entry.kind, entry.params, f"pools.{pool}")
+    params = plugin("pools", entry.kind).params(**entry.params)
     rows = getattr(params, "num_rows", None) or entry.expected_rows
     if rows is None:
         raise ValueError(f"give pools.{pool} its `expected_rows`, or ingest it (stage prompts)")

@@ -1,15 +1,16 @@
-"""Requests, completions, and the one runner that makes every engine resumable."""
+"""What an engine is, and the one runner that makes every engine resumable."""
 
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
-from nt_pkg.config.engines import Sampling
-from nt_pkg.files.json_files import digest
+from nt_pkg.config.base import Strict
+from nt_pkg.config.engines import EngineRuntime, Sampling
+from nt_pkg.files.json_files import digest, read_json
 from nt_pkg.jobs.journal import Journal
 from nt_pkg.jobs.progress import Progress
 
@@ -50,18 +51,29 @@ class Completion:
     error: str | None = None
 
 
-class Engine(Protocol):
-    """A way to generate text.
+@dataclass(frozen=True)
+class Model:
+    """The files of a model: their folder, and a digest of their content."""
 
-    `identity` holds everything about it that can change the text. `batch_size` is the number of
-    requests whose texts may depend on each other: such a batch is done whole or not at all, so the
-    text of a request never depends on where an earlier start was killed. None: every text stands
-    alone and is kept as soon as it is there.
+    folder: Path
+    digest: str
+
+    @classmethod
+    def beside(cls, manifest: Path) -> Self:
+        """Return the model that a manifest stands in or beside."""
+        known = read_json(manifest)
+        return cls(manifest.parent / known.get("folder", "."), digest(known["files"]))
+
+
+class Running(Protocol):
+    """An engine that has started.
+
+    `batch_size` is the number of requests whose texts may depend on each other: such a batch is
+    done whole or not at all, so the text of a request never depends on where an earlier start was
+    killed. None: every text stands alone and is kept as soon as it is there.
+
+    One that runs libraries may say which, in a map `versions`.
     """
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Return everything about the engine that can change a text."""
 
     @property
     def batch_size(self) -> int | None:
@@ -69,6 +81,44 @@ class Engine(Protocol):
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterable[Completion]:
         """Return one completion per request, in any order, each as soon as it is there."""
+
+
+class Engine(Running, Protocol):
+    """A way to generate text, whether or not it has started."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return everything about the engine that can change a text."""
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Return the versions of the libraries that it runs; this starts it."""
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """The plugin object of an engine module.
+
+    Attributes:
+        params: model of the parameters, all of which can change a text.
+        start: (parameters, what its job runs on, files of its model if it needs them) -> the
+            engine, ready to generate. What takes long to import is imported here.
+        version: raise it when the engine makes another text from the same request; None: the digest
+            of its code stands for it, for engines whose texts are quickly made again.
+        needs_model: whether it runs a model, whose files are the `source` of its entry.
+        needs_server: whether it asks the server of `runtime.server`.
+        keeps_texts: whether each text stands alone and costs so much that it is kept when the job
+            has ended.
+        is_model: whether a language model answers: it draws by a seed, and can be asked anything.
+    """
+
+    params: type[Strict]
+    start: Callable[[Any, EngineRuntime, Model | None], Running]
+    version: int | None = None
+    needs_model: bool = False
+    needs_server: bool = False
+    keeps_texts: bool = False
+    is_model: bool = True
 
 
 def run_requests(

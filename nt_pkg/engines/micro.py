@@ -1,20 +1,14 @@
 """The micro-world's teacher: a procedure that reads a question and writes a true trace."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from nt_pkg.config.base import Strict
-from nt_pkg.config.engines import Sampling
+from nt_pkg.config.base import NoParams
+from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
-from nt_pkg.engines._base import Completion, Request
-from nt_pkg.identity.fingerprint import code_fingerprint
+from nt_pkg.engines._base import Completion, EngineKind, Model, Request
 from nt_pkg.identity.seeds import rng
 from nt_pkg.microworld.teacher import write_trace
 from nt_pkg.microworld.world import parse_question
-
-
-class MicroParams(Strict):
-    """The procedural teacher has no parameters."""
 
 
 class MicroEngine:
@@ -22,13 +16,8 @@ class MicroEngine:
 
     batch_size = 1000
 
-    def __init__(self, params: MicroParams) -> None:
-        """Fix the identity: the code of the world that the traces come from."""
-        code = [
-            code_fingerprint("nt_pkg.microworld.world", ["parse_question"]),
-            code_fingerprint("nt_pkg.microworld.teacher", ["write_trace"]),
-        ]
-        self.identity: dict[str, Any] = {"kind": "micro", "code": code}
+    def __init__(self, params: NoParams, runtime: EngineRuntime, model: Model | None) -> None:
+        """Need nothing."""
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Return a trace for each request; a question of another world is a failed completion."""
@@ -43,3 +32,6 @@ class MicroEngine:
         reasoning, answer, _ = write_trace(problem, rng("micro-teacher", 0, request.id))
         text = f"{THINK_OPEN} {reasoning} {THINK_CLOSE} {answer}"
         return Completion(request.id, text, tokens, len(text.split()), "stop")
+
+
+ENGINE = EngineKind(params=NoParams, start=MicroEngine, is_model=False)

@@ -1,193 +1,51 @@
-"""The engine that asks a server of the OpenAI chat protocol, many requests at a time."""
+"""The engine that asks a server of the OpenAI chat protocol: vLLM, SGLang, a provider."""
 
-import asyncio
-import json
-import logging
-import os
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from itertools import islice
 from typing import Any
 
-import httpx2
+from pydantic import Field, field_validator
 
-from nt_pkg.config.engines import Sampling, Server
-from nt_pkg.engines._base import Completion, Request
-from nt_pkg.engines.openai_answers import Refused, Retry, check_status, read_answer, served_models
-from nt_pkg.engines.params import OpenAIParams, identity
-from nt_pkg.identity.seeds import rng
+from nt_pkg.config.base import Strict
+from nt_pkg.config.engines import EngineRuntime
+from nt_pkg.engines._base import EngineKind, Model, Running
 
-logger = logging.getLogger(__name__)
-logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would write a line per request
-
-_MOST_BACKOFF_SECONDS = 60.0
-_MOST_RETRY_AFTER_SECONDS = 3600.0  # a server that says more is not worth a job's time
-_CONNECT_SECONDS = 30.0
-_START_POLL_SECONDS = 2.0
-# So many failed rows one after the other are no accident: at 30 % of failures, 1 in 10^10.
-_FAILURES_IN_A_ROW = 20
+_OURS = {"model", "messages", "temperature", "top_p", "max_tokens", "seed", "n", "stream"}
 
 
-class OpenAIEngine:
-    """Asks a server for every request by itself; nothing waits for the slowest.
+class OpenAIParams(Strict):
+    """What of a server can change a text; its address, key and patience cannot."""
 
-    The address, the key and the patience are no part of its identity. The key is read from the
-    environment, sent, and taken out of every error that the server words.
-    """
+    model: str = Field(min_length=1, description="Name by which the server knows the model.")
+    served_as: str | None = Field(
+        None,
+        description="Name that the server puts into its answers, where it is another one, such as "
+        "one with a date.",
+    )
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Further fields of every request, such as top_k or chat_template_kwargs.",
+    )
 
-    batch_size = None
-
-    def __init__(self, params: OpenAIParams, server: Server, concurrency: int) -> None:
-        """Read the key.
-
-        Raises:
-            ValueError: the variable that should hold it is not set.
-        """
-        self.identity = identity("openai", params)
-        self._params, self._server, self._concurrency = params, server, concurrency
-        self._key = ""
-        if server.key_env is not None:
-            self._key = os.environ.get(server.key_env, "").strip()
-            if not self._key:
-                raise ValueError(
-                    f"the environment variable {server.key_env} is not set: it has to hold the key "
-                    f"of {server.base_url}"
-                )
-
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
-        """Yield completions as they come; a request that fails too often is a failed one.
-
-        Raises:
-            ValueError: the server is not there, refuses the key, has another model, or answers
-                nothing but errors.
-        """
-        for request in requests:
-            if request.forced_prefix:
-                raise ValueError(
-                    "the openai engine cannot force how an answer begins: take engine vllm or "
-                    "transformers"
-                )
-        waiting, failures = iter(requests), 0
-        with asyncio.Runner() as runner:
-            client = self._client()
-            flying: set[asyncio.Task[Completion]] = set()
-            try:
-                runner.run(self._check_server(client))
-                while True:
-                    for request in islice(waiting, self._concurrency - len(flying)):
-                        work = self._complete(client, request, sampling)
-                        flying.add(runner.get_loop().create_task(work))
-                    if not flying:
-                        return
-                    done, flying = runner.run(_first_of(flying))
-                    # What was answered is handed over before an error ends everything.
-                    for task in sorted(done, key=lambda task: task.exception() is not None):
-                        completion = task.result()
-                        failures = failures + 1 if completion.error else 0
-                        yield completion
-                        if failures >= _FAILURES_IN_A_ROW:
-                            raise ValueError(
-                                f"{self._server.base_url}: {failures} requests failed one after "
-                                f"the other; the last one: {completion.error}"
-                            )
-            finally:
-                runner.run(_end(flying, client))
-
-    def _client(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(
-            base_url=self._server.base_url,
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
-            limits=httpx2.Limits(max_connections=self._concurrency),
-        )
-
-    async def _check_server(self, client: httpx2.AsyncClient) -> None:
-        """Wait for the server, and look whether it has the model."""
-        url, wanted = self._server.base_url, self._params.model
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._server.start_seconds
-        while True:
-            try:
-                async with self._asked(_CONNECT_SECONDS):
-                    known = served_models(await client.get("models"))
-                break
-            except Retry as error:
-                if loop.time() >= until:
-                    raise ValueError(
-                        f"{url} does not answer ({error}): correct `runtime.server.base_url` or "
-                        "start the server; `start_seconds` waits for one that is starting"
-                    ) from error
-                logger.info("%s: waiting for the server (%s)", url, error)
-                await asyncio.sleep(min(_START_POLL_SECONDS, max(0.1, until - loop.time())))
-        if known and wanted not in known:
+    @field_validator("extra_body")
+    @classmethod
+    def _not_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(_OURS & value.keys()):
             raise ValueError(
-                f"{url} does not serve {wanted!r} but {', '.join(sorted(known)[:10])}: correct "
-                "`params.model`"
+                f"{', '.join(taken)}: remove it; the engine sets it from `model`, `sampling` and "
+                "the prompt, or cannot use it"
             )
-
-    async def _complete(
-        self, client: httpx2.AsyncClient, request: Request, sampling: Sampling
-    ) -> Completion:
-        body, tries, reason = self._body(request, sampling), self._server.retries + 1, ""
-        for attempt in range(tries):
-            try:
-                async with self._asked(self._server.timeout_seconds):
-                    response = await client.post("chat/completions", json=body)
-                    check_status(response, self._key)
-                    names = (self._params.model, self._params.served_as)
-                    return read_answer(request.id, response, names, self._key)
-            except Retry as error:
-                reason = str(error)
-                if attempt + 1 < tries:
-                    wait = min(error.seconds, _MOST_RETRY_AFTER_SECONDS)
-                    await asyncio.sleep(max(wait, self._backoff(request.id, attempt)))
-            except Refused as error:
-                return _failed(request.id, str(error))
-        return _failed(request.id, f"given up after {tries} tries: {reason}")
-
-    @asynccontextmanager
-    async def _asked(self, seconds: float) -> AsyncIterator[None]:
-        """Turn everything that can happen to a connection into `Retry`."""
-        try:
-            async with asyncio.timeout(seconds):
-                yield
-        except TimeoutError as error:
-            raise Retry(f"no answer within {seconds:g} s") from error
-        except httpx2.HTTPError as error:
-            raise Retry(f"{type(error).__name__} {error}".strip()) from error
-
-    def _backoff(self, request_id: str, attempt: int) -> float:
-        """Return seconds to wait: twice as long each time, and not the same for all."""
-        most = min(self._server.backoff_seconds * 2**attempt, _MOST_BACKOFF_SECONDS)
-        return float(most * rng("backoff", request_id, attempt).uniform(0.5, 1.0))
-
-    def _body(self, request: Request, sampling: Sampling) -> dict[str, Any]:
-        body = {
-            "model": self._params.model,
-            "messages": [{"role": "user", "content": request.user}],
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens,
-            "seed": request.seed,
-        }
-        if request.json_schema is not None:
-            schema = {"name": "answer", "strict": True, "schema": json.loads(request.json_schema)}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return {**body, **self._params.extra_body}
+        return value
 
 
-async def _first_of(
-    tasks: set[asyncio.Task[Completion]],
-) -> tuple[set[asyncio.Task[Completion]], set[asyncio.Task[Completion]]]:
-    return await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+def start_openai(params: OpenAIParams, runtime: EngineRuntime, model: Model | None) -> Running:
+    """Return what asks the server; nothing is sent yet."""
+    from nt_pkg.engines._server import AskedServer
+
+    assert runtime.server is not None
+    return AskedServer(
+        runtime.server, runtime.batch, params.model, params.served_as, params.extra_body
+    )
 
 
-async def _end(tasks: set[asyncio.Task[Completion]], client: httpx2.AsyncClient) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await client.aclose()
-
-
-def _failed(request_id: str, error: str) -> Completion:
-    return Completion(request_id, "", 0, 0, "error", error)
+ENGINE = EngineKind(
+    params=OpenAIParams, start=start_openai, version=1, needs_server=True, keeps_texts=True
+)

@@ -1,14 +1,13 @@
 """The engine whose answers already stand in a data set's column."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic import Field
 
 from nt_pkg.config.base import Strict
-from nt_pkg.config.engines import Sampling
+from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
-from nt_pkg.engines._base import Completion, Request
+from nt_pkg.engines._base import Completion, EngineKind, Model, Request
 
 
 class ReplayParams(Strict):
@@ -26,10 +25,9 @@ class ReplayEngine:
 
     batch_size = 1000
 
-    def __init__(self, params: ReplayParams) -> None:
+    def __init__(self, params: ReplayParams, runtime: EngineRuntime, model: Model | None) -> None:
         """Keep the parameters."""
         self._params = params
-        self.identity: dict[str, Any] = {"kind": "replay", "version": 1, **params.model_dump()}
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Return the stored texts; a row without one is a failed completion."""
@@ -54,3 +52,6 @@ class ReplayEngine:
             finish_reason="error" if error else "stop",
             error=error,
         )
+
+
+ENGINE = EngineKind(params=ReplayParams, start=ReplayEngine, version=1, is_model=False)

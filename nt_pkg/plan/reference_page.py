@@ -1,4 +1,4 @@
-"""The configuration's reference page, generated from its models and plugins."""
+"""What editors and readers are told of the configuration: its JSON schema and reference page."""
 
 from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
@@ -7,17 +7,17 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from nt_pkg.annotations.label_traces import WITH_ENGINE
-from nt_pkg.annotators._asking import Asker
+from nt_pkg.annotators._ask import Asker
+from nt_pkg.annotators._labeller import WITH_ENGINE
 from nt_pkg.config.base import Strict
 from nt_pkg.config.benchmarks import Benchmark
-from nt_pkg.config.engines import Annotator, EngineKind, EngineRuntime, Sampling, Server, Teacher
+from nt_pkg.config.engines import Annotator, EngineRuntime, Sampling, Server, Teacher
+from nt_pkg.config.load import json_schema
 from nt_pkg.config.pools import Decontaminate, NearDuplicates, Pool
 from nt_pkg.config.report import Claim, Comparison, Published, Report
 from nt_pkg.config.sources import Source
 from nt_pkg.config.students import Format, Runtime, Student, Training
 from nt_pkg.config.study import Runs, Study, Subset
-from nt_pkg.engines.catalogue import PARAMS
 from nt_pkg.plugins import registry as plugins
 
 _INTRO = """# Configuration
@@ -60,6 +60,33 @@ _WORDS: dict[Any, str] = {
 }
 
 
+# Model of the configuration, its key that names a plugin, the package of the plugin, and what
+# has to hold of it there.
+_NAMED = (
+    ("Pool", "kind", "pools", None),
+    ("Teacher", "engine", "engines", None),
+    ("Annotator", "kind", "annotators", None),
+    ("Annotator", "engine", "engines", "is_model"),
+    ("Subset", "selector", "selectors", None),
+    ("Student", "engine", "engines", "needs_model"),
+    ("Benchmark", "kind", "benchmarks", None),
+)
+
+
+def editor_schema() -> dict[str, Any]:
+    """Return the JSON schema of a study for editors, with the names of the plugins there are."""
+    schema = json_schema()
+    for model, key, package, wanted in _NAMED:
+        field = schema["$defs"][model]["properties"][key]
+        text = next((each for each in field.get("anyOf", ()) if each["type"] == "string"), field)
+        text["enum"] = [
+            name
+            for name in plugins.names(package)
+            if wanted is None or getattr(plugins.plugin(package, name), wanted)
+        ]
+    return schema
+
+
 def config_reference() -> str:
     """Return the page as Markdown."""
     parts = [_INTRO]
@@ -69,11 +96,16 @@ def config_reference() -> str:
     parts.append(
         "\n## Engines\n\nWhat `engine` may name, with its `params` ([engines](engines.md)).\n"
     )
-    for name in get_args(EngineKind):
+    for name in plugins.names("engines"):
+        engine = plugins.plugin("engines", name)
         parts.append(f"\n### engine: {name}\n")
-        parts.extend(_params(PARAMS[name]))
+        if engine.needs_model:
+            parts.append("\nRuns a model: its entry needs `source`.\n")
+        if engine.needs_server:
+            parts.append("\nAsks a server: its entry needs `runtime.server`.\n")
+        parts.extend(_params(engine.params))
     parts.append("\n## Plugins\n\nWhat `kind` and `selector` may name, with their `params`.\n")
-    for package in plugins.CONSTANTS:
+    for package in (each for each in plugins.CONSTANTS if each != "engines"):
         for name in plugins.names(package):
             plugin = plugins.plugin(package, name)
             parts.append(f"\n### {package}: {name}\n")

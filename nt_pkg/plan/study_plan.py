@@ -10,16 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.annotations.label_traces import is_of_questions, labeller
+from nt_pkg.annotators._labeller import is_of_questions, labeller
 from nt_pkg.assets.fetch import missing_commit, source_spec
-from nt_pkg.config.base import AGREEMENT, UNTRAINED, Mode, Strict, checked_params
+from nt_pkg.config.base import AGREEMENT, UNTRAINED, Mode, Strict
 from nt_pkg.config.sources import Source
 from nt_pkg.config.study import Study
-from nt_pkg.engines.catalogue import engine_identity
+from nt_pkg.engines._start import engine_identity
 from nt_pkg.files.json_files import canonical, sha256_file
 from nt_pkg.identity.fingerprint import code_fingerprint
 from nt_pkg.plugins import registry as plugins
-from nt_pkg.plugins.registry import plugin_params
 
 Wildcards = dict[str, Any]
 
@@ -41,7 +40,7 @@ class Plan:
     """The jobs of one study."""
 
     def __init__(self, study: Study, cache_dir: Path = Path("work")) -> None:
-        """Keep the checked study."""
+        """Keep the study; its plug-ins' parameters are checked and stand as specs hold them."""
         self.study = study
         self._cache = cache_dir / "source_digests.json"
 
@@ -216,7 +215,7 @@ class Plan:
         entry = self.study.pools[pool]
         spec: dict[str, Any] = {
             "kind": entry.kind,
-            "params": _plugin_dump("pools", entry.kind, entry.params),
+            "params": entry.params,
             "code": [
                 plugins.fingerprint("pools", entry.kind),
                 code_fingerprint("nt_pkg.prompts.ingest", ["ingest"]),
@@ -249,7 +248,7 @@ class Plan:
         return {
             "benchmark": benchmark,
             "kind": entry.kind,
-            "params": _plugin_dump("benchmarks", entry.kind, entry.params),
+            "params": entry.params,
             "code": plugins.fingerprint("benchmarks", entry.kind, ("load",)),
             "has_files": entry.source is not None,
         }
@@ -275,11 +274,10 @@ class Plan:
     def annotator_spec(self, annotator: str) -> str:
         """Return the spec of an annotator; the files of the model that it asks are an input."""
         entry = self.study.annotators[annotator]
-        by, constant = labeller(entry.kind, entry.engine is not None)
-        params = checked_params(by.params, entry.params, f"annotators.{annotator}")
+        _, constant = labeller(entry.kind, entry.engine is not None)
         spec = {
             "kind": entry.kind,
-            "params": _dump(params),
+            "params": entry.params,
             "code": code_fingerprint(f"nt_pkg.annotators.{entry.kind}", [constant]),
             "version": VERSIONS["annotations"],
         }
@@ -302,7 +300,7 @@ class Plan:
                 **near,
                 "selector": entry.selector,
                 "size": entry.size,
-                "params": _plugin_dump("selectors", entry.selector, entry.params),
+                "params": entry.params,
                 "code": [
                     plugins.fingerprint("selectors", entry.selector),
                     code_fingerprint("nt_pkg.subsets.select", ["select_subset"]),
@@ -347,7 +345,7 @@ class Plan:
             {
                 **engine,
                 "kind": entry.kind,
-                "params": _plugin_dump("benchmarks", entry.kind, entry.params),
+                "params": entry.params,
                 "code": plugins.fingerprint("benchmarks", entry.kind, ("load", "prompt")),
                 "repeats": entry.repeats,
                 "think_words": entry.think_words,
@@ -364,7 +362,7 @@ class Plan:
         return canonical(
             {
                 "kind": entry.kind,
-                "params": _plugin_dump("benchmarks", entry.kind, entry.params),
+                "params": entry.params,
                 "code": [
                     plugins.fingerprint("benchmarks", entry.kind, ("load", "grade")),
                     *plugins.alternative_fingerprints(entry.kind),
@@ -418,7 +416,3 @@ def _dump(
     model: Strict, exclude: set[str] | None = None, include: set[str] | None = None
 ) -> dict[str, Any]:
     return model.model_dump(mode="json", exclude_defaults=True, exclude=exclude, include=include)
-
-
-def _plugin_dump(package: str, kind: str, params: dict[str, Any]) -> dict[str, Any]:
-    return _dump(plugin_params(package, kind, params, f"{package}.{kind}"))

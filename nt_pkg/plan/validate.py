@@ -1,15 +1,24 @@
-"""What a study asks of plug-ins and engines, checked before any job starts."""
+"""What a study asks of plug-ins, checked once, before any job starts.
+
+Behind this module the parameters of every plug-in stand as specs hold them: checked, without
+defaults. Nothing between here and the plug-in itself looks into them again.
+"""
 
 from typing import Any
 
 from pydantic import ValidationError
 
-from nt_pkg.annotations.label_traces import is_of_questions, labeller
+from nt_pkg.annotators._labeller import is_of_questions, labeller
 from nt_pkg.config.base import AGREEMENT, checked_params, explain
-from nt_pkg.config.engines import Annotator, EngineRuntime
+from nt_pkg.config.benchmarks import Benchmark
+from nt_pkg.config.engines import Annotator, EngineRuntime, Teacher
+from nt_pkg.config.pools import Pool
+from nt_pkg.config.students import Student
 from nt_pkg.config.study import Study, Subset
-from nt_pkg.engines.catalogue import check_engine
-from nt_pkg.plugins.registry import plugin, plugin_params
+from nt_pkg.engines._start import check_engine, engine_kind
+from nt_pkg.plugins.registry import names, plugin
+
+Params = dict[str, Any]
 
 
 def load_study(config: dict[str, Any]) -> Study:
@@ -23,53 +32,94 @@ def load_study(config: dict[str, Any]) -> Study:
     except ValidationError as error:
         raise ValueError(f"the configuration has defects:\n{explain(error)}") from error
     try:
-        _check_plugins(study)
+        return _checked(study)
     except ValueError as error:
         raise ValueError(f"the configuration has defects:\n  {error}") from error
-    return study
 
 
-def _check_plugins(study: Study) -> None:
-    for package in ("pools", "benchmarks"):
-        for name, entry in getattr(study, package).items():
-            plugin_params(package, entry.kind, entry.params, f"{package}.{name}")
-    for name, annotator in study.annotators.items():
-        _check_annotator(f"annotators.{name}", annotator)
-    for name, teacher in study.teachers.items():
-        has_source = teacher.source is not None
-        _check_engine(
-            f"teachers.{name}",
-            teacher.engine,
-            "params",
-            teacher.params,
-            teacher.runtime,
-            has_source,
-        )
-    for name, student in study.students.items():
-        _check_engine(
-            f"students.{name}",
-            student.engine,
-            "engine_params",
-            student.engine_params,
-            student.runtime.generation,
-            True,
-        )
-    for name, subset in study.subsets.items():
-        where = f"subsets.{name}"
-        plugin_params("selectors", subset.selector, subset.params, where)
-        for needed in plugin("selectors", subset.selector).requires:
-            study.require("annotators", needed, f"{where}: selector {subset.selector} needs it")
-        _check_near(study, where, subset)
-        _check_size(study, where, subset)
+def _checked(study: Study) -> Study:
+    checked = {
+        "pools": {n: _pool(f"pools.{n}", each) for n, each in study.pools.items()},
+        "benchmarks": {n: _benchmark(f"benchmarks.{n}", e) for n, e in study.benchmarks.items()},
+        "annotators": {n: _annotator(f"annotators.{n}", e) for n, e in study.annotators.items()},
+        "teachers": {n: _teacher(f"teachers.{n}", each) for n, each in study.teachers.items()},
+        "students": {n: _student(f"students.{n}", each) for n, each in study.students.items()},
+        "subsets": {n: _subset(study, f"subsets.{n}", e) for n, e in study.subsets.items()},
+    }
     for name, form in study.formats.items():
         if form.kind == "difficulty_mix":
             study.require("annotators", AGREEMENT, f"formats.{name}: difficulty_mix needs it")
-    for name, pool in study.pools.items():
-        needs = plugin("pools", pool.kind).needs_source
-        if needs != (pool.source is not None):
+    return study.model_copy(update=checked)
+
+
+def _pool(where: str, entry: Pool) -> Pool:
+    found = _plugin("pools", entry.kind, where)
+    if found.needs_source != (entry.source is not None):
+        needs = "needs a" if found.needs_source else "takes no"
+        raise ValueError(f"{where}: kind {entry.kind} {needs} source")
+    return entry.model_copy(update={"params": _params(found, entry.params, where)})
+
+
+def _benchmark(where: str, entry: Benchmark) -> Benchmark:
+    found = _plugin("benchmarks", entry.kind, where)
+    return entry.model_copy(update={"params": _params(found, entry.params, where)})
+
+
+def _annotator(where: str, entry: Annotator) -> Annotator:
+    try:
+        found, _ = labeller(entry.kind, entry.engine is not None)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    checked = {"params": _params(found, entry.params, where)}
+    has_source = entry.source is not None
+    if entry.engine is None and has_source != getattr(found, "needs_model", False):
+        raise ValueError(
+            f"{where}: source without `engine`: add the engine that it is meant for, or remove it"
+            if has_source
+            else f"{where}: kind {entry.kind} needs a `source`, the files of the model that it runs"
+        )
+    if entry.engine is not None:
+        checked["engine_params"] = _engine_params(
+            where, entry.engine, entry.engine_params, "engine_params", entry.runtime, has_source
+        )
+        if not engine_kind(entry.engine).is_model:
             raise ValueError(
-                f"pools.{name}: kind {pool.kind} {'needs a' if needs else 'takes no'} source"
+                f"{where}: engine {entry.engine} cannot be asked about traces: take "
+                f"{_engines(is_model=True)}"
             )
+    return entry.model_copy(update=checked)
+
+
+def _teacher(where: str, entry: Teacher) -> Teacher:
+    checked = _engine_params(
+        where, entry.engine, entry.params, "params", entry.runtime, entry.source is not None
+    )
+    if entry.seed and not engine_kind(entry.engine).is_model:
+        raise ValueError(f"{where}: engine {entry.engine} draws nothing: remove `seed`")
+    return entry.model_copy(update={"params": checked})
+
+
+def _student(where: str, entry: Student) -> Student:
+    if not _plugin("engines", entry.engine, where).needs_model:
+        raise ValueError(
+            f"{where}: engine {entry.engine} does not run the student: take "
+            f"{_engines(needs_model=True)}"
+        )
+    runtime = entry.runtime.generation
+    checked = _engine_params(
+        where, entry.engine, entry.engine_params, "engine_params", runtime, True
+    )
+    return entry.model_copy(update={"engine_params": checked})
+
+
+def _subset(study: Study, where: str, entry: Subset) -> Subset:
+    found = _plugin("selectors", entry.selector, where)
+    checked = _params(found, entry.params, where)
+    for needed in found.requires:
+        study.require("annotators", needed, f"{where}: selector {entry.selector} needs it")
+    _check_near(study, where, entry)
+    _check_size(study, where, entry)
+    return entry.model_copy(update={"params": checked})
 
 
 def _check_near(study: Study, where: str, subset: Subset) -> None:
@@ -96,7 +146,7 @@ def _check_near(study: Study, where: str, subset: Subset) -> None:
 
 def _check_size(study: Study, where: str, subset: Subset) -> None:
     pool = study.pools[subset.pool]
-    params = plugin_params("pools", pool.kind, pool.params, f"pools.{subset.pool}")
+    params = plugin("pools", pool.kind).params(**pool.params)
     most = getattr(params, "num_rows", None) or getattr(params, "max_rows", None)
     if most is not None and subset.size > most:
         raise ValueError(
@@ -105,31 +155,35 @@ def _check_size(study: Study, where: str, subset: Subset) -> None:
         )
 
 
-def _check_annotator(where: str, entry: Annotator) -> None:
+def _plugin(package: str, name: str, where: str) -> Any:
     try:
-        found, _ = labeller(entry.kind, entry.engine is not None)
+        return plugin(package, name)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    checked_params(found.params, entry.params, where)
-    has_source = entry.source is not None
-    if entry.engine is None and has_source != getattr(found, "needs_model", False):
-        raise ValueError(
-            f"{where}: source without `engine`: add the engine that it is meant for, or remove it"
-            if has_source
-            else f"{where}: kind {entry.kind} needs a `source`, the files of the model that it runs"
-        )
-    if entry.engine is not None:
-        _check_engine(
-            where, entry.engine, "engine_params", entry.engine_params, entry.runtime, has_source
-        )
 
 
-def _check_engine(
-    where: str, kind: str, key: str, params: dict[str, Any], runtime: EngineRuntime, source: bool
-) -> None:
+def _params(found: Any, params: Params, where: str, key: str = "params") -> Params:
+    """Return parameters as a spec holds them."""
+    checked = checked_params(found.params, params, where, key)
+    dumped: Params = checked.model_dump(mode="json", exclude_defaults=True)
+    return dumped
+
+
+def _engine_params(
+    where: str, kind: str, params: Params, key: str, runtime: EngineRuntime, has_source: bool
+) -> Params:
+    checked = _params(_plugin("engines", kind, where), params, where, key)
     try:
-        check_engine(kind, params, runtime, source)
-    except ValidationError as error:
-        raise ValueError(f"{where}.{key}: {explain(error)}") from error
+        check_engine(kind, runtime, has_source)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+    return checked
+
+
+def _engines(**wanted: bool) -> str:
+    """Return the engines with some properties, for people."""
+    return " or ".join(
+        name
+        for name in names("engines")
+        if all(getattr(engine_kind(name), key) == value for key, value in wanted.items())
+    )

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from nt_pkg.config.base import checked_params
 from nt_pkg.identity.fingerprint import code_fingerprint
 
 # Package -> name of the one public constant that each of its modules defines.
 CONSTANTS = {
     "pools": "POOL",
+    "engines": "ENGINE",
     "annotators": "ANNOTATOR",
     "selectors": "SELECTOR",
     "benchmarks": "BENCHMARK",
@@ -21,41 +21,30 @@ CONSTANTS = {
 
 @cache
 def names(package: str) -> tuple[str, ...]:
-    """Return the sorted plugin names of `nt_pkg.<package>`.
-
-    Modules that do not define the package's constant (shared code such as `ingest`) are skipped by
-    a leading underscore or by their absence of the constant.
-    """
+    """Return the sorted plugin names of `nt_pkg.<package>`: its modules without a leading `_`."""
     path = importlib.import_module(f"nt_pkg.{package}").__path__
-    modules = sorted(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
-    return tuple(name for name in modules if _constant(package, name) is not None)
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_")))
 
 
 def plugin(package: str, name: str) -> Any:
-    """Return the plugin object `name` of `nt_pkg.<package>`.
+    """Return the plugin object `name` of `nt_pkg.<package>`; no other plugin is imported.
 
     Raises:
-        ValueError: there is no such plugin; the text lists those there are.
+        ValueError: there is no such plugin; the text lists those there are. Or its module does not
+            define what makes it one.
     """
     if name not in names(package):
         raise ValueError(
             f"unknown {package[:-1]} {name!r}; there are {', '.join(names(package))} "
             f"(each is a module of nt_pkg/{package}/)"
         )
-    return _constant(package, name)
-
-
-def plugin_params(package: str, name: str, params: dict[str, Any], where: str) -> Any:
-    """Return the checked parameters of a plugin.
-
-    Raises:
-        ValueError: the plugin is unknown or its parameters do not fit; `where` is named.
-    """
-    try:
-        model = plugin(package, name).params
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    return checked_params(model, params, where)
+    found = second(package, name, CONSTANTS[package])
+    if found is None:
+        raise ValueError(
+            f"nt_pkg/{package}/{name}.py defines no {CONSTANTS[package]}: add it, or begin the "
+            "module's name with `_` if it is shared code"
+        )
+    return found
 
 
 def second(package: str, name: str, constant: str) -> Any:
@@ -77,7 +66,3 @@ def alternative_fingerprints(benchmark: str) -> list[str]:
     """Return the code digests of a benchmark's other graders, by name."""
     others = plugin("benchmarks", benchmark).alternatives
     return [code_fingerprint(f.__module__, [f.__name__]) for _, f in sorted(others.items())]
-
-
-def _constant(package: str, name: str) -> Any:
-    return second(package, name, CONSTANTS[package])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
+from nt_pkg.config.base import Strict
 
 
 class RawRow(NamedTuple):
@@ -31,7 +31,7 @@ class RawRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Pool:
+class PoolKind:
     """The plugin object of a pool module.
 
     Attributes:
@@ -40,6 +40,6 @@ class Pool:
         needs_source: whether it reads files.
     """
 
-    params: type[BaseModel]
+    params: type[Strict]
     rows: Callable[[Any, Path | None], Iterator[RawRow]]
     needs_source: bool

@@ -11,8 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from nt_pkg.config.base import Strict
 from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
 from nt_pkg.pools._base import RawRow
 
@@ -23,10 +24,8 @@ _EXCERPT_BYTES = 800
 Fields = dict[str, Any]
 
 
-class FileParams(BaseModel):
+class FileParams(Strict):
     """Options of every pool that is read from files."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_rows: int | None = Field(
         default=None, ge=1, description="rows to read from the start; null reads all"
@@ -34,7 +33,7 @@ class FileParams(BaseModel):
 
 
 @dataclass(frozen=True)
-class Texts:
+class RowTexts:
     """What a pool finds in the fields of a row; see `RawRow`."""
 
     question: str
@@ -50,7 +49,7 @@ class DefectError(Exception):
 def file_rows(
     dataset: str,
     columns: Sequence[str],
-    take: Callable[[Fields], Texts],
+    take: Callable[[Fields], RowTexts],
     source: Path | None,
     max_rows: int | None,
 ) -> Iterator[RawRow]:
@@ -208,7 +207,7 @@ def _parquet_row(batch: Any, index: int) -> object:
 _READERS = {".jsonl": _jsonl, ".parquet": _parquet}
 
 
-def _raw_row(index: int, fields: object, take: Callable[[Fields], Texts]) -> RawRow:
+def _raw_row(index: int, fields: object, take: Callable[[Fields], RowTexts]) -> RawRow:
     """Return the row, or a row with the first defect found in its fields."""
     if isinstance(fields, _Unreadable):
         return RawRow(index, fields.excerpt, defect=fields.defect)

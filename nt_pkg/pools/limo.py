@@ -14,8 +14,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from nt_pkg.pools._base import Pool, RawRow
-from nt_pkg.pools._files import Fields, FileParams, Texts, file_rows, question_of, text_of, trace_of
+from nt_pkg.pools._base import PoolKind, RawRow
+from nt_pkg.pools._files import (
+    Fields,
+    FileParams,
+    RowTexts,
+    file_rows,
+    question_of,
+    text_of,
+    trace_of,
+)
 
 _HEADING = re.compile(r"[#*\s]*final answer[*:\s]*", re.IGNORECASE)
 
@@ -34,10 +42,10 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
     return file_rows("GAIR/LIMO", columns, _take, source, params.max_rows)
 
 
-def _take(fields: Fields) -> Texts:
+def _take(fields: Fields) -> RowTexts:
     question = question_of(fields.get("question"))
     solution, reference = text_of(fields["solution"]), text_of(fields["answer"])
-    return Texts(question, reference, replay=solution and _trace(solution))
+    return RowTexts(question, reference, replay=solution and _trace(solution))
 
 
 def _trace(solution: str) -> str | None:
@@ -52,4 +60,4 @@ def _trace(solution: str) -> str | None:
     return trace_of(solution[:cut].strip(), solution[cut:].strip())
 
 
-POOL = Pool(params=Params, rows=rows, needs_source=True)
+POOL = PoolKind(params=Params, rows=rows, needs_source=True)

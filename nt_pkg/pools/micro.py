@@ -7,16 +7,15 @@ land?", reference_answer "Thursday", second_answer (a weaker model's, often wron
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from nt_pkg.config.base import Strict
 from nt_pkg.microworld.world import pool_rows
-from nt_pkg.pools._base import Pool, RawRow
+from nt_pkg.pools._base import PoolKind, RawRow
 
 
-class Params(BaseModel):
+class Params(Strict):
     """Options of the micro-world's pool."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     num_rows: int = Field(default=4000, ge=1, le=200_000, description="questions to generate")
     seed: int = Field(default=0, ge=0, description="seed of the questions")
@@ -34,4 +33,4 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
         )
 
 
-POOL = Pool(params=Params, rows=rows, needs_source=False)
+POOL = PoolKind(params=Params, rows=rows, needs_source=False)

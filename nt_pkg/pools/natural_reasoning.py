@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from nt_pkg.pools._base import Pool, RawRow
-from nt_pkg.pools._files import Fields, FileParams, Texts, file_rows, question_of, text_of
+from nt_pkg.pools._base import PoolKind, RawRow
+from nt_pkg.pools._files import Fields, FileParams, RowTexts, file_rows, question_of, text_of
 
 _Place = tuple[str, int, str]  # column, position in its list, key there; key "": the column itself
 _PLACE = r"^(reference_answer|responses\[\d+\]\.response)$"
@@ -43,8 +43,8 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
     """
     second, trace = _place(params.second_answer), _place(params.teacher_trace)
 
-    def take(fields: Fields) -> Texts:
-        return Texts(
+    def take(fields: Fields) -> RowTexts:
+        return RowTexts(
             question_of(fields.get("question")),
             _text_at(fields, ("reference_answer", 0, "")),
             _text_at(fields, second),
@@ -81,4 +81,4 @@ def _text_at(fields: Fields, place: _Place | None) -> str | None:
     return text_of(value)
 
 
-POOL = Pool(params=Params, rows=rows, needs_source=True)
+POOL = PoolKind(params=Params, rows=rows, needs_source=True)

@@ -15,11 +15,11 @@ answers. The system prompt, which asks for the markers, is left out.
 from collections.abc import Iterator
 from pathlib import Path
 
-from nt_pkg.pools._base import Pool, RawRow
+from nt_pkg.pools._base import PoolKind, RawRow
 from nt_pkg.pools._files import (
     Fields,
     FileParams,
-    Texts,
+    RowTexts,
     exchange_of,
     file_rows,
     question_of,
@@ -45,15 +45,15 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
     return file_rows("open-thoughts/OpenThoughts-114k", columns, _take, source, params.max_rows)
 
 
-def _take(fields: Fields) -> Texts:
+def _take(fields: Fields) -> RowTexts:
     if "conversations" in fields:
         question, answer = exchange_of(fields["conversations"])
-        return Texts(question, replay=answer)
-    return Texts(
+        return RowTexts(question, replay=answer)
+    return RowTexts(
         question_of(fields.get("problem")),
         text_of(fields["ground_truth_solution"]),
         replay=trace_of(fields["deepseek_reasoning"], fields["deepseek_solution"]),
     )
 
 
-POOL = Pool(params=Params, rows=rows, needs_source=True)
+POOL = PoolKind(params=Params, rows=rows, needs_source=True)

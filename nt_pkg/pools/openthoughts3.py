@@ -22,8 +22,8 @@ from pydantic import Field, field_validator
 
 from nt_pkg.dialogue.split_reasoning import split_reasoning
 from nt_pkg.identity.question_id import question_id
-from nt_pkg.pools._base import Pool, RawRow
-from nt_pkg.pools._files import DefectError, Fields, FileParams, Texts, exchange_of, file_rows
+from nt_pkg.pools._base import PoolKind, RawRow
+from nt_pkg.pools._files import DefectError, Fields, FileParams, RowTexts, exchange_of, file_rows
 
 
 class Params(FileParams):
@@ -55,11 +55,11 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
         ValueError: the directory has no file to read, or a Parquet file is cut off.
     """
 
-    def take(fields: Fields) -> Texts:
+    def take(fields: Fields) -> RowTexts:
         question, answer = exchange_of(fields["conversations"])
         if params.unclosed == "drop" and not split_reasoning(answer or "").is_closed:
             raise DefectError("unclosed_reasoning")
-        return Texts(question, replay=answer)
+        return RowTexts(question, replay=answer)
 
     num_answers: Counter[str] = Counter()
     dataset = "open-thoughts/OpenThoughts3-1.2M"
@@ -77,4 +77,4 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
         num_answers[key] += 1
 
 
-POOL = Pool(params=Params, rows=rows, needs_source=True)
+POOL = PoolKind(params=Params, rows=rows, needs_source=True)

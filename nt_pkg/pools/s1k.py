@@ -18,8 +18,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from nt_pkg.pools._base import Pool, RawRow
-from nt_pkg.pools._files import Fields, FileParams, Texts, file_rows, question_of, text_of, trace_of
+from nt_pkg.pools._base import PoolKind, RawRow
+from nt_pkg.pools._files import (
+    Fields,
+    FileParams,
+    RowTexts,
+    file_rows,
+    question_of,
+    text_of,
+    trace_of,
+)
 
 # Columns of reasoning and answer by who wrote them; the first pair that a row has counts.
 _PLACES = {
@@ -49,7 +57,7 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
             traces are asked of s1K.
     """
 
-    def take(fields: Fields) -> Texts:
+    def take(fields: Fields) -> RowTexts:
         question = question_of(fields.get("question"))
         places = _PLACES[params.trace]
         reasoning, answer = next((each for each in places if each[0] in fields), places[0])
@@ -59,7 +67,7 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
                 "gemini, or take s1K-1.1"
             )
         trace = trace_of(_joined(fields[reasoning]), _joined(fields[answer]))
-        return Texts(question, text_of(fields["solution"]), replay=trace)
+        return RowTexts(question, text_of(fields["solution"]), replay=trace)
 
     columns = (
         "question",
@@ -76,4 +84,4 @@ def _joined(value: object) -> object:
     return "\n".join(text_of(each) or "" for each in value)
 
 
-POOL = Pool(params=Params, rows=rows, needs_source=True)
+POOL = PoolKind(params=Params, rows=rows, needs_source=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.annotations.strategy_names import normalise_strategy
+from nt_pkg.dialogue.strategy_names import normalise_strategy
 from nt_pkg.files.json_files import digest, read_json
 from nt_pkg.files.parquet import read_names, read_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, SUBSET

@@ -94,10 +94,6 @@ class Selector:
     needs_near: bool = False
 
 
-class NoParams(Strict):
-    """For selectors without parameters."""
-
-
 def keep_with_probability(
     candidates: Candidates, chances: "np.ndarray", size: int, seed: int
 ) -> Picks:

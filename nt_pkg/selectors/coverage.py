@@ -16,9 +16,10 @@ products are exact and the order of the rows and the machine make no difference.
 
 from typing import TYPE_CHECKING
 
+from nt_pkg.config.base import NoParams
 from nt_pkg.files.vectors import decode
 from nt_pkg.jobs.progress import Progress
-from nt_pkg.selectors._base import Candidates, NoParams, Picks, Selector
+from nt_pkg.selectors._base import Candidates, Picks, Selector
 
 if TYPE_CHECKING:  # every start of Snakemake imports every selector
     import numpy as np

@@ -4,7 +4,8 @@ The paper compares rules of difficulty with rules of diversity, and shows no set
 This is models_disagree and topics in one: what the two models answer alike is left out.
 """
 
-from nt_pkg.selectors._base import Candidates, NoParams, Picks, Selector, in_turns
+from nt_pkg.config.base import NoParams
+from nt_pkg.selectors._base import Candidates, Picks, Selector, in_turns
 
 
 def select_difficulty_diversity(

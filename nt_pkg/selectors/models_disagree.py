@@ -1,6 +1,7 @@
 """Models disagree: the teacher and a second model answer differently (paper, section 3.2)."""
 
-from nt_pkg.selectors._base import Candidates, NoParams, Picks, Selector, in_random_order
+from nt_pkg.config.base import NoParams
+from nt_pkg.selectors._base import Candidates, Picks, Selector, in_random_order
 
 
 def select_models_disagree(params: NoParams, candidates: Candidates, size: int, seed: int) -> Picks:

@@ -10,9 +10,10 @@ Products of vectors are whole numbers and exact, so that the machine makes no di
 
 from typing import TYPE_CHECKING
 
+from nt_pkg.config.base import NoParams
 from nt_pkg.files.vectors import decode
 from nt_pkg.jobs.progress import Progress
-from nt_pkg.selectors._base import Candidates, NoParams, Picks, Selector
+from nt_pkg.selectors._base import Candidates, Picks, Selector
 
 if TYPE_CHECKING:  # every start of Snakemake imports every selector
     import numpy as np

@@ -1,6 +1,7 @@
 """Random: a uniform sample (paper, section 3.2)."""
 
-from nt_pkg.selectors._base import Candidates, NoParams, Picks, Selector, in_random_order
+from nt_pkg.config.base import NoParams
+from nt_pkg.selectors._base import Candidates, Picks, Selector, in_random_order
 
 
 def select_random(params: NoParams, candidates: Candidates, size: int, seed: int) -> Picks:

@@ -2,14 +2,14 @@
 
 Traces with at most R_min or more than R_max unique strategies are down-sampled, and so are traces
 of low density, that is with fewer unique strategies than steps. Spellings of one strategy count
-once (`nt_pkg.annotations.strategy_names`). The rate is not stated in the paper; a tenth leaves both
+once (`nt_pkg.dialogue.strategy_names`). The rate is not stated in the paper; a tenth leaves both
 kinds in the set but rare.
 """
 
 from pydantic import Field
 
-from nt_pkg.annotations.strategy_names import normalise_strategy
 from nt_pkg.config.base import Strict
+from nt_pkg.dialogue.strategy_names import normalise_strategy
 from nt_pkg.selectors._base import Candidates, Picks, Selector, keep_with_probability
 
 

@@ -1,6 +1,7 @@
 """Topics: the same number from every domain (paper, section 3.2)."""
 
-from nt_pkg.selectors._base import Candidates, NoParams, Picks, Selector, in_turns
+from nt_pkg.config.base import NoParams
+from nt_pkg.selectors._base import Candidates, Picks, Selector, in_turns
 
 
 def select_topics(params: NoParams, candidates: Candidates, size: int, seed: int) -> Picks:

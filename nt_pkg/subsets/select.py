@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nt_pkg.files.schemas import Row
-from nt_pkg.plugins import registry as plugins
-from nt_pkg.plugins.registry import plugin_params
+from nt_pkg.plugins.registry import plugin
 from nt_pkg.selectors._base import Candidates, Picks
 
 _CHUNK_ROWS = 65_536  # JSON values that are Python objects at the same time
@@ -34,7 +33,7 @@ def select_subset(
 
     Args:
         selector: module of nt_pkg/selectors.
-        params: its parameters.
+        params: its parameters as they stand in a spec: checked when the study was read.
         size: number of rows.
         seed: seed of the draw.
         traces: id and status of every trace of the pool, in any order.
@@ -45,18 +44,15 @@ def select_subset(
         ValueError: the rule allows fewer rows than `size`, or labels and traces are not of the same
             rows.
     """
-    checked = plugin_params("selectors", selector, params, f"selector {selector}")
-    plugin = plugins.plugin("selectors", selector)
-    candidates, unusable = _candidates(
-        traces, {name: annotations[name] for name in plugin.requires}
-    )
+    found = plugin("selectors", selector)
+    candidates, unusable = _candidates(traces, {name: annotations[name] for name in found.requires})
     lost: Counter[str] = Counter()
-    if plugin.needs_near:
-        found, lost = _near({name: (near or {})[name] for name in plugin.requires})
-        candidates = dataclasses.replace(candidates, near=found)
+    if found.needs_near:
+        neighbours, lost = _near({name: (near or {})[name] for name in found.requires})
+        candidates = dataclasses.replace(candidates, near=neighbours)
     picks = Picks(np.empty(0, int), np.empty(0))
     if len(candidates):  # without a row, labels have no type
-        picks = plugin.select(checked, candidates, size, seed)
+        picks = found.select(found.params(**params), candidates, size, seed)
     positions, scores = picks.positions[:size], picks.scores[:size]
     if len(positions) < size:
         raise ValueError(

@@ -5,9 +5,8 @@ from typing import Any
 
 from nt_pkg.config.engines import Sampling, Teacher
 from nt_pkg.dialogue.split_reasoning import Thought, split_reasoning
-from nt_pkg.engines._base import Completion, Engine, Request, run_requests
-from nt_pkg.engines.catalogue import engine_for
-from nt_pkg.engines.params import Model
+from nt_pkg.engines._base import Completion, Engine, Model, Request, run_requests
+from nt_pkg.engines._start import engine_for
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import digest_int
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nt_pkg.annotations.label_traces import annotate
-from nt_pkg.annotators._base import Annotator, Example
+from nt_pkg.annotators._base import Example, TraceAnnotator
 from nt_pkg.annotators.agreement import ANNOTATOR as AGREEMENT
 from nt_pkg.annotators.agreement import answers_agree, decide
 from nt_pkg.annotators.hashed_words import ANNOTATOR as HASHED_WORDS
@@ -191,7 +191,7 @@ def test_length_counts_the_tokens_of_the_engine() -> None:
 PARAMS = {"keywords": {"where": "question", "labels": {"a": ["x"]}}}
 
 
-BY_RULES = [n for n in names("annotators") if isinstance(plugin("annotators", n), Annotator)]
+BY_RULES = [n for n in names("annotators") if isinstance(plugin("annotators", n), TraceAnnotator)]
 
 
 @pytest.mark.parametrize("name", BY_RULES)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.annotators._asking import Asker
+from nt_pkg.annotators._ask import Asker
 from nt_pkg.config.engines import EngineRuntime, Server
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES

@@ -20,11 +20,12 @@ import pytest
 
 from nt_pkg.benchmarks import _math_grading, gpqa_diamond, mmlu_pro, supergpqa
 from nt_pkg.benchmarks._base import Item
-from nt_pkg.benchmarks._choice import LETTERS, extract_letter
+from nt_pkg.benchmarks._choice import OPTION_LETTERS, extract_letter
+from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.config.engines import Sampling
 from nt_pkg.config.load import read_yaml
 from nt_pkg.engines._base import Completion, Request
-from nt_pkg.evaluation.sample_and_grade import grade_samples, load_items, sample_answers
+from nt_pkg.evaluation.sample_and_grade import grade_samples, sample_answers
 from nt_pkg.files.json_files import write_json
 from nt_pkg.report.collect import collect
 from tests.unit.growth import assert_linear
@@ -60,7 +61,7 @@ def mmlu_rows(num: int) -> list[dict[str, Any]]:
             "question_id": 70 + 2 * n,
             "question": f"Which is {n}?",
             "options": [f" {n}" if k == n % 3 else f"{n}.{k}" for k in range(3 + n % 8)],
-            "answer": LETTERS[n % 3],
+            "answer": OPTION_LETTERS[n % 3],
             "answer_index": n % 3,
             "cot_content": "",
             "category": ("law", "math")[n % 2],
@@ -78,7 +79,7 @@ def supergpqa_rows(num: int) -> list[dict[str, Any]]:
             "question": "Which is it?",  # a text is no key
             "options": [f"{n}.{k}" for k in range(4 + n % 7)],
             "answer": f"{n}.{n % 4}",
-            "answer_letter": LETTERS[n % 4],
+            "answer_letter": OPTION_LETTERS[n % 4],
             "discipline": ("Science", "Law")[n % 2],
             "field": "Theory",
             "subfield": f"Part {n % 3}",
@@ -131,7 +132,7 @@ def test_rows_of_the_hub_are_read(tmp_path: Path, module: Any) -> None:
 
     assert len(items) == 12
     assert texts == [text.strip() for text in texts]
-    gold = {item.id: item.options[LETTERS.index(item.gold)] for item in items}
+    gold = {item.id: item.options[OPTION_LETTERS.index(item.gold)] for item in items}
     assert (
         gold
         == {
@@ -141,7 +142,7 @@ def test_rows_of_the_hub_are_read(tmp_path: Path, module: Any) -> None:
         }[module]
     )
     assert all(gold in module.prompt(item) for item, gold in zip(items, gold.values(), strict=True))
-    last = LETTERS[len(items[0].options) - 1]
+    last = OPTION_LETTERS[len(items[0].options) - 1]
     assert f" or {last}." in module.prompt(items[0])
     assert {grade.is_correct for grade in module.BENCHMARK.grade([(i, i.gold) for i in items])} == {
         True

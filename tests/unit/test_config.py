@@ -235,7 +235,10 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (
             put("annotators", "verbosity", value={"kind": "verbosity", "engine": "micro"}),
-            ["annotators.verbosity.engine: Input should be 'openai', 'vllm' or 'transformers'"],
+            [
+                "annotators.verbosity: engine micro cannot be asked",
+                "openai or transformers or vllm",
+            ],
         ),
         (
             put("annotators", "verbosity", value={"kind": "verbosity", "engine": "vllm"}),

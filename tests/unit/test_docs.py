@@ -2,25 +2,35 @@
 
 import json
 import re
-import shutil
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nt_pkg.config.load import read_yaml
+from nt_pkg.files.json_files import sha256_file
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
-from nt_pkg.snakemake_io.dry_run import Job, parse_jobs
-from nt_pkg.snakemake_io.launcher import STAGES
+from nt_pkg.plugins.registry import CONSTANTS
 from scripts import schema
 from tests.workflow.sandbox import ROOT, command, copy_repository, run
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "config").glob("*.md")])
+
+
+def _touched(diff: str) -> set[str]:
+    return set(re.findall(r"^\+\+\+ b/(.+)$", diff, re.M))
+
+
 EXTENDING = (DOCS / "extending.md").read_text()
 DIFFS = dict(re.findall(r"^## (.+?)\n.*?^```diff\n(.*?)^```$", EXTENDING, re.M | re.S))
+STUDY = DIFFS.pop("A study to extend")
+ENTRY = {"config/mine.yaml"}
+CHANGES = {name: diff for name, diff in DIFFS.items() if _touched(diff) & ENTRY}
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 # Runs where the new modules are: prints what each of them makes of an example.
@@ -28,7 +38,10 @@ PLUGINS = """
 import json
 import pyarrow as pa
 from nt_pkg.annotations.label_traces import annotate
-from nt_pkg.evaluation.sample_and_grade import load_items
+from nt_pkg.benchmarks._questions import load_items
+from nt_pkg.config.engines import EngineRuntime, Sampling
+from nt_pkg.engines._base import Request
+from nt_pkg.engines._start import engine_for
 from nt_pkg.plugins.registry import plugin
 from nt_pkg.selectors._base import Candidates
 from pathlib import Path
@@ -51,94 +64,133 @@ exam = plugin("benchmarks", "exam")
 items = load_items("exam", {}, Path("config"))
 grades = exam.grade([(item, f" {item.gold.upper()}.") for item in items] + [(items[0], "")])
 found["exam"] = [exam.prompt(items[0]) == items[0].question, *(g.is_correct for g in grades)]
+
+homework = plugin("pools", "homework")
+rows = homework.rows(homework.params(), Path("config"))
+found["homework"] = [row.reference_answer for row in rows]
+
+for argv in (["sed", "s/^/So: /"], ["false"]):
+    engine = engine_for("program", {"argv": argv}, EngineRuntime(), None)
+    [said] = engine.generate([Request("x", "Why?")], Sampling())
+    found.setdefault("program", []).append([said.text, said.error])
 print(json.dumps(found))
+"""
+# Runs where a change is applied: prints the jobs of the study.
+JOBS = """
+import json
+from collections import Counter
+from pathlib import Path
+from nt_pkg.config.load import read_yaml
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.validate import load_study
+
+plan = Plan(load_study(read_yaml([Path("config/config.yaml"), Path("config/mine.yaml")])))
+runs = len(plan.sft())
+print(json.dumps(Counter(
+    fetch_asset=len(plan.assets()), ingest_pool=len(plan.pools()),
+    shard_prompts=len(plan.prompts()), generate_traces=len(plan.traces()),
+    summarise_traces=len(plan.trace_sets()), annotate=len(plan.annotations()),
+    select_subset=len(plan.subsets()), build_examples=runs, train=runs, export_model=runs,
+    sample_answers=len(plan.evals()), grade=len(plan.evals()),
+)))
 """
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the repository with all diffs of the page applied."""
-    folder = tmp_path_factory.mktemp("docs") / "copy"
-    copy_repository(folder)
-    for diff in DIFFS.values():
-        _apply(folder, diff)
-    return folder
+def _python(folder: Path, script: str) -> Any:
+    return json.loads(run(folder, [sys.executable, "-c", script]))
 
 
-@pytest.fixture(scope="module")
-def jobs(copy: Path) -> list[Job]:
-    """Return the jobs of a dry run of the demo in that copy."""
-    text = run(copy, command("snakemake", "-s", "Snakefile", "--profile", "profiles/local", "-n"))
-    return [job for job in parse_jobs(text) if job.rule in STAGES]
-
-
-def _apply(folder: Path, diff: str) -> None:
+def apply(folder: Path, diff: str, *arguments: str) -> None:
     done = subprocess.run(
-        ["git", "apply", "-"], cwd=folder, input=diff, capture_output=True, text=True
+        ["git", "apply", *arguments, "-"], cwd=folder, input=diff, capture_output=True, text=True
     )
     assert not done.returncode, f"docs/extending.md: a diff does not apply: {done.stderr}"
 
 
-def test_there_are_four_diffs() -> None:
-    assert list(DIFFS) == ["A selector", "An annotator", "A benchmark", "A student"]
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): sha256_file(path)
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
-@pytest.mark.parametrize("name", DIFFS)
-def test_every_diff_works_alone(name: str, tmp_path: Path) -> None:
-    """The study it leads to is valid, but for plugins that this process cannot see."""
-    shutil.copytree(ROOT / "config", tmp_path / "config")
-    _apply(tmp_path, DIFFS[name])
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the repository with the page's study."""
+    folder = tmp_path_factory.mktemp("docs") / "copy"
+    copy_repository(folder)
+    apply(folder, STUDY)
+    return folder
+
+
+def test_every_kind_of_plugin_has_a_change() -> None:
+    kinds = {path.split("/")[1] for diff in CHANGES.values() for path in _touched(diff) - ENTRY}
+
+    assert kinds == set(CONSTANTS)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_one_module_and_an_entry(name: str) -> None:
+    touched = _touched(CHANGES[name])
+
+    assert touched >= ENTRY
+    modules = touched - ENTRY
+    assert len(modules) == (name != "A student")
+    assert all(re.fullmatch(r"nt_pkg/[a-z]+/[a-z]+\.py", module) for module in modules)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_adds_the_jobs_that_the_page_promises(copy: Path, name: str) -> None:
+    section = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", EXTENDING, re.M | re.S)
+    assert section
+    promises = re.findall(r"^It adds to the study: (.*);", section[1], re.M)
+    assert len(promises) == 1
+    promised = {rule: int(n) for n, rule in re.findall(r"(\d+) `(\w+)`", promises[0])}
+    before = Counter(_python(copy, JOBS))
+    apply(copy, CHANGES[name])
     try:
-        load_study(read_yaml([tmp_path / "config" / "config.yaml"]))
-    except ValueError as error:
-        new = re.findall(r"^\+\+\+ b/nt_pkg/\w+/(\w+)\.py", DIFFS[name], re.M)
-        assert len(new) == 1
-        lines = str(error).splitlines()[1:]
-        assert lines
-        assert all(re.search(rf"unknown \w+ '{new[0]}'", line) for line in lines), error
+        after = Counter(_python(copy, JOBS))
+    finally:
+        apply(copy, CHANGES[name], "--reverse")
+
+    assert dict(after - before) == promised
+    assert not before - after
 
 
-def test_new_plugins_do_what_the_page_says(copy: Path) -> None:
-    found = json.loads(run(copy, [*command("")[:1], "-c", PLUGINS]))
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the repository with all modules of the page."""
+    folder = tmp_path_factory.mktemp("docs") / "extended"
+    copy_repository(folder)
+    apply(folder, STUDY)
+    for diff in CHANGES.values():
+        if _touched(diff) - ENTRY:
+            apply(folder, diff, "--include=nt_pkg/*")
+    return folder
+
+
+def test_new_plugins_do_what_the_page_says(extended: Path) -> None:
+    found = _python(extended, PLUGINS)
 
     assert found["dense"] == [1, 2]
     assert json.loads(found["repetition"]) == pytest.approx(1 / 4)
     assert found["exam"] == [True, True, True, True, False]
+    assert found["homework"] == ["Thursday", "May"]
+    assert found["program"] == [["So: Why?", None], ["", "status 1: "]]
 
 
-def test_dry_run_has_the_jobs_that_the_page_promises(jobs: list[Job]) -> None:
-    plan = Plan(load_study(read_yaml([ROOT / "config" / "config.yaml"])))
-    expected = Counter(
-        fetch_asset=len(plan.assets()),
-        ingest_pool=len(plan.pools()),
-        shard_prompts=len(plan.prompts()),
-        generate_traces=len(plan.traces()),
-        summarise_traces=len(plan.trace_sets()),
-        annotate=len(plan.annotations()),
-        select_subset=len(plan.subsets()),
-        sample_answers=len(plan.evals()),
-        grade=len(plan.evals()),
-        build_report=1,
-    )
-    expected.update(dict.fromkeys(("build_examples", "train", "export_model"), len(plan.sft())))
-    promises = re.findall(r"^It adds to a demo: (.*);", EXTENDING, re.M)
-    assert len(promises) == len(DIFFS)
-    for promise in promises:
-        for number, rule in re.findall(r"(\d+) `(\w+)`", promise):
-            expected[rule] += int(number)
+def test_schema_is_all_that_has_to_be_written_for_new_plugins(extended: Path) -> None:
+    before = _digests(extended)
+    run(extended, command("scripts.schema"))
+    after = _digests(extended)
 
-    assert Counter(job.rule for job in jobs) == expected
-
-
-def test_dry_run_names_what_is_new(jobs: list[Job]) -> None:
-    names = {
-        (rule, value) for job in jobs for rule in [job.rule] for value in job.wildcards.values()
-    }
-
-    assert ("select_subset", "dense-300") in names
-    assert ("annotate", "repetition") in names
-    assert ("grade", "exam") in names
-    assert ("train", "micro-llama-slow") in names
+    assert before.keys() == after.keys()
+    changed = {name for name in after if before[name] != after[name]}
+    assert changed == {"config/schema.json", "docs/config.md"}
+    listed = (extended / "config" / "schema.json").read_text()
+    assert all(f'"{name}"' in listed for name in ("dense", "repetition", "exam", "program"))
+    assert "### pools: homework" in (extended / "docs" / "config.md").read_text()
 
 
 @every_page

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from nt_pkg.engines.launch import Node, Server, serve_commands
+from nt_pkg.engines._serve import ServedModel, ServingNode, serve_commands
 
-SERVER = Server(
+SERVER = ServedModel(
     model="/models/r1",
-    nodes=(Node("n1", "10.0.0.1"), Node("n2", "10.0.0.2")),
+    nodes=(ServingNode("n1", "10.0.0.1"), ServingNode("n2", "10.0.0.2")),
     tensor_parallel=8,
     pipeline_parallel=2,
     api_key="secret",

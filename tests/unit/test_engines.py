@@ -1,17 +1,23 @@
 """The runner that makes every engine resumable, and the engines that need no model."""
 
 import dataclasses
+import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nt_pkg.config.engines import Sampling
+from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.engines._base import Completion, Request, run_requests
-from nt_pkg.engines.micro import MicroEngine, MicroParams
-from nt_pkg.engines.replay import ReplayEngine, ReplayParams
-from nt_pkg.microworld.world import parse_question, pool_rows
+from nt_pkg.engines._start import engine_for, engine_identity
+from nt_pkg.identity import fingerprint
+from nt_pkg.microworld.world import pool_rows
+from nt_pkg.plan.validate import load_study
+from nt_pkg.plugins.registry import names, plugin
+from tests.unit.conftest import ROOT
 
 
 class Counting:
@@ -125,7 +131,7 @@ def test_same_id_twice_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_replay(replay: str | None, marker: str | None, text: str, error: str | None) -> None:
-    engine = ReplayEngine(ReplayParams(answer_marker=marker))
+    engine = engine_for("replay", {"answer_marker": marker}, EngineRuntime(), None)
 
     [found] = engine.generate([Request("x", "a question", replay=replay)], SAMPLING)
 
@@ -135,13 +141,13 @@ def test_replay(replay: str | None, marker: str | None, text: str, error: str | 
 
 
 def test_replay_marker_is_its_identity() -> None:
-    one, other = (ReplayEngine(ReplayParams(answer_marker=mark)).identity for mark in ("a", "b"))
+    one, other = (engine_identity("replay", {"answer_marker": mark}) for mark in ("a", "b"))
 
     assert one != other
 
 
 def test_micro_teacher_writes_traces() -> None:
-    engine = MicroEngine(MicroParams())
+    engine = engine_for("micro", {}, EngineRuntime(), None)
     rows = pool_rows(50, 0)
     requests = [Request(str(n), str(row["question"])) for n, row in enumerate(rows)]
 
@@ -158,22 +164,93 @@ def test_micro_teacher_writes_traces() -> None:
 
 
 def test_micro_teacher_keeps_a_foreign_question_as_failed() -> None:
-    [found] = MicroEngine(MicroParams()).generate([Request("x", "What is 2+2?")], SAMPLING)
+    engine = engine_for("micro", {}, EngineRuntime(), None)
+
+    [found] = engine.generate([Request("x", "What is 2+2?")], SAMPLING)
 
     assert (found.text, found.finish_reason) == ("", "error")
     assert found.error is not None
     assert "not a micro-world question" in found.error
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("nt_pkg.microworld.teacher", "write_trace"), ("nt_pkg.microworld.world", "parse_question")],
+)
 def test_micro_teacher_is_known_by_all_the_code_behind_a_trace(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, module: str, name: str
 ) -> None:
     """Reading a question is as much part of it as writing the trace."""
-    from nt_pkg.engines import micro
+    before = engine_identity("micro", {})
+    real = fingerprint._definition
+    edited = (module, name)
+    monkeypatch.setattr(
+        fingerprint,
+        "_definition",
+        lambda place: ("edited", []) if place == edited else real(place),
+    )
 
-    asked = []
-    monkeypatch.setattr(micro, "code_fingerprint", lambda *key: asked.append(key) or str(key))
-    MicroEngine(MicroParams())
+    assert engine_identity("micro", {}) != before
 
-    assert ("nt_pkg.microworld.teacher", ["write_trace"]) in asked
-    assert (parse_question.__module__, ["parse_question"]) in asked
+
+@pytest.mark.parametrize("name", names("engines"))
+def test_identity_holds_a_version_or_the_code(name: str) -> None:
+    identity = engine_identity(name, {"model": "m"} if name == "openai" else {}, "digest")
+
+    assert identity["kind"] == name
+    assert ("version" in identity) != ("code" in identity)
+
+
+HEAVY = ("httpx2", "torch", "transformers", "vllm", "scipy", "matplotlib", "datasets", "deepspeed")
+EVERY_PLUGIN = f"""
+import sys
+from nt_pkg.plan import study_plan, validate
+from nt_pkg.plugins import registry
+for package in registry.CONSTANTS:
+    for name in registry.names(package):
+        registry.plugin(package, name)
+        registry.fingerprint(package, name)
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+
+
+def test_no_start_of_snakemake_imports_what_takes_long() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EVERY_PLUGIN], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("section", "entry", "message"),
+    [
+        (
+            "teachers",
+            {"engine": "nothing"},
+            "teachers.x: unknown engine 'nothing'; there are",
+        ),
+        ("teachers", {"engine": "replay", "seed": 1}, "teachers.x: engine replay draws nothing"),
+        ("students", {"engine": "openai"}, "students.x: engine openai does not run the student"),
+        (
+            "students",
+            {"engine": "nothing"},
+            "students.x: unknown engine 'nothing'; there are",
+        ),
+    ],
+)
+def test_study_may_not_ask_of_an_engine_what_it_cannot(
+    demo: dict[str, Any], section: str, entry: dict[str, Any], message: str
+) -> None:
+    source = {"source": {"builtin": "micro-base"}} if section == "students" else {}
+    demo[section]["x"] = {**source, **entry}
+
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load_study(demo)
+
+
+def test_engine_without_its_constant_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("nt_pkg.engines.micro.ENGINE")
+
+    with pytest.raises(ValueError, match=r"nt_pkg/engines/micro\.py defines no ENGINE"):
+        plugin("engines", "micro")

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.config.engines import Sampling
 from nt_pkg.engines._base import Completion, Request
-from nt_pkg.evaluation.sample_and_grade import grade_samples, load_items, sample_answers
+from nt_pkg.evaluation.sample_and_grade import grade_samples, sample_answers
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import GRADES, SAMPLES
 

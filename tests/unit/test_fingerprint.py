@@ -1,11 +1,15 @@
 """A fingerprint changes with the code behind a plugin, and with nothing else."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nt_pkg.identity import fingerprint
+from nt_pkg.plugins import registry as plugins
+
+PACKAGE = fingerprint._PACKAGE
 
 MAIN = '''
 """A module."""
@@ -26,6 +30,7 @@ class Main(Base):
     """A class."""
 
     x: int = 2
+    y: int = Field(1, description="How many.")
     """An attribute."""
 
     def run(self) -> int:
@@ -40,7 +45,11 @@ def own() -> int:
 
 
 def deeper(bound: int = LIMIT) -> int:
-    return bound
+    return bound + sum(second for second in range(bound))
+
+
+def second() -> int:
+    return second
 
 
 def unrelated() -> int:
@@ -71,23 +80,27 @@ def forget() -> None:
 @pytest.fixture
 def fingerprint_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fingerprint:
     """Return a function that edits the package above and gives the fingerprint of `Main`."""
-    package = tmp_path / "nt_pkg"
-    monkeypatch.setattr(fingerprint, "_PACKAGE", package)
+    monkeypatch.setattr(fingerprint, "_PACKAGE", tmp_path / "nt_pkg")
     monkeypatch.setattr(fingerprint, "_ROOT", tmp_path)
 
     def compute(module: str = "main", old: str = "", new: str = "", root: str = "Main") -> str:
-        for name, text in FILES.items():
-            path = package / f"{name}.py"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if name == module and old:
-                assert text.count(old) >= 1, old
-                text = text.replace(old, new)
-            path.write_text(text)
-        forget()
-        return fingerprint.code_fingerprint("nt_pkg.main", [root])
+        assert FILES[module].count(old) >= 1, old
+        files = {**FILES, module: FILES[module].replace(old, new) if old else FILES[module]}
+        return written(tmp_path, files, root)
 
     yield compute
     forget()
+
+
+def written(folder: Path, files: dict[str, str], root: str, module: str = "main") -> str:
+    """Write a package and return the fingerprint of one of its definitions."""
+    shutil.rmtree(folder / "nt_pkg", ignore_errors=True)
+    for name, text in files.items():
+        path = folder / "nt_pkg" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    forget()
+    return fingerprint.code_fingerprint(f"nt_pkg.{module}", [root])
 
 
 @pytest.mark.parametrize(
@@ -104,6 +117,9 @@ def fingerprint_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fingerpri
         ("main", "return 5", "return 6"),
         ("other", "def bystander():\n    return 1", "def bystander():\n    return 2"),
         ("other", "def helper():\n", 'def helper():\n    """New."""\n'),
+        ("whole", "return 2", "return 3"),
+        ("main", 'description="How many."', 'description="The number."'),
+        ("main", "return second", "return second + 1"),
     ],
 )
 def test_same(fingerprint_of: Fingerprint, module: str, old: str, new: str) -> None:
@@ -116,7 +132,7 @@ def test_same(fingerprint_of: Fingerprint, module: str, old: str, new: str) -> N
     ("module", "old", "new"),
     [
         ("main", "LIMIT = 3", "LIMIT = 4"),
-        ("main", "return bound", "return bound + 1"),
+        ("main", "return bound", "return 1 + bound"),
         ("main", "bound: int = LIMIT", "bound: int = 3"),
         ("main", "size: int = 1", "size: int = 2"),
         ("main", "x: int = 2", "x: int = 3"),
@@ -124,7 +140,6 @@ def test_same(fingerprint_of: Fingerprint, module: str, old: str, new: str) -> N
         ("other", "STEP = 1", "STEP = 2"),
         ("other", "STEP = 1", "STEP = 1\nSTEP += 1"),
         ("whole", "return 1", "return 3"),
-        ("whole", "return 2", "return 3"),
         ("late", "return 1", "return 2"),
         ("sub/near", "far()", "far() + 1"),
         ("sub/far", "return 1", "return 2"),
@@ -154,3 +169,127 @@ def test_unknown_root_is_named(fingerprint_of: Fingerprint) -> None:
 def test_import_that_cannot_be_followed_is_refused(fingerprint_of: Fingerprint, where: str) -> None:
     with pytest.raises(ValueError, match="write `from"):
         fingerprint_of("main", where, "import nt_pkg.late")
+
+
+# How modules may be laid out anew: (module, new module, what other modules write, instead of that).
+MOVES = {
+    "file renamed": ("other", "sub/elsewhere", {"main": ("nt_pkg.other", "nt_pkg.sub.elsewhere")}),
+    "module used whole": (
+        "whole",
+        "sub/whole",
+        {"main": ("from nt_pkg import whole", "from nt_pkg.sub import whole")},
+    ),
+    "imported inside a function": ("late", "early", {"main": ("nt_pkg.late", "nt_pkg.early")}),
+    "relative import": ("up", "sub/up", {"sub/near": ("from ..up import", "from .up import")}),
+}
+
+
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
+def test_module_that_moves_changes_nothing(
+    fingerprint_of: Fingerprint, tmp_path: Path, move: tuple[str, str, dict[str, tuple[str, str]]]
+) -> None:
+    before = fingerprint_of()
+    old, new, edits = move
+    files = dict(FILES)
+    files[new] = files.pop(old)
+    for module, (was, now) in edits.items():
+        assert was in files[module]
+        files[module] = files[module].replace(was, now)
+
+    assert written(tmp_path, files, "Main") == before
+
+
+def test_root_that_moves_changes_nothing(fingerprint_of: Fingerprint, tmp_path: Path) -> None:
+    before = fingerprint_of()
+    files = {**FILES, "sub/root": MAIN}
+    del files["main"]
+
+    assert written(tmp_path, files, "Main", "sub.root") == before
+
+
+def test_definition_that_moves_changes_nothing(fingerprint_of: Fingerprint, tmp_path: Path) -> None:
+    """Also when an import is split in two, or others of its old module stay where they are."""
+    before = fingerprint_of()
+    files = {**FILES, "new": FILES["late"]}
+    files["new"] += "from nt_pkg.main import LIMIT\n\ndef deeper(bound: int = LIMIT) -> int:\n"
+    files["new"] += "    return bound + sum(second for second in range(bound))\n"
+    start, end = MAIN.index("def deeper"), MAIN.index("def second")
+    files["main"] = MAIN[:start] + MAIN[end:]
+    files["main"] = files["main"].replace(
+        "    from nt_pkg.late import inside\n",
+        "    from nt_pkg.new import deeper\n    from nt_pkg.new import inside\n",
+    )
+
+    assert written(tmp_path, files, "Main") == before
+
+
+def test_module_is_whole_where_it_is_handed_on(fingerprint_of: Fingerprint, tmp_path: Path) -> None:
+    files = {**FILES, "main": MAIN.replace("LIMIT + whole", "LIMIT + id(whole) + whole")}
+    before = written(tmp_path, files, "Main")
+    files["whole"] = files["whole"].replace("return 2", "return 3")
+
+    assert written(tmp_path, files, "Main") != before
+
+
+def test_plugins_of_ours_do_not_notice_that_a_shared_module_moves(
+    fingerprint_of: Fingerprint, tmp_path: Path
+) -> None:
+    ours = {
+        path.relative_to(PACKAGE).with_suffix("").as_posix(): path.read_text()
+        for path in PACKAGE.rglob("*.py")
+    }
+    moved = {**ours, "files/draws": ours["identity/seeds"]}
+    del moved["identity/seeds"]
+    moved = {
+        name: text.replace("nt_pkg.identity.seeds", "nt_pkg.files.draws")
+        for name, text in moved.items()
+    }
+
+    def fingerprints(files: dict[str, str]) -> list[str]:
+        written(tmp_path, files, "SELECTOR", "selectors.long")
+        return [plugins.fingerprint("selectors", name) for name in plugins.names("selectors")]
+
+    assert fingerprints(moved) == fingerprints(ours)
+
+
+TWO = {
+    "__init__": "",
+    "a": "def f():\n    return 1\n\ndef g():\n    return f()\n",
+    "b": "def f():\n    return 2\n\ndef g():\n    return f()\n",
+    "main": "from nt_pkg.a import g\nfrom nt_pkg.b import g as other\n\n"
+    "def Main():\n    return g() - other()\n",
+}
+
+
+def test_definitions_of_one_name_are_not_taken_for_each_other(
+    fingerprint_of: Fingerprint, tmp_path: Path
+) -> None:
+    before = written(tmp_path, TWO, "Main")
+    swapped = {**TWO, "a": TWO["b"], "b": TWO["a"]}
+    both_moved = TWO["main"].replace("nt_pkg.a", "nt_pkg.x").replace("nt_pkg.b", "nt_pkg.a")
+    moved = {"__init__": "", "x": TWO["a"], "a": TWO["b"], "main": both_moved}
+
+    assert written(tmp_path, swapped, "Main") != before
+    assert written(tmp_path, moved, "Main") == before
+
+
+def test_definitions_that_name_each_other(fingerprint_of: Fingerprint, tmp_path: Path) -> None:
+    ring = {
+        "__init__": "",
+        "main": "def even(n):\n    return n == 0 or odd(n - 1)\n\n"
+        "def odd(n):\n    return n != 0 and even(n - 1)\n",
+    }
+    before = written(tmp_path, ring, "even")
+    edited = {**ring, "main": ring["main"].replace("n != 0", "n > 0")}
+
+    assert written(tmp_path, edited, "even") != before
+
+
+def test_submodule_of_a_module_that_is_used_whole_is_refused(
+    fingerprint_of: Fingerprint, tmp_path: Path
+) -> None:
+    files = {**FILES, "main": MAIN.replace("from nt_pkg import whole", "from nt_pkg import sub")}
+    files["main"] = files["main"].replace("whole.first()", "sub.mod.g()")
+
+    with pytest.raises(ValueError, match=r"write `from nt_pkg\.sub import mod`"):
+        written(tmp_path, files, "Main")

@@ -13,7 +13,7 @@ import pytest
 
 from nt_pkg.config.engines import EngineRuntime, Sampling, Server
 from nt_pkg.engines._base import Request
-from nt_pkg.engines.catalogue import start_engine
+from nt_pkg.engines._start import engine_for
 from nt_pkg.sft import stopping
 from nt_pkg.slurm import jobs, takeover
 from tests.unit.fake_openai import serving
@@ -194,7 +194,7 @@ def waits_for(
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     runtime = EngineRuntime(batch=1, server=Server(base_url=url, **server))
-    engine = start_engine("openai", {"model": "teacher"}, runtime, None)
+    engine = engine_for("openai", {"model": "teacher"}, runtime, None)
     with pytest.raises(Waited):
         list(engine.generate([Request("a", "q")], Sampling(max_tokens=9)))
     return waits

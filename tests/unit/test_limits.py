@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nt_pkg.benchmarks._base import Item
-from nt_pkg.engines.openai_answers import Retry, check_status
+from nt_pkg.engines._server_answers import Retry, check_status
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import SUBSET
 from nt_pkg.identity.question_id import normalised_id, question_digits

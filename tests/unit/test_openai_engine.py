@@ -17,11 +17,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from nt_pkg.config.engines import Sampling, Server
-from nt_pkg.engines._base import Completion, Request, run_requests
-from nt_pkg.engines.openai import OpenAIEngine
-from nt_pkg.engines.openai_answers import Retry, check_status
-from nt_pkg.engines.params import OpenAIParams
+from nt_pkg.config.engines import EngineRuntime, Sampling, Server
+from nt_pkg.engines._base import Completion, Engine, Request, run_requests
+from nt_pkg.engines._server_answers import Retry, check_status
+from nt_pkg.engines._start import engine_for
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import PROMPTS, TRACES
 from nt_pkg.jobs.work_dir import forget_finished
@@ -41,9 +40,12 @@ def many(number: int) -> list[Request]:
     return requests(*(f"q{n}" for n in range(number)))
 
 
-def engine(fake: Fake, batch: int = 4, **server: Any) -> OpenAIEngine:
+def engine(
+    fake: Fake, batch: int = 4, params: dict[str, Any] | None = None, **server: Any
+) -> Engine:
     settings = {"base_url": fake.url, "backoff_seconds": 0.01, "retries": 2, **server}
-    return OpenAIEngine(OpenAIParams(model=MODEL), Server(**settings), batch)
+    runtime = EngineRuntime(server=Server(**settings), batch=batch)
+    return engine_for("openai", {"model": MODEL, **(params or {})}, runtime, None)
 
 
 def ask(fake: Fake, *questions: str, **server: Any) -> dict[str, Completion]:
@@ -71,8 +73,8 @@ def test_schema_and_further_fields_are_handed_on() -> None:
     schema = {"type": "object", "properties": {"verdict": {"type": "string"}}}
     request = Request("x", "q", json_schema=json.dumps(schema))
     with serving() as fake:
-        params = OpenAIParams(model=MODEL, extra_body={"top_k": 20})
-        list(OpenAIEngine(params, Server(base_url=fake.url), 1).generate([request], SAMPLING))
+        params = {"extra_body": {"top_k": 20}}
+        list(engine(fake, params=params).generate([request], SAMPLING))
 
     assert fake.asked[0]["response_format"]["json_schema"]["schema"] == schema
     assert fake.asked[0]["top_k"] == 20
@@ -241,10 +243,8 @@ def test_other_ends_are_failures() -> None:
 
 def test_other_name_of_the_same_model_has_to_be_said() -> None:
     with serving(plan={"q": [{"model": "teacher-2026-11"}]}) as fake:
-        params = OpenAIParams(model=MODEL, served_as="teacher-2026-11")
-        [found] = OpenAIEngine(params, Server(base_url=fake.url), 1).generate(
-            requests("q"), SAMPLING
-        )
+        params = {"served_as": "teacher-2026-11"}
+        [found] = engine(fake, params=params).generate(requests("q"), SAMPLING)
 
     assert found.error is None
 
@@ -260,7 +260,7 @@ def test_key_comes_from_the_environment_and_goes_nowhere_else(
     caplog.set_level(logging.DEBUG, logger="httpx2")
     with serving(key=KEY, plan={"echo": [(500, {"X": KEY})]}) as fake:
         with pytest.raises(ValueError, match="variable NT_TEST_KEY is not set"):
-            engine(fake, key_env="NT_TEST_KEY")
+            list(engine(fake, key_env="NT_TEST_KEY").generate(requests("a"), SAMPLING))
         monkeypatch.setenv("NT_TEST_KEY", KEY)
         asked = engine(fake, key_env="NT_TEST_KEY")
         found = run_requests(asked, requests("a", f"my key is {KEY}"), SAMPLING, tmp_path, "x")
@@ -292,9 +292,7 @@ def test_changed_request_never_reuses_an_answer(
         models=None, plan={"q": [{}, {"model": "other"}]} if "model" in params else {}
     ) as f:
         run_requests(engine(f), [Request("x", "q")], SAMPLING, tmp_path, "x")
-        changed = OpenAIEngine(
-            OpenAIParams(**{"model": MODEL, **params}), Server(base_url=f.url), 1
-        )
+        changed = engine(f, params=params)
         run_requests(
             changed,
             [Request("x", user)],

@@ -13,6 +13,7 @@ from nt_pkg.plan import study_plan as plan
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.earlier import VERSION, check_earlier
+from nt_pkg.selectors import long
 
 Config = dict[str, Any]
 Spec = Callable[[Plan], str]
@@ -360,3 +361,16 @@ def test_code_of_a_selector_is_in_its_own_spec_only(
 
     assert {stage for stage in SPECS if after[stage] != before[stage]} == {"subset"}
     assert plan_of(demo).subset_spec("topics-300") == others
+
+
+def test_parameters_are_checked_once_and_reach_specs_without_defaults(
+    demo: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind `load_study` nothing looks into the parameters of a plug-in again."""
+    demo["subsets"]["long-300"]["params"] = {"scale_tokens": "60", "power": 2.5}
+    study = load_study(demo)
+    monkeypatch.setattr(long.LongParams, "__init__", lambda *_, **__: pytest.fail("checked again"))
+
+    spec = json.loads(Plan(study).subset_spec("long-300"))
+
+    assert spec["params"] == {"scale_tokens": 60.0}

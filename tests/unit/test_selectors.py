@@ -244,11 +244,6 @@ def test_labels_may_change_their_form_from_chunk_to_chunk(
     assert select_subset("strategies", {}, 50, 0, traces, labels) == expected
 
 
-def test_unknown_parameter_is_refused() -> None:
-    with pytest.raises(ValueError, match="did you mean 'power'"):
-        select_subset("long", {"powr": 2}, 1, 0, *inputs(3))
-
-
 # The rule of each.
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.annotations.strategy_names import SYNONYMS, normalise_strategy
+from nt_pkg.dialogue.strategy_names import SYNONYMS, normalise_strategy
 from nt_pkg.identity.seeds import rng
 
 LISTED = json.loads((Path(__file__).parents[1] / "golden/strategy_names.json").read_text())

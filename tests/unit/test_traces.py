@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from nt_pkg.config.engines import Sampling, Teacher
-from nt_pkg.engines._base import Completion, Request
-from nt_pkg.engines.params import Model
+from nt_pkg.engines._base import Completion, Model, Request
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import TRACES
 from nt_pkg.traces.generate import generate_traces, request_seed, teacher_engine, trace_row

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config.engines import Sampling
-from nt_pkg.engines._base import Completion, Request
+from nt_pkg.config.engines import EngineRuntime, Sampling
+from nt_pkg.engines._base import Completion, Model, Request
+from nt_pkg.engines._chat import ChatParams
 from nt_pkg.engines.transformers import TransformersEngine
 
 BASE = Path(__file__).parents[2] / "nt_pkg" / "microworld" / "base"
@@ -21,12 +22,18 @@ REQUESTS = [Request(str(n), text, seed=n) for n, text in enumerate(QUESTIONS)]
 GREEDY = Sampling(max_tokens=12)
 
 
+def start(folder: Path, template: str | None = None, batch: int = 4) -> TransformersEngine:
+    """Return an engine of the model in a folder."""
+    params = ChatParams(chat_template=template)
+    return TransformersEngine(params, EngineRuntime(batch=batch), Model(folder, "digest"))
+
+
 @pytest.fixture(scope="module")
 def engine() -> TransformersEngine:
     import torch
 
     torch.set_num_threads(1)
-    return TransformersEngine(BASE, "digest", batch_size=4)
+    return start(BASE)
 
 
 def changed(folder: Path, name: str, **values: Any) -> TransformersEngine:
@@ -34,7 +41,7 @@ def changed(folder: Path, name: str, **values: Any) -> TransformersEngine:
     shutil.copytree(BASE, folder)
     before = json.loads((BASE / name).read_text())
     (folder / name).write_text(json.dumps({**before, **values}))
-    return TransformersEngine(folder, "digest", batch_size=4)
+    return start(folder)
 
 
 def texts(found: list[Completion]) -> list[str]:

@@ -31,7 +31,8 @@ CONFIG = ("--configfile", str(TINY))
 LONG, FREE = "nt_pkg/selectors/long.py", "nt_pkg/benchmarks/micro_free.py"
 NEW_SELECTOR = '''"""Short: the shortest traces."""
 
-from nt_pkg.selectors._base import Candidates, NoParams, Picks, Selector
+from nt_pkg.config.base import NoParams
+from nt_pkg.selectors._base import Candidates, Picks, Selector
 
 
 def select_short(params: NoParams, candidates: Candidates, size: int, seed: int) -> Picks:

@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nt_pkg.annotators._ask_domain import DOMAINS
-from nt_pkg.benchmarks._choice import LETTERS
+from nt_pkg.annotators.domain import DOMAINS
+from nt_pkg.benchmarks._choice import OPTION_LETTERS
 from nt_pkg.identity.seeds import rng
 from nt_pkg.microworld.teacher import write_trace
 from nt_pkg.microworld.world import Problem, make_problem, parse_question, pool_rows, test_problems
@@ -143,7 +143,7 @@ def _options(problem: Problem, rand: random.Random, most: int) -> tuple[list[str
     wrong = [option for option in problem.options if option != problem.solution]
     chosen = [problem.solution, *rand.sample(wrong, min(most - 1, len(wrong)))]
     rand.shuffle(chosen)
-    return chosen, LETTERS[chosen.index(problem.solution)]
+    return chosen, OPTION_LETTERS[chosen.index(problem.solution)]
 
 
 def _gpqa(number: int, problem: Problem) -> Row:
@@ -167,7 +167,7 @@ def _mmlu_pro(number: int, problem: Problem) -> Row:
         "question": problem.question,
         "options": options,
         "answer": letter,
-        "answer_index": LETTERS.index(letter),
+        "answer_index": OPTION_LETTERS.index(letter),
         "cot_content": "",
         "category": ("math", "law", "physics", "history", "other")[number % 5],
         "src": ("stemez-Math", "ori_mmlu-law")[number % 2],
@@ -181,7 +181,7 @@ def _supergpqa(number: int, problem: Problem) -> Row:
         "uuid": f"{number:08x}",
         "question": problem.question,
         "options": options,
-        "answer": options[LETTERS.index(letter)],
+        "answer": options[OPTION_LETTERS.index(letter)],
         "answer_letter": letter,
         "discipline": DOMAINS[number % 6],
         "field": f"Field {number % 4}",

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.config.engines import EngineRuntime, Sampling, Server
-from nt_pkg.engines._base import Completion, Engine, Request
-from nt_pkg.engines.catalogue import start_engine
-from nt_pkg.engines.params import Model
+from nt_pkg.engines._base import Completion, Engine, Model, Request
+from nt_pkg.engines._start import engine_for
 from nt_pkg.files.json_files import digest, read_json, sha256_file, write_json
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import PROMPTS, SAMPLES, TRACES
@@ -122,9 +121,9 @@ def _by_id(
 
 def _offline(model: Model, folder: Path) -> None:
     """It says what transformers says; draws hang on the seed alone; JSON fits its schema."""
-    hf = start_engine("transformers", {}, RUNTIME, model)
+    hf = engine_for("transformers", {}, RUNTIME, model)
     expected = _by_id(hf, REQUESTS[:8], GREEDY) | _by_id(hf, REQUESTS[8:], GREEDY)
-    engine = start_engine("vllm", FLOAT32, RUNTIME, model)
+    engine = engine_for("vllm", FLOAT32, RUNTIME, model)
     found = _by_id(engine, REQUESTS, GREEDY)
     _equal(found, expected)
     assert found["prefix"].text.startswith("<think>"), found["prefix"]
@@ -218,8 +217,8 @@ def _answered(model: Model, folder: Path) -> None:
 def _exported(model: Model) -> None:
     """It ends where it learned to end, and all else it says is what transformers says."""
     requests = [Request("learned", LEARNED[0]), *REQUESTS[:7]]
-    expected = _by_id(start_engine("transformers", {}, RUNTIME, model), requests, LONGER)
-    found = _by_id(start_engine("vllm", FLOAT32, RUNTIME, model), requests, LONGER)
+    expected = _by_id(engine_for("transformers", {}, RUNTIME, model), requests, LONGER)
+    found = _by_id(engine_for("vllm", FLOAT32, RUNTIME, model), requests, LONGER)
     _equal(found, expected)
     assert found["learned"].text == LEARNED[1], found
     assert found["learned"].finish_reason == "stop", found
@@ -228,7 +227,7 @@ def _exported(model: Model) -> None:
 def _asking(url: str, model: str = "tiny", **server: Any) -> Engine:
     settings = {"base_url": url, "retries": 1, "timeout_seconds": 120, **server}
     runtime = EngineRuntime(batch=8, server=Server(**settings))
-    return start_engine("openai", {"model": model}, runtime, None)
+    return engine_for("openai", {"model": model}, runtime, None)
 
 
 @contextmanager

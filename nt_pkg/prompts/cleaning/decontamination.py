@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from nt_pkg.benchmarks._base import Item
-from nt_pkg.evaluation.sample_and_grade import load_items
+from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.identity.question_id import normalise_question
 from nt_pkg.pools._base import RawRow
 from nt_pkg.prompts.cleaning.fuzzy import FuzzyTexts

@@ -41,7 +41,7 @@ def num_bands(threshold: float) -> int:
     return max(1, math.ceil(math.log(MISSED_AT_THRESHOLD) / math.log(missed_by_one)))
 
 
-class NearDuplicates:
+class NearDuplicateSearch:
     """Questions, and which of them repeat an earlier one.
 
     Memory is 8 bytes for each word of the questions and 4 for each band of a question, and while
@@ -193,7 +193,7 @@ def finder(
     """
 
     def find(rows: Iterable[tuple[int, str]]) -> dict[int, int]:
-        found = NearDuplicates(spec["threshold"], int(spec["ngram"]))
+        found = NearDuplicateSearch(spec["threshold"], int(spec["ngram"]))
         for block in blocks(_said(rows), lambda row: len(row[1]) + 1, _BLOCK_CHARS):
             found.add([number for number, _ in block], [text for _, text in block])
         repeats = found.repeats()

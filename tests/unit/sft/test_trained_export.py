@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.config.engines import Sampling
+from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.config.students import Runtime, Training
-from nt_pkg.engines._base import Request
+from nt_pkg.engines._base import Model, Request
+from nt_pkg.engines._start import engine_for
 from nt_pkg.sft import launch
 from nt_pkg.sft.data import render
 from nt_pkg.sft.export import export_model
@@ -38,8 +39,6 @@ def test_exported_model_is_the_trained_one_and_stops(
     import torch
     from transformers import AutoModelForCausalLM
 
-    from nt_pkg.engines.transformers import TransformersEngine
-
     base = student if is_tied else untied
     training = Training(
         learning_rate=0.01, tokens_per_step=64, row_tokens=64, epochs={0: 30}, dtype=dtype
@@ -62,7 +61,9 @@ def test_exported_model_is_the_trained_one_and_stops(
     assert manifest["num_tensors"] == len(state) - is_tied
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(manifest["files"])
 
-    engine = TransformersEngine(tmp_path / "hf", "digest", batch_size=2)
+    engine = engine_for(
+        "transformers", {}, EngineRuntime(batch=2), Model(tmp_path / "hf", "digest")
+    )
     requests = [Request("a", "Where does she end?"), Request("b", "Where does she end?", "<think>")]
     answers = engine.generate(requests, Sampling(max_tokens=20))
     assert [answer.text for answer in answers] == ["<think> Take </think> So"] * 2

@@ -10,7 +10,7 @@ from nt_pkg.slurm.jobs import Command, srun
 
 
 @dataclass(frozen=True)
-class Node:
+class ServingNode:
     """A node of the job: its name in Slurm, and its address in the network of the job."""
 
     name: str
@@ -18,7 +18,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Server:
+class ServedModel:
     """One model, served on the nodes of a job.
 
     Tensor parallel within a node, where links are fast, and pipeline parallel between nodes: 671B
@@ -37,7 +37,7 @@ class Server:
     """
 
     model: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[ServingNode, ...]
     tensor_parallel: int
     pipeline_parallel: int
     api_key: str = field(repr=False)
@@ -56,7 +56,7 @@ class Server:
         return f"http://{self.nodes[0].address}:{self.port}/v1"
 
 
-def serve_commands(server: Server, cpus_per_node: int) -> list[Command]:
+def serve_commands(server: ServedModel, cpus_per_node: int) -> list[Command]:
     """Return one command per node; all have to run at the same time.
 
     This is vLLM's way without Ray, its multiprocessing backend over several nodes: the same command
@@ -84,7 +84,7 @@ def serve_commands(server: Server, cpus_per_node: int) -> list[Command]:
     return [_on_node(server, rank, cpus_per_node) for rank in range(num_nodes)]
 
 
-def _on_node(server: Server, rank: int, cpus_per_node: int) -> Command:
+def _on_node(server: ServedModel, rank: int, cpus_per_node: int) -> Command:
     head, node = server.nodes[0], server.nodes[rank]
     argv = [
         *srun(1, 1, server.gpus_per_node, cpus_per_node, f"--nodelist={node.name}"),

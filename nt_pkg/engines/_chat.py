@@ -3,9 +3,20 @@
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import Field
+
+from nt_pkg.config.base import Strict
 from nt_pkg.dialogue.chat_template import dialogue_text
 from nt_pkg.engines._base import Completion, Request
 from nt_pkg.files.json_files import read_json
+
+
+class ChatParams(Strict):
+    """Parameters of engines that run a model themselves."""
+
+    chat_template: str | None = Field(
+        None, description="Jinja text in place of the model's own template."
+    )
 
 
 class Chat:

@@ -1,6 +1,6 @@
 """What a model is asked about a trace, and how its answer is read.
 
-The paper's prompts are not known; these are ours. Each module `_ask_*` holds one `Ask`. The JSON
+The paper's prompts are not known; these are ours. Each annotator holds one `Ask`. The JSON
 schema is for engines that can hold a model to it; the parser also takes what models without one
 write around or instead of the JSON.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nt_pkg.annotators._base import Example, Label
-from nt_pkg.config.base import Strict
+from nt_pkg.config.base import NoParams, Strict
 from nt_pkg.dialogue.split_reasoning import split_reasoning
 
 MAX_ANSWER_CHARS = 20_000  # of the end of an answer that are read; an honest one has some hundreds
@@ -36,10 +36,6 @@ class Ask:
     prompt: Callable[[Example], str]
     schema: dict[str, Any]
     parse: Callable[[str], Any]
-
-
-class NoParams(Strict):
-    """No parameters."""
 
 
 def ask_about_all(params: Strict, examples: Sequence[Example]) -> list[Label | Example]:

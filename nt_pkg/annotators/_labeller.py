@@ -1,0 +1,32 @@
+"""What labels for an entry of the catalogue: rules, or a model that is asked."""
+
+from nt_pkg.annotators._ask import Asker
+from nt_pkg.annotators._base import QuestionAnnotator, TraceAnnotator
+from nt_pkg.plugins import registry as plugins
+
+# Second constant of kinds that label by rules, and better with a model.
+WITH_ENGINE = "WITH_ENGINE"
+
+
+def labeller(kind: str, has_engine: bool) -> tuple[TraceAnnotator | Asker | QuestionAnnotator, str]:
+    """Return what labels for a catalogue entry, and the name of that constant in its module.
+
+    Raises:
+        ValueError: there is no such kind, or it needs an engine, or takes none.
+    """
+    constant, found = plugins.CONSTANTS["annotators"], plugins.plugin("annotators", kind)
+    if has_engine and not isinstance(found, Asker):
+        constant, found = WITH_ENGINE, plugins.second("annotators", kind, WITH_ENGINE)
+        if found is None:
+            raise ValueError(f"kind {kind} asks no model: remove `engine` and what belongs to it")
+    if not has_engine and isinstance(found, Asker):
+        raise ValueError(
+            f"kind {kind} asks a model: add `engine` (openai, vllm or transformers), and what that "
+            "needs"
+        )
+    return found, constant
+
+
+def is_of_questions(kind: str) -> bool:
+    """Return whether a kind labels questions, so that its labels belong to no teacher."""
+    return isinstance(plugins.plugin("annotators", kind), QuestionAnnotator)

@@ -1,0 +1,97 @@
+"""The engine of a catalogue entry: checked, identified, and started when it is first needed."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+from nt_pkg.config.engines import EngineRuntime, Sampling
+from nt_pkg.engines._base import Completion, Engine, EngineKind, Model, Request, Running
+from nt_pkg.plugins.registry import fingerprint, plugin
+
+
+def engine_kind(name: str) -> EngineKind:
+    """Return what a module of this room declares.
+
+    Raises:
+        ValueError: there is no such engine; the text lists those there are.
+    """
+    found: EngineKind = plugin("engines", name)
+    return found
+
+
+def check_engine(name: str, runtime: EngineRuntime, has_source: bool) -> None:
+    """Check that an engine gets what it needs, and nothing that it has no use for.
+
+    Raises:
+        ValueError: what is wrong, and what to do.
+    """
+    kind = engine_kind(name)
+    if kind.needs_model != has_source:
+        raise ValueError(
+            f"engine {name} needs a `source`: the files of its model"
+            if kind.needs_model
+            else f"engine {name} takes no `source`: remove it"
+        )
+    if kind.needs_server != (runtime.server is not None):
+        raise ValueError(
+            f"engine {name} needs `runtime.server` with its base_url"
+            if kind.needs_server
+            else f"engine {name} asks no server: remove `runtime.server`"
+        )
+    if kind.needs_model and runtime.nodes > 1:
+        raise ValueError(
+            f"engine {name} runs on one node, and `runtime.nodes` is {runtime.nodes}: serve the "
+            "model over several nodes (docs/cluster.md) and ask it with engine openai"
+        )
+
+
+def engine_identity(name: str, params: dict[str, Any], model_digest: str = "") -> dict[str, Any]:
+    """Return everything about an engine that can change its text, without starting it.
+
+    Args:
+        name: module of this room.
+        params: its parameters as they stand in a spec: checked, without defaults.
+        model_digest: digest of the model's files; "" if it has none, or not yet.
+    """
+    version = engine_kind(name).version
+    code = {"code": fingerprint("engines", name)} if version is None else {"version": version}
+    return {"kind": name, **code, **({"model": model_digest} if model_digest else {}), **params}
+
+
+def engine_for(
+    name: str, params: dict[str, Any], runtime: EngineRuntime, model: Model | None
+) -> Engine:
+    """Return an engine that starts when it is first asked for a text that is not there yet.
+
+    Raises:
+        ValueError: the engine cannot run as it is asked to.
+    """
+    check_engine(name, runtime, model is not None)
+    kind = engine_kind(name)
+    checked = kind.params(**params)
+    identity = engine_identity(name, params, model.digest if model else "")
+    return _Waiting(identity, lambda: kind.start(checked, runtime, model))
+
+
+class _Waiting:
+    """An engine that has not started."""
+
+    def __init__(self, identity: dict[str, Any], start: Callable[[], Running]) -> None:
+        self.identity = identity
+        self._start = start
+
+    @cached_property
+    def _engine(self) -> Running:
+        return self._start()
+
+    @property
+    def batch_size(self) -> int | None:
+        return self._engine.batch_size
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the libraries that an engine runs."""
+        return getattr(self._engine, "versions", {})
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterable[Completion]:
+        return self._engine.generate(requests, sampling)
