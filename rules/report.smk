@@ -6,6 +6,9 @@ OUTPUTS           page       results/report/{study}/index.html, summary.json, ta
 """
 
 
+import re
+
+
 rule build_report:
     """Compare the runs and write tables, figures and one page."""
     input:

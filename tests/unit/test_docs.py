@@ -12,10 +12,10 @@ import pytest
 from nt_pkg.config.load import read_yaml
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
-from nt_pkg.snakemake_io.dry_run import Job, parse_jobs
-from nt_pkg.snakemake_io.launcher import STAGES
+from nt_pkg.snakemake_io.dry_run import Job
+from nt_pkg.snakemake_io.stages import STAGES
 from scripts import schema
-from tests.workflow.sandbox import ROOT, command, copy_repository, run
+from tests.workflow.sandbox import ROOT, command, copy_repository, plan, run
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "config").glob("*.md")])
@@ -68,8 +68,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def jobs(copy: Path) -> list[Job]:
     """Return the jobs of a dry run of the demo in that copy."""
-    text = run(copy, command("snakemake", "-s", "Snakefile", "--profile", "profiles/local", "-n"))
-    return [job for job in parse_jobs(text) if job.rule in STAGES]
+    planned = plan(copy, ["-s", "Snakefile", "--profile", "profiles/local"])
+    return [job for job in planned if job.rule in STAGES]
 
 
 def _apply(folder: Path, diff: str) -> None:
@@ -107,20 +107,20 @@ def test_new_plugins_do_what_the_page_says(copy: Path) -> None:
 
 
 def test_dry_run_has_the_jobs_that_the_page_promises(jobs: list[Job]) -> None:
-    plan = Plan(load_study(read_yaml([ROOT / "config" / "config.yaml"])))
+    study = Plan(load_study(read_yaml([ROOT / "config" / "config.yaml"])))
     expected = Counter(
-        fetch_asset=len(plan.assets()),
-        ingest_pool=len(plan.pools()),
-        shard_prompts=len(plan.prompts()),
-        generate_traces=len(plan.traces()),
-        summarise_traces=len(plan.trace_sets()),
-        annotate=len(plan.annotations()),
-        select_subset=len(plan.subsets()),
-        sample_answers=len(plan.evals()),
-        grade=len(plan.evals()),
+        fetch_asset=len(study.assets()),
+        ingest_pool=len(study.pools()),
+        shard_prompts=len(study.prompts()),
+        generate_traces=len(study.traces()),
+        summarise_traces=len(study.trace_sets()),
+        annotate=len(study.annotations()),
+        select_subset=len(study.subsets()),
+        sample_answers=len(study.evals()),
+        grade=len(study.evals()),
         build_report=1,
     )
-    expected.update(dict.fromkeys(("build_examples", "train", "export_model"), len(plan.sft())))
+    expected.update(dict.fromkeys(("build_examples", "train", "export_model"), len(study.sft())))
     promises = re.findall(r"^It adds to a demo: (.*);", EXTENDING, re.M)
     assert len(promises) == len(DIFFS)
     for promise in promises:
