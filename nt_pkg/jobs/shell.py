@@ -19,7 +19,7 @@ def shell_prefix(root: Path, variables: Mapping[str, str], is_deployed: bool) ->
     Raises:
         ValueError: an environment that a variable names is not there.
     """
-    # Snakemake fills in braces twice.
+    # Braces are doubled, because Snakemake fills them in.
     found = f'export PYTHONPATH="{root}" NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; '
     if is_deployed:
         return found

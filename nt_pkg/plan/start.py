@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.cost.forecast import misfits
+from nt_pkg.files.layout import TRAINING, artifact
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.slurm.takeover import end_leftovers, hold_results
 from nt_pkg.snakemake_io.dry_run import gpu_type
 from nt_pkg.snakemake_io.rule_graph import keep_rule_graph
 from nt_pkg.snakemake_io.under_way import UnderWay
-
-_RUN = "results/sft/{student}/{subset}/{format}/seed{seed}/run.json"
 
 
 def cannot_run_yet(plan: Plan, gpu: str | None, is_overwritten: bool) -> list[str]:
@@ -28,7 +27,8 @@ def cannot_run_yet(plan: Plan, gpu: str | None, is_overwritten: bool) -> list[st
     gpus = {
         run["student"]: gpu
         for run in plan.sft()
-        if plan.study.students[run["student"]].runtime.gpu and not Path(_RUN.format(**run)).exists()
+        if plan.study.students[run["student"]].runtime.gpu
+        and not artifact(TRAINING, **run).exists()
     }
     return [*lines, *misfits(plan.study, gpus, Path())]
 
