@@ -99,7 +99,10 @@ class Collector(logging.Filter):
             return {"event": "planned", "jobs": [data_of_job(j) for j in _to_run(workflow.dag)]}
         if kind == "job_started" and len(workflow.dag) != self._size:
             self._size = len(workflow.dag)
-            return {"event": "left", "rules": Counter(j.rule.name for j in _to_run(workflow.dag))}
+            return {
+                "event": "left",
+                "rules": Counter(j.rule.name for j in workflow.dag.needrun_jobs()),
+            }
         if kind == "job_info" and not workflow.dryrun:
             return {"event": "started", "id": record.jobid, "rule": record.rule_name}
         if kind == "job_finished" and not workflow.dryrun:
@@ -111,7 +114,7 @@ class Collector(logging.Filter):
 
 
 def _to_run(dag: Any) -> list[Any]:
-    """Return the jobs that are to run, those that others need before them."""
+    """Return the jobs that are to run, each after those that it needs."""
     left = set(dag.needrun_jobs())
     return [
         job for level in dag.toposorted(left) for job in sorted(level, key=lambda j: dag.jobid(j))
