@@ -5,7 +5,6 @@ REQUIRED INPUTS   everything small that the other stages wrote
 OUTPUTS           page       results/report/{study}/index.html, summary.json, tables and figures beside it
 """
 
-
 import re
 
 

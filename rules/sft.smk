@@ -23,7 +23,8 @@ rule build_examples:
             rules.generate_traces.output.traces, **inputs.pool_and_teacher(wc.subset)
         ),
         labels=lambda wc: inputs.labels_of(
-            **inputs.pool_and_teacher(wc.subset), annotators=PLAN.format_requires(wc.format)
+            **inputs.pool_and_teacher(wc.subset),
+            annotators=PLAN.format_requires(wc.format),
         ),
         student=lambda wc: inputs.source_manifest("students", wc.student),
     output:

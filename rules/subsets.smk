@@ -17,7 +17,9 @@ checkpoint select_subset:
         traces=lambda wc: inputs.shards_of(
             rules.generate_traces.output.traces, wc.pool, teacher=wc.teacher
         ),
-        labels=lambda wc: inputs.labels_of(wc.pool, wc.teacher, PLAN.requires(wc.subset)),
+        labels=lambda wc: inputs.labels_of(
+            wc.pool, wc.teacher, PLAN.requires(wc.subset)
+        ),
         near=lambda wc: inputs.near_labels_of(wc.subset),
     output:
         subset="results/subsets/{pool}/{teacher}/{subset}/seed{seed}.parquet",
