@@ -13,7 +13,7 @@ rule annotate:
     input:
         prompts=rules.shard_prompts.output.prompts,
         traces=rules.generate_traces.output.traces,
-        model=lambda wc: source_manifest("annotators", wc.annotator),
+        model=lambda wc: inputs.source_manifest("annotators", wc.annotator),
     output:
         labels="results/annotations/{pool}/{teacher}/{annotator}/shard-{shard}-of-{num_shards}.parquet",
     log:
@@ -48,7 +48,7 @@ rule annotate_questions:
     """Label every question of one shard with one annotator that needs no trace."""
     input:
         prompts=rules.shard_prompts.output.prompts,
-        model=lambda wc: source_manifest("annotators", wc.annotator),
+        model=lambda wc: inputs.source_manifest("annotators", wc.annotator),
     output:
         labels="results/question_labels/{pool}/{annotator}/shard-{shard}-of-{num_shards}.parquet",
     log:

@@ -11,9 +11,9 @@ OUTPUTS           samples    results/evals/{student}/{subset}/{format}/seed{seed
 rule sample_answers:
     """Let a student answer a benchmark in one mode."""
     input:
-        model=model_of,
-        source=lambda wc: source_manifest("benchmarks", wc.benchmark),
-        selection=ancient(selection_of),
+        model=inputs.model_of,
+        source=lambda wc: inputs.source_manifest("benchmarks", wc.benchmark),
+        selection=ancient(inputs.selection_of),
     output:
         samples="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.parquet",
         manifest="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.json",
@@ -49,8 +49,8 @@ rule grade:
     input:
         samples=rules.sample_answers.output.samples,
         manifest=rules.sample_answers.output.manifest,
-        source=lambda wc: source_manifest("benchmarks", wc.benchmark),
-        selection=ancient(selection_of),
+        source=lambda wc: inputs.source_manifest("benchmarks", wc.benchmark),
+        selection=ancient(inputs.selection_of),
     output:
         score="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.json",
         grades="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.grades.parquet",

@@ -10,11 +10,11 @@ OUTPUTS           prompts    results/prompts/{pool}/all.parquet, dropped.parquet
 rule ingest_pool:
     """Read a pool; every row that is dropped is kept with its reason."""
     input:
-        source=lambda wc: source_manifest("pools", wc.pool),
+        source=lambda wc: inputs.source_manifest("pools", wc.pool),
         benchmarks=lambda wc: [
             manifest
             for benchmark in PLAN.decontaminated_of(wc.pool)
-            for manifest in source_manifest("benchmarks", benchmark)
+            for manifest in inputs.source_manifest("benchmarks", benchmark)
         ],
     output:
         prompts="results/prompts/{pool}/all.parquet",

@@ -5,6 +5,8 @@ REQUIRED INPUTS   everything small that the other stages wrote
 OUTPUTS           page       results/report/{study}/index.html, summary.json, tables and figures beside it
 """
 
+import re
+
 
 rule build_report:
     """Compare the runs and write tables, figures and one page."""

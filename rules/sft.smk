@@ -14,18 +14,19 @@ OUTPUTS           examples   results/sft_data/{student}/{subset}/{format}/seed{s
 rule build_examples:
     """Render a subset in a format with the student's template, and tokenise it."""
     input:
-        subset=subset_of,
+        subset=inputs.subset_of,
         prompts=lambda wc: each(
             rules.ingest_pool.output.prompts,
             [PLAN.subset_wildcards(wc.subset, wc.seed)],
         ),
-        traces=lambda wc: shards_of(
-            rules.generate_traces.output.traces, **pool_and_teacher(wc.subset)
+        traces=lambda wc: inputs.shards_of(
+            rules.generate_traces.output.traces, **inputs.pool_and_teacher(wc.subset)
         ),
-        labels=lambda wc: labels_of(
-            **pool_and_teacher(wc.subset), annotators=PLAN.format_requires(wc.format)
+        labels=lambda wc: inputs.labels_of(
+            **inputs.pool_and_teacher(wc.subset),
+            annotators=PLAN.format_requires(wc.format),
         ),
-        student=lambda wc: source_manifest("students", wc.student),
+        student=lambda wc: inputs.source_manifest("students", wc.student),
     output:
         examples="results/sft_data/{student}/{subset}/{format}/seed{seed}.parquet",
         manifest="results/sft_data/{student}/{subset}/{format}/seed{seed}.json",
@@ -62,8 +63,8 @@ rule train:
     """Fine-tune a student with DeepSpeed ZeRO."""
     input:
         examples=rules.build_examples.output.examples,
-        student=lambda wc: source_manifest("students", wc.student),
-        selection=ancient(selection_of),
+        student=lambda wc: inputs.source_manifest("students", wc.student),
+        selection=ancient(inputs.selection_of),
     output:
         run="results/sft/{student}/{subset}/{format}/seed{seed}/run.json",
         checkpoint=directory(
@@ -112,8 +113,8 @@ rule export_model:
         run=rules.train.output.run,
         # A folder has no checksum that Snakemake could compare; run.json beside it has.
         checkpoint=ancient(rules.train.output.checkpoint),
-        student=lambda wc: source_manifest("students", wc.student),
-        selection=ancient(selection_of),
+        student=lambda wc: inputs.source_manifest("students", wc.student),
+        selection=ancient(inputs.selection_of),
     output:
         model=directory("results/sft/{student}/{subset}/{format}/seed{seed}/hf"),
         manifest="results/sft/{student}/{subset}/{format}/seed{seed}/hf.json",

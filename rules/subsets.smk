@@ -14,11 +14,13 @@ OUTPUTS           subset     results/subsets/{pool}/{teacher}/{subset}/seed{seed
 checkpoint select_subset:
     """Let one selector choose its rows."""
     input:
-        traces=lambda wc: shards_of(
+        traces=lambda wc: inputs.shards_of(
             rules.generate_traces.output.traces, wc.pool, teacher=wc.teacher
         ),
-        labels=lambda wc: labels_of(wc.pool, wc.teacher, PLAN.requires(wc.subset)),
-        near=lambda wc: near_labels_of(wc.subset),
+        labels=lambda wc: inputs.labels_of(
+            wc.pool, wc.teacher, PLAN.requires(wc.subset)
+        ),
+        near=lambda wc: inputs.near_labels_of(wc.subset),
     output:
         subset="results/subsets/{pool}/{teacher}/{subset}/seed{seed}.parquet",
         manifest="results/subsets/{pool}/{teacher}/{subset}/seed{seed}.json",
@@ -45,10 +47,3 @@ checkpoint select_subset:
         " --out {output.subset:q}"
         " --manifest {output.manifest:q}"
         " > {log:q} 2>&1"
-
-
-# Snakemake 9 looks again only at jobs that depend on a checkpoint themselves, not at those behind
-# them. So every job behind a selection has it among its inputs, though only the first one reads it.
-def selection_of(wildcards):
-    """Return the subset that a run hangs on, or nothing for an untrained student."""
-    return [] if wildcards.subset == UNTRAINED else subset_of(wildcards)

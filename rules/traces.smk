@@ -11,7 +11,7 @@ rule generate_traces:
     """Write one trace per prompt of a shard."""
     input:
         prompts=rules.shard_prompts.output.prompts,
-        model=lambda wc: source_manifest("teachers", wc.teacher),
+        model=lambda wc: inputs.source_manifest("teachers", wc.teacher),
     output:
         traces="results/traces/{pool}/{teacher}/shard-{shard}-of-{num_shards}.parquet",
     log:
@@ -44,7 +44,7 @@ rule generate_traces:
 rule summarise_traces:
     """Count the traces of a pool and a teacher by status, reason and length."""
     input:
-        traces=lambda wc: shards_of(
+        traces=lambda wc: inputs.shards_of(
             rules.generate_traces.output.traces, wc.pool, teacher=wc.teacher
         ),
     output:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.report.collect import collect, names_in_use
 from nt_pkg.report.earlier import read_summary
-from nt_pkg.snakemake_io.launcher import rules_as_run, seconds_per_stage
+from nt_pkg.snakemake_io.timings import rules_as_run, seconds_per_stage
 
 Found = TypeVar("Found")
 

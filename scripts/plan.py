@@ -10,9 +10,9 @@ says how many GPU-hours each stage and model would take, and whether each studen
 on the GPUs it asks for.
 """
 
+import os
 import re
 import shutil
-import subprocess
 import sys
 import textwrap
 from collections import Counter, defaultdict
@@ -23,16 +23,11 @@ from pathlib import Path
 from nt_pkg.config.load import read_yaml
 from nt_pkg.config.study import Study
 from nt_pkg.cost.gpu_hours import ASSUMED_GPU, Forecasts, shown
+from nt_pkg.plan.reasons import by_output, explain, unneeded_if_equal
 from nt_pkg.plan.validate import load_study
-from nt_pkg.snakemake_io.dry_run import (
-    Job,
-    Timings,
-    by_output,
-    explain,
-    parse_jobs,
-    unneeded_if_equal,
-)
-from nt_pkg.snakemake_io.launcher import STAGES
+from nt_pkg.snakemake_io.dry_run import Job, dry_run
+from nt_pkg.snakemake_io.stages import STAGES
+from nt_pkg.snakemake_io.timings import Timings
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / "profiles" / "local"
@@ -44,27 +39,22 @@ _IMPLIED = ("pool", "teacher")  # by a subset
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command = [sys.executable, "-m", "snakemake", "-n", "-s", str(ROOT / "Snakefile")]
+    command = ["-s", str(ROOT / "Snakefile")]
     profiles = _profiles(arguments)
     if not profiles:
         command += ["--profile", str(LOCAL)]
-    command += arguments  # last, because targets may stand behind `--`
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        sys.stdout.write(done.stdout)
-        return done.returncode
-    # Once each: Snakemake 9.27 lists some groups of jobs twice.
-    listed = {(job.rule, job.outputs): job for job in parse_jobs(done.stdout)}
-    jobs = [job for job in listed.values() if job.rule in STAGES]
-    if not jobs and "Nothing to be done" not in done.stdout:
-        sys.stdout.write(done.stdout)  # another command than a plan, such as --lint
-        return 0
-    notes = re.findall(r"^note: .*\n", done.stdout, re.M)
+    # Last, because targets may stand behind `--`.
+    done = dry_run([*command, *arguments], os.environ)
+    if done.status or not done.is_plan:  # or another command than a plan, such as --lint
+        sys.stdout.write(done.said)
+        return done.status
+    jobs = [job for job in done.jobs if job.rule in STAGES]
     # Jobs on this machine hold none of the GPUs that they would ask a cluster for.
     is_cluster = any(Path(each).resolve() != LOCAL for each in profiles)
     folder = Path(*_values(arguments, "--directory", "-d")[-1:])
     study = load_study(read_yaml(_configuration(arguments))) if is_cluster else None
-    text = "".join(notes) + render(jobs, Timings(folder / "timings"), study, folder)
+    notes = "".join(f"{note}\n" for note in done.notes)
+    text = notes + render(jobs, Timings(folder / "timings"), study, folder)
     width = shutil.get_terminal_size().columns
     sys.stdout.write(wrapped(text, width) if sys.stdout.isatty() else text)
     return 0

@@ -16,15 +16,22 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config.load import read_yaml
 from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.plan.validate import load_study
-from nt_pkg.snakemake_io.launcher import History, Meter, Watcher, headline
+from nt_pkg.report.terminal import headline
+from nt_pkg.snakemake_io.events import Tail, asking
+from nt_pkg.snakemake_io.events import environment as with_plugin
+from nt_pkg.snakemake_io.history import History, Meter
+from nt_pkg.snakemake_io.progress_view import ProgressView
 
 ROOT = Path(__file__).parent.parent
+OUTPUT, EVENTS = Path("logs/study.log"), Path("logs/study.events.jsonl")  # of Snakemake
+_POLL_SECONDS = 0.1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,19 +44,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         study = load_study(read_yaml([ROOT / "config" / "config.yaml", *_config_files(arguments)]))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    command = [sys.executable, "-m", "snakemake", *arguments, "-s", str(ROOT / "Snakefile")]
+    options = ["-s", str(ROOT / "Snakefile")]
     if not any(each.startswith(("--profile", "--workflow-profile")) for each in arguments):
-        command += ["--profile", str(ROOT / "profiles" / "local")]
+        options += ["--profile", str(ROOT / "profiles" / "local")]
+    options = asking([*options, *arguments], EVENTS.absolute())
+    command = [sys.executable, "-m", "snakemake", *options]
     try:
         Path("logs").mkdir(exist_ok=True)
     except OSError as error:
         sys.exit(f"error: {Path.cwd()} cannot be written ({error}): run in a folder of your own")
     history, meter = History(Path(f"work/invocations-{study.study}.json")), Meter()
+    EVENTS.unlink(missing_ok=True)
     # Short, because a socket's address may have some 100 characters.
     with tempfile.TemporaryDirectory(prefix="nt-") as folder:
         environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
+            **with_plugin(os.environ),
             "NT_WARM": f"{folder}/warm.sock",
             "NT_JOB_TIMES": f"{folder}/startup.jsonl",
             "OMP_NUM_THREADS": "1",
@@ -59,34 +68,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         server = [sys.executable, "-m", "nt_pkg.jobs.warm_interpreter", "serve"]
         with (
             Path("logs/warm.log").open("w") as warm_log,
+            OUTPUT.open("w") as output,
             _start(server, environment, stdout=warm_log, stderr=warm_log) as warm,
-            _start(
-                command, environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            ) as snakemake,
+            _start(command, environment, stdout=output, stderr=output) as snakemake,
         ):
-            assert snakemake.stdout is not None
-            # The jobs of a Snakemake that was killed hold its output open until they end.
+            # The jobs of a Snakemake that was killed end with it.
             threading.Thread(target=_kill_after, args=(warm, snakemake), daemon=True).start()
-            watcher = Watcher(Path("logs/study.log"), os.cpu_count() or 1)
+            events, view = Tail(EVENTS), ProgressView(OUTPUT, os.cpu_count() or 1)
             meter.start()
             try:
-                for line in snakemake.stdout:
-                    watcher.read(line)
-                status = snakemake.wait()
+                status = _follow(snakemake, events, view)
             except KeyboardInterrupt:
-                snakemake.wait()
+                _follow(snakemake, events, view)
                 status = 130
             finally:
                 warm.kill()
-        watcher.close(status)
+        view.close(status)
         startup = Path(folder, "startup.jsonl")
         lines = startup.read_text().splitlines() if startup.exists() else []
-    history.add(meter.stop(), watcher, [json.loads(line) for line in lines], status == 0)
+    history.add(meter.stop(), view, [json.loads(line) for line in lines], status == 0)
     report = Path("results/report") / study.study
     if status == 0 and (report / "summary.json").exists() and "-n" not in arguments:
         history.complete(report / "summary.json")
         sys.stdout.write(headline(report))
     return status
+
+
+def _follow(snakemake: subprocess.Popen[str], events: Tail, view: ProgressView) -> int:
+    """Show what Snakemake does until it has ended, and return its status."""
+    while True:
+        status = snakemake.poll()  # before the last look
+        for event in events.new():
+            view.take(event)
+        if status is not None:
+            return status
+        time.sleep(_POLL_SECONDS)
 
 
 def _config_files(arguments: Sequence[str]) -> list[Path]:

@@ -16,7 +16,32 @@ _CACHE_ABOVE_BYTES = 64 * 2**20
 _BUILTIN = {"micro-base": Path(__file__).parents[1] / "microworld" / "base"}
 
 
-def source_spec(source: Source, where: str, cache: Path) -> dict[str, Any]:
+class Digests:
+    """Digests of files; those of large ones are remembered in a JSON file by size and time."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what is known; only `keep` writes."""
+        self._path = path
+        self._known: dict[str, str] = read_json(path) if path.exists() else {}
+        self._is_new = False
+
+    def of(self, path: Path) -> str:
+        """Return the digest of a file."""
+        stat = path.stat()
+        if stat.st_size < _CACHE_ABOVE_BYTES:
+            return sha256_file(path)
+        key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+        if key not in self._known:
+            self._known[key], self._is_new = sha256_file(path), True
+        return self._known[key]
+
+    def keep(self) -> None:
+        """Remember what was found out."""
+        if self._is_new:
+            write_json(self._path, self._known)
+
+
+def source_spec(source: Source, where: str, digests: Digests) -> dict[str, Any]:
     """Return what identifies the files of a source: their content, or a pinned hub commit.
 
     The path itself is left out, so that moving a file changes nothing.
@@ -24,7 +49,7 @@ def source_spec(source: Source, where: str, cache: Path) -> dict[str, Any]:
     Args:
         source: the catalogue's entry.
         where: its place in the configuration, for errors.
-        cache: JSON file that remembers the digests of large files by size and time.
+        digests: of files, as far as they are known.
 
     Raises:
         ValueError: the path does not exist.
@@ -36,7 +61,7 @@ def source_spec(source: Source, where: str, cache: Path) -> dict[str, Any]:
         raise ValueError(
             f"{where}.path: {root} does not exist (seen from {Path.cwd()}); correct the path"
         )
-    return {"content": digest([[name, _file_digest(path, cache)] for name, path in _files(root)])}
+    return {"content": digest([[name, digests.of(path)] for name, path in _files(root)])}
 
 
 def missing_commit(source: Source, where: str) -> str | None:
@@ -158,16 +183,3 @@ def _files(root: Path) -> list[tuple[str, Path]]:
         return [(root.name, root)]
     found = [path for path in root.rglob("*") if path.is_file() and path.name != "manifest.json"]
     return sorted((path.relative_to(root).as_posix(), path) for path in found)
-
-
-def _file_digest(path: Path, cache: Path) -> str:
-    stat = path.stat()
-    if stat.st_size < _CACHE_ABOVE_BYTES:
-        return sha256_file(path)
-    known = read_json(cache) if cache.exists() else {}
-    key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
-    if key not in known:
-        known[key] = sha256_file(path)
-        write_json(cache, known)
-    found: str = known[key]
-    return found

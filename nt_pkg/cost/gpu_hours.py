@@ -8,8 +8,9 @@ from pathlib import Path
 from nt_pkg.config.study import Study
 from nt_pkg.cost.forecast import Cost, Need, cost, need
 from nt_pkg.cost.generation import Answers, Texts, text_cost, texts_of, writer_of
-from nt_pkg.snakemake_io.dry_run import Job, Timings, gpu_type
-from nt_pkg.snakemake_io.launcher import STAGES
+from nt_pkg.snakemake_io.dry_run import Job, gpu_type
+from nt_pkg.snakemake_io.stages import STAGES
+from nt_pkg.snakemake_io.timings import Timings
 
 ASSUMED_GPU = "h100"  # where the profile names no type
 # Jobs that write text; without GPUs of their own, they may ask a server that has some.

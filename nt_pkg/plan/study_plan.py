@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.annotators._labeller import is_of_questions, labeller
-from nt_pkg.assets.fetch import missing_commit, source_spec
+from nt_pkg.assets.fetch import Digests, missing_commit, source_spec
 from nt_pkg.config.base import AGREEMENT, UNTRAINED, Mode, Strict
 from nt_pkg.config.sources import Source
 from nt_pkg.config.study import Study
@@ -42,7 +42,7 @@ class Plan:
     def __init__(self, study: Study, cache_dir: Path = Path("work")) -> None:
         """Keep the study; its plug-ins' parameters are checked and stand as specs hold them."""
         self.study = study
-        self._cache = cache_dir / "source_digests.json"
+        self.digests = Digests(cache_dir / "source_digests.json")
 
     # Wildcards of each stage, without repetition and in a fixed order.
 
@@ -207,7 +207,7 @@ class Plan:
         """Return what identifies the files of an asset."""
         source = self.source(kind, name)
         assert source is not None, (kind, name)
-        return canonical(source_spec(source, f"{kind}.{name}.source", self._cache))
+        return canonical(source_spec(source, f"{kind}.{name}.source", self.digests))
 
     @cache  # noqa: B019
     def pool_spec(self, pool: str) -> str:

@@ -4,11 +4,12 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -29,8 +30,9 @@ from nt_pkg.preflight import (
 from nt_pkg.preflight.ask import SECONDS, ask, execute, facts_of
 from nt_pkg.preflight.facts import PLACEHOLDER, Answer, Cluster, Finding, Request
 from nt_pkg.preflight.profile import Profile, find_profile, read_profile, shown
-from nt_pkg.snakemake_io.dry_run import parse_jobs
-from nt_pkg.snakemake_io.launcher import STAGES
+from nt_pkg.snakemake_io.dry_run import planned_jobs
+from nt_pkg.snakemake_io.events import asking, environment, events_in
+from nt_pkg.snakemake_io.stages import STAGES
 
 _DRY_RUN_SECONDS = 300.0
 _STORAGE_SECONDS = 20.0
@@ -87,14 +89,19 @@ def preflight(
 
 
 def dry_run(options: Options, profile: Path) -> Answer:
-    """Return what Snakemake says of all jobs of the study, those that are done included."""
+    """Return Snakemake's events of all jobs of the study, those that are done included."""
     # No hooks: a start would look for jobs that an earlier one left behind, and end them.
-    command = [sys.executable, "-m", "snakemake", "-n", "--forceall", "--nocolor", "--no-hooks"]
-    command += ["-s", str(options.root / "Snakefile"), "--directory", str(options.folder)]
-    command += ["--profile", str(profile.absolute())]
+    arguments = ["-n", "--forceall", "--nocolor", "--no-hooks"]
+    arguments += ["-s", str(options.root / "Snakefile"), "--directory", str(options.folder)]
+    arguments += ["--profile", str(profile.absolute())]
     if options.overlays:
-        command += ["--configfile", *(str(each.absolute()) for each in options.overlays)]
-    return execute([*command, "--", "all"], _DRY_RUN_SECONDS)
+        arguments += ["--configfile", *(str(each.absolute()) for each in options.overlays)]
+    with tempfile.TemporaryDirectory(prefix="nt-") as folder:
+        path = Path(folder, "events.jsonl")
+        command = ["env", f"PYTHONPATH={environment(os.environ)['PYTHONPATH']}", sys.executable]
+        command += ["-m", "snakemake", *asking([*arguments, "--", "all"], path)]
+        answer = execute(command, _DRY_RUN_SECONDS)
+        return replace(answer, out=path.read_text()) if answer.is_good else answer
 
 
 def _cluster_checks(
@@ -186,7 +193,7 @@ def _requests(
     texts = [file.read_text() for file in files if file.exists()]
     local, own = requests.local_rules(texts), requests.own_resources(texts)
     if planned.is_good:
-        asking = requests.from_jobs(parse_jobs(planned.out + planned.error), local, own)
+        asking = requests.from_jobs(planned_jobs(list(events_in(planned.out))), local, own)
         jobs = sum(request.num_jobs for request in asking)
         text = f"{jobs} jobs for Slurm, planned in {planned.seconds:.0f} s"
         return asking, [Finding("ok", "dry run", text)]

@@ -2,7 +2,6 @@
 
 import fcntl
 import logging
-import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -32,47 +31,6 @@ def hold_results(folder: Path) -> None:
             f"another Snakemake works on {folder.resolve()}: wait for it or stop it"
         ) from None
     _held.append(lock)
-
-
-def unnoted_outputs(logs: Path) -> list[Path]:
-    """Return the outputs that are there of jobs that no controller has seen the end of.
-
-    Snakemake 9.27 marks the outputs of a job under way, and keeps a record of the job when it has
-    ended. A cluster's job takes the mark away itself, but the record is the controller's: if that
-    was killed, a later start takes the outputs for good, and a later edit of the job's params for
-    none. The caller marks them again.
-
-    Args:
-        logs: folder of Snakemake's logs (.snakemake/log).
-    """
-    open_jobs: dict[str, list[str]] = {}
-    for log in sorted(logs.glob("*.snakemake.log"), reverse=True):
-        text = log.read_text(errors="replace")
-        if re.search(r"^Complete log\(s\): ", text, re.M):
-            break  # it ended by itself, and has looked at those before it
-        for job, outputs in _open_jobs(text).items():
-            open_jobs[f"{log.name} {job}"] = outputs
-    paths = (Path(each) for outputs in open_jobs.values() for each in outputs)
-    return sorted({path for path in paths if path.exists()})
-
-
-def _open_jobs(text: str) -> dict[str, list[str]]:
-    """Return job -> outputs of the jobs of a log that have no end in it."""
-    found: dict[str, list[str]] = {}
-    outputs: list[str] | None = None
-    for line in text.splitlines():
-        if re.match(r"\s*(local)?(rule|checkpoint) \w+:$", line):
-            outputs = []
-        elif re.match(r"\s*Error in ", line):
-            outputs = None
-        elif outputs is not None and (match := re.match(r"\s+output: (.+)", line)):
-            outputs = match[1].split(", ")
-        elif outputs is not None and (match := re.match(r"\s+jobid: (\d+)$", line)):
-            found[match[1]] = outputs
-            outputs = None
-        elif match := re.match(r"Finished jobid: (\d+)", line):
-            found.pop(match[1], None)
-    return found
 
 
 def end_leftovers(prefix: str, folder: Path, say: Callable[[str], None] = logger.warning) -> int:

@@ -13,9 +13,8 @@ from nt_pkg.files.schemas import DROPPED, PROMPTS
 from nt_pkg.identity.question_id import question_id
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
-from nt_pkg.snakemake_io.dry_run import parse_jobs
 from scripts import fetch_asset, ingest_pool
-from tests.workflow.sandbox import ROOT, command, run
+from tests.workflow.sandbox import ROOT, plan
 
 LONG = "Find the zirconium sum of all positive integers below forty-two that are odd"
 SHORT = "Compute zirconium squared."
@@ -63,9 +62,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_study_is_planned_with_the_files_of_the_benchmark(study: Path) -> None:
     target = "results/prompts/clean/all.parquet"
-    words = command("snakemake", "-s", str(ROOT / "Snakefile"), "-n", target, "--configfile")
 
-    jobs = parse_jobs(run(study.parent, [*words, str(study)]))
+    jobs = plan(study.parent, ["-s", str(ROOT / "Snakefile"), target, "--configfile", str(study)])
 
     assert {output for job in jobs if job.rule == "fetch_asset" for output in job.outputs} == {
         "assets/pools/clean/manifest.json",
@@ -74,19 +72,19 @@ def test_study_is_planned_with_the_files_of_the_benchmark(study: Path) -> None:
 
 
 def test_no_text_of_a_benchmark_is_written(study: Path) -> None:
-    plan = Plan(load_study(read_yaml([ROOT / "config" / "config.yaml", study])))
+    study_plan = Plan(load_study(read_yaml([ROOT / "config" / "config.yaml", study])))
     for kind, name in (("pools", "clean"), ("benchmarks", "exam")):
-        source = plan.source(kind, name)
+        source = study_plan.source(kind, name)
         assert source is not None
         fetch_asset.main(
-            ["--spec", plan.asset_spec(kind, name), "--source", source.model_dump_json(),
+            ["--spec", study_plan.asset_spec(kind, name), "--source", source.model_dump_json(),
              "--out", f"assets/{kind}/{name}/manifest.json"]
         )  # fmt: skip
     out = study.parent / "out"
 
     ingest_pool.main(
         [
-            "--spec", plan.pool_spec("clean"),
+            "--spec", study_plan.pool_spec("clean"),
             "--names", '{"pool": "clean"}',
             "--source", "assets/pools/clean/manifest.json",
             "--benchmarks", "assets/benchmarks/exam/manifest.json",

@@ -24,6 +24,7 @@ from tests.slurm.site import (
     wait_for_job,
     wait_until_stopped,
 )
+from tests.workflow.sandbox import plan
 
 TRAINING = (RUN, "--configfile", FAULTS)
 Digests = dict[str, str]
@@ -229,6 +230,9 @@ def test_job_ends_while_nobody_looks(clone: Clone, undisturbed: Digests, note: N
         job = wait_for_job("train")
         start.kill()
     cluster.wait_until("the job to end", 180, lambda: _state(job) == "COMPLETED")
+    for _ in range(2):  # a dry run changes nothing
+        planned = plan(clone.folder, ("--profile", "slurm", *TRAINING))
+        assert [job.rule for job in planned] == ["train"]
     since = time.time()
     with Start(clone, TRAINING) as start:
         seconds = start.finish()

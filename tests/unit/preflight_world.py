@@ -1,5 +1,6 @@
 """A cluster, a profile and a study for the tests of the checks before a start."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +11,8 @@ import pytest
 from nt_pkg.preflight import parse, requests
 from nt_pkg.preflight.facts import Cluster, Finding, Request
 from nt_pkg.preflight.profile import Profile, read_profile
-from nt_pkg.snakemake_io.dry_run import parse_jobs
+from nt_pkg.snakemake_io.dry_run import planned_jobs
+from nt_pkg.snakemake_io.events import events_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,23 +106,26 @@ rule grade:
 """
 
 
-def dry_run_text(train: dict[str, object], grade: dict[str, object]) -> str:
-    """Return what Snakemake prints of two trainings, a grading, a download and the target."""
-    blocks = []
-    for rule, resources, wildcards in (
-        ("train", train, "student=llama, seed=0"),
-        ("train", train, "student=qwen, seed=0"),
-        ("grade", grade, "student=llama"),
-        ("fetch_asset", grade, "kind=students, name=llama"),
-    ):
-        listed = ", ".join(f"{name}={value}" for name, value in resources.items())
-        threads = "    threads: 8\n" if rule == "train" else ""
-        blocks.append(
-            f"rule {rule}:\n    output: results/{rule}.json\n    jobid: 3\n    reason: Forced "
-            f"execution\n    wildcards: {wildcards}\n{threads}    resources: tmpdir=/tmp, "
-            f"mem=8 GB, disk_mb=<TBD>, {listed}\n"
+def planned(train: dict[str, object], grade: dict[str, object]) -> str:
+    """Return Snakemake's events of two trainings, a grading, a download and the target."""
+    jobs = [
+        {
+            **{"rule": rule, "is_checkpoint": False, "wildcards": wildcards, "timing": None},
+            **{"outputs": outputs, "threads": 8 if rule == "train" else 1, "reason": {}},
+            "resources": {
+                **{"tmpdir": "/tmp", "mem": "8 GB", "disk_mb": "<TBD>"},
+                **{name: str(value) for name, value in resources.items()},
+            },
+        }
+        for rule, resources, wildcards, outputs in (
+            ("train", train, {"student": "llama", "seed": "0"}, ["results/train.json"]),
+            ("train", train, {"student": "qwen", "seed": "0"}, ["results/train.json"]),
+            ("grade", grade, {"student": "llama"}, ["results/grade.json"]),
+            ("fetch_asset", grade, {"kind": "students", "name": "llama"}, ["assets/a.json"]),
+            ("all", {}, {}, []),
         )
-    return "\n".join([*blocks, "rule all:\n    jobid: 0\n    resources: tmpdir=/tmp\n"])
+    ]
+    return json.dumps({"event": "planned", "time": 0.0, "jobs": jobs}) + "\n"
 
 
 def profile(text: str = PROFILE, path: Path = Path("profile.yaml")) -> Profile:
@@ -160,7 +165,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(train: dict[str, object] | None = None) -> list[Request]:
-    jobs = parse_jobs(dry_run_text(train or TRAIN, GRADE))
+    jobs = planned_jobs(list(events_in(planned(train or TRAIN, GRADE))))
     return requests.from_jobs(
         jobs, frozenset({"fetch_asset", "all"}), requests.own_resources([RULES])
     )

@@ -21,7 +21,7 @@ def test_folder_is_copied_and_listed(tmp_path: Path) -> None:
     out.mkdir()
     (out / "left over").write_text("x")
     entry = Source(path=str(source))
-    spec = assets.source_spec(entry, "x", tmp_path / "cache.json")
+    spec = assets.source_spec(entry, "x", assets.Digests(tmp_path / "cache.json"))
 
     manifest = assets.fetch_asset(spec, entry, out)
 
@@ -34,7 +34,7 @@ def test_folder_is_copied_and_listed(tmp_path: Path) -> None:
 def test_single_file(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("{}\n")
     entry = Source(path=str(tmp_path / "rows.jsonl"))
-    spec = assets.source_spec(entry, "x", tmp_path / "cache.json")
+    spec = assets.source_spec(entry, "x", assets.Digests(tmp_path / "cache.json"))
 
     assert list(assets.fetch_asset(spec, entry, tmp_path / "out")["files"]) == ["rows.jsonl"]
 
@@ -43,7 +43,7 @@ def test_files_that_changed_since_the_plan_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("{}\n")
     entry = Source(path=str(path))
-    spec = assets.source_spec(entry, "x", tmp_path / "cache.json")
+    spec = assets.source_spec(entry, "x", assets.Digests(tmp_path / "cache.json"))
     path.write_text("[]\n")
 
     with pytest.raises(ValueError, match="changed while the study ran: start it again"):
@@ -57,19 +57,22 @@ def test_digests_of_large_files_are_remembered(
     path = tmp_path / "model"
     path.write_text("weights")
     entry, cache = Source(path=str(path)), tmp_path / "work" / "cache.json"
-    before = assets.source_spec(entry, "x", cache)
+    digests = assets.Digests(cache)
+    before = assets.source_spec(entry, "x", digests)
+    assert not cache.exists()  # a dry run asks too, and writes nothing
+    digests.keep()
     digest_file = assets.sha256_file
     monkeypatch.setattr(assets, "sha256_file", lambda path: pytest.fail("was read again"))
 
-    assert assets.source_spec(entry, "x", cache) == before
+    assert assets.source_spec(entry, "x", assets.Digests(cache)) == before
     monkeypatch.setattr(assets, "sha256_file", digest_file)
     path.write_text("other weights")
-    assert assets.source_spec(entry, "x", cache) != before
+    assert assets.source_spec(entry, "x", assets.Digests(cache)) != before
 
 
 def test_builtin_student_is_there(tmp_path: Path) -> None:
     entry = Source(builtin="micro-base")
-    spec = assets.source_spec(entry, "x", tmp_path / "cache.json")
+    spec = assets.source_spec(entry, "x", assets.Digests(tmp_path / "cache.json"))
 
     files = assets.fetch_asset(spec, entry, tmp_path / "out")["files"]
 
@@ -93,7 +96,7 @@ def test_manifest_names_the_full_commit(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", resolve)
     entry = Source(hub="a/b", revision=revision)
-    spec = assets.source_spec(entry, "x", tmp_path / "cache.json")
+    spec = assets.source_spec(entry, "x", assets.Digests(tmp_path / "cache.json"))
 
     manifest = assets.fetch_asset(spec, entry, tmp_path / "out")
 
@@ -111,7 +114,7 @@ def test_same_files_of_two_entries_are_there_once(tmp_path: Path) -> None:
     for name in ("a", "deep/b"):
         (tmp_path / "source" / name).write_text(name)
     entry = Source(path=str(tmp_path / "source"))
-    spec = assets.source_spec(entry, "x", tmp_path / "cache.json")
+    spec = assets.source_spec(entry, "x", assets.Digests(tmp_path / "cache.json"))
     one, two = (tmp_path / "assets" / "annotators" / name for name in ("one", "two"))
     command = ["--spec", canonical(spec), "--source", entry.model_dump_json(), "--out"]
     files = [(folder / name) for folder in (one, two) for name in ("a", "deep/b")]

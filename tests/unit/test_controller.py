@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.slurm.takeover import end_leftovers, hold_results, leftovers, unnoted_outputs
+from nt_pkg.slurm.takeover import end_leftovers, hold_results, leftovers
 
 
 def test_second_controller_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
@@ -84,53 +84,3 @@ def test_slurm_that_does_not_answer_is_an_error(
 
     with pytest.raises(RuntimeError, match=r"no controller.*start again when Slurm answers"):
         end_leftovers("nt", tmp_path)
-
-
-LOG = """Building DAG of jobs...
-[Wed Nov 25 13:54:49 2026]
-rule annotate:
-    input: a
-    output: results/a.parquet
-    log: logs/a.log
-    jobid: 3
-Job 3 has been submitted with SLURM jobid 20 (log: logs/slurm/20.log).
-[Wed Nov 25 13:54:49 2026]
-checkpoint select_subset:
-    output: results/b.parquet, results/b.json
-    jobid: 4
-    rule train:
-        output: results/gone
-        jobid: 5
-[Wed Nov 25 13:54:59 2026]
-Finished jobid: 3 (Rule: annotate)
-"""
-
-
-def test_outputs_that_nobody_has_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a killed start: what was submitted and not finished, if its outputs are there."""
-    monkeypatch.chdir(tmp_path)
-    logs = tmp_path / "log"
-    logs.mkdir()
-    (tmp_path / "results").mkdir()
-    for name in ("a.parquet", "b.parquet", "b.json", "old.json"):
-        (tmp_path / "results" / name).write_text("")
-    older = LOG.replace("results/b.json", "results/old.json")
-    (logs / "2026-11-24T1.snakemake.log").write_text(older)
-    (logs / "2026-11-24T2.snakemake.log").write_text(LOG + "Complete log(s): x\n")
-    assert unnoted_outputs(logs) == []
-
-    (logs / "2026-11-25T1.snakemake.log").write_text(LOG)
-    (logs / "2026-11-25T2.snakemake.log").write_text("Nothing to be done\n")
-    assert list(map(str, unnoted_outputs(logs))) == ["results/b.json", "results/b.parquet"]
-
-
-def test_failed_job_is_not_taken_for_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results/a.parquet").write_text("")
-    error = "Error in rule annotate:\n    jobid: 3\n    output: results/a.parquet\n"
-    (tmp_path / "1.snakemake.log").write_text(LOG + error)
-
-    assert unnoted_outputs(tmp_path) == []

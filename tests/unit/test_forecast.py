@@ -14,7 +14,8 @@ from nt_pkg.cost.gpu_hours import Forecasts
 from nt_pkg.cost.memory import read_shape
 from nt_pkg.files.json_files import write_json
 from nt_pkg.plan.validate import load_study
-from nt_pkg.snakemake_io.dry_run import Job, Timings
+from nt_pkg.snakemake_io.dry_run import Job
+from nt_pkg.snakemake_io.timings import Timings
 
 CONFIG = Path(__file__).parents[2] / "config"
 FILES = ("config", "paper_pool", "paper_models", "paper_annotators", "paper_benchmarks")
@@ -50,7 +51,7 @@ def study() -> Study:
 def _job(rule: str, gpus: int, minutes: int = 720, gpu: str = "", **wildcards: str) -> Job:
     resources = {"runtime": str(minutes), **({"gpu_model": gpu} if gpu else {})}
     timing = Path("timings", rule, *wildcards.values()).with_suffix(".jsonl")
-    return Job(rule, False, wildcards, (), timing, gpus, "", resources=resources)
+    return Job(rule, False, wildcards, (), timing, gpus, resources=resources)
 
 
 def _timed(folder: Path, job: Job, seconds: float) -> None:

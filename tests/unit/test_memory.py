@@ -17,7 +17,8 @@ from nt_pkg.files.json_files import write_json
 from nt_pkg.plan.validate import load_study
 from nt_pkg.preflight import memory as check
 from nt_pkg.preflight.facts import Request
-from nt_pkg.snakemake_io.dry_run import Job, Timings
+from nt_pkg.snakemake_io.dry_run import Job
+from nt_pkg.snakemake_io.timings import Timings
 from scripts.plan import render
 from tests.unit.preflight_world import facts, only
 
@@ -147,7 +148,7 @@ def test_names_of_gpus() -> None:
 def _train(student: str, gpu: str = "h100") -> Job:
     wildcards = {"student": student, "subset": "big", "format": "system2", "seed": "0"}
     resources = {"gpu_model": gpu} if gpu else {}
-    return Job("train", False, wildcards, (), None, 8, "", resources=resources)
+    return Job("train", False, wildcards, (), None, 8, resources=resources)
 
 
 def test_preflight_refuses_what_cannot_fit(study: Study, tmp_path: Path) -> None:

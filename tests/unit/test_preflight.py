@@ -9,7 +9,8 @@ import pytest
 
 from nt_pkg.preflight import ask, requests, run, table
 from nt_pkg.preflight.facts import Answer, Finding
-from nt_pkg.snakemake_io.dry_run import parse_jobs
+from nt_pkg.snakemake_io.dry_run import planned_jobs
+from nt_pkg.snakemake_io.events import events_in
 from scripts import preflight
 from tests.unit.preflight_world import (
     ASSOCIATIONS,
@@ -21,7 +22,7 @@ from tests.unit.preflight_world import (
     QOS,
     ROOT,
     TRAIN,
-    dry_run_text,
+    planned,
 )
 from tests.unit.preflight_world import elsewhere as elsewhere
 
@@ -65,8 +66,8 @@ def preflight_with(
         (tmp_path / "slurm").mkdir()
         (tmp_path / "slurm" / "profile.yaml").write_text(text)
         monkeypatch.setenv("PATH", f"{folder}{path}")
-        planned = plan or Answer(0, dry_run_text(train or TRAIN, GRADE), "", 1.0)
-        monkeypatch.setattr(run, "dry_run", lambda options, profile: planned)
+        answer = plan or Answer(0, planned(train or TRAIN, GRADE), "", 1.0)
+        monkeypatch.setattr(run, "dry_run", lambda options, profile: answer)
         found = preflight.main(arguments)
         printed = capsys.readouterr().out
         assert found == status, printed
@@ -278,14 +279,14 @@ def test_profile_that_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_dry_run_of_the_demo() -> None:
-    """Snakemake's own words are understood: every rule but local ones is there with resources."""
+    """Snakemake's events are understood: every rule but local ones is there with resources."""
     options = run.Options(root=ROOT, folder=Path.cwd(), profile="local")
     answer = run.dry_run(options, ROOT / "profiles" / "local" / "profile.yaml")
     files = [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
     local = requests.local_rules(file.read_text() for file in files)
-    found = requests.from_jobs(parse_jobs(answer.out + answer.error), local)
-
     assert answer.is_good, answer.why
+    found = requests.from_jobs(planned_jobs(list(events_in(answer.out))), local)
+
     assert {"train", "grade", "sample_answers", "build_report"} <= {each.rule for each in found}
     assert not {"all", "fetch_asset"} & {each.rule for each in found}
     assert all(each.mem_mb and each.runtime for each in found)

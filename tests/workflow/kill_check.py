@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import json
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -27,9 +26,12 @@ from pathlib import Path
 import psutil
 
 from nt_pkg.identity.seeds import rng
-from nt_pkg.snakemake_io.launcher import STAGES
+from nt_pkg.snakemake_io.events import Tail, asking
+from nt_pkg.snakemake_io.events import environment as with_plugin
+from nt_pkg.snakemake_io.stages import STAGES
 from tests.workflow.sandbox import TINY, command, copy_repository, environment, run, table
 
+EVENTS = Path("logs/study.events.jsonl")
 KINDS = ("snakemake", "rank", "job", "warm")
 # Of run.json; memory is the machine's matter as well.
 TIMES = ("wall_seconds", "tokens_per_second", "tokens_per_second_curve", "mfu", "peak_memory_mb")
@@ -63,12 +65,12 @@ class Study:
         """Start the command."""
         self.num_starts += 1
         self.begun = time.monotonic()
-        (self.folder / "logs/study.log").unlink(missing_ok=True)  # of an earlier start
+        (self.folder / EVENTS).unlink(missing_ok=True)  # of an earlier start
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 self._arguments,
                 cwd=self.folder,
-                env=environment(self.folder),
+                env=with_plugin(environment(self.folder)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -83,10 +85,7 @@ class Study:
 
     def num_done(self) -> int:
         """Return the jobs that this start has finished."""
-        log = self.log if "snakemake" in self._arguments else self.folder / "logs/study.log"
-        text = log.read_text() if log.exists() else ""
-        rules = re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", text, re.M)
-        return sum(rule in STAGES for rule in rules)
+        return num_done(self.folder / EVENTS)
 
     def find(self, kind: str, pick: float) -> tuple[psutil.Process, str] | None:
         """Return a process of a kind and its name, chosen by a number in [0, 1), if any."""
@@ -121,6 +120,13 @@ class Study:
             return None  # only waits for the job, which the warm interpreter has forked
         target, logs = Path(f"/proc/{process.pid}/fd/1").readlink(), self.folder / "logs"
         return target.relative_to(logs).parts[0] if logs in target.parent.parents else None
+
+
+def num_done(path: Path) -> int:
+    """Return the jobs that a start has finished, from its events; targets do not count."""
+    events = Tail(path).new()
+    rules = {event["id"]: event["rule"] for event in events if event["event"] == "started"}
+    return sum(rules[e["id"]] in STAGES for e in events if e["event"] == "finished")
 
 
 def kill_study(study: Study, waiting: list[str], num_jobs: int, draw: random.Random) -> list[Kill]:
@@ -220,15 +226,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     kinds = [kind for kind in args.kinds if not (args.raw and kind == "warm")]
     if args.raw:
         profile = ["-s", "Snakefile", "--profile", "profiles/local"]
-        arguments = command("snakemake", *profile, *config)
+        arguments = command("snakemake", *asking([*profile, *config], EVENTS))
     else:
         arguments = command("scripts.study", *config)
     with tempfile.TemporaryDirectory(prefix="nt-kill-") as temporary:
         folder = (args.keep or Path(temporary)).resolve()
         copy_repository(folder / "undisturbed")
         run(folder / "undisturbed", command("scripts.study", *config))
-        log = (folder / "undisturbed/logs/study.log").read_text()
-        num_jobs = len(re.findall("^Finished jobid", log, re.M)) // (args.kills + 2)
+        num_jobs = num_done(folder / "undisturbed" / EVENTS) // (args.kills + 2)
         expected = digests(folder / "undisturbed/results")
         draw = rng("kill_check", args.seed)
         waiting = [kinds[at % len(kinds)] for at in range(args.kills)]

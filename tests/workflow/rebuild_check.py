@@ -22,9 +22,9 @@ from typing import Any
 
 import yaml
 
-from nt_pkg.snakemake_io.dry_run import parse_jobs
-from nt_pkg.snakemake_io.launcher import STAGES
-from tests.workflow.sandbox import TINY, command, copy_repository, run, table
+from nt_pkg.snakemake_io.events import Tail
+from nt_pkg.snakemake_io.stages import STAGES
+from tests.workflow.sandbox import TINY, command, copy_repository, plan, run, table
 
 Study = dict[str, Any]
 CONFIG = ("--configfile", str(TINY))
@@ -317,12 +317,12 @@ def observe(folder: Path, case: Case) -> Counter[str]:
     """Return the number of jobs of each rule that a case plans, or runs."""
     if case.is_run:
         run(folder, command("scripts.study", *CONFIG))
-        text = (folder / "logs/study.log").read_text()
+        events = Tail(folder / "logs/study.events.jsonl").new()
+        rules = [event["rule"] for event in events if event["event"] == "started"]
     else:
-        snakemake = ["-s", "Snakefile", "--profile", "profiles/local", *CONFIG, "-n"]
-        text = run(folder, command("snakemake", *snakemake), **case.environment)
-        assert "This was a dry-run" in text or "Nothing to be done" in text, text
-    return Counter(job.rule for job in parse_jobs(text) if job.rule in STAGES)
+        snakemake = ["-s", "Snakefile", "--profile", "profiles/local", *CONFIG]
+        rules = [job.rule for job in plan(folder, snakemake, **case.environment)]
+    return Counter(rule for rule in rules if rule in STAGES)
 
 
 def check(folder: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str, int, int]]:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nt_pkg.snakemake_io.dry_run import Job, dry_run
+
 ROOT = Path(__file__).parents[2]
 TINY = Path("tests/workflow/tiny.yaml")
 
@@ -58,6 +60,18 @@ def run(folder: Path, arguments: Sequence[str], **more: str) -> str:
             f"status {done.returncode} of {' '.join(arguments)} in {folder}:\n{done.stdout[-4000:]}"
         )
     return done.stdout
+
+
+def plan(folder: Path, arguments: Sequence[str], **more: str) -> list[Job]:
+    """Return the jobs that Snakemake would run in the copy, targets included.
+
+    Raises:
+        RuntimeError: it does not plan; the text holds the end of what it printed.
+    """
+    done = dry_run(arguments, environment(folder, **more), folder)
+    if done.status or not done.is_plan:
+        raise RuntimeError(f"status {done.status} in {folder}:\n{done.said[-4000:]}")
+    return list(done.jobs)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

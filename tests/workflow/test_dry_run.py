@@ -1,15 +1,17 @@
-"""The plan is read from Snakemake's own words; a stored dry run stands for them."""
+"""The plan is made of Snakemake's events; a stored one stands for them."""
 
-import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 from nt_pkg.config.load import read_yaml
+from nt_pkg.files.json_files import read_json
+from nt_pkg.plan.reasons import by_output, explain, unneeded_if_equal
 from nt_pkg.plan.validate import load_study
-from nt_pkg.snakemake_io.dry_run import Timings, by_output, explain, parse_jobs, unneeded_if_equal
+from nt_pkg.snakemake_io.dry_run import Reason, planned_jobs
+from nt_pkg.snakemake_io.timings import Timings
 from scripts.plan import render, wrapped
 
-TEXT = (Path(__file__).parent / "dry_run.txt").read_text()
-JOBS = parse_jobs(TEXT)
+JOBS = planned_jobs([read_json(Path(__file__).parent / "dry_run.json")])
 SELECT, GRADE, EXAMPLES, NEW_TRAIN, TRAIN, EXPORT, REPORT, TARGET = JOBS
 
 
@@ -32,17 +34,37 @@ def test_jobs_are_read_with_their_wildcards_files_and_resources() -> None:
     assert TARGET.rule == "all"
 
 
-def test_jobs_of_a_group_are_read_too() -> None:
-    head = "[Wed Nov 25 14:19:50 2026] Group job shard_prompts (jobs in lexicogr. order):\n\n"
-    assert parse_jobs(head + textwrap.indent(TEXT, "    ")) == JOBS
-
-
 def test_reasons_name_what_changed() -> None:
     assert reasons(SELECT, GRADE) == [
         ["code edited", "params.scale_tokens: 60.0 -> 55.0"],
         ["code edited"],
     ]
     assert reasons(EXAMPLES, NEW_TRAIN) == [["follows select_subset"], ["no output yet"]]
+
+
+def test_reasons_in_plain_words() -> None:
+    why = Reason(
+        is_forced=True,
+        is_cut_off=True,
+        updated=("a",),
+        is_input_set_changed=True,
+        is_command_changed=True,
+        is_environment_changed=True,
+        old_params=("no spec, now: '{}'", '{"size": 1, "name": "a: b"}'),
+        new_params=('{"size": 1, "name": "it\'s, x"}',),
+    )
+    assert reasons(replace(GRADE, reason=why)) == [
+        [
+            "forced",
+            "was cut off",
+            "input edited or made anew",
+            "other set of inputs",
+            "command of the rule edited",
+            "name: a: b -> it's, x",
+            "environment edited",
+        ]
+    ]
+    assert reasons(replace(GRADE, reason=Reason(new_params=("12",)))) == [["spec changed"]]
 
 
 def test_only_what_hangs_on_a_selection_alone_may_be_left_out() -> None:

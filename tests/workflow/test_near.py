@@ -8,8 +8,7 @@ import pytest
 
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, SUBSET
-from nt_pkg.snakemake_io.dry_run import parse_jobs
-from tests.workflow.sandbox import TINY, command, copy_repository, run
+from tests.workflow.sandbox import TINY, command, copy_repository, plan, run
 
 OVERLAY = """
 pools:
@@ -28,7 +27,8 @@ runs:
     benchmarks: [tiny_free]
     modes: [think]
 """
-SNAKEMAKE = command("snakemake", "--profile", "profiles/local")
+PROFILE = ("--profile", "profiles/local")
+SNAKEMAKE = command("snakemake", *PROFILE)
 OPTIONS = ["--configfile", str(TINY), "overlay.yaml", "--", "subsets"]
 
 
@@ -40,7 +40,7 @@ def test_another_seed_pool_reruns_what_is_near_to_it(tmp_path: Path) -> None:
     run(copy, [*SNAKEMAKE, *OPTIONS])
     again = run(copy, [*SNAKEMAKE, "-n", *OPTIONS])
     (copy / "overlay.yaml").write_text(OVERLAY.replace("NUMBER", "2"))
-    edited = parse_jobs(run(copy, [*SNAKEMAKE, "-n", *OPTIONS]))
+    edited = plan(copy, [*PROFILE, *OPTIONS])
 
     assert "othing to be done" in again
     assert (copy / "assets/annotators/embedding/model.safetensors").exists()

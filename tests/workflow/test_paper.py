@@ -9,7 +9,6 @@ from nt_pkg.config.load import read_yaml
 from nt_pkg.config.sources import Source
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
-from nt_pkg.snakemake_io.launcher import READS
 from tests.workflow.paper_small import SERVED
 from tests.workflow.sandbox import ROOT, command, run
 
@@ -41,23 +40,6 @@ def test_the_papers_study_is_planned_on_a_cluster_profile(tmp_path: Path) -> Non
     assert "traces by deepseek-r1: 1,145,824 requests to a server" in said
     # Whose commit nobody here could look up; the study does not start before it is filled in.
     assert "cannot run yet: pools.limo.source.revision" in said
-
-
-@pytest.mark.timeout(120)
-def test_the_reports_figure_of_the_workflow_knows_what_reads_what(tmp_path: Path) -> None:
-    """The paper's study has every rule, and nearly every reason to read another's files."""
-    options = ["--profile", str(ROOT / "profiles/local"), "--directory", str(tmp_path)]
-    graph = run(
-        ROOT,
-        command("snakemake", "--rulegraph", *options, "--configfile", *map(str, paper_files())),
-    )
-    names = dict(re.findall(r'(\d+)\[label = "(\w+)"', graph))
-    edges = {(names[b], names[a]) for a, b in re.findall(r"(\d+) -> (\d+)", graph)}
-    known = {(rule, read.split("/")[0]) for rule, reads in READS.items() for read in reads}
-
-    assert {edge for edge in edges if edge[0] != "all"} <= known
-    # No teacher of it is fetched: one is a server, the others replay what is in a pool.
-    assert known - edges == {("generate_traces", "fetch_asset")}
 
 
 def test_what_the_claims_and_published_numbers_are_about_is_planned() -> None:

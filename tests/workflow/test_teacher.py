@@ -9,9 +9,8 @@ import pytest
 from nt_pkg.files.json_files import read_json
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
-from nt_pkg.snakemake_io.dry_run import parse_jobs
 from tests.unit.fake_openai import MODEL, serving
-from tests.workflow.sandbox import TINY, command, copy_repository, run
+from tests.workflow.sandbox import TINY, command, copy_repository, plan, run
 
 STUDY = """
 pools:
@@ -52,7 +51,8 @@ annotators:
     runtime: {mem_mb: 1000, server: {base_url: "URL"}}
 report: {annotators: [subject]}
 """
-SNAKEMAKE = command("snakemake", "--profile", "profiles/local")
+PROFILE = ("--profile", "profiles/local")
+SNAKEMAKE = command("snakemake", *PROFILE)
 OPTIONS = ["--configfile", str(TINY), "overlay.yaml", "--", "traces"]
 KEY = secrets.token_hex(16)
 
@@ -73,7 +73,7 @@ def test_model_of_a_teacher_is_an_input_of_its_traces(copy: Path) -> None:
     """It is fetched, and the jobs that run it get its files and their GPUs."""
     (copy / "overlay.yaml").write_text(STUDY + BASE)
 
-    planned = parse_jobs(run(copy, [*SNAKEMAKE, "-n", *OPTIONS]))
+    planned = plan(copy, [*PROFILE, *OPTIONS])
     run(copy, [*SNAKEMAKE, *OPTIONS])
 
     assert [job.gpus for job in planned if job.rule == "generate_traces"] == [2]
@@ -133,7 +133,7 @@ def test_model_of_an_annotator_is_an_input_of_its_labels(copy: Path) -> None:
         overlay = ANNOTATED.replace("MODEL", MODEL).replace("URL", fake.url)
         (copy / "overlay.yaml").write_text(overlay)
         options = [*OPTIONS[:-1], "annotations"]
-        planned = parse_jobs(run(copy, [*SNAKEMAKE, "-n", *options]))
+        planned = plan(copy, [*PROFILE, *options])
         run(copy, [*SNAKEMAKE, *options])
 
     gpus = {job.wildcards["annotator"]: job.gpus for job in planned if job.rule == "annotate"}

@@ -1,23 +1,26 @@
-"""What the launcher reads out of Snakemake's output, and what it remembers."""
+"""What the terminal shows of Snakemake's events, and what is remembered of a start."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nt_pkg.files.json_files import read_json, write_json
-from nt_pkg.snakemake_io import launcher
-from nt_pkg.snakemake_io.launcher import (
-    History,
-    Watcher,
-    headline,
-    remake_command,
-    rules_as_run,
-    seconds_per_stage,
-)
+from nt_pkg.report.terminal import headline
+from nt_pkg.snakemake_io.events import events_in
+from nt_pkg.snakemake_io.history import History
+from nt_pkg.snakemake_io.progress_view import ProgressView
+from nt_pkg.snakemake_io.remake import remake_command
+from nt_pkg.snakemake_io.rule_graph import NAME
+from nt_pkg.snakemake_io.stages import STAGES
+from nt_pkg.snakemake_io.timings import rules_as_run, seconds_per_stage
 
 ROOT = Path(__file__).parents[2]
-LINES = (ROOT / "tests" / "golden" / "launcher" / "failed_study.log").read_text().splitlines(True)
+STORED = ROOT / "tests" / "golden" / "launcher" / "failed_study.jsonl"
+EVENTS = list(events_in(STORED.read_text()))
+BEGUN = next(event["time"] for event in EVENTS if event["event"] == "started")
+TWO_DONE = [event["event"] for event in EVENTS].index("finished") + 3  # two of seven jobs
 
 
 @pytest.fixture(autouse=True)
@@ -25,25 +28,25 @@ def _in_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def watch(lines: list[str], status: int = 0) -> Watcher:
-    watcher = Watcher(Path("study.log"), 2)
-    for line in lines:
-        watcher.read(line)
-    watcher.close(status)
-    return watcher
+def watch(events: list[dict[str, Any]], status: int = 0, output: str = "") -> ProgressView:
+    Path("study.log").write_text(output)
+    view = ProgressView(Path("study.log"), 2, BEGUN)
+    for event in events:
+        view.take(event)
+    view.close(status)
+    return view
 
 
-def test_jobs_of_a_stored_log_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_of_stored_events_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """Six jobs of ours were planned, five ended well, one failed; `subsets` is only a target."""
     log = Path("logs/select_subset/micro/micro-teacher/models-agree-300/seed0.log")
     log.parent.mkdir(parents=True)
     log.write_text("Traceback\n" * 20 + "ValueError: selector models_agree found 32 rows\n")
 
-    watcher = watch(LINES, status=1)
+    view = watch(EVENTS, status=1)
 
-    assert watcher.num_done == 5
-    assert watcher.first_job_after is not None
-    assert Path("study.log").read_text() == "".join(LINES)
+    assert view.num_done == 5
+    assert view.first_job_after is not None
     shown = capsys.readouterr().out
     assert (
         "0/6 jobs, about 0:01 left: 0/2 prompts, 0/1 traces, 0/1 annotations, 0/2 subsets" in shown
@@ -60,24 +63,29 @@ def test_jobs_of_a_stored_log_are_counted(capsys: pytest.CaptureFixture[str]) ->
 def test_failure_before_any_job_shows_the_end_of_the_output(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    watcher = watch(["Using profile\n", "error: the configuration has defects:\n"], status=1)
+    view = watch([], 1, "Using profile\nerror: the configuration has defects:\n")
 
-    assert watcher.num_done == 0
+    assert view.num_done == 0
     assert "error: the configuration has defects:" in capsys.readouterr().out
 
 
 def test_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    watch(["Building DAG of jobs...\n", "Nothing to be done (all requested files are present).\n"])
+    watch([{"event": "begun", "time": 0.0}])
 
     assert capsys.readouterr().out == "nothing to be done\n"
 
 
-def test_second_table_counts_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
-    """A checkpoint can add jobs; Snakemake then prints what is left."""
-    done = LINES.index("2 of 7 steps (29%) done\n")
-    table = ["Job stats:\n", "job  count\n", "grade  3\n", "total  3\n", "\n"]
+def test_another_command_than_a_start_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    watch([])
 
-    watch(LINES[:done] + table)
+    assert capsys.readouterr().out == ""
+
+
+def test_jobs_that_a_checkpoint_added_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is done stays; what is left is told anew, targets included."""
+    left = {"event": "left", "rules": {"grade": 3, "all": 1}, "time": 9.0}
+
+    watch([*EVENTS[:TWO_DONE], left])
 
     assert "2/5 jobs" in capsys.readouterr().out.splitlines()[-1]
 
@@ -93,7 +101,7 @@ def test_seconds_per_stage() -> None:
 
     found = seconds_per_stage(Path("timings"), {"a"})  # b is another study's
 
-    assert found == dict.fromkeys(launcher.STAGES.values(), 0.0) | {
+    assert found == dict.fromkeys(STAGES.values(), 0.0) | {
         "sft": 2.5,
         "evals": 1.2,
         "prompts": 1.2,
@@ -101,11 +109,16 @@ def test_seconds_per_stage() -> None:
 
 
 def test_rules_as_run_read_what_ran() -> None:
-    """Of fetched files only the kind that was fetched is read; the report has no time yet."""
+    """Of the graph of a start only what ran for the study; the report has no time yet."""
     for name in ("fetch_asset/students/a", "ingest_pool/a", "build_examples/a/seed0", "train/b"):
         path = Path("timings", f"{name}.jsonl")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('{"s": 1.25}\n')
+    graph = {
+        "build_examples": ["fetch_asset", "ingest_pool"],
+        "build_report": ["build_examples", "ingest_pool", "train"],
+    }
+    write_json(Path("timings", NAME), graph)
 
     found = rules_as_run(Path("timings"), {"a"})
 
@@ -131,7 +144,7 @@ def test_command_that_makes_a_file_anew_is_the_one_of_the_start(tmp_path: Path) 
 def start(history: History, seconds: float, is_complete: bool) -> None:
     history.add(
         {"wall_seconds": seconds, "peak_mib": seconds * 10},
-        watch(LINES[: LINES.index("2 of 7 steps (29%) done\n")]),
+        watch(EVENTS[:TWO_DONE]),
         [{"script": "grade", "startup_s": 0.5, "threads": 2}],
         is_complete,
     )

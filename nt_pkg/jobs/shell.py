@@ -1,0 +1,46 @@
+"""What stands before the shell command of every job, and where jobs may write."""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from nt_pkg.jobs.environments import fixed, own_folders, python_function
+
+
+def shell_prefix(root: Path, variables: Mapping[str, str], is_deployed: bool) -> str:
+    """Return what gives jobs this project's modules, an interpreter, and the time of their launch.
+
+    Args:
+        root: the repository.
+        variables: the process's environment.
+        is_deployed: whether Snakemake makes an environment for them.
+
+    Raises:
+        ValueError: an environment that a variable names is not there.
+    """
+    # Braces are doubled, because Snakemake fills them in.
+    found = f'export PYTHONPATH="{root}" NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; '
+    if is_deployed:
+        return found
+    python_bin = fixed(Path(sys.executable).parent.parent) / "bin"
+    found += f'export PATH="{python_bin}:$PATH"; '
+    # With NT_WARM (scripts/study.py), jobs start in a forked interpreter.
+    function = python_function(own_folders(root, variables), is_warm="NT_WARM" in variables)
+    return found + function.replace("{", "{{").replace("}", "}}")
+
+
+def check_writable(names: Iterable[str]) -> None:
+    """Look whether folders can be made and written.
+
+    Raises:
+        ValueError: one of them cannot.
+    """
+    for name in names:
+        folder = Path(name).resolve()
+        nearest = next(p for p in [folder, *folder.parents] if p.exists())
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise ValueError(
+                f"{folder} cannot be written (no permission on {nearest}): run in a folder of "
+                "your own, or with --directory"
+            )

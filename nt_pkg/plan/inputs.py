@@ -1,0 +1,77 @@
+"""The files that jobs read, from the study and the patterns of the rules that write them."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from nt_pkg.config.base import UNTRAINED
+from nt_pkg.plan.study_plan import Plan
+from nt_pkg.snakemake_io.patterns import each
+
+
+def names_of(wildcards: Any) -> str:
+    """Return the names in a path, so that every artifact carries its own identity."""
+    return json.dumps(dict(wildcards), sort_keys=True)
+
+
+class Inputs:
+    """Input functions of the rules."""
+
+    def __init__(self, plan: Plan, rules: Any, checkpoints: Any) -> None:
+        """Keep Snakemake's registers of rules, which fill while the workflow is parsed."""
+        self._plan, self._rules, self._checkpoints = plan, rules, checkpoints
+
+    def source_manifest(self, kind: str, name: str) -> list[str]:
+        """Return the manifest of a catalogue entry's files, or nothing."""
+        if self._plan.source(kind, name) is None:
+            return []
+        return each(self._rules.fetch_asset.output.manifest, [{"kind": kind, "name": name}])
+
+    def shards_of(self, pattern: str, pool: str, **others: str | None) -> list[str]:
+        """Return all shards of a pool for one pattern."""
+        return each(pattern, [{**shard, **others} for shard in self._plan.shards(pool)])
+
+    def labels_of(self, pool: str, teacher: str | None, annotators: Iterable[str]) -> list[str]:
+        """Return the label shards of several annotators; those of questions have no teacher."""
+        of_traces = self._rules.annotate.output.labels
+        of_questions = self._rules.annotate_questions.output.labels
+        return [
+            path
+            for name in annotators
+            for path in (
+                self.shards_of(of_questions, pool, annotator=name)
+                if self._plan.is_of_questions(name)
+                else self.shards_of(of_traces, pool, teacher=teacher, annotator=name)
+            )
+        ]
+
+    def near_labels_of(self, subset: str) -> list[str]:
+        """Return the labels of the questions that a subset is chosen near to, or nothing."""
+        pool = self._plan.near_of(subset)
+        return self.labels_of(pool, None, self._plan.requires(subset)) if pool else []
+
+    def subset_of(self, wildcards: Any) -> str:
+        """Return the subset of a run, once it is known."""
+        values = self._plan.subset_wildcards(wildcards.subset, wildcards.seed)
+        found: str = self._checkpoints.select_subset.get(**values).output.subset
+        return found
+
+    def selection_of(self, wildcards: Any) -> str | list[str]:
+        """Return the subset that a run depends on, or nothing for an untrained student.
+
+        Once a checkpoint has run, Snakemake 9 looks again only at jobs that depend on it
+        themselves. So every job after a selection has it among its inputs, though only the first
+        one reads it.
+        """
+        return [] if wildcards.subset == UNTRAINED else self.subset_of(wildcards)
+
+    def pool_and_teacher(self, subset: str) -> dict[str, str]:
+        """Return the pool and the teacher of a subset."""
+        entry = self._plan.study.subsets[subset]
+        return {"pool": entry.pool, "teacher": entry.teacher}
+
+    def model_of(self, wildcards: Any) -> list[str]:
+        """Return the manifest beside or inside the folder of the model that a run evaluates."""
+        if wildcards.subset == UNTRAINED:
+            return self.source_manifest("students", wildcards.student)
+        return each(self._rules.export_model.output.manifest, [dict(wildcards)])

@@ -1,0 +1,133 @@
+"""How far a study is, from Snakemake's events: what the terminal shows."""
+
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from nt_pkg.snakemake_io.events import Event
+from nt_pkg.snakemake_io.stages import STAGES
+
+# Core-seconds of a demo job before any was timed; only the first minute's estimate rests on them.
+_GUESS = {"train": 7.0, "sample_answers": 3.0, "build_report": 8.0}
+_EVERY_SECONDS = 10.0
+
+
+class ProgressView:
+    """Shows how far a study is, the end of the log of a job that failed, and how it ended."""
+
+    def __init__(self, output: Path, num_cores: int, begun: float | None = None) -> None:
+        """Begin to count, at a time or now; Snakemake's own output goes to the file `output`."""
+        self._output, self._cores = output, num_cores
+        self._planned: Counter[str] = Counter()
+        self._done: Counter[str] = Counter()
+        self._seconds: dict[str, list[float]] = defaultdict(list)
+        self._started: dict[int, tuple[str, float]] = {}
+        self._shown, self._begun = 0.0, time.time() if begun is None else begun
+        self.first_job_after: float | None = None
+        self._is_terminal = sys.stdout.isatty()
+        self._is_begun, self._num_failures = False, 0
+
+    @property
+    def num_done(self) -> int:
+        """Return the jobs that ended well, targets not counted."""
+        return sum(count for rule, count in self._done.items() if rule in STAGES)
+
+    def take(self, event: Event) -> None:
+        """Take one event."""
+        kind = event["event"]
+        if kind == "begun":
+            self._is_begun = True
+        elif kind == "planned":
+            self._plan(Counter(job["rule"] for job in event["jobs"]))
+        elif kind == "left":
+            self._plan(Counter(event["rules"]))
+        elif kind == "started":
+            self._started[event["id"]] = event["rule"], event["time"]
+            if self.first_job_after is None:
+                self.first_job_after = event["time"] - self._begun
+        elif kind == "finished":
+            self._finish(event["id"], event["time"])
+        elif kind == "failed":
+            for log in event["log"]:
+                self._show_failure(event["rule"], Path(log))
+
+    def close(self, status: int) -> None:
+        """Say where the output is if the study did not end well."""
+        if self._is_terminal:
+            sys.stdout.write("\n")
+        if self._is_begun and not self._planned and not status:
+            self._print("nothing to be done")
+        if status and not self._num_failures:
+            tail = self._output.read_text(errors="replace").splitlines()[-25:]
+            sys.stdout.write("\n".join(tail) + "\n")
+        if status:
+            self._print(
+                f"stopped with status {status}; Snakemake's output is in {self._output}. The "
+                "same command continues where it stopped."
+            )
+
+    def _plan(self, left: Counter[str]) -> None:
+        """Take what is left to do, of which some may have begun."""
+        ours = Counter({rule: count for rule, count in left.items() if rule in STAGES})
+        self._planned = ours + Counter({r: n for r, n in self._done.items() if r in STAGES})
+        self._show()
+
+    def _show_failure(self, rule: str, log: Path) -> None:
+        """Print the end of a failed job's log."""
+        self._num_failures += 1
+        self._print(f"rule {rule} failed; the end of {log}:")
+        text = log.read_text(errors="replace") if log.exists() else ""
+        for line in text.splitlines()[-12:]:
+            self._print(f"    {line}")
+
+    def _finish(self, job: int, at: float) -> None:
+        rule, begun = self._started.pop(job, ("", 0.0))
+        if rule not in STAGES:
+            return
+        self._done[rule] += 1
+        self._seconds[rule].append(at - begun)
+        if time.time() - self._shown > (0.5 if self._is_terminal else _EVERY_SECONDS):
+            self._show()
+
+    def _show(self) -> None:
+        self._shown = time.time()
+        total, done = sum(self._planned.values()), self.num_done
+        busy = [stage for stage in dict.fromkeys(STAGES.values()) if self._left(stage)]
+        parts = [
+            f"{self._count(stage, self._done)}/{self._count(stage, self._planned)} {stage}"
+            for stage in busy
+        ]
+        text = (
+            f"[{_clock(self._shown - self._begun)}] {done}/{total} jobs, about "
+            f"{_clock(self._seconds_left())} left: {', '.join(parts) or 'finishing'}"
+        )
+        self._print(text, stays=False)
+
+    def _left(self, stage: str) -> int:
+        return self._count(stage, self._planned) - self._count(stage, self._done)
+
+    @staticmethod
+    def _count(stage: str, counts: Counter[str]) -> int:
+        return sum(count for rule, count in counts.items() if STAGES[rule] == stage)
+
+    def _seconds_left(self) -> float:
+        total = 0.0
+        for rule, planned in self._planned.items():
+            known = self._seconds[rule]
+            seconds = sum(known) / len(known) if known else _GUESS.get(rule, 0.5)
+            # Training holds every core; of the rest, one job runs on each.
+            side_by_side = 1 if rule == "train" else self._cores
+            total += (planned - self._done[rule]) * seconds / side_by_side
+        return total
+
+    def _print(self, text: str, stays: bool = True) -> None:
+        if self._is_terminal:
+            sys.stdout.write(f"\r\x1b[K{text}" + ("\n" if stays else ""))
+        else:
+            sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,0 +1,31 @@
+"""The command that makes one file of a study again."""
+
+import shlex
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+
+def remake_command(root: Path, arguments: Sequence[str], configfiles: Sequence[Path]) -> str:
+    """Return the command that makes a file of the study anew; the file is to stand behind it.
+
+    Args:
+        root: folder of the Snakefile.
+        arguments: those that Snakemake was started with.
+        configfiles: what was laid over the configuration.
+    """
+    options = [each for argument in arguments for each in argument.split("=", 1)]
+    named = (b for a, b in pairwise(options) if a == "--profile")
+    command = ["snakemake"]
+    if root.resolve() != Path.cwd():
+        command += ["-s", _seen_from_here(root / "Snakefile")]
+    profile = next(named, str(root / "profiles" / "local"))
+    command += ["--profile", _seen_from_here(Path(profile))]
+    if configfiles:
+        command += ["--configfile", *map(_seen_from_here, configfiles)]
+    return shlex.join([*command, "--force"])
+
+
+def _seen_from_here(path: Path) -> str:
+    is_below = path.is_absolute() and path.is_relative_to(Path.cwd())
+    return (path.relative_to(Path.cwd()) if is_below else path).as_posix()
