@@ -7,9 +7,7 @@ PEERS := .venv-peers
 DOCS := .venv-docs
 # The list that setup-inference installs: inference (vLLM for CUDA) or inference-cpu.
 INFERENCE ?= inference
-# The paper's study: its catalogue, and its runs.
-PAPER := $(addprefix config/,$(addsuffix .yaml,paper_pool baselines paper_models \
-	paper_annotators paper_benchmarks paper paper_numbers paper_claims))
+PAPER := config/paper.yaml
 # The tests of a file share what they have trained, so they stay in one process.
 PARALLEL ?= -n 2 --dist loadfile
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -25,11 +23,11 @@ help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 21
 
 demo: $(READY) ## Run the demo study on this machine and open its report
-	python -m scripts.study
+	python -m scripts.study --configfile config/demo.yaml
 	@[ ! -t 1 ] || python -m webbrowser -t "file://$(CURDIR)/results/report/demo/index.html" >/dev/null
 
 demo-dry-run: $(READY) ## Plan the demo again; after a finished demo: nothing to be done
-	python -m snakemake --profile profiles/local -n -q rules all
+	python -m snakemake --profile profiles/local -n -q rules all --configfile config/demo.yaml
 
 real-rows: $(READY) ## Run the workflow on GSM8K and MATH-500 rows from ../shared/data
 	python -m scripts.study --configfile config/real_rows.yaml
@@ -38,10 +36,10 @@ paper-dry-run: $(READY) ## Plan the paper's study with the Slurm profile (needs 
 	python -m scripts.plan --profile profiles/slurm --configfile $(PAPER)
 
 paper-small: $(READY) ## Run the paper's study with tiny models and made-up rows, in paper-small/
-	python -m tests.workflow.paper_small $(PAPER) config/paper_small.yaml
+	python -m tests.workflow.paper_small
 
-plan: $(READY) ## Say what would run again, why, and how long it would take
-	python -m scripts.plan
+plan: $(READY) ## Say what of the demo would run again, why, and how long it would take
+	python -m scripts.plan --configfile config/demo.yaml
 
 check: lint ## Lint, and the tests that need no torch and start no other Python (under a minute)
 	python -m pytest -p tests.light -m "not slow" $(PARALLEL)
@@ -96,7 +94,7 @@ lint: $(READY) ## Check form and types
 	mypy
 	mypy envs/install.py
 	snakefmt --check Snakefile rules
-	python -m snakemake --lint
+	python -m snakemake --lint --configfile config/demo.yaml
 
 format: $(READY) ## Bring code into form
 	ruff check --fix-only -q .

@@ -1,9 +1,4 @@
-# Index of the workflow: configuration, rules, and one target per stage.
-
-from pathlib import Path
-
-
-configfile: f"{workflow.basedir}/config/config.yaml"
+# Index of the workflow: rules, and one target per stage.
 
 
 include: "rules/common.smk"

@@ -28,6 +28,7 @@ from tests.workflow.sandbox import command, environment, run, table
 _NUM_JOBS = 16
 _QUICK_SHARDS = 20
 _STUDY = f"""\
+include: [config/demo.yaml]
 study: dispatch
 pools:
   dispatch: {{kind: micro, params: {{num_rows: 200, seed: 0}}, num_shards: {_NUM_JOBS}}}

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, workflow.basedir)
 
 from nt_pkg.config.base import NAME
+from nt_pkg.config.load import merge_study, study_files
 from nt_pkg.jobs.shell import check_writable, shell_prefix
 from nt_pkg.jobs.work_dir import forget_finished, work_in
 from nt_pkg.plan.inputs import Inputs, names_of
@@ -24,7 +25,11 @@ from nt_pkg.snakemake_io.under_way import UnderWay
 
 # sys.exit, because Snakemake would add places in this file to the message.
 try:
-    PLAN = Plan(load_study(config))
+    # Not Snakemake's own `config`, which knows neither the base nor `include`.
+    settings = workflow.config_settings
+    texts = study_files(settings.configfiles)
+    PLAN = Plan(load_study(merge_study(texts.values(), settings.config_args or ())))
+    workflow.configfiles[:] = texts  # for --archive and --report
     if workflow.is_main_process:  # jobs elsewhere need not see the sources
         for values in PLAN.assets():
             PLAN.asset_spec(**values)

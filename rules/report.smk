@@ -43,11 +43,14 @@ rule build_report:
     resources:
         mem_mb=memory(8_000),
         runtime=minutes(60),
-        command=remake_command(
-            Path(workflow.basedir), sys.argv, workflow.overwrite_configfiles
+        command=lambda wc: remake_command(
+            Path(workflow.basedir),
+            sys.argv,
+            workflow.config_settings.configfiles,
+            workflow.config_settings.config_args or (),
         ),
     params:
-        spec=PLAN.report_spec(),
+        spec=lambda wc: PLAN.report_spec(),
     shell:
         "python -m scripts.build_report"
         " --spec {params.spec:q}"

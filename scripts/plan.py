@@ -1,13 +1,13 @@
 """Say what a study would run, why, and what it would cost, before anything runs.
 
-    python -m scripts.plan                                   # the demo
+    python -m scripts.plan                                   # the demo, as profiles/local has it
     python -m scripts.plan --configfile config/real_rows.yaml
     python -m scripts.plan sft                               # one stage
     python -m scripts.plan --profile profiles/slurm          # on a cluster, with GPU-hours
 
-Everything behind the program's name goes to Snakemake's dry run. With a cluster's profile it also
-says how many GPU-hours each stage and model would take, and whether each student's training fits
-on the GPUs it asks for.
+Everything behind the program's name goes to Snakemake's dry run; targets stand first. With a
+cluster's profile it also says how many GPU-hours each stage and model would take, and whether each
+student's training fits on the GPUs it asks for.
 """
 
 import os
@@ -17,14 +17,14 @@ import sys
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.config.study import Study
 from nt_pkg.cost.gpu_hours import ASSUMED_GPU, Forecasts, shown
 from nt_pkg.plan.reasons import by_output, explain, unneeded_if_equal
 from nt_pkg.plan.validate import load_study
+from nt_pkg.snakemake_io.arguments import read_command_line
 from nt_pkg.snakemake_io.dry_run import Job, dry_run
 from nt_pkg.snakemake_io.stages import STAGES
 from nt_pkg.snakemake_io.timings import Timings
@@ -39,22 +39,25 @@ _IMPLIED = ("pool", "teacher")  # by a subset
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command = ["-s", str(ROOT / "Snakefile")]
-    profiles = _profiles(arguments)
-    if not profiles:
-        command += ["--profile", str(LOCAL)]
-    # Last, because targets may stand behind `--`.
-    done = dry_run([*command, *arguments], os.environ)
+    options = ["-s", str(ROOT / "Snakefile")]
+    if not any(each.startswith(("--profile", "--workflow-profile")) for each in arguments):
+        options += ["--profile", str(LOCAL)]
+    options += arguments  # last, because targets may stand behind `--`
+    try:
+        given = read_command_line(options)
+        study = load_study(read_study(given.configfiles, given.overrides))
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    done = dry_run(options, os.environ)
     if done.status or not done.is_plan:  # or another command than a plan, such as --lint
         sys.stdout.write(done.said)
         return done.status
     jobs = [job for job in done.jobs if job.rule in STAGES]
     # Jobs on this machine hold none of the GPUs that they would ask a cluster for.
-    is_cluster = any(Path(each).resolve() != LOCAL for each in profiles)
-    folder = Path(*_values(arguments, "--directory", "-d")[-1:])
-    study = load_study(read_yaml(_configuration(arguments))) if is_cluster else None
+    is_cluster = any(each.resolve() != LOCAL for each in given.profiles)
     notes = "".join(f"{note}\n" for note in done.notes)
-    text = notes + render(jobs, Timings(folder / "timings"), study, folder)
+    timings = Timings(given.folder / "timings")
+    text = notes + render(jobs, timings, study if is_cluster else None, given.folder)
     width = shutil.get_terminal_size().columns
     sys.stdout.write(wrapped(text, width) if sys.stdout.isatty() else text)
     return 0
@@ -70,30 +73,6 @@ def wrapped(text: str, width: int) -> str:
             line, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
         ) or [""]
     return "\n".join(lines) + "\n"
-
-
-def _profiles(arguments: Sequence[str]) -> list[str]:
-    """Return the profiles that are named among Snakemake's arguments."""
-    return _values(arguments, "--profile", "--workflow-profile")
-
-
-def _configuration(arguments: Sequence[str]) -> list[Path]:
-    """Return the configuration files of a plan; values behind --config are not looked at."""
-    named = _values(arguments, "--configfile", "--configfiles", several=True)
-    return [ROOT / "config" / "config.yaml", *map(Path, named)]
-
-
-def _values(arguments: Sequence[str], *options: str, several: bool = False) -> list[str]:
-    """Return what is behind options among Snakemake's arguments."""
-    found = []
-    for at, each in enumerate(arguments):
-        name, equals, value = each.partition("=")
-        if name not in options:
-            continue
-        following = [value] if equals else list(arguments[at + 1 :])
-        values = list(takewhile(lambda text: not text.startswith("-"), following))
-        found += values if several else values[:1]
-    return found
 
 
 def render(

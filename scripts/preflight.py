@@ -1,6 +1,6 @@
 """Check a cluster before a study is started there: what is wrong, and what to edit.
 
-    python -m scripts.preflight                                     # profile slurm, the demo
+    python -m scripts.preflight                                     # profile slurm and its study
     python -m scripts.preflight --configfile config/real_rows.yaml
     python -m scripts.preflight --probe                             # with a job of one minute
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         root=ROOT,
         folder=parsed.directory.absolute(),
         profile=parsed.profile,
-        overlays=tuple(parsed.configfile),
+        configfiles=tuple(parsed.configfile),
         folders=FOLDERS,
         probe=parsed.probe,
     )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
@@ -22,14 +22,7 @@ from nt_pkg.report.reproduction import read_report, reproduction_page
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reproduction.md"
 OURS = PAGE.with_suffix(".json")
-# The paper's study, as the Makefile plans it.
-PAPER = tuple(
-    f"config/{name}.yaml"
-    for name in (
-        *("paper_pool", "baselines", "paper_models", "paper_annotators", "paper_benchmarks"),
-        *("paper", "paper_numbers", "paper_claims"),
-    )
-)
+PAPER = "config/paper.yaml"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def page() -> str:
     """Return the page for the repository's configuration and the numbers taken over so far."""
-    plan = Plan(load_study(read_yaml([ROOT / name for name in ("config/config.yaml", *PAPER)])))
+    plan = Plan(load_study(read_study([ROOT / PAPER])))
     return reproduction_page(plan, read_json(OURS) if OURS.exists() else None, PAPER)
 
 

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, TRACES
 from nt_pkg.plan.study_plan import Plan, Wildcards
 from nt_pkg.plan.validate import load_study
+from nt_pkg.snakemake_io.arguments import read_command_line
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,38 +44,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--teacher", help="only the traces of this one")
     parser.add_argument("--annotator", help="only the labels of this one")
     parser.add_argument("--run", action="store_true", help="ask; without it, only say what failed")
-    parser.add_argument("--directory", type=Path, default=Path(), help="where results/ lies")
-    parser.add_argument("--configfile", nargs="+", default=[], help="overlays, as for Snakemake")
     args, others = parser.parse_known_args(argv)
+    options = ["-s", str(ROOT / "Snakefile")]
+    if not any(each.split("=")[0] in ("--profile", "--workflow-profile") for each in others):
+        options += ["--profile", str(ROOT / "profiles" / "local")]
+    options += others
     try:
-        files = [ROOT / "config" / "config.yaml", *map(Path, args.configfile)]
-        plan = Plan(load_study(read_yaml(files)))
-    except (ValueError, OSError) as error:
+        given = read_command_line(options)
+        plan = Plan(load_study(read_study(given.configfiles, given.overrides)))
+    except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     shards = []
     if args.teacher or not args.annotator:
         names = [n for n in plan.traces() if args.teacher in (None, n["teacher"])]
-        shards += failed(args.directory, "traces/{pool}/{teacher}", names, TRACES)
+        shards += failed(given.folder, "traces/{pool}/{teacher}", names, TRACES)
     if args.annotator or not args.teacher:
         names = [n for n in plan.annotations() if args.annotator in (None, n["annotator"])]
         folder = "annotations/{pool}/{teacher}/{annotator}"
-        shards += failed(args.directory, folder, names, ANNOTATIONS)
+        shards += failed(given.folder, folder, names, ANNOTATIONS)
     sys.stdout.write("\n".join(map(describe, shards)) + "\n" if shards else "no row failed\n")
     if not shards or not args.run:
         return 0
-    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile")]
-    if not any(each.split("=")[0] in ("--profile", "--workflow-profile") for each in others):
-        command += ["--profile", str(ROOT / "profiles" / "local")]
-    if args.directory != Path():
-        command += ["--directory", str(args.directory)]
-    if args.configfile:
-        command += ["--configfile", *args.configfile]
-    command += ["--forcerun", *(str(each.path.relative_to(args.directory)) for each in shards)]
-    if not others or not others[0].startswith("-"):
-        command.append("--")  # what follows is a target, and no file of the last option
+    # First, so that the option behind them ends their list.
+    again = ["--forcerun", *(str(each.path.relative_to(given.folder)) for each in shards)]
     sys.stdout.flush()
-    return subprocess.run([*command, *others]).returncode
+    return subprocess.run([sys.executable, "-m", "snakemake", *again, *options]).returncode
 
 
 def failed(

@@ -1,13 +1,13 @@
 """Run a study on this machine and show how far it is.
 
-    python -m scripts.study                                   # the demo
+    python -m scripts.study                                   # the demo, as profiles/local has it
     python -m scripts.study --configfile config/real_rows.yaml
     python -m scripts.study sft                               # one stage
 
-Everything behind the program's name goes to Snakemake. Beside it runs a warm interpreter, so that
-jobs start in milliseconds (nt_pkg/jobs/warm_interpreter.py). Killed at any moment, the same
-command continues. Ends with the headline table; how long it took is added to summary.json of the
-report.
+Everything behind the program's name goes to Snakemake; targets stand first. Beside it runs a warm
+interpreter, so that jobs start in milliseconds (nt_pkg/jobs/warm_interpreter.py). Killed at any
+moment, the same command continues. Ends with the headline table of the study that ran; how long it
+took is added to summary.json of its report.
 """
 
 import json
@@ -20,17 +20,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.terminal import headline
+from nt_pkg.snakemake_io.arguments import read_command_line
 from nt_pkg.snakemake_io.events import Tail, asking
 from nt_pkg.snakemake_io.events import environment as with_plugin
 from nt_pkg.snakemake_io.history import History, Meter
 from nt_pkg.snakemake_io.progress_view import ProgressView
 
 ROOT = Path(__file__).parent.parent
-OUTPUT, EVENTS = Path("logs/study.log"), Path("logs/study.events.jsonl")  # of Snakemake
 _POLL_SECONDS = 0.1
 
 
@@ -40,41 +40,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     if {"-h", "--help"} & set(arguments):
         print(__doc__)
         return 0
-    try:
-        study = load_study(read_yaml([ROOT / "config" / "config.yaml", *_config_files(arguments)]))
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
     options = ["-s", str(ROOT / "Snakefile")]
     if not any(each.startswith(("--profile", "--workflow-profile")) for each in arguments):
         options += ["--profile", str(ROOT / "profiles" / "local")]
-    options = asking([*options, *arguments], EVENTS.absolute())
-    command = [sys.executable, "-m", "snakemake", *options]
+    options += arguments
     try:
-        Path("logs").mkdir(exist_ok=True)
+        given = read_command_line(options)
+        study = load_study(read_study(given.configfiles, given.overrides))
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    folder = given.folder
+    output_path, events_path = folder / "logs/study.log", folder / "logs/study.events.jsonl"
+    command = [sys.executable, "-m", "snakemake", *asking(options, events_path.absolute())]
+    try:
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        sys.exit(f"error: {Path.cwd()} cannot be written ({error}): run in a folder of your own")
-    history, meter = History(Path(f"work/invocations-{study.study}.json")), Meter()
-    EVENTS.unlink(missing_ok=True)
+        place = folder.absolute()
+        sys.exit(f"error: {place} cannot be written ({error}): run in a folder of your own")
+    history, meter = History(folder / f"work/invocations-{study.study}.json"), Meter()
+    events_path.unlink(missing_ok=True)
     # Short, because a socket's address may have some 100 characters.
-    with tempfile.TemporaryDirectory(prefix="nt-") as folder:
+    with tempfile.TemporaryDirectory(prefix="nt-") as passing:
         environment = {
             **with_plugin(os.environ),
-            "NT_WARM": f"{folder}/warm.sock",
-            "NT_JOB_TIMES": f"{folder}/startup.jsonl",
+            "NT_WARM": f"{passing}/warm.sock",
+            "NT_JOB_TIMES": f"{passing}/startup.jsonl",
             "OMP_NUM_THREADS": "1",
             "TOKENIZERS_PARALLELISM": "false",
             "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
         }
         server = [sys.executable, "-m", "nt_pkg.jobs.warm_interpreter", "serve"]
         with (
-            Path("logs/warm.log").open("w") as warm_log,
-            OUTPUT.open("w") as output,
+            (folder / "logs/warm.log").open("w") as warm_log,
+            output_path.open("w") as output,
             _start(server, environment, stdout=warm_log, stderr=warm_log) as warm,
             _start(command, environment, stdout=output, stderr=output) as snakemake,
         ):
             # The jobs of a Snakemake that was killed end with it.
             threading.Thread(target=_kill_after, args=(warm, snakemake), daemon=True).start()
-            events, view = Tail(EVENTS), ProgressView(OUTPUT, os.cpu_count() or 1)
+            events, view = Tail(events_path), ProgressView(output_path, os.cpu_count() or 1)
             meter.start()
             try:
                 status = _follow(snakemake, events, view)
@@ -84,11 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             finally:
                 warm.kill()
         view.close(status)
-        startup = Path(folder, "startup.jsonl")
+        startup = Path(passing, "startup.jsonl")
         lines = startup.read_text().splitlines() if startup.exists() else []
     history.add(meter.stop(), view, [json.loads(line) for line in lines], status == 0)
-    report = Path("results/report") / study.study
-    if status == 0 and (report / "summary.json").exists() and "-n" not in arguments:
+    report = folder / "results/report" / study.study
+    if status == 0 and (report / "summary.json").exists() and not given.is_dry_run:
         history.complete(report / "summary.json")
         sys.stdout.write(headline(report))
     return status
@@ -103,20 +107,6 @@ def _follow(snakemake: subprocess.Popen[str], events: Tail, view: ProgressView) 
         if status is not None:
             return status
         time.sleep(_POLL_SECONDS)
-
-
-def _config_files(arguments: Sequence[str]) -> list[Path]:
-    """Return the overlays among Snakemake's arguments."""
-    files = []
-    for at, each in enumerate(arguments):
-        if each in ("--configfile", "--configfiles"):
-            for value in arguments[at + 1 :]:
-                if value.startswith("-"):
-                    break
-                files.append(Path(value))
-        elif each.startswith("--configfile="):
-            files.append(Path(each.partition("=")[2]))
-    return files
 
 
 def _kill_after(one: subprocess.Popen[str], other: subprocess.Popen[str]) -> None:

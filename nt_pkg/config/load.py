@@ -1,39 +1,157 @@
-"""Reading the YAML files of a study, and the JSON schema that editors check them by."""
+"""Reading a study: the base, the files that it is made of, and what the command line overrides."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from nt_pkg.config.study import Study
 
+BASE = Path(__file__).parents[2] / "config" / "config.yaml"
+INCLUDE = "include"
+NO_STUDY = (
+    "no study is named: give one, such as --configfile config/demo.yaml, or a profile whose "
+    "`configfile:` names one, such as --profile profiles/local"
+)
+
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of a study for editors."""
-    return Study.model_json_schema()
+    """Return the JSON schema of a study for editors; a file may leave to others what it needs."""
+    schema = Study.model_json_schema()
+    del schema["required"]
+    return schema
 
 
-def read_yaml(paths: list[Path]) -> dict[str, Any]:
-    """Return YAML files merged as Snakemake does: maps merge, lists and values replace.
+def read_study(files: Iterable[Path], overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a study says, merged: maps merge, lists and values replace.
+
+    Snakemake merges the same files and does not know the key `include`, so its result is not used.
+
+    Args:
+        files: as given with --configfile.
+        overrides: `key=value` as given with --config; the value is read as YAML.
 
     Raises:
-        ValueError: a file is not a YAML map.
+        ValueError: no file is given, one cannot be read, or files include each other in a circle.
     """
-    import yaml
+    return merge_study(study_files(files).values(), overrides)
 
+
+def merge_study(texts: Iterable[dict[str, Any]], overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what stands in the files of a study, merged, and what overrides it.
+
+    Args:
+        texts: what stands in each file, in order.
+        overrides: as for `read_study`.
+
+    Raises:
+        ValueError: an override is none.
+    """
     merged: dict[str, Any] = {}
-    for path in paths:
-        try:
-            found = yaml.safe_load(path.read_text()) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not valid YAML: {error}") from error
-        if not isinstance(found, dict):
-            raise ValueError(f"{path} must hold `key: value` pairs, not a {type(found).__name__}")
-        _merge(merged, found)
+    for found in [*texts, *map(_override, overrides)]:
+        merged = _merge(merged, found)
     return merged
 
 
-def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> None:
+def study_files(files: Iterable[Path]) -> dict[Path, dict[str, Any]]:
+    """Return what stands in each file of a study, in the order in which they are merged.
+
+    The base is first. What a file includes comes before it, and a file that is named twice stands
+    where it was named first.
+
+    Args:
+        files: as given with --configfile.
+
+    Raises:
+        ValueError: no file is given, one cannot be read, or files include each other in a circle.
+    """
+    named = list(files)
+    if not named:
+        raise ValueError(NO_STUDY)
+    found: dict[Path, dict[str, Any]] = {}
+    for path in (BASE, *named):
+        _visit(path, (), found)
+    return found
+
+
+def _visit(path: Path, above: tuple[Path, ...], found: dict[Path, dict[str, Any]]) -> None:
+    """Add what a file includes, and then the file.
+
+    Args:
+        path: of the file.
+        above: the files that led to it.
+        found: what was read so far.
+    """
+    place = path.resolve()
+    if place in found:
+        return
+    if place in above:
+        circle = [*above[above.index(place) :], place]
+        raise ValueError(f"files include each other in a circle: {' -> '.join(map(str, circle))}")
+    by = f", which {above[-1]} includes," if above else ""
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise ValueError(f"the configuration file {path}{by} {what}")
+    text = _read(path)
+    # Seen from the file as it was named, so that a link to a file does not move what it includes.
+    for included in _included(path, text.pop(INCLUDE, None)):
+        _visit(path.parent / included, (*above, place), found)
+    found[place] = text
+
+
+def _included(path: Path, value: Any) -> list[str]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+        raise ValueError(
+            f"{path}: `{INCLUDE}` must be a list of files seen from this one, such as "
+            f"`{INCLUDE}: [demo.yaml]`; it is {value!r}"
+        )
+    return value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if found is None:  # comments only
+        return {}
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} must hold `key: value` pairs, not a {type(found).__name__}")
+    return found
+
+
+def _override(text: str) -> dict[str, Any]:
+    import yaml
+
+    key, equals, value = text.partition("=")
+    if not equals or key == INCLUDE:
+        raise ValueError(
+            f"--config {text}: "
+            + (f"give files with --configfile, not as `{INCLUDE}`" if equals else "not key=value")
+        )
+    # Snakemake 9.27 quotes it for the shells of jobs with Python's repr.
+    is_kept = repr(text) in (f"'{text}'", f'"{text}"')
+    if not is_kept or ("'" in text and set("$`") & set(text)):
+        raise ValueError(
+            f"--config {text}: these quotes or special characters would not reach the jobs: write "
+            "the key into a file and give it with --configfile"
+        )
+    try:
+        return {key: yaml.safe_load(value)}
+    except yaml.YAMLError as error:
+        raise ValueError(f"--config {text}: the value is not valid YAML: {error}") from error
+
+
+def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    """Return a new map, because a YAML alias makes two entries one object."""
+    merged = dict(base)
     for key, value in overlay.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict):
-            _merge(base[key], value)
-        else:
-            base[key] = value
+        under = merged.get(key)
+        are_maps = isinstance(value, dict) and isinstance(under, dict)
+        merged[key] = _merge(under, value) if are_maps else value
+    return merged

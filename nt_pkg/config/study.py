@@ -1,8 +1,8 @@
 """A study: the catalogue, the plan and the report.
 
 Catalogue entries (pools, teachers, annotators, subsets, formats, students, benchmarks) are maps,
-so an overlay can add to them. The plan (`runs`) and the report's comparisons are lists, so an
-overlay replaces them.
+so a file adds to those of the files it includes. The plan (`runs`) and the report's comparisons are
+lists, so a file replaces theirs.
 """
 
 import re
@@ -59,14 +59,29 @@ class Runs(Strict):
 class Study(Strict):
     """Everything a study needs: the catalogue, the plan and the report."""
 
+    include: list[str] = Field(
+        default_factory=list,
+        description="Files that this one builds on, seen from it: they are read before it, in this "
+        "order, and each once.",
+    )
     study: str = Field(pattern=f"^{NAME}$", description="Name: results/report/{study}.")
-    pools: dict[str, Pool] = Field(description="Sets of prompts, by name.")
-    teachers: dict[str, Teacher] = Field(description="Who writes traces, by name.")
-    annotators: dict[str, Annotator] = Field(description="What labels traces, by name.")
-    subsets: dict[str, Subset] = Field(description="Selectors at a size, by name.")
-    formats: dict[str, Format] = Field(description="Distillation formats, by name.")
-    students: dict[str, Student] = Field(description="Models to train, by name.")
-    benchmarks: dict[str, Benchmark] = Field(description="Tests, by name.")
+    pools: dict[str, Pool] = Field(default_factory=dict, description="Sets of prompts, by name.")
+    teachers: dict[str, Teacher] = Field(
+        default_factory=dict, description="Who writes traces, by name."
+    )
+    annotators: dict[str, Annotator] = Field(
+        default_factory=dict, description="What labels traces, by name."
+    )
+    subsets: dict[str, Subset] = Field(
+        default_factory=dict, description="Selectors at a size, by name."
+    )
+    formats: dict[str, Format] = Field(
+        default_factory=dict, description="Distillation formats, by name."
+    )
+    students: dict[str, Student] = Field(
+        default_factory=dict, description="Models to train, by name."
+    )
+    benchmarks: dict[str, Benchmark] = Field(default_factory=dict, description="Tests, by name.")
     runs: list[Runs] = Field(min_length=1, description="The plan: blocks of runs.")
     report: Report = Field(description="What the report shows.")
 

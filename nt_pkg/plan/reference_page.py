@@ -24,9 +24,16 @@ _INTRO = """# Configuration
 
 Generated from `nt_pkg/config/` by `make schema`; a test fails when it is stale.
 
-A study is one YAML mapping. `config/config.yaml` is always read first; a file given with
-`--configfile` is laid over it: maps (the catalogue) merge, lists (the plan) replace. Unknown keys
-are errors.
+A study is a YAML file, given with `--configfile`. Four places can set a key, and the later one
+wins: the base `config/config.yaml`, the files that a file includes, the file itself (several are
+read in the order given), and `--config`. Maps (the catalogue) merge, lists (the plan) replace, and
+`null` takes away what an earlier file has. Unknown keys are errors.
+
+Files in `include` are seen from the file that names them, and every other path from the folder
+that Snakemake works in. A file that is named several times is read once, where it is named first.
+An anchor of YAML holds within its file. The value of `--config key=value` is read as YAML, such as
+`--config 'report={title: Mine}'`.
+
 Everything is checked before a job starts. Names are lower-case letters, digits, `.`, `-` and `_`.
 
 Editors complete and check these files through `config/schema.json`.

@@ -30,6 +30,7 @@ from nt_pkg.preflight import (
 from nt_pkg.preflight.ask import SECONDS, ask, execute, facts_of
 from nt_pkg.preflight.facts import PLACEHOLDER, Answer, Cluster, Finding, Request
 from nt_pkg.preflight.profile import Profile, find_profile, read_profile, shown
+from nt_pkg.snakemake_io.arguments import read_command_line
 from nt_pkg.snakemake_io.dry_run import planned_jobs
 from nt_pkg.snakemake_io.events import asking, environment, events_in
 from nt_pkg.snakemake_io.stages import STAGES
@@ -46,7 +47,7 @@ class Options:
     root: Path  # of the project
     folder: Path  # of the results
     profile: str
-    overlays: tuple[Path, ...] = ()
+    configfiles: tuple[Path, ...] = ()  # none: the profile names the study
     folders: tuple[str, ...] = ()  # names below `folder` that jobs write to
     probe: bool = False
 
@@ -84,7 +85,7 @@ def preflight(
         found += _request_checks(asked, facts, profile, asking, pool)
     found += disk.speed(measured)
     found += _places(options, here, profile, asking)
-    found += _study_checks(options, here, asking, facts)
+    found += _study_checks(options, here, profile, asking, facts)
     return found
 
 
@@ -94,8 +95,8 @@ def dry_run(options: Options, profile: Path) -> Answer:
     arguments = ["-n", "--forceall", "--nocolor", "--no-hooks"]
     arguments += ["-s", str(options.root / "Snakefile"), "--directory", str(options.folder)]
     arguments += ["--profile", str(profile.absolute())]
-    if options.overlays:
-        arguments += ["--configfile", *(str(each.absolute()) for each in options.overlays)]
+    if options.configfiles:
+        arguments += ["--configfile", *(str(each.absolute()) for each in options.configfiles)]
     with tempfile.TemporaryDirectory(prefix="nt-") as folder:
         path = Path(folder, "events.jsonl")
         command = ["env", f"PYTHONPATH={environment(os.environ)['PYTHONPATH']}", sys.executable]
@@ -202,8 +203,8 @@ def _requests(
     why = " ".join(line for line in lines[telling[0] if telling else -4 :] if line)[:400]
     rules = [rule for rule in STAGES if rule not in local]
     text = f"Snakemake's dry run failed, so resources were taken from the profile alone: {why}"
-    overlays = "".join(f" --configfile {each}" for each in options.overlays)
-    todo = f"mend this first: snakemake --profile {options.profile}{overlays} -n"
+    study = "".join(f" --configfile {each}" for each in options.configfiles)
+    todo = f"mend this first: snakemake --profile {options.profile}{study} -n"
     return requests.from_profile(profile, rules), [Finding("FAIL", "dry run", text, todo)]
 
 
@@ -265,18 +266,30 @@ def _places(
 
 
 def _study_checks(
-    options: Options, here: machine.Machine, asking: Sequence[Request], facts: Cluster
+    options: Options,
+    here: machine.Machine,
+    profile: Profile,
+    asking: Sequence[Request],
+    facts: Cluster,
 ) -> list[Finding]:
-    files = [options.root / "config" / "config.yaml", *options.overlays]
+    files = options.configfiles or _named_by(profile)
     checked, found = study.configuration(files)
     if checked is None:
         return found
     found = [*found, *memory.judge(checked, options.folder, asking, facts)]
     found += study.keys(checked, here.environment)
     try:
-        return found + study.assets(checked, options.folder, options.overlays, here.environment)
+        return found + study.assets(checked, options.folder, files, here.environment)
     except (ValueError, OSError) as error:
         return [*found, Finding("FAIL", "assets", str(error), "edit the configuration")]
+
+
+def _named_by(profile: Profile) -> tuple[Path, ...]:
+    """Return the files of the study that a profile names."""
+    try:
+        return read_command_line(["--profile", str(profile.path)]).configfiles
+    except SystemExit:  # Snakemake refuses the profile, which the dry run has said
+        return ()
 
 
 def _not_found_by_snakemake(name: str, path: Path) -> Finding:

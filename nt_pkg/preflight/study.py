@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nt_pkg.config.engines import Server
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.config.study import Study
 from nt_pkg.files.json_files import read_json
 from nt_pkg.plan.study_plan import Plan
@@ -17,21 +17,22 @@ from nt_pkg.preflight.facts import Finding
 def configuration(files: Sequence[Path]) -> tuple[Study | None, list[Finding]]:
     """Return the study and what is wrong with its configuration."""
     try:
-        return load_study(read_yaml(list(files))), []
-    except (ValueError, OSError) as error:
-        todo = f"edit {files[-1]}; docs/config.md lists the keys"
+        return load_study(read_study(files)), []
+    except ValueError as error:
+        what = f"edit {files[-1]}" if files else "add `configfile:` to the profile"
+        todo = f"{what}; docs/config.md lists the keys"
         return None, [Finding("FAIL", "configuration", " ".join(str(error).split()), todo)]
 
 
 def assets(
-    study: Study, folder: Path, overlays: Sequence[Path], environment: Mapping[str, str]
+    study: Study, folder: Path, files: Sequence[Path], environment: Mapping[str, str]
 ) -> list[Finding]:
     """Judge whether the files from outside were fetched.
 
     Args:
         study: the checked study.
         folder: where results lie.
-        overlays: configuration files beside the first, for the command to type.
+        files: those of the study, for the command to type.
         environment: variables of this shell; HF_HUB_OFFLINE is looked at.
 
     Raises:
@@ -57,7 +58,7 @@ def assets(
     found = [_offline_note(environment)] if from_hub else []
     if not missing:
         return [Finding("ok", "assets", f"all {present} are there"), *found]
-    options = f" --configfile {shlex.join(map(str, overlays))}" if overlays else ""
+    options = f" --configfile {shlex.join(map(str, files))}" if files else ""
     if folder != Path.cwd():
         options += f" --directory {shlex.quote(str(folder))}"
     command = f"snakemake --profile profiles/local{options} assets"

@@ -56,7 +56,7 @@ What stands between this page and numbers of ours:
 
 ```sh
 make paper-dry-run   # what would run, and what stands in the way
-snakemake --profile slurm all --configfile {files}
+snakemake --profile slurm all --configfile {file}
 python -m scripts.reproduction results/report/paper   # puts its numbers on this page
 ```
 
@@ -85,13 +85,13 @@ tested.
 """
 
 
-def reproduction_page(plan: Plan, ours: Record | None, files: Sequence[str]) -> str:
+def reproduction_page(plan: Plan, ours: Record | None, file: str) -> str:
     """Return the page as Markdown.
 
     Args:
         plan: the paper's study, with its published numbers and claims.
         ours: see the module's docstring; None: nothing was run.
-        files: the configuration that the study is made of, in its order.
+        file: the study.
     """
     report = plan.study.report
     cells = [cell for row in report.published for cell in _cells(row, ours or {})]
@@ -106,7 +106,7 @@ def reproduction_page(plan: Plan, ours: Record | None, files: Sequence[str]) -> 
             num_scores=show_plural(len(plan.evals()), "score"),
             num_published=show_plural(len(cells), "published number"),
             commits=commits,
-            files=" ".join(files),
+            file=file,
         ),
         _NUMBERS,
     ]
@@ -145,7 +145,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     if not numbers:
         raise ValueError(
             f"{folder} has no number of ours beside a published one: build it with "
-            "config/paper_numbers.yaml among the --configfile"
+            "a study that includes config/paper_numbers.yaml, as config/paper.yaml does"
         )
     return {
         "numbers": numbers,

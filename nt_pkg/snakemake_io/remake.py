@@ -6,13 +6,19 @@ from itertools import pairwise
 from pathlib import Path
 
 
-def remake_command(root: Path, arguments: Sequence[str], configfiles: Sequence[Path]) -> str:
+def remake_command(
+    root: Path,
+    arguments: Sequence[str],
+    configfiles: Sequence[Path],
+    overrides: Sequence[str] = (),
+) -> str:
     """Return the command that makes a file of the study anew; the file is to stand behind it.
 
     Args:
         root: folder of the Snakefile.
         arguments: those that Snakemake was started with.
-        configfiles: what was laid over the configuration.
+        configfiles: those of the study.
+        overrides: what stood behind --config.
     """
     options = [each for argument in arguments for each in argument.split("=", 1)]
     named = (b for a, b in pairwise(options) if a == "--profile")
@@ -22,7 +28,11 @@ def remake_command(root: Path, arguments: Sequence[str], configfiles: Sequence[P
     profile = next(named, str(root / "profiles" / "local"))
     command += ["--profile", _seen_from_here(Path(profile))]
     if configfiles:
-        command += ["--configfile", *map(_seen_from_here, configfiles)]
+        # A profile names its file as `profiles/slurm/../../config/demo.yaml`.
+        files = (each.parent.resolve() / each.name for each in configfiles)
+        command += ["--configfile", *map(_seen_from_here, files)]
+    if overrides:
+        command += ["--config", *overrides]
     return shlex.join([*command, "--force"])
 
 

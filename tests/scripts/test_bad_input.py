@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, DROPPED, PROMPTS, TRACES
 from nt_pkg.plan.validate import load_study
@@ -23,17 +23,19 @@ from scripts import (
 )
 
 ROOT = Path(__file__).parents[2]
+STUDY = ROOT / "tests" / "study.yaml"
 
 
 def dry_run(
     folder: Path, overlay: str = "", wrapper: Sequence[str] = ()
 ) -> "subprocess.CompletedProcess[str]":
-    """Return `snakemake -n` of the demo with an overlay."""
+    """Return `snakemake -n` of the tests' study with more in a file behind it."""
     arguments = ["-n", "-q", "-s", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    arguments += ["--configfile", str(STUDY)]
     if overlay:
         path = folder / "overlay.yaml"
         path.write_text(overlay)
-        arguments += ["--configfile", str(path)]
+        arguments += [str(path)]
     return subprocess.run(
         [*wrapper, sys.executable, "-m", "snakemake", *arguments],
         capture_output=True,
@@ -108,7 +110,7 @@ def test_results_that_cannot_be_written(tmp_path: Path) -> None:
         ("subsets: {long-300: {sise: 3}}", "did you mean 'size'?"),
         ("subsets: [", "overlay.yaml is not valid YAML"),
         ("- a", "overlay.yaml must hold `key: value` pairs, not a list"),
-        (None, "No such file or directory"),
+        (None, "overlay.yaml does not exist"),
     ],
 )
 def test_launcher_says_it_before_it_starts_anything(
@@ -118,7 +120,7 @@ def test_launcher_says_it_before_it_starts_anything(
         (tmp_path / "overlay.yaml").write_text(overlay)
 
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.study", "--configfile", "overlay.yaml"],
+        [sys.executable, "-m", "scripts.study", "--configfile", str(STUDY), "overlay.yaml"],
         capture_output=True,
         text=True,
         check=False,
@@ -326,9 +328,9 @@ def test_report_of_a_label_shard_that_was_cut_off(shards: dict[str, Path], tmp_p
         )  # fmt: skip
 
 
-def test_demo_itself_is_planned(tmp_path: Path) -> None:
+def test_study_itself_is_planned(tmp_path: Path) -> None:
     """The cases above fail for their own reason."""
-    load_study(read_yaml([ROOT / "config" / "config.yaml"]))
+    load_study(read_study([STUDY]))
 
     done = dry_run(tmp_path)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.files.json_files import read_json
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import SUBSET, TRACES
@@ -20,7 +20,7 @@ from scripts import (
     shard_prompts,
     summarise_traces,
 )
-from tests.scripts.test_bad_input import ROOT, dry_run
+from tests.scripts.test_bad_input import STUDY, dry_run
 
 QUESTIONS = [f"What is {number} + 1?" for number in range(4)]
 OVERLAY = """
@@ -123,7 +123,7 @@ def test_every_answer_to_a_question_has_a_trace_of_its_own(overlay: Path) -> Non
 
 def made(overlay: Path, kind: str) -> Path:
     """Run a pool's jobs up to its subset; return the folder of their files."""
-    plan = Plan(load_study(read_yaml([ROOT / "config" / "config.yaml", overlay])))
+    plan = Plan(load_study(read_study([STUDY, overlay])))
     source = plan.study.pools[kind].source
     assert source is not None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.files.json_files import read_json
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import DROPPED, PROMPTS
@@ -15,6 +15,7 @@ from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 from scripts import fetch_asset, ingest_pool
 from tests.workflow.sandbox import ROOT, plan
+from tests.workflow.sandbox import STUDY as TESTS
 
 LONG = "Find the zirconium sum of all positive integers below forty-two that are odd"
 SHORT = "Compute zirconium squared."
@@ -63,7 +64,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_study_is_planned_with_the_files_of_the_benchmark(study: Path) -> None:
     target = "results/prompts/clean/all.parquet"
 
-    jobs = plan(study.parent, ["-s", str(ROOT / "Snakefile"), target, "--configfile", str(study)])
+    options = ["-s", str(ROOT / "Snakefile"), target, "--configfile", str(TESTS), str(study)]
+    jobs = plan(study.parent, options)
 
     assert {output for job in jobs if job.rule == "fetch_asset" for output in job.outputs} == {
         "assets/pools/clean/manifest.json",
@@ -72,7 +74,7 @@ def test_study_is_planned_with_the_files_of_the_benchmark(study: Path) -> None:
 
 
 def test_no_text_of_a_benchmark_is_written(study: Path) -> None:
-    study_plan = Plan(load_study(read_yaml([ROOT / "config" / "config.yaml", study])))
+    study_plan = Plan(load_study(read_study([TESTS, study])))
     for kind, name in (("pools", "clean"), ("benchmarks", "exam")):
         source = study_plan.source(kind, name)
         assert source is not None

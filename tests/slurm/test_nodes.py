@@ -12,7 +12,6 @@ from nt_pkg.sft.train import STOPPED
 from tests.slurm import cluster
 from tests.slurm.conftest import Note
 from tests.slurm.site import (
-    FAULTS,
     LOG,
     RUN,
     Clone,
@@ -24,8 +23,8 @@ from tests.slurm.site import (
     wait_for_job,
 )
 
-TWO_NODES = (RUN, "--configfile", FAULTS, "tests/slurm/two_nodes.yaml")
-ONE_NODE = (RUN, "--configfile", FAULTS, "tests/slurm/one_node.yaml")
+TWO_NODES = (RUN, "--configfile", "tests/slurm/two_nodes.yaml")
+ONE_NODE = (RUN, "--configfile", "tests/slurm/one_node.yaml")
 
 
 def _losses(clone: Clone) -> list[float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from tests.slurm import cluster
 from tests.slurm.site import Clone, Start, accounted
 from tests.workflow.kill_check import digests
@@ -131,7 +131,7 @@ def test_demo_equals_the_local_one(tmp_path: Path, capsys: pytest.CaptureFixture
     """
     num_seeds = int(os.environ.get("NT_SLURM_SEEDS", "1000"))
     local = ROOT
-    planned = ("--profile", "profiles/local", "-n", "all")
+    planned = ("--profile", "profiles/local", "-n", "all", "--configfile", "config/demo.yaml")
     done = subprocess.run(
         command("snakemake", *planned),
         cwd=ROOT,
@@ -141,11 +141,12 @@ def test_demo_equals_the_local_one(tmp_path: Path, capsys: pytest.CaptureFixture
     )
     if "Nothing to be done" not in done.stdout + done.stderr:
         local = tmp_path / "local"
-        Clone.make(local).local()
+        Clone.make(local).local("--configfile", "config/demo.yaml")
     clone = Clone.make(tmp_path / "slurm")
-    runs = read_yaml([clone.folder / "config/config.yaml"])["runs"]
+    runs = read_study([clone.folder / "config/demo.yaml"])["runs"]
     cut = [{**block, "seeds": block["seeds"][:num_seeds]} for block in runs]
-    (clone.folder / "cut.yaml").write_text(json.dumps({"runs": cut}))
+    study = {"include": ["config/demo.yaml"], "runs": cut}
+    (clone.folder / "cut.yaml").write_text(json.dumps(study))
     since = time.time()
     with Start(clone, ("all", "--configfile", "cut.yaml")) as start, capsys.disabled():
         seconds = start.finish(5000, say=print)

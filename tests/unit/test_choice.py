@@ -23,7 +23,7 @@ from nt_pkg.benchmarks._base import Item
 from nt_pkg.benchmarks._choice import OPTION_LETTERS, extract_letter
 from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.config.engines import Sampling
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.engines._base import Completion, Request
 from nt_pkg.evaluation.sample_and_grade import grade_samples, sample_answers
 from nt_pkg.files.json_files import write_json
@@ -347,7 +347,7 @@ def test_traps_14_and_21_golds_without_delimiters_parse() -> None:
 def test_traps_15_and_19_settings_of_the_paper() -> None:
     """Repeats 24, 16, 1, 1; 0.6 / 0.95 for Llama, 0.7 / 1.0 for Qwen; greedy with top-p is none."""
     paths = [ROOT / "config" / f"{n}.yaml" for n in ("paper_benchmarks", "paper_models")]
-    config = read_yaml(paths)
+    config = read_study(paths)
     repeats = {name: entry["repeats"] for name, entry in config["benchmarks"].items()}
     drawn = {name: Sampling(**s["sampling"]) for name, s in config["students"].items()}
 

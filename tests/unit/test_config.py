@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nt_pkg.config.engines import Sampling
-from nt_pkg.config.load import json_schema, read_yaml
+from nt_pkg.config.load import BASE, json_schema, read_study
 from nt_pkg.config.sources import Source
 from nt_pkg.config.students import Format, Training
 from nt_pkg.plan.validate import load_study
@@ -16,6 +16,23 @@ from nt_pkg.plan.validate import load_study
 ROOT = Path(__file__).parents[2]
 Config = dict[str, Any]
 COMMIT = "0123456789" * 4
+# One released model that is evaluated as it is.
+STUDY_OF_ONE = """
+include: [{include}]
+study: one
+students:
+  one: {{source: {{builtin: micro-base}}}}
+benchmarks:
+  one: {{kind: micro_free}}
+runs:
+  - students: [one]
+    subsets: [none]
+    formats: [none]
+    seeds: [0]
+    benchmarks: [one]
+    modes: [think]
+report: {{title: One}}
+"""
 ASKED: Config = {
     "engine": "openai",
     "engine_params": {"model": "judge"},
@@ -384,20 +401,56 @@ def test_epochs_cover_every_number(epochs: dict[int, int]) -> None:
         Training(epochs=epochs)
 
 
-def overlays() -> list[Path]:
-    """Return every YAML file of config/ that can be laid over the base alone."""
-    others = ("config.yaml", "paper.yaml", "paper_small.yaml")  # tests/workflow/test_paper.py
-    return sorted(p for p in (ROOT / "config").rglob("*.yaml") if p.name not in others)
+CATALOGUES = sorted(
+    f"{name}.yaml"
+    for name in ("baselines", "paper_pool", "paper_models", "paper_annotators", "paper_benchmarks")
+)
+STUDIES = sorted(
+    path.name
+    for path in (ROOT / "config").glob("*.yaml")
+    if "\nstudy: " in path.read_text(encoding="utf-8")
+)
 
 
-@pytest.mark.parametrize("path", overlays(), ids=lambda path: path.stem)
-def test_every_overlay_is_a_study(path: Path) -> None:
-    load_study(read_yaml([ROOT / "config" / "config.yaml", path]))
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_stands_alone(name: str) -> None:
+    load_study(read_study([ROOT / "config" / name]))
 
 
-def test_there_are_overlays() -> None:
+def test_there_are_studies() -> None:
     """A glob that finds nothing would test nothing."""
-    assert overlays()
+    assert set(STUDIES) >= {"demo.yaml", "paper.yaml", "paper_small.yaml", "real_rows.yaml"}
+
+
+@pytest.mark.parametrize("name", CATALOGUES)
+def test_every_catalogue_can_be_included(tmp_path: Path, name: str) -> None:
+    """By a study that brings none of its entries' neighbours along."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(STUDY_OF_ONE.format(include=ROOT / "config" / name))
+
+    assert load_study(read_study([path])).study == "one"
+
+
+def test_a_study_inherits_nothing_of_the_demo() -> None:
+    """Neither its note nor its comparisons, and its numbers do not count as the micro-world's."""
+    demo = load_study(read_study([ROOT / "config" / "demo.yaml"]))
+    for name in ("real_rows.yaml", "paper.yaml"):
+        found = load_study(read_study([ROOT / "config" / name]))
+
+        assert not found.report.is_micro and found.report.notes != demo.report.notes
+        for section in ("pools", "teachers", "subsets", "students"):
+            assert not set(getattr(found, section)) & set(getattr(demo, section))
+        names = {each.name for each in found.report.comparisons}
+        others = {each.name for each in demo.report.comparisons}
+        assert names & others <= {"long_vs_random"}  # a comparison of real_rows.yaml's own
+
+
+def test_the_base_holds_what_needs_no_choice() -> None:
+    """Every study has it, so it may depend on no model, no pool and no parameter."""
+    base = read_study([BASE])
+
+    assert set(base) == {"annotators"}
+    assert all(set(entry) == {"kind"} for entry in base["annotators"].values())
 
 
 def test_overlay_makes_an_annotator_ask_a_model(demo: Config) -> None:
@@ -422,30 +475,11 @@ def test_overlay_exchanges_the_engine_of_an_annotator(demo: Config) -> None:
     assert (found.engine_params, found.source) == ({"model": "judge"}, None)
 
 
-def test_demo_is_a_study(demo: Config) -> None:
+def test_checking_a_study_leaves_it_alone(demo: Config) -> None:
     before = deepcopy(demo)
 
     assert load_study(demo).study == "demo"
     assert demo == before
-
-
-def test_maps_merge_and_lists_replace(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("m: {x: {a: 1, b: 2}}\nl: [1, 2]\n")
-    (tmp_path / "b.yaml").write_text("m: {x: {b: 3}, y: 4}\nl: [3]\n")
-    (tmp_path / "empty.yaml").write_text("# nothing\n")
-
-    merged = read_yaml([tmp_path / name for name in ("a.yaml", "b.yaml", "empty.yaml")])
-
-    assert merged == {"m": {"x": {"a": 1, "b": 3}, "y": 4}, "l": [3]}
-
-
-@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "just words"])
-def test_file_that_is_no_map_is_named(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "bad.yaml"
-    path.write_text(text)
-
-    with pytest.raises(ValueError, match=r"bad\.yaml"):
-        read_yaml([path])
 
 
 def test_json_schema_describes_every_key() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.files.json_files import sha256_file
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
@@ -80,11 +81,11 @@ JOBS = """
 import json
 from collections import Counter
 from pathlib import Path
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 
-plan = Plan(load_study(read_yaml([Path("config/config.yaml"), Path("config/mine.yaml")])))
+plan = Plan(load_study(read_study([Path("config/mine.yaml")])))
 runs = len(plan.sft())
 print(json.dumps(Counter(
     fetch_asset=len(plan.assets()), ingest_pool=len(plan.pools()),
@@ -237,9 +238,10 @@ def test_every_page_is_in_the_index() -> None:
 def test_the_example_of_a_study_is_valid(tmp_path: Path) -> None:
     example = re.search(r"^```yaml\n(.*?)^```$", (DOCS / "running.md").read_text(), re.M | re.S)
     assert example
+    shutil.copytree(ROOT / "config", tmp_path / "config")
     (tmp_path / "my_study.yaml").write_text(example[1])
 
-    study = load_study(read_yaml([ROOT / "config" / "config.yaml", tmp_path / "my_study.yaml"]))
+    study = load_study(read_study([tmp_path / "my_study.yaml"]))
 
     assert len(Plan(study).sft()) == 6, "two subsets in three seeds"
 

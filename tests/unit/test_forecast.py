@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nt_pkg.config.engines import EngineRuntime
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.config.study import Study
 from nt_pkg.cost.generation import Answers, Texts, gpu_seconds, text_cost, texts_of, writer_of
 from nt_pkg.cost.gpu_hours import Forecasts
@@ -18,7 +18,7 @@ from nt_pkg.snakemake_io.dry_run import Job
 from nt_pkg.snakemake_io.timings import Timings
 
 CONFIG = Path(__file__).parents[2] / "config"
-FILES = ("config", "paper_pool", "paper_models", "paper_annotators", "paper_benchmarks")
+FILES = ("paper_pool", "paper_models", "paper_benchmarks")
 SERVER = {"base_url": "http://localhost:8000/v1"}
 RUN = {
     "student": "llama-3.1-8b",
@@ -32,8 +32,10 @@ SHARD = {"pool": "natural-reasoning", "shard": "3", "num_shards": "64"}
 
 
 def _study(change: Callable[[dict[str, Any]], None] = lambda found: None) -> Study:
-    """Return the demo's study with the paper's catalogue and a teacher behind a server."""
-    found = read_yaml([CONFIG / f"{name}.yaml" for name in FILES])
+    """Return the tests' study with the paper's catalogue and a teacher behind a server."""
+    files = [CONFIG / f"{name}.yaml" for name in FILES]
+    found = read_study([CONFIG.parent / "tests" / "study.yaml", *files])
+    found["annotators"] |= read_study([CONFIG / "paper_annotators.yaml"])["annotators"]
     found["teachers"]["served"] = {
         "engine": "openai",
         "params": {"model": "r1"},

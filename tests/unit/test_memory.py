@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.config.study import Study
 from nt_pkg.cost import memory
 from nt_pkg.cost.flops import peak_flops
@@ -24,6 +24,7 @@ from tests.unit.preflight_world import facts, only
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
+STUDY = ROOT / "tests" / "study.yaml"
 TINY = {
     "hidden_size": 64,
     "intermediate_size": 160,
@@ -36,8 +37,8 @@ TINY = {
 
 
 def _study(**training: Any) -> Study:
-    """Return the demo's study with the paper's students, without activation checkpointing."""
-    found = read_yaml([CONFIG / "config.yaml", CONFIG / "paper_models.yaml"])
+    """Return the tests' study with the paper's students, without activation checkpointing."""
+    found = read_study([STUDY, CONFIG / "paper_models.yaml"])
     found["subsets"]["big"] = {**found["subsets"]["random-1000"], "size": 5000}
     for student in found["students"].values():
         student["runtime"].pop("activation_checkpointing", None)

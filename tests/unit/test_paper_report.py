@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.files.json_files import read_json
 from nt_pkg.identity.seeds import rng
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.build import build_report
 from nt_pkg.report.samples import MAX_SAMPLES
-from tests.workflow.test_paper import paper_files
+from tests.workflow.sandbox import PAPER
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = {"gpqa_diamond": 198, "mmlu_pro": 12_032, "supergpqa": 26_529, "math500": 500}
@@ -23,7 +23,7 @@ DOMAINS = [f"Domain number {n}" for n in range(13)]
 
 def make_plan() -> Plan:
     """Return the plan of `make paper-dry-run`."""
-    return Plan(load_study(read_yaml([ROOT / "config" / "config.yaml", *paper_files()])))
+    return Plan(load_study(read_study([PAPER])))
 
 
 def invent_score(run: dict[str, Any], size: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tests.unit.preflight_world import (
     planned,
 )
 from tests.unit.preflight_world import elsewhere as elsewhere
+from tests.workflow.sandbox import STUDY
 
 Fake = Callable[..., str]
 _ANSWERS = {
@@ -64,7 +65,7 @@ def preflight_with(
         folder = tmp_path / "bin"
         _stand_ins(folder, {**_ANSWERS, **(answers or {})}, errors or {}, enforce, age)
         (tmp_path / "slurm").mkdir()
-        (tmp_path / "slurm" / "profile.yaml").write_text(text)
+        (tmp_path / "slurm" / "profile.yaml").write_text(f"{text}configfile: {STUDY}\n")
         monkeypatch.setenv("PATH", f"{folder}{path}")
         answer = plan or Answer(0, planned(train or TRAIN, GRADE), "", 1.0)
         monkeypatch.setattr(run, "dry_run", lambda options, profile: answer)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.plan.validate import load_study
 from nt_pkg.preflight import disk, machine, probe, storage, study
 from nt_pkg.preflight.facts import Answer
-from tests.unit.preflight_world import PROFILE, ROOT, only, profile
+from tests.unit.preflight_world import PROFILE, only, profile
 from tests.unit.preflight_world import elsewhere as elsewhere
+from tests.workflow.sandbox import STUDY
 
 
 def this(**changes: object) -> machine.Machine:
@@ -141,7 +142,7 @@ def test_measuring_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_assets_that_were_not_fetched(tmp_path: Path) -> None:
-    config = read_yaml([ROOT / "config" / "config.yaml"])
+    config = read_study([STUDY])
     hub = {"hub": "org/model", "hub_type": "model", "revision": "1" * 40}
     config["students"]["micro-llama"]["source"] = hub
     checked = load_study(config)
@@ -161,7 +162,7 @@ def test_assets_that_were_not_fetched(tmp_path: Path) -> None:
 
 def test_keys_of_servers() -> None:
     """Their names are said, and never what they hold."""
-    config = read_yaml([ROOT / "config" / "config.yaml"])
+    config = read_study([STUDY])
     server = {"base_url": "http://a/v1", "key_env": "MY_KEY"}
     config["teachers"]["micro-teacher"] = {
         "engine": "openai",
@@ -177,7 +178,7 @@ def test_keys_of_servers() -> None:
 
 def test_configuration_with_defects() -> None:
     Path("mine.yaml").write_text("students: {micro-llama: {colour: red}}")
-    checked, found = study.configuration([ROOT / "config" / "config.yaml", Path("mine.yaml")])
+    checked, found = study.configuration([STUDY, Path("mine.yaml")])
 
     assert checked is None
     assert (

@@ -132,13 +132,18 @@ def test_rules_as_run_read_what_ran() -> None:
 
 
 def test_command_that_makes_a_file_anew_is_the_one_of_the_start(tmp_path: Path) -> None:
-    """Of this folder and profile, with what was laid over the configuration."""
+    """Of this folder and profile, with the files of the study and what overrides them."""
     arguments = ["snakemake", "-s", "x", f"--profile={tmp_path / 'profiles' / 'local'}", "subsets"]
 
     assert remake_command(tmp_path, arguments, []) == "snakemake --profile profiles/local --force"
+    files = [tmp_path / "profiles" / ".." / "my study.yaml"]
+    (tmp_path / "profiles").mkdir()
     assert remake_command(
-        Path("/flow"), ["snakemake", "--profile", "slurm"], [tmp_path / "my study.yaml"]
-    ) == ("snakemake -s /flow/Snakefile --profile slurm --configfile 'my study.yaml' --force")
+        Path("/flow"), ["snakemake", "--profile", "slurm"], files, ["study=a b"]
+    ) == (
+        "snakemake -s /flow/Snakefile --profile slurm --configfile 'my study.yaml' "
+        "--config 'study=a b' --force"
+    )
 
 
 def start(history: History, seconds: float, is_complete: bool) -> None:

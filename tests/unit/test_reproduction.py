@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.build import build_report
 from nt_pkg.report.reproduction import read_report, reproduction_page
 from scripts import reproduction
 from tests.unit.test_report import NO_DATA, make_bare, score
-from tests.workflow.test_paper import paper_files
+from tests.workflow.sandbox import PAPER
 
 ROOT = reproduction.ROOT
 
@@ -22,7 +22,7 @@ ROOT = reproduction.ROOT
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     """Return the plan of the paper's study."""
-    return Plan(load_study(read_yaml([ROOT / "config" / "config.yaml", *paper_files()])))
+    return Plan(load_study(read_study([PAPER])))
 
 
 def write_report(plan: Plan, name: str, folder: Path) -> None:
@@ -55,7 +55,7 @@ def test_the_page_has_every_published_number(plan: Plan) -> None:
     page = reproduction_page(plan, None, reproduction.PAPER)
     numbers = sum(len(r.accuracy) + len(r.tokens) for r in plan.study.report.published)
 
-    assert [ROOT / name for name in reproduction.PAPER] == paper_files()
+    assert ROOT / reproduction.PAPER == PAPER
     assert "No number of the paper has been reproduced yet" in page
     assert f"{numbers} published numbers" in page
     assert len(re.findall(r"^\| .* `[\w.-]+( / [\w.-]+){3}` \|$", page, re.M)) == numbers

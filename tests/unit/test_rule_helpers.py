@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.jobs.shell import check_writable, shell_prefix
 from nt_pkg.plan.inputs import Inputs, names_of
 from nt_pkg.plan.start import cannot_run_yet, gpus_of_trainings
@@ -24,7 +24,7 @@ LABELS = "labels/{pool,[a-z]+}/{teacher}/{annotator}/{shard,\\d+}-of-{num_shards
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return Plan(load_study(read_yaml([ROOT / "config" / "config.yaml", ROOT / TINY])))
+    return Plan(load_study(read_study([ROOT / TINY])))
 
 
 @pytest.fixture

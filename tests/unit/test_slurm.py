@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nt_pkg.config.engines import EngineRuntime
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.config.students import Runtime
 from nt_pkg.plan.validate import load_study
 from nt_pkg.slurm import jobs as slurm
@@ -258,7 +258,7 @@ def _submit(resources: dict[str, int | str], threads: int) -> list[str]:
 def test_what_the_jobs_of_the_paper_ask_for() -> None:
     """The students of config/paper_models.yaml, as sbatch is asked; the golden text says it all."""
     root = Path(__file__).parents[2]
-    study = load_study(read_yaml([root / "config/config.yaml", root / "config/paper_models.yaml"]))
+    study = load_study(read_study([root / "tests/study.yaml", root / "config/paper_models.yaml"]))
     site = {"slurm_partition": "cpu", "gpu_partition": "gpu", "gpu_type": "h100"}
     lines = []
     for name in ("llama-3.1-8b", "qwen-2.5-7b", "llama-3.3-70b"):

@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 
 from nt_pkg.files.json_files import read_json
-from tests.workflow.sandbox import ROOT, TINY, copy_repository, run, table
+from tests.workflow.sandbox import ROOT, copy_repository, run, table
 
-OVERLAY = Path("tests/workflow/environments.yaml")
+STUDY = Path("tests/workflow/environments.yaml")
 KINDS = ("workflow", "training", "inference-cpu")
 
 _VLLM = {
@@ -44,7 +44,7 @@ def main() -> int:
         snakemake = [_python(folder / "workflow"), "-m", "snakemake", "--profile", "profiles/local"]
         run(
             copy,
-            [*snakemake, "--configfile", str(TINY), str(OVERLAY)],
+            [*snakemake, "--configfile", str(STUDY)],
             NT_ENV_TRAINING=str(folder / "training"),
             NT_ENV_INFERENCE=str(folder / "inference-cpu"),
         )

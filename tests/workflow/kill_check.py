@@ -217,12 +217,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
-    parser.add_argument("--configfile", nargs="+", default=[str(TINY)], help="overlays")
+    parser.add_argument("--configfile", nargs="+", default=[str(TINY)], help="as Snakemake's")
     parser.add_argument("--demo", action="store_true", help="the demo instead")
     parser.add_argument("--raw", action="store_true", help="plain snakemake, no launcher")
     parser.add_argument("--keep", type=Path, help="work in this new folder and leave it")
     args = parser.parse_args(argv)
-    config = [] if args.demo else ["--configfile", *args.configfile]
+    config = ["--configfile", *(["config/demo.yaml"] if args.demo else args.configfile)]
     kinds = [kind for kind in args.kinds if not (args.raw and kind == "warm")]
     if args.raw:
         profile = ["-s", "Snakefile", "--profile", "profiles/local"]

@@ -1,8 +1,7 @@
 """Run the paper's study in small, and check that nothing of the paper's is missing from it.
 
-    python -m tests.workflow.paper_small config/paper_pool.yaml ... config/paper_small.yaml
+    python -m tests.workflow.paper_small                          # make paper-small
 
-The files are the paper's with config/paper_small.yaml behind them, as `make paper-small` has it.
 Writes made-up sources, answers for the servers while the study runs, and works in the folder
 paper-small/ alone; killed at any moment, the same command continues. Then every job of the paper's
 plan must have its counterpart among the finished ones, and the report every table and claim.
@@ -17,13 +16,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import yaml
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.config.study import Study
 from nt_pkg.files.json_files import read_json
 from nt_pkg.jobs.warm_interpreter import die_with_parent
@@ -31,11 +29,12 @@ from nt_pkg.plan.validate import load_study
 from nt_pkg.snakemake_io.dry_run import Job
 from tests import check_report
 from tests.unit.fake_openai import serving
-from tests.workflow.sandbox import ROOT, command, environment, plan
+from tests.workflow.sandbox import PAPER, ROOT, command, environment, plan
 from tests.workflow.small_sources import NUM_CONTAMINATED, write_sources
 from tests.workflow.stand_in import MODELS, reply
 
 FOLDER = ROOT / "paper-small"
+SMALL = ROOT / "config" / "paper_small.yaml"
 # In the paper's study jobs of these load a model; here a server is asked.
 SERVED = ("agreement", "domain", "strategies", "verbosity")
 _SNAKEFILE = ("-s", str(ROOT / "Snakefile"))
@@ -43,17 +42,16 @@ _TEXTS = (".csv", ".html", ".json", ".jsonl", ".log", ".md", ".svg")
 JobKey = tuple[str, tuple[tuple[str, str], ...]]
 
 
-def main(argv: Sequence[str]) -> int:
+def main() -> int:
     """Run the command line; return 1 if something is missing or wrong."""
-    files = [Path(each).resolve() for each in argv]
     begun = time.monotonic()
-    study = load_study(read_yaml([ROOT / "config" / "config.yaml", *files]))
+    study = load_study(read_study([SMALL]))
     write_sources(FOLDER / "sources")
     key = secrets.token_hex(16)
     with serving(models=MODELS, key=key, reply=reply) as server:
         moved = FOLDER / "server.yaml"
         moved.write_text(yaml.safe_dump(_moved(study, server.url)))
-        options = ["--configfile", *map(str, [*files, moved])]
+        options = ["--configfile", str(SMALL), str(moved)]
         status = subprocess.run(
             command("scripts.study", *options),
             cwd=FOLDER,
@@ -63,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     if status:
         return status
     print(f"{time.monotonic() - begun:.0f} s, {len(server.asked)} questions to the servers")
-    wrong = [*_missing_jobs(files, options), *_missing_of_report(study), *_unseen(), *_leaks()]
+    wrong = [*_missing_jobs(options), *_missing_of_report(study), *_unseen(), *_leaks()]
     for line in wrong:
         print(f"paper-small: {line}")
     return int(bool(wrong)) or check_report.main(FOLDER / "results/report" / study.study, [])
@@ -87,11 +85,11 @@ def _moved(study: Study, url: str) -> dict[str, Any]:
     }
 
 
-def _missing_jobs(files: Sequence[Path], options: Sequence[str]) -> list[str]:
+def _missing_jobs(options: Sequence[str]) -> list[str]:
     """Compare with the paper's plan, and look for the files of each job."""
     with tempfile.TemporaryDirectory() as empty:
         slurm = ["--profile", str(ROOT / "profiles/slurm"), "--directory", empty]
-        paper = _about(plan(ROOT, [*_SNAKEFILE, *slurm, "--configfile", *map(str, files[:-1])]))
+        paper = _about(plan(ROOT, [*_SNAKEFILE, *slurm, "--configfile", str(PAPER)]))
     local = ["--profile", str(ROOT / "profiles/local"), "--directory", str(FOLDER), *options]
     again = plan(ROOT, [*_SNAKEFILE, *local])
     jobs = plan(ROOT, [*_SNAKEFILE, *local, "--forceall"])
@@ -162,4 +160,4 @@ def _leaks() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

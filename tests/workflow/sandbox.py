@@ -10,6 +10,8 @@ from pathlib import Path
 from nt_pkg.snakemake_io.dry_run import Job, dry_run
 
 ROOT = Path(__file__).parents[2]
+PAPER = ROOT / "config" / "paper.yaml"
+STUDY = ROOT / "tests" / "study.yaml"
 TINY = Path("tests/workflow/tiny.yaml")
 
 

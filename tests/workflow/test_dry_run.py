@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.files.json_files import read_json
 from nt_pkg.plan.reasons import by_output, explain, unneeded_if_equal
 from nt_pkg.plan.validate import load_study
@@ -90,8 +90,7 @@ def test_a_plan_adds_up(tmp_path: Path) -> None:
     text = render(jobs, Timings(tmp_path))
     assert "7 jobs, 2.0 h one after the other\n" in text
     root = Path(__file__).parents[2]
-    files = [root / "config" / "config.yaml", root / "tests" / "workflow" / "tiny.yaml"]
-    study = load_study(read_yaml(files))
+    study = load_study(read_study([root / "tests" / "workflow" / "tiny.yaml"]))
     on_cluster = render(jobs, Timings(tmp_path), study, tmp_path)
     assert "7 jobs, 2.0 h one after the other, 20.0 GPU-hours" in on_cluster
     assert "mean of its rule" in on_cluster

@@ -5,23 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.config.sources import Source
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
-from tests.workflow.paper_small import SERVED
-from tests.workflow.sandbox import ROOT, command, run
-
-SMALL = ROOT / "config" / "paper_small.yaml"
+from tests.workflow.paper_small import SERVED, SMALL
+from tests.workflow.sandbox import PAPER, ROOT, command, run
 
 
 @pytest.mark.timeout(120)
 def test_the_papers_study_is_planned_on_a_cluster_profile(tmp_path: Path) -> None:
-    files = paper_files()
-    plan = Plan(load_study(read_yaml([ROOT / "config" / "config.yaml", *files])))
+    plan = Plan(load_study(read_study([PAPER])))
 
     options = ["--profile", str(ROOT / "profiles/slurm"), "--directory", str(tmp_path)]
-    said = run(ROOT, command("scripts.plan", *options, "--configfile", *map(str, files)))
+    said = run(ROOT, command("scripts.plan", *options, "--configfile", str(PAPER)))
 
     for rule, wildcards in (
         ("select_subset", plan.subsets()),
@@ -44,7 +41,7 @@ def test_the_papers_study_is_planned_on_a_cluster_profile(tmp_path: Path) -> Non
 
 def test_what_the_claims_and_published_numbers_are_about_is_planned() -> None:
     """Otherwise a claim could never be judged, and a number would stand without one of ours."""
-    plan = Plan(load_study(read_yaml([ROOT / "config" / "config.yaml", *paper_files()])))
+    plan = Plan(load_study(read_study([PAPER])))
     planned = plan.evals()
     report = plan.study.report
     filters = [
@@ -66,8 +63,7 @@ def test_what_the_claims_and_published_numbers_are_about_is_planned() -> None:
 
 def test_the_small_study_differs_only_in_what_is_plugged_in() -> None:
     """`make paper-small` runs it; here it is as large as the paper's, and needs no network."""
-    base = [ROOT / "config" / "config.yaml", *paper_files()]
-    paper, small = (Plan(load_study(read_yaml([*base, *more]))) for more in ([], [SMALL]))
+    paper, small = (Plan(load_study(read_study([path]))) for path in (PAPER, SMALL))
 
     for jobs in (Plan.pools, Plan.trace_sets, Plan.subsets, Plan.sft, Plan.evals):
         assert jobs(small) == jobs(paper)
@@ -84,15 +80,3 @@ def test_the_small_study_differs_only_in_what_is_plugged_in() -> None:
     # A job of its own for all but the four annotators that ask a server.
     fewer = [each for each in paper.assets() if each not in small.assets()]
     assert sorted(each["name"] for each in fewer) == sorted(SERVED)
-
-
-def paper_files() -> list[Path]:
-    """Return the files that `make paper-dry-run` plans with."""
-    names = re.search(
-        r"^PAPER := \$\(addprefix config/,\$\(addsuffix \.yaml,(.*?)\)\)", MAKE, re.M | re.S
-    )
-    assert names
-    return [ROOT / "config" / f"{name}.yaml" for name in names[1].replace("\\", " ").split()]
-
-
-MAKE = (ROOT / "Makefile").read_text()
