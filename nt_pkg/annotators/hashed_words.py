@@ -23,7 +23,7 @@ from nt_pkg.files.vectors import MAX_DIMENSIONS, encode
 from nt_pkg.identity.question_id import normalise_question
 from nt_pkg.identity.seeds import digest_ints
 
-if TYPE_CHECKING:  # every start of Snakemake imports every annotator
+if TYPE_CHECKING:  # a start of Snakemake imports the annotators of its study
     import numpy as np
     from numpy.typing import NDArray
 

@@ -23,7 +23,7 @@ from nt_pkg.config.base import Strict
 from nt_pkg.files.vectors import MAX_DIMENSIONS, encode
 from nt_pkg.identity.seeds import generator
 
-if TYPE_CHECKING:  # every start of Snakemake imports every annotator
+if TYPE_CHECKING:  # a start of Snakemake imports the annotators of its study
     import numpy as np
     from numpy.typing import NDArray
 

@@ -13,7 +13,7 @@ by about half a degree.
 import binascii
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # every start of Snakemake imports every plugin
+if TYPE_CHECKING:  # a start of Snakemake imports the plugins of its study
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nt_pkg.config.base import Strict
 from nt_pkg.identity.seeds import digest_ints, order_keys
 
-if TYPE_CHECKING:  # every start of Snakemake imports every selector
+if TYPE_CHECKING:  # a start of Snakemake imports the selectors of its study
     import numpy as np
     import pyarrow as pa
 

@@ -15,7 +15,7 @@ from nt_pkg.files.vectors import decode
 from nt_pkg.jobs.progress import Progress
 from nt_pkg.selectors._base import Candidates, Picks, Selector
 
-if TYPE_CHECKING:  # every start of Snakemake imports every selector
+if TYPE_CHECKING:  # a start of Snakemake imports the selectors of its study
     import numpy as np
     from numpy.typing import NDArray
 
