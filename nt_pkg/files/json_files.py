@@ -36,7 +36,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The file is fsynced before the rename, so a crash leaves either the old file or the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Only this machine can tell which of its writers are alive, so the name holds its own.
+    # Only this machine can tell which of its writers are alive, so their names include its name.
     ours = f".{path.name}.{platform.node()}-"
     for stale in path.parent.glob(f"{ours}*.tmp"):
         if not _is_alive(int(stale.stem.rpartition("-")[2])):

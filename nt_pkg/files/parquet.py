@@ -109,7 +109,7 @@ def stream_parquet(
     Raises:
         ValueError: the file is truncated or has another schema; the message says what to do.
     """
-    # By default pyarrow reads the whole file into memory first.
+    # By default pyarrow reads ahead through the whole file.
     with _explained(path), pq.ParquetFile(path, pre_buffer=False) as file:
         _check_columns(path, file.schema_arrow, schema)
         groups = _groups_with(file.metadata, first, behind)
