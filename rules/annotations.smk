@@ -2,7 +2,7 @@
 
 REQUIRED INPUTS   prompts    results/prompts/{pool}/shard-*.parquet
                   traces     results/traces/{pool}/{teacher}/shard-*.parquet
-                  model      assets/annotators/{annotator}/ of annotators whose model we run
+                  model      assets/annotators/{annotator}/ for annotators whose model runs in the job
 OUTPUTS           labels     results/annotations/{pool}/{teacher}/{annotator}/shard-*.parquet
                   questions  results/question_labels/{pool}/{annotator}/shard-*.parquet
 """
@@ -45,7 +45,7 @@ rule annotate:
 
 
 rule annotate_questions:
-    """Label every question of one shard with one annotator that needs no trace."""
+    """Label every question of one shard with one annotator that reads no trace."""
     input:
         prompts=rules.shard_prompts.output.prompts,
         model=lambda wc: inputs.source_manifest("annotators", wc.annotator),

@@ -1,7 +1,7 @@
-"""Fetch files from outside.
+"""Fetch files of pools, models and benchmarks.
 
 REQUIRED INPUTS   none; paths and hub repositories of the catalogue
-OUTPUTS           manifest   assets/{kind}/{name}/manifest.json, beside the files it lists
+OUTPUTS           manifest   assets/{kind}/{name}/manifest.json, next to the files it lists
 """
 
 
@@ -23,7 +23,7 @@ rule fetch_asset:
         source=lambda wc: PLAN.source(wc.kind, wc.name).model_dump_json(),
     params:
         spec=lambda wc: PLAN.asset_spec(wc.kind, wc.name),
-    # The one job that may use the network, so it runs in an interpreter of its own.
+    # The only job that may use the network, so it does not use the warm interpreter, which is offline.
     shell:
         "HF_HUB_OFFLINE=0 command python -m scripts.fetch_asset"
         " --spec {params.spec:q}"
@@ -33,7 +33,7 @@ rule fetch_asset:
 
 
 rule pretrain_base:
-    """Make the micro-world's base student again; the demo takes the one that ships."""
+    """Rebuild the micro-world's base student; the demo uses the one that ships."""
     output:
         manifest="results/micro-base/manifest.json",
     log:

@@ -1,8 +1,8 @@
-"""Measure students.
+"""Evaluate students.
 
 REQUIRED INPUTS   model      results/sft/{student}/{subset}/{format}/seed{seed}/hf.json, or the untrained
                              student for subset and format `none`
-                  source     assets/benchmarks/{benchmark}/ of benchmarks that come from files
+                  source     assets/benchmarks/{benchmark}/ for benchmarks with files
 OUTPUTS           samples    results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.parquet
                   score      the same with .json, grades with .grades.parquet
 """
@@ -45,7 +45,7 @@ rule sample_answers:
 
 
 rule grade:
-    """Grade stored answers; needs no model."""
+    """Grade and score stored answers, without a model."""
     input:
         samples=rules.sample_answers.output.samples,
         manifest=rules.sample_answers.output.manifest,

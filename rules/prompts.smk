@@ -1,14 +1,14 @@
 """Read pools.
 
-REQUIRED INPUTS   source     assets/pools/{pool}/ of pools that come from files
-                  benchmarks assets/benchmarks/{benchmark}/ of those that the pool is decontaminated of
+REQUIRED INPUTS   source     assets/pools/{pool}/ for pools with files
+                  benchmarks assets/benchmarks/{benchmark}/ for benchmarks in the pool's decontamination
 OUTPUTS           prompts    results/prompts/{pool}/all.parquet, dropped.parquet, pool.json
                   shards     results/prompts/{pool}/shard-{shard}-of-{num_shards}.parquet
 """
 
 
 rule ingest_pool:
-    """Read a pool; every row that is dropped is kept with its reason."""
+    """Read a pool; every dropped row is listed with its reason."""
     input:
         source=lambda wc: inputs.source_manifest("pools", wc.pool),
         benchmarks=lambda wc: [
@@ -45,7 +45,7 @@ rule ingest_pool:
 
 
 rule shard_prompts:
-    """Cut one shard out of a pool: a range of its ids."""
+    """Write one shard of a pool: a range of its ids."""
     input:
         prompts=rules.ingest_pool.output.prompts,
     output:
@@ -60,7 +60,7 @@ rule shard_prompts:
         mem_mb=memory(8_000),
         runtime=minutes(30),
     params:
-        # All shards of a pool have to be cut by one rule.
+        # Makes all shards rerun when the definition of shards changes.
         spec=PLAN.shards_spec(),
     shell:
         "python -m scripts.shard_prompts"

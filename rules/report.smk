@@ -1,8 +1,8 @@
 """Write the report of the study.
 
-REQUIRED INPUTS   everything small that the other stages wrote
+REQUIRED INPUTS   all small results of the other stages
                   earlier    summary.json of an earlier report, if the study names one
-OUTPUTS           page       results/report/{study}/index.html, summary.json, tables and figures beside it
+OUTPUTS           page       results/report/{study}/index.html; summary.json, tables and figures next to it
 """
 
 import re
@@ -37,7 +37,7 @@ rule build_report:
     benchmark:
         "timings/build_report/{study}.jsonl"
     wildcard_constraints:
-        study=re.escape(PLAN.study.study),  # or this rule would make the earlier report too
+        study=re.escape(PLAN.study.study),  # otherwise this rule would also build the earlier report
     conda:
         "../envs/workflow.yaml"
     resources:

@@ -12,7 +12,7 @@ OUTPUTS           examples   results/sft_data/{student}/{subset}/{format}/seed{s
 
 
 rule build_examples:
-    """Render a subset in a format with the student's template, and tokenise it."""
+    """Render a subset in a format with the student's chat template, and tokenise it."""
     input:
         subset=inputs.subset_of,
         prompts=lambda wc: each(
@@ -70,7 +70,7 @@ rule train:
         checkpoint=directory(
             "results/sft/{student}/{subset}/{format}/seed{seed}/checkpoint"
         ),
-        # For people: nothing reads these two.
+        # These two are for people; no job reads them.
         preview="results/sft/{student}/{subset}/{format}/seed{seed}/preview.txt",
         tensorboard=directory(
             "results/sft/{student}/{subset}/{format}/seed{seed}/tensorboard"
@@ -111,7 +111,7 @@ rule export_model:
     """Consolidate a sharded checkpoint into safetensors, and check every tensor."""
     input:
         run=rules.train.output.run,
-        # A folder has no checksum that Snakemake could compare; run.json beside it has.
+        # Snakemake has no checksum for a folder, but it has one for run.json next to it.
         checkpoint=ancient(rules.train.output.checkpoint),
         student=lambda wc: inputs.source_manifest("students", wc.student),
         selection=ancient(inputs.selection_of),
@@ -127,7 +127,7 @@ rule export_model:
     container:
         image("training")
     resources:
-        # Tensors pass one by one: some three files of weights (nt_pkg/sft/export.py).
+        # Tensors are copied one by one: about three files of weights (nt_pkg/sft/export.py).
         mem_mb=memory(16_000),
         runtime=minutes(120),
     params:

@@ -1,18 +1,18 @@
-"""Choose traces.
+"""Select subsets.
 
 REQUIRED INPUTS   traces     results/traces/{pool}/{teacher}/shard-*.parquet
                   labels     results/annotations/{pool}/{teacher}/{annotator}/shard-*.parquet of the
-                             annotators that the selector asks for, or results/question_labels/
-                  near       labels of the questions that rows are chosen near to
+                             annotators that the selector requires, or results/question_labels/
+                  near       labels of the questions near which rows are selected
 OUTPUTS           subset     results/subsets/{pool}/{teacher}/{subset}/seed{seed}.parquet (ids and scores)
                   manifest   the same with .json
 """
 
 
-# A checkpoint, so that what follows is looked at again when the selection is done: a selection that
-# leaves the same ids leaves the same bytes, and nothing behind it runs.
+# A checkpoint makes Snakemake plan everything downstream again when the selection is done. A
+# selection with the same ids writes the same bytes, and then nothing downstream runs.
 checkpoint select_subset:
-    """Let one selector choose its rows."""
+    """Select a subset with one selector."""
     input:
         traces=lambda wc: inputs.shards_of(
             rules.generate_traces.output.traces, wc.pool, teacher=wc.teacher

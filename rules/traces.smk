@@ -1,14 +1,14 @@
-"""Let teachers answer.
+"""Generate traces.
 
 REQUIRED INPUTS   prompts    results/prompts/{pool}/shard-*.parquet
-                  model      assets/teachers/{teacher}/ of teachers whose model we run
+                  model      assets/teachers/{teacher}/ for teachers whose model runs in the job
 OUTPUTS           traces     results/traces/{pool}/{teacher}/shard-*.parquet
                   statistics results/traces/{pool}/{teacher}/statistics.json
 """
 
 
 rule generate_traces:
-    """Write one trace per prompt of a shard."""
+    """Generate one trace per prompt of a shard."""
     input:
         prompts=rules.shard_prompts.output.prompts,
         model=lambda wc: inputs.source_manifest("teachers", wc.teacher),

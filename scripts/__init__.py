@@ -1,1 +1,1 @@
-"""Command lines of the workflow: one thin script per rule."""
+"""Command lines of the workflow: one small script per rule."""

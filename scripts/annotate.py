@@ -1,7 +1,7 @@
 """Label the traces of one shard with one annotator.
 
-Called by rule `annotate` (rules/annotations.smk). Writes one row per trace, same ids. If a model is
-asked, the same command continues after a kill at any moment.
+Called by rule `annotate` (rules/annotations.smk). Writes one row per trace, with the same ids. If
+the annotator asks a model, the same command continues after a kill at any moment.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runtime", type=EngineRuntime.model_validate_json, default="{}")
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--traces", type=Path, required=True)
-    parser.add_argument("--model", type=Path, nargs="?", help="manifest of the model that is asked")
+    parser.add_argument("--model", type=Path, nargs="?", help="manifest of the model to ask")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("annotate", args.spec)

@@ -1,7 +1,7 @@
 """Label the questions of one shard with one annotator.
 
-Called by rule `annotate_questions` (rules/annotations.smk). Writes one row per prompt, same ids. If
-a model reads them, the same command continues after a kill at any moment.
+Called by rule `annotate_questions` (rules/annotations.smk). Writes one row per prompt, with the
+same ids. If the annotator runs a model, the same command continues after a kill at any moment.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--names", type=json.loads, required=True)
     parser.add_argument("--runtime", type=EngineRuntime.model_validate_json, default="{}")
     parser.add_argument("--prompts", type=Path, required=True)
-    parser.add_argument("--model", type=Path, nargs="?", help="manifest of the model that reads")
+    parser.add_argument("--model", type=Path, nargs="?", help="manifest of the model to run")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("annotate_questions", args.spec)

@@ -1,7 +1,7 @@
 """Render a subset in a distillation format and tokenise it for one student.
 
-Called by rule `build_examples` (rules/sft.smk). Writes token ids with the place where the loss
-begins, and a manifest with counts and one decoded example to look at.
+Called by rule `build_examples` (rules/sft.smk). Writes token ids with the position where the loss
+begins, and a manifest with counts and one decoded example.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--subset", type=Path, required=True)
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--traces", type=Path, nargs="+", required=True)
-    parser.add_argument("--labels", type=Path, nargs="*", default=[], help="agreement")
+    parser.add_argument("--labels", type=Path, nargs="*", default=[], help="labels of agreement")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, required=True)
     args = parser.parse_args(argv)

@@ -1,8 +1,8 @@
 """Compare the runs of a study and write its report.
 
-Called by rule `build_report` (rules/report.smk). Reads the grades and the lengths of samples beside
-the scores where there are too few seeds for a test, and the summary of an earlier report if one is
-named. Writes index.html, summary.json, tables and figures.
+Called by rule `build_report` (rules/report.smk). If there are too few seeds for a test, reads the
+grades and the lengths of samples next to the scores. Reads the summary of an earlier report if one
+is named. Writes index.html, summary.json, tables and figures.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--earlier", type=Path, nargs="*", default=[], help="summary.json of an earlier report"
     )
-    parser.add_argument("--command", default="snakemake", help="what makes a file anew")
+    parser.add_argument("--command", default="snakemake", help="command that rebuilds a file")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("build_report", args.spec)
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _beside_scores(read: Callable[[Path], Found]) -> Callable[[Mapping[str, Any]], Found]:
-    """Return what reads a file beside a score, each once."""
+    """Return a function that reads the file next to a score, each file once."""
     kept = cache(read)
     return lambda score: kept(Path(score["source"]["path"]))
 

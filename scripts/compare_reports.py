@@ -1,9 +1,9 @@
-"""Say what changed between two reports of one study.
+"""Show what changed between two reports of one study.
 
     python -m scripts.compare_reports results/report/demo-before results/report/demo
 
-Takes the folders of two finished reports, the earlier one first, and prints the same Markdown
-tables that the page has when its study names an earlier report (`report.earlier`).
+Takes the folders of two finished reports, the earlier one first. Prints, in Markdown, the tables of
+a report whose study names an earlier one (`report.earlier`).
 """
 
 import argparse
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("old", type=Path, metavar="OLD", help="folder of the earlier report")
-    parser.add_argument("new", type=Path, metavar="NEW", help="folder of the later one")
+    parser.add_argument("new", type=Path, metavar="NEW", help="folder of the later report")
     args = parser.parse_args(argv)
     try:
         new = read_summary(args.new)

@@ -2,8 +2,8 @@
 
     python -m scripts.compare_scores results/evals/.../think.json results/evals/.../think.json
 
-Takes the score files of two runs or more, and reads the grades beside them. Prints a table of all
-pairs of one benchmark; with --out, writes it as JSON too.
+Takes the score files of two or more runs and reads the grades next to them. Prints a table of all
+pairs with the same benchmark. With --out, also writes it as JSON.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scores", type=Path, nargs="+", metavar="SCORE.json")
-    parser.add_argument("--with-first", action="store_true", help="compare with the first only")
+    parser.add_argument("--with-first", action="store_true", help="only compare with the first")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     args = parser.parse_args(argv)
     try:

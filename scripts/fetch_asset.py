@@ -1,6 +1,6 @@
 """Copy or download the pinned files of one pool, teacher, annotator, student or benchmark.
 
-Called by rule `fetch_asset` (rules/assets.smk). Writes the files beside `--out`, which lists them.
+Called by rule `fetch_asset` (rules/assets.smk). Writes the files next to `--out`, their manifest.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Let a teacher answer the prompts of one shard.
 
-Called by rule `generate_traces` (rules/traces.smk). Killed at any moment, the same command
-continues. Writes one row per prompt; failed and incomplete ones stay, with their reason.
+Called by rule `generate_traces` (rules/traces.smk). After a kill at any moment the same command
+continues. Writes one row per prompt; failed and incomplete rows stay, each with its reason.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Grade stored answers and score them; needs no model.
+"""Grade and score stored answers, without a model.
 
 Called by rule `grade` (rules/evals.smk). Writes one grade per answer, and the score.
 """

@@ -1,13 +1,13 @@
-"""Read a pool and keep the rows that can be used.
+"""Read a pool and keep the usable rows.
 
-Called by rule `ingest_pool` (rules/prompts.smk). Alone:
+Called by rule `ingest_pool` (rules/prompts.smk). By hand:
 
     python -m scripts.ingest_pool --spec '{"kind":"micro","params":{"num_rows":100}}' --source \
         --names '{"pool":"micro"}' --out all.parquet --dropped dropped.parquet --manifest pool.json
 
 Writes the kept rows ordered by id, every dropped row with its reason, and the counts. With
-`decontaminate` in the spec, rows that hold text of benchmarks are dropped, and the counts say which
-question each was dropped for. With `near_duplicates`, rows that nearly repeat another one are.
+`decontaminate` in the spec, rows with text of benchmarks are dropped, and the counts name the
+question for each. With `near_duplicates`, rows that nearly repeat another one are dropped too.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         nargs="*",
         default=[],
-        help="manifests of the benchmarks in the spec's `decontaminate` that have files, in order",
+        help="manifests of the benchmarks with files in the spec's `decontaminate`, in order",
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--dropped", type=Path, required=True)

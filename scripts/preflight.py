@@ -1,11 +1,11 @@
-"""Check a cluster before a study is started there: what is wrong, and what to edit.
+"""Check a cluster before starting a study on it: what is wrong, and what to edit.
 
     python -m scripts.preflight                                     # profile slurm and its study
     python -m scripts.preflight --configfile config/real_rows.yaml
-    python -m scripts.preflight --probe                             # with a job of one minute
+    python -m scripts.preflight --probe                             # also runs a one-minute job
 
-Run it on the login node, in the folder where Snakemake will be started. Ends with 0 if nothing is
-in the way (there may be warnings), with 1 otherwise. Submits nothing without --probe.
+Run it on the login node, in the folder where you will start Snakemake. Exits with 0 if the study
+can start (there may be warnings), otherwise with 1. Submits nothing without --probe.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--configfile", nargs="+", action="extend", default=[], type=Path, help="as Snakemake's"
     )
     parser.add_argument("--directory", default=Path(), type=Path, help="as Snakemake's")
-    parser.add_argument("--probe", action="store_true", help="also run one job of a minute")
+    parser.add_argument("--probe", action="store_true", help="also run a one-minute job")
     parsed = parser.parse_args(argv)
     options = Options(
         root=ROOT,

@@ -1,7 +1,7 @@
 """Pre-train the micro-world's base student.
 
-Called by rule `pretrain_base` (rules/assets.smk; `make base`). Killed, the same command continues.
-Writes the model beside `--out`; to ship it, copy the folder to nt_pkg/microworld/base.
+Called by rule `pretrain_base` (rules/assets.smk; `make base`). After a kill the same command
+continues. Writes the model next to `--out`. To ship it, copy the folder to nt_pkg/microworld/base.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Put the numbers of a finished report of the paper's study on docs/reproduction.md.
+"""Write the numbers of a finished report of the paper's study to docs/reproduction.md.
 
 python -m scripts.reproduction results/report/paper
 
-Writes docs/reproduction.json, which belongs into the repository with the page. Without a report the
-page is written by `make schema`.
+Also writes docs/reproduction.json; commit it with the page. Without a report, `make schema` writes
+the page.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def page() -> str:
-    """Return the page for the repository's configuration and the numbers taken over so far."""
+    """Return the page for the repository's configuration and the numbers written so far."""
     plan = Plan(load_study(read_study([ROOT / PAPER])))
     return reproduction_page(plan, read_json(OURS) if OURS.exists() else None, PAPER)
 

@@ -1,11 +1,10 @@
-"""Ask once more for rows that failed, after their shards have ended; no other row is asked for.
+"""Retry failed rows of finished shards, and no others.
 
     python -m scripts.retry                                     # what failed, and why
     python -m scripts.retry --run --teacher r1 --profile slurm --configfile my_study.yaml
 
-With --run the shards that hold such rows are made again, and what depends on them: what was
-answered is read from where it was kept, and only the rest is sent. Everything that this command
-does not know goes to Snakemake.
+With --run, rebuilds the shards with failed rows and everything downstream. Stored answers are
+reused, and only failed rows are sent again. Passes unknown arguments to Snakemake.
 """
 
 import argparse
@@ -30,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard with rows that failed: of a teacher, or of an annotator."""
+    """A shard of a teacher or an annotator with failed rows."""
 
     path: Path
     num_rows: int
@@ -41,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form, allow_abbrev=False)
-    parser.add_argument("--teacher", help="only the traces of this one")
-    parser.add_argument("--annotator", help="only the labels of this one")
-    parser.add_argument("--run", action="store_true", help="ask; without it, only say what failed")
+    parser.add_argument("--teacher", help="only traces of this teacher")
+    parser.add_argument("--annotator", help="only labels of this annotator")
+    parser.add_argument("--run", action="store_true", help="retry; by default only show failures")
     args, others = parser.parse_known_args(argv)
     options = ["-s", str(ROOT / "Snakefile")]
     if not any(each.split("=")[0] in ("--profile", "--workflow-profile") for each in others):
@@ -66,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout.write("\n".join(map(describe, shards)) + "\n" if shards else "no row failed\n")
     if not shards or not args.run:
         return 0
-    # First, so that the option behind them ends their list.
+    # First, so that the next option ends their list.
     again = ["--forcerun", *(str(each.path.relative_to(given.folder)) for each in shards)]
     sys.stdout.flush()
     return subprocess.run([sys.executable, "-m", "snakemake", *again, *options]).returncode
@@ -75,13 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def failed(
     directory: Path, folder: str, wildcards: Sequence[Wildcards], schema: pa.Schema
 ) -> list[Shard]:
-    """Return the shards that are there and hold a row that failed.
+    """Return the existing shards with failed rows.
 
     Args:
-        directory: where `results` lies.
-        folder: pattern of the folder of a shard, below `results`.
-        wildcards: those of the shards of a study.
-        schema: of the shards.
+        directory: folder with `results`.
+        folder: pattern of a shard's folder in `results`.
+        wildcards: wildcards of the study's shards.
+        schema: schema of the shards.
     """
     found = []
     for names in wildcards:
@@ -97,7 +96,7 @@ def failed(
 
 
 def describe(shard: Shard) -> str:
-    """Return a line about a shard, with its most frequent reason."""
+    """Return a line about a shard, with the most frequent reason for failing."""
     [(reason, count)] = shard.reasons.most_common(1)
     total = shard.reasons.total()
     return f"{shard.path}: {total} of {shard.num_rows} rows failed; {count} of them: {reason}"

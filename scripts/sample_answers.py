@@ -1,7 +1,7 @@
 """Let a student answer a benchmark in one mode.
 
-Called by rule `sample_answers` (rules/evals.smk). Killed at any moment, the same command continues.
-Writes every answer, and a manifest with the sampling and the digest of the prompts.
+Called by rule `sample_answers` (rules/evals.smk). After a kill at any moment the same command
+continues. Writes every answer, and a manifest with the sampling and the digest of the prompts.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Write config/schema.json, docs/config.md and docs/reproduction.md from the configuration.
 
 python -m scripts.schema            # make schema
-python -m scripts.schema --check    # fails when a file is stale; a test runs it
+python -m scripts.schema --check    # fails if a file is outdated; a test runs it
 """
 
 import argparse

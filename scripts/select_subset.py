@@ -1,7 +1,7 @@
-"""Let one selector choose its rows.
+"""Select a subset with one selector.
 
 Called by rule `select_subset` (rules/subsets.smk). Writes ids and scores, best first; the same
-choice gives the same bytes. How it was made stands in the manifest.
+selection gives the same bytes. The manifest says how it was made.
 """
 
 import argparse
@@ -28,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--traces", type=Path, nargs="+", required=True)
     parser.add_argument("--labels", type=Path, nargs="*", default=[])
-    parser.add_argument("--near", type=Path, nargs="*", default=[], help="labels of another pool")
+    parser.add_argument(
+        "--near", type=Path, nargs="*", default=[], help="question labels of another pool"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, required=True)
     args = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""Cut one shard out of a pool: the rows whose ids lie in its range. No others are read.
+"""Write one shard of a pool: the rows whose ids are in its range. Other rows are not read.
 
 Called by rule `shard_prompts` (rules/prompts.smk).
 """

@@ -1,7 +1,7 @@
 """Count a teacher's traces of a pool by status, reason and length.
 
-Called by rule `summarise_traces` (rules/traces.smk). Writes one JSON file, whose shape stands in
-nt_pkg/traces/statistics.py.
+Called by rule `summarise_traces` (rules/traces.smk). Writes one JSON file;
+nt_pkg/traces/statistics.py describes it.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 """Fine-tune a student with DeepSpeed ZeRO.
 
-Called by rule `train` (rules/sft.smk). Killed at any moment, the same command continues at the
-newest complete checkpoint. SIGTERM, SIGUSR2 and the end of a Slurm job's time make it write a
-checkpoint first; it then has Slurm start the job again, where that is of use, and ends with status
-75. Writes the ZeRO-sharded checkpoint, `run.json` and events for TensorBoard, and before anything
-is trained the preview: what the student reads and learns, for people to look at.
+Called by rule `train` (rules/sft.smk). After a kill at any moment the same command continues at the
+newest complete checkpoint. On SIGTERM, on SIGUSR2 and before a Slurm job's time limit it writes a
+checkpoint and exits with status 75; if it made progress, Slurm starts the same job again. Writes
+the ZeRO-sharded checkpoint, `run.json` and events for TensorBoard. Before training it writes the
+preview, which shows what the student reads and learns.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(args: argparse.Namespace) -> None:
-    # Without it, asking for GPUs starts CUDA, which the forked ranks could not use any more.
+    # Otherwise looking for GPUs initialises CUDA here, and the forked ranks could not use it.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     import deepspeed  # noqa: F401 - counted as start-up, and shared by the forked ranks
     import transformers  # noqa: F401
@@ -68,7 +68,7 @@ def _train(args: argparse.Namespace) -> None:
     ready("train", threads=args.runtime.num_ranks * args.runtime.threads_per_rank)
     examples = read_parquet(args.examples, EXAMPLES)
     inputs = [sha256_file(args.student), sha256_file(args.examples)]
-    # How the training is spread is not in it: a checkpoint of other ranks is converted.
+    # The number of ranks is not part of the key, because checkpoints of other ranks are converted.
     place = digest([args.spec, args.seed, inputs])
     outputs = [args.out, args.checkpoint, args.preview, args.tensorboard]
     with work_dir(outputs, place) as folder:
@@ -87,7 +87,7 @@ def _train(args: argparse.Namespace) -> None:
                 args.examples,
             )
         )
-        # Under another name, so that a kill halfway leaves nothing that looks complete.
+        # Rename it first, so that a kill during the move leaves nothing that looks complete.
         leaving = folder / "leaving"
         for old in (leaving, args.checkpoint, args.tensorboard):
             shutil.rmtree(old, ignore_errors=True)
@@ -98,7 +98,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _write_preview(args: argparse.Namespace, examples: list[Row], training: Training) -> None:
-    """Write it first, so that people can look at it before the training has cost anything."""
+    """Write the preview, which can be checked before the training has cost anything."""
     from transformers import AutoTokenizer
 
     from nt_pkg.sft.data import steps_of

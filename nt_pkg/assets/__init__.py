@@ -1,1 +1,1 @@
-"""Stage assets: files from outside."""
+"""Stage assets: files of pools, models and benchmarks."""

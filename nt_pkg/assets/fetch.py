@@ -1,4 +1,4 @@
-"""Files from outside: pinned, copied into `assets/`, and identified by their content."""
+"""Files of pools, models and benchmarks: pinned, copied into `assets/`, identified by content."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from typing import Any
 from nt_pkg.config.sources import Source
 from nt_pkg.files.json_files import digest, read_json, sha256_file, write_json
 
-NO_COMMIT = "0" * 40  # stands in the catalogue where a commit has to be filled in
+NO_COMMIT = "0" * 40  # placeholder in the catalogue for a commit that is not known yet
 _CACHE_ABOVE_BYTES = 64 * 2**20
 _BUILTIN = {"micro-base": Path(__file__).parents[1] / "microworld" / "base"}
 
@@ -44,10 +44,10 @@ class Digests:
 def source_spec(source: Source, where: str, digests: Digests) -> dict[str, Any]:
     """Return what identifies the files of a source: their content, or a pinned hub commit.
 
-    The path itself is left out, so that moving a file changes nothing.
+    The path itself does not count, so moving a file changes nothing.
 
     Args:
-        source: the catalogue's entry.
+        source: entry of the catalogue.
         where: its place in the configuration, for errors.
         digests: of files, as far as they are known.
 
@@ -65,22 +65,22 @@ def source_spec(source: Source, where: str, digests: Digests) -> dict[str, Any]:
 
 
 def missing_commit(source: Source, where: str) -> str | None:
-    """Return what to fill in before a source can be fetched, if its commit is not known yet.
+    """Return an error if the source's commit still has to be filled in, else None.
 
-    A study with such a source can be planned, and not be run.
+    A study with such a source can be planned but not run.
     """
     if source.revision != NO_COMMIT:
         return None
     kind = "datasets/" if source.hub_type == "dataset" else ""
     return (
-        f"{where}.revision: no commit of {source.hub} is known here; write its 40 digits there. "
-        f"git ls-remote https://huggingface.co/{kind}{source.hub} main says them"
+        f"{where}.revision: no commit of {source.hub} is known here; fill in its 40 digits, as "
+        f"shown by git ls-remote https://huggingface.co/{kind}{source.hub} main"
     )
 
 
 @contextmanager
 def one_at_a_time(spec: dict[str, Any], folder: Path) -> Iterator[None]:
-    """Let others that fetch the same files wait, so that they find them."""
+    """Make other jobs that fetch the same files wait, so that they can reuse them."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f".{digest(spec)}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -92,13 +92,13 @@ def fetch_asset(
 ) -> dict[str, Any]:
     """Copy or download the files of a source into `out_dir` and return their manifest.
 
-    Of a hub repository the manifest names the full commit too. Files that another entry of the
-    catalogue has fetched already get a second name (hard link), and take no room.
+    For a hub repository the manifest also has the full commit. Files that another entry of the
+    catalogue has already fetched are hard links and take no space.
 
     Args:
-        spec: what identifies the files.
-        source: the catalogue's entry.
-        out_dir: folder of this entry; what it holds is removed.
+        spec: the result of `source_spec`.
+        source: entry of the catalogue.
+        out_dir: folder of this entry; its old content is removed.
         others: manifests of other entries.
 
     Raises:
@@ -125,7 +125,7 @@ def fetch_asset(
 
 
 def _linked(spec: dict[str, Any], manifest: Path, out_dir: Path) -> dict[str, Any] | None:
-    """Give files of another entry a second name; None if they are others, or were changed."""
+    """Hard-link the files of another entry; None if they are different or were changed."""
     try:
         known: dict[str, Any] = read_json(manifest)
         if known["spec"] != spec:
@@ -134,14 +134,14 @@ def _linked(spec: dict[str, Any], manifest: Path, out_dir: Path) -> dict[str, An
             target = out_dir / name
             target.parent.mkdir(parents=True, exist_ok=True)
             os.link(manifest.parent / name, target)
-    except (OSError, ValueError, KeyError):  # not there, or no links on this file system
+    except (OSError, ValueError, KeyError):  # missing, or the file system has no hard links
         return None
     files = {name: sha256_file(path) for name, path in _files(out_dir)}
     return known if files == known["files"] else None
 
 
 def _download(source: Source, out_dir: Path) -> str:
-    """Download the files of a hub repository; return the full commit they are of."""
+    """Download the files of a hub repository and return their full commit."""
     from huggingface_hub import HfApi, snapshot_download
 
     assert source.hub is not None and source.revision is not None
@@ -153,7 +153,9 @@ def _download(source: Source, out_dir: Path) -> str:
             )
             commit = info.sha
             if not commit or not commit.startswith(source.revision):
-                raise ValueError(f"the hub answers with commit {commit}: say all 40 digits")
+                raise ValueError(
+                    f"the hub returned commit {commit}: give all 40 digits of the revision"
+                )
         snapshot_download(
             source.hub,
             repo_type=source.hub_type,

@@ -1,1 +1,1 @@
-"""Benchmarks, one module each; a module's `BENCHMARK` is all the workflow needs to know of it."""
+"""Benchmarks, one module each; the workflow only uses a module's `BENCHMARK`."""

@@ -14,7 +14,7 @@ from nt_pkg.config.base import Strict
 class Item:
     """One question of a benchmark; `options` is empty unless it is multiple choice.
 
-    `levels` are further groups that scores are given for, such as ("field", "Science/Physics").
+    `levels` are further groups with scores of their own, such as ("field", "Science/Physics").
     """
 
     id: str
@@ -38,14 +38,14 @@ class BenchmarkKind:
     """The plugin object of a benchmark module.
 
     Attributes:
-        params: frozen pydantic model of the benchmark's options.
-        load: (params, directory of the asset files or None) -> items.
+        params: frozen pydantic model of the benchmark's parameters.
+        load: (params, folder of the asset files or None) -> items.
         prompt: item -> user message, without the control string of the inference mode.
-        grade: (item, answer part of the output) pairs -> one grade each, same order.
-        alternatives: graders of others by name, which get the whole output, reasoning included, as
-            their authors' scripts do; scores by them stand beside ours.
-        is_confidential: its text must not appear in the open: no text of its questions or answers
-            goes into logs, grades, scores or reports.
+        grade: (item, answer part of the output) pairs -> one grade each, in the same order.
+        alternatives: other authors' graders by name. They get the whole output, reasoning included,
+            as the authors' scripts do. Their scores are reported next to ours.
+        is_confidential: whether its text must not become public: no text of its questions or
+            answers goes into logs, grades, scores or reports.
     """
 
     params: type[Strict]
@@ -64,7 +64,7 @@ def take_items(items: Iterable[Item], num_questions: int | None) -> list[Item]:
     The order does not depend on the order of the rows, and a larger number only adds questions.
 
     Raises:
-        ValueError: an id occurs twice, or there are fewer items than asked for.
+        ValueError: an id occurs twice, or there are too few items.
     """
     ordered = sorted(items, key=lambda item: hashlib.sha256(item.id.encode()).digest())
     for before, after in pairwise(ordered):

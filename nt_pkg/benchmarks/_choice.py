@@ -1,9 +1,9 @@
 r"""Multiple choice: rows of files, prompts, and the letter that an answer states.
 
-An answer states a letter behind "answer is", "answer:" or in a box, or is nothing but a letter. The
-last statement counts. A word is no letter: "the answer is a ratio" states none. Neither are several
-letters, or one beyond the item's options. Case does not count. Time grows with the length of the
-text, whatever stands in it.
+An answer states a letter after "answer is", after "answer:" or in a box, or consists of a letter
+alone. The last statement counts. A word is not a letter: "the answer is a ratio" states none.
+Several letters, or one beyond the item's options, do not count either. Case does not matter. The
+time is linear in the length of any text.
 """
 
 import csv
@@ -20,14 +20,14 @@ from nt_pkg.config.base import Strict
 
 OPTION_LETTERS = "ABCDEFGHIJ"
 _BATCH_ROWS = 1024
-_FIELD_BYTES = 1 << 24  # some columns of annotators' remarks are long
+_FIELD_BYTES = 1 << 24  # some columns with annotators' remarks are long
 
 _ANCHOR = re.compile(
     r"\b(?:answer|option|choice)\W{0,4}\s+is\b|\banswer[\s*_]{0,4}[:\uff1a]|\\(?:boxed|fbox)\s*\{",
     re.IGNORECASE,
 )
 _ANCHOR_WORDS = ("answer", "option", "choice", "\\boxed", "\\fbox")
-# Bounded, so that repeated openings are not read to the end again and again.
+# Bounded, so that a text with many openings is not scanned to its end for each of them.
 _BEFORE = re.compile(
     r"(?:[\s*_`\"'$(\[{:\uff1a]|\\[(\[,;]|\\(?:boxed|fbox|text|textbf|mathrm|mathbf|mathit)\b"
     r"|\b(?:option|choice|letter|probably|therefore|thus)\b){0,40}+",
@@ -48,15 +48,15 @@ _LISTED = re.compile(r"[*(]{0,4}([A-J])[).:][*]{0,4}\s+\S.*", re.IGNORECASE)
 
 
 class ChoiceParams(Strict):
-    """Options of a multiple-choice benchmark."""
+    """Parameters of a multiple-choice benchmark."""
 
     num_questions: int | None = Field(
-        default=None, ge=1, description="questions to take in digest order; null takes all"
+        default=None, ge=1, description="number of questions, in digest order; null takes all"
     )
 
 
 def grade_choices(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
-    """Return a verdict per answer; no letter, or several, is no answer, which is wrong."""
+    """Return a grade per answer; no letter, or several letters, is no answer and so wrong."""
     grades = []
     for item, text in answers:
         found = extract_letter(text, len(item.options))
@@ -65,7 +65,7 @@ def grade_choices(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
 
 
 def extract_letter(text: str, num_options: int) -> str | None:
-    """Return the letter that an answer states, in upper case; None if it states none or several."""
+    """Return the letter that an answer states, in upper case, None for no or several letters."""
     for start in _anchor_words(text):
         anchor = _ANCHOR.match(text, start)
         found = _stated(text, anchor.end()) if anchor else None
@@ -82,9 +82,10 @@ def extract_letter(text: str, num_options: int) -> str | None:
 
 
 def _anchor_words(text: str) -> Iterator[int]:
-    """Yield where words stand that statements begin with, last first; much faster than `_ANCHOR`.
+    """Yield the positions of words that begin statements, last first; much faster than `_ANCHOR`.
 
-    The dotted capital I is the one letter that would grow in lower case and shift the places.
+    The dotted capital I is replaced, because it alone gets longer in lower case, which would shift
+    the positions.
     """
     lower = text.replace("\u0130", "i").lower()
     last = [lower.rfind(word) for word in _ANCHOR_WORDS]
@@ -95,7 +96,7 @@ def _anchor_words(text: str) -> Iterator[int]:
 
 
 def _stated(text: str, start: int) -> str | None:
-    """Return the letter stated from `start` on, "" if there are several, None if there is none."""
+    """Return the letter stated from `start` on, "" for several letters, None for no letter."""
     before = _BEFORE.match(text, start)
     assert before is not None
     letter = _LETTER.match(text, before.end())
@@ -108,7 +109,7 @@ def _stated(text: str, start: int) -> str | None:
     is_marked = bool(closers[0]) or bool(_OPENED.search(text[start : letter.start()]))
     if is_marked or _END.match(text, closers.end()):
         return letter[1].upper()
-    # Bare, and a word follows: "A" and "I" begin sentences, and so does any small letter.
+    # An unmarked letter before a word: "A", "I" and small letters are likely words themselves.
     is_word = letter[1].islower() or letter[1] in "AI"
     if is_word and not _REASON.match(text, closers.end()):
         return None
@@ -116,14 +117,14 @@ def _stated(text: str, start: int) -> str | None:
 
 
 def option_lines(options: Sequence[str], mark: str) -> str:
-    """Return the options, one a line, each with its letter and `mark` behind it."""
+    """Return the options, one per line, each after its letter and `mark`."""
     return "\n".join(
         f"{letter}{mark} {text}" for letter, text in zip(OPTION_LETTERS, options, strict=False)
     )
 
 
 def letters_of(options: Sequence[str]) -> str:
-    """Return the letters of an item in words: "A, B, C or D"."""
+    """Return the letters of an item as a phrase: "A, B, C or D"."""
     letters = OPTION_LETTERS[: len(options)]
     return f"{', '.join(letters[:-1])} or {letters[-1]}"
 
@@ -131,10 +132,10 @@ def letters_of(options: Sequence[str]) -> str:
 def source_rows(
     source: Path | None, hub: str, suffixes: Sequence[str]
 ) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Yield (row, its place) of all files with one of the suffixes, but those of other splits.
+    """Yield (row, its place) of all files with one of the suffixes, except those of other splits.
 
     Raises:
-        ValueError: there is none, or one is cut off. No text of a row is in any error.
+        ValueError: there is no file, or one is truncated. No error contains text of a row.
     """
     found = sorted(
         path
@@ -149,32 +150,32 @@ def source_rows(
             for number, row in enumerate(_READERS[path.suffix](path), start=1):
                 yield row if isinstance(row, Mapping) else {}, f"{path}, row {number}"
         except (OSError, csv.Error, UnicodeDecodeError, json.JSONDecodeError) as error:
-            what = type(error).__name__  # its text may quote the row
+            what = type(error).__name__  # the error's text may quote the row
             raise ValueError(f"{path} cannot be read ({what}); fetch it again") from None
 
 
 def columns_of(row: Mapping[str, Any], columns: Sequence[str], place: str, hub: str) -> list[str]:
-    """Return text columns of a row, blanks at their ends removed.
+    """Return text columns of a row, stripped of surrounding blanks.
 
     Raises:
-        ValueError: one is missing, empty or no text.
+        ValueError: a column is missing, empty or not text.
     """
     bad = [name for name in columns if not isinstance(row.get(name), str) or not row[name].strip()]
     if bad:
         raise ValueError(
             f"{place}: {', '.join(bad)} missing, empty or not text; keep only the file of {hub} "
-            "in this directory"
+            "in this folder"
         )
     return [row[name].strip() for name in columns]
 
 
 def options_of(row: Mapping[str, Any], letter: str, place: str) -> tuple[str, ...]:
-    """Return the options of a row, blanks at their ends removed, without padding at the end.
+    """Return the options of a row, stripped of surrounding blanks and without padding options.
 
     In 473 rows of MMLU-Pro the gold option is the only one that begins with a blank.
 
     Raises:
-        ValueError: they are no 2 to 10 texts, or `letter` is not among them.
+        ValueError: there are not 2 to 10 texts, or `letter` is none of them.
     """
     options = row.get("options")
     if options is None or not all(isinstance(each, str) for each in options):

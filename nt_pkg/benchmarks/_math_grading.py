@@ -1,8 +1,8 @@
-r"""Finds a mathematical answer in a text and decides whether it equals the gold answer.
+r"""Find a mathematical answer in a text and decide whether it equals the gold answer.
 
-Equality is Math-Verify's (0.9), LaTeX only: its expression parser evaluates text as Python, so it
-is never given any. Everything that touches sympy runs in worker processes that the kernel ends
-when one comparison takes too much CPU time, wall time or memory.
+Math-Verify (0.9) decides, with its LaTeX parser only: its expression parser evaluates text as
+Python, so it is never used. Everything that uses sympy runs in worker processes. The kernel ends a
+worker when one comparison takes too much CPU time, wall time or memory.
 """
 
 import json
@@ -22,7 +22,7 @@ Verdict = TypeVar("Verdict")
 log = logging.getLogger(__name__)
 
 CPU_LIMIT_S = 5.0
-WALL_LIMIT_S = 60.0  # for a stuck machine; CPU time decides, so verdicts do not depend on its load
+WALL_LIMIT_S = 60.0  # for a stuck machine; the CPU limit decides, so verdicts ignore its load
 MEMORY_LIMIT_BYTES = 2 << 30
 MAX_WORKERS = 4
 PROGRESS_SECONDS = 10.0
@@ -36,14 +36,14 @@ _REMEDY = "correct the row or remove it from the data"
 
 
 class GoldError(ValueError):
-    """A gold answer that cannot be compared with anything."""
+    """A gold answer that cannot be parsed, so nothing can be compared with it."""
 
 
 def extract_answer(text: str) -> str | None:
-    r"""Return the last boxed answer, else what follows the last "answer is" or "answer:".
+    r"""Return the last boxed answer, else the text after the last "answer is" or "answer:".
 
     Boxes with only a comma or "and" between them are one answer: `\boxed{1}, \boxed{2}` is "1, 2".
-    None means that there is no answer.
+    Return None if there is no answer.
     """
     boxes = _boxes(text)
     if boxes:
@@ -79,11 +79,11 @@ def _boxes(text: str) -> list[tuple[int, int]]:
 def grade_pairs(
     pairs: Iterable[tuple[str, str]], cpu_limit_s: float = CPU_LIMIT_S
 ) -> dict[tuple[str, str], bool]:
-    """Return whether each (gold, prediction) pair is equal; a comparison over its limits is not.
+    """Return whether each (gold, prediction) pair is equal; a pair over the limits is not.
 
     Raises:
-        GoldError: a gold answer is empty or does not parse within the limits. Golds of pairs that
-            are the same text are not parsed.
+        GoldError: a gold answer is empty or does not parse within the limits. If both texts of a
+            pair are the same, the gold answer is not parsed.
     """
     verdicts: dict[tuple[str, str], bool] = {}
     hard = []
@@ -99,16 +99,17 @@ def grade_pairs(
 def compare_pairs(
     pairs: Iterable[tuple[str, str]], cpu_limit_s: float = CPU_LIMIT_S
 ) -> dict[tuple[str, str], bool | None]:
-    """Return whether the two texts of each pair are equal; None: they cannot be compared.
+    """Return whether the two texts of each pair are equal, None if they cannot be compared.
 
-    Neither has to be right or to parse: what is no mathematics, or is over the limits, is None.
+    Neither text has to parse: the result for text that is not mathematics, or for a pair over the
+    limits, is None.
     """
     unique = sorted(set(pairs))
     return _ask_workers(unique, _Worker.compare, "comparing answers", cpu_limit_s)
 
 
 def _plain(text: str) -> str:
-    # Blanks are collapsed and not removed: "1 1/2" is not "11/2".
+    # Blanks are collapsed, not removed, because "1 1/2" is not "11/2".
     text = _strip_dollars(text).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
     return " ".join(text.replace("\\left", "").replace("\\right", "").split()).rstrip(".")
 
@@ -133,7 +134,7 @@ def _ask_workers(
                 found[pair] = ask(worker, *pair)
                 if time.monotonic() - last > PROGRESS_SECONDS:
                     last = time.monotonic()
-                    log.info("%s: %d of %d in one of the workers", what, len(found), len(share))
+                    log.info("%s: %d of %d in one worker", what, len(found), len(share))
         finally:
             worker.stop()
         return found
@@ -150,14 +151,14 @@ def _ask_workers(
 
 
 class _Worker:
-    """One grading process; replaced by a new one whenever it dies."""
+    """One grading process, restarted whenever it dies."""
 
     def __init__(self, cpu_limit_s: float) -> None:
         self._cpu_limit_s = cpu_limit_s
         self._start()
 
     def _start(self) -> None:
-        # A new interpreter instead of a fork: the caller may hold threads, locks or a GPU.
+        # A new interpreter and not a fork, because the caller may hold threads, locks or a GPU.
         call = f"from {__name__} import {_serve.__name__}; {_serve.__name__}({self._cpu_limit_s!r})"
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
@@ -168,19 +169,19 @@ class _Worker:
             text=True,
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,  # Ctrl-C reaches the caller only, which then stops its workers
+            start_new_session=True,  # Ctrl-C reaches only the caller, which stops its workers
         )
         if self._reply() != "ready":
             raise RuntimeError(
-                f"a math grading process ended with {self._process.wait()} before it was ready; "
-                "see its message above, and check that math-verify[antlr4_13_2] is installed"
+                f"a math grading process ended with status {self._process.wait()} before it was "
+                "ready; see its message above, and check that math-verify[antlr4_13_2] is installed"
             )
 
     def is_equal(self, gold: str, prediction: str) -> bool:
-        """Return the verdict; a prediction that hits a limit or twice ends the worker is wrong.
+        """Return the verdict; a prediction that hits a limit or kills two workers is wrong.
 
-        Whatever else looks bad is asked again in a new worker: it may be the last pair's fault, or
-        that of a machine without memory.
+        Other failures are tried again in a new worker, because the previous pair or a lack of
+        memory may have caused them.
         """
         for is_last in (False, True):
             gold_reply, reply = self._ask(gold, prediction)
@@ -192,14 +193,14 @@ class _Worker:
             self.stop()
             self._start()
             if gold_reply == "parsed" and (is_last or -status in _timeout_signals()):
-                log.warning("signal %d ended a grading, so wrong: %.80r", -status, prediction)
+                log.warning("graded wrong, as signal %d ended it: %.80r", -status, prediction)
                 return False
         raise GoldError(f"gold answer {gold[:100]!r} cannot be parsed within the limits; {_REMEDY}")
 
     def compare(self, one: str, other: str) -> bool | None:
-        """Return whether two texts are equal in either role; None if one of them does not parse.
+        """Return whether two texts are equal in either role, None if one of them does not parse.
 
-        So is a pair that ends the worker: which of the two was too much for it is not known.
+        A pair that kills the worker also gives None, because either text may be the cause.
         """
         verdicts = []
         for gold, prediction in ((one, other), (other, one)):
@@ -214,7 +215,7 @@ class _Worker:
         return None if None in verdicts else False
 
     def _ask(self, gold: str, prediction: str) -> tuple[str | None, str | None]:
-        """Return the replies about the gold answer and about the pair; None: there is none."""
+        """Return the replies about the gold answer and about the pair, None without a reply."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps([gold, prediction]) + "\n")
@@ -246,15 +247,15 @@ def _serve(cpu_limit_s: float) -> None:
     import signal
 
     replies = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints must not look like a reply
+    os.dup2(2, 1)  # output of a library must not be taken for a reply
     logging.disable(logging.ERROR)
     compare = _comparer()
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     for number in _timeout_signals():
-        # The default action is the kernel's: it ends the process even inside one long C call.
+        # With the default action the kernel ends the process even inside a long C call.
         signal.signal(number, signal.SIG_DFL)
-    list(compare("1", "x"))  # the first comparison compiles patterns; no pair should pay for that
+    list(compare("1", "x"))  # the first comparison is slow, because it compiles patterns
     replies.write("ready\n")
     for line in sys.stdin:
         gold, prediction = json.loads(line)
@@ -265,13 +266,13 @@ def _serve(cpu_limit_s: float) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         if sys.platform == "linux" and _peak_kib() > MEMORY_LIMIT_BYTES // 2048:
-            return  # more than half was in use: leave no short memory to the next pair
+            return  # more than half was used: a new worker gives the next pair its full memory
 
 
 def _peak_kib() -> int:
-    """Return the most memory that this process has held.
+    """Return the peak memory of this process.
 
-    Not `ru_maxrss`, which begins with that of the process that started this one: beside a caller of
+    `ru_maxrss` would start from the peak of the process that started this one: under a caller of
     1 GiB every worker would end after one pair.
     """
     status = Path("/proc/self/status").read_text()
@@ -287,16 +288,16 @@ def _comparer() -> Callable[[str, str], Iterable[str]]:
 
     def evaluate_harmless(code: str, *scopes: object) -> object:
         if not _HARMLESS.fullmatch(code):
-            log.critical("not evaluated, its answer is graded wrong: %.100r", code)
+            log.critical("not evaluated, so the answer is graded wrong: %.100r", code)
             raise ValueError("not evaluated")
         return evaluate(code, *scopes)
 
-    # Second lock on the same door: sympy turns strings into objects through Python's eval, and what
-    # its own code asks for there is numbers and symbols.
+    # A second protection: sympy turns strings into objects with Python's eval, and needs it only
+    # for numbers and symbols.
     sympy.parsing.sympy_parser.eval_expr = evaluate_harmless
     config = [LatexExtractionConfig()]
 
-    @lru_cache(maxsize=4096)  # a benchmark's golds and answers, and no shard of a million pairs
+    @lru_cache(maxsize=4096)  # enough for a benchmark, and bounded for a shard of a million pairs
     def parsed(text: str) -> list[object]:
         # Without delimiters 51 of the 500 golds of MATH-500 do not parse.
         wrapped = text if re.search(r"(?<!\\)\$", text) else f"${text}$"
@@ -305,11 +306,11 @@ def _comparer() -> Callable[[str, str], Iterable[str]]:
 
     def compare(gold: str, prediction: str) -> Iterable[str]:
         gold_values = parsed(gold)
-        # Math-Verify falls back on the plain string; that alone would be equal to nothing.
+        # If nothing parses, Math-Verify returns the plain string, which equals nothing.
         is_parsed = any(not isinstance(value, str) for value in gold_values)
         yield "parsed" if is_parsed else "unparsable"
         if is_parsed:
-            # The order matters: an interval satisfies a gold inequality, not the other way round.
+            # The order matters: an interval matches a gold inequality, but not the reverse.
             is_equal = verify(gold_values, parsed(prediction), timeout_seconds=None)
             yield "equal" if is_equal else "different"
 

@@ -1,10 +1,10 @@
-r"""The letter that the benchmarks' own scripts and simple-evals read from an output, reproduced.
+r"""Reproduce the letter that the benchmarks' own scripts and simple-evals read from an output.
 
-For comparison with numbers from outside. They are given the whole output, as the scripts are, and
-return what the scripts return, with all that is odd about it (docs/benchmarks.md). Read at
-TIGER-AI-Lab/MMLU-Pro f418b11, SuperGPQA/SuperGPQA 03a3e27 and openai/simple-evals ee3b031. Theirs
-can take quadratic or exponential time; here time grows with the length of the output. Where
-SuperGPQA's gives a pattern up after five seconds, this one finishes it.
+This allows comparison with published numbers. The functions get the whole output, as the scripts
+do, and return what the scripts return, with all their oddities (docs/benchmarks.md). They follow
+TIGER-AI-Lab/MMLU-Pro f418b11, SuperGPQA/SuperGPQA 03a3e27 and openai/simple-evals ee3b031. The
+scripts can take quadratic or exponential time; here the time is linear in the length of the output.
+SuperGPQA's script gives up a pattern after five seconds; this one finishes it.
 """
 
 import random
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from nt_pkg.benchmarks._base import Grade, Item
 
-_GUESS_SEED = 12345  # of the script
+_GUESS_SEED = 12345  # the script's seed
 
 _SIMPLE_EVALS = re.compile(r"answer[ \t]*+:[ \t]*+\$?([A-D])", re.IGNORECASE)
 
@@ -21,7 +21,7 @@ _IS = re.compile(r"answer is \(?([A-J])")
 _COLON = re.compile(r"[aA]nswer:(?=\s*+([A-J]))")
 _ALONE = re.compile(r"\b[A-J]\b")
 
-# What SuperGPQA tolerates before a letter, in pieces, and behind it.
+# Parts of what SuperGPQA accepts before and after a letter.
 _WRAPPER = r"\\(?:boxed|mathbf|mathrm|text)\{"
 _RUN = rf"(?:{_WRAPPER}|[*${{(\[\\])*+"
 _BEHIND = r"(?=[\\}$\]]*+(?:[\s:.*)]|$))"
@@ -43,7 +43,7 @@ _TERMINATED = re.compile(r"[\\}$\]]*+(?:[\s:.*)]|$)")
 
 
 def simple_evals(text: str) -> str | None:
-    """Return what simple-evals reads from an output, "a" to "d" as they stand there."""
+    """Return what simple-evals reads from an output, with "a" to "d" kept in lower case."""
     found = _SIMPLE_EVALS.search(text)
     return found[1] if found else None
 
@@ -95,7 +95,7 @@ def supergpqa(text: str, options: Sequence[str]) -> str | None:
 
 
 def _label(content: str, options: Sequence[str]) -> str:
-    # The script compares with texts that it has escaped, and then looks for the first equal one.
+    # The script compares with escaped texts, and then looks up the first equal option.
     escaped = [re.escape(each) for each in options]
     text = options[escaped.index(content)] if content in escaped else content
     return chr(65 + list(options).index(text))
@@ -126,10 +126,10 @@ def _blanks_end(text: str, start: int) -> int:
 
 
 def _option_at(text: str, starts: Iterator[int], options: Sequence[str]) -> str | None:
-    """Return the option that a backtracking search finds first behind a run of brackets.
+    """Return the option that a backtracking search finds first after a run of brackets.
 
-    Its order: a wrapper is entered first, then an option is tried, then a bracket is passed. No
-    place is tried twice, since what follows depends on the place alone.
+    Its order at each position: first enter a wrapper, then try the options, then skip a bracket. No
+    position is tried twice, because the result depends only on the position.
     """
     seen: set[int] = set()
     for start in starts:
@@ -160,16 +160,16 @@ def _option_behind_blanks(text: str, at: int, options: Sequence[str]) -> str | N
 
 
 def grade_simple_evals(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
-    """Return the verdicts of simple-evals; a small letter is wrong."""
+    """Return the grades of simple-evals; a lower-case letter is wrong."""
     found = [(item, simple_evals(text)) for item, text in answers]
     return [Grade(letter == item.gold, letter) for item, letter in found]
 
 
 def grade_mmlu_pro(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
-    """Return the verdicts of MMLU-Pro's local script, with its guess where it finds nothing.
+    """Return the grades of MMLU-Pro's local script, which guesses where it finds nothing.
 
-    One stream of guesses runs over the subjects in order, and the questions of each by number. The
-    script counts every subject twice and keeps the second count.
+    One stream of guesses runs over the subjects in order, and over the questions of each by number.
+    The script counts every subject twice and keeps the second count.
     """
     grades: dict[int, Grade] = {}
     draws = random.Random(_GUESS_SEED)
@@ -188,12 +188,12 @@ def grade_mmlu_pro(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
 
 
 def grade_mmlu_pro_without_guess(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
-    """Return the verdicts of MMLU-Pro's three steps where nothing found is wrong."""
+    """Return the grades of MMLU-Pro's three steps; an answer without a letter is wrong."""
     found = [(item, mmlu_pro(text)) for item, text in answers]
     return [Grade(letter == item.gold, letter) for item, letter in found]
 
 
 def grade_supergpqa(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
-    """Return the verdicts of SuperGPQA's script; a small letter is wrong, a miss is wrong."""
+    """Return the grades of SuperGPQA's script; a lower-case or missing letter is wrong."""
     found = [(item, supergpqa(text, item.options)) for item, text in answers]
     return [Grade(letter == item.gold, letter) for item, letter in found]

@@ -1,8 +1,8 @@
 """GPQA-Diamond: 198 questions of graduate physics, chemistry and biology with four options.
 
 Data: Idavidrein/gpqa, file gpqa_diamond.csv (CC-BY-4.0, gated). Its authors ask that no question
-appears in the open, so this benchmark is confidential. Paper: section 4, 24 answers per question;
-its prompt is not known. Example row, made up, with the columns that are read:
+becomes public, so this benchmark is confidential. Paper: section 4, 24 answers per question; its
+prompt is not known. Example row, made up, with the columns that are read:
 
     {"Record ID": "rec0", "Question": "Which is even?", "Correct Answer": "4",
      "Incorrect Answer 1": "3", "Incorrect Answer 2": "5", "Incorrect Answer 3": "7",
@@ -27,7 +27,7 @@ from nt_pkg.benchmarks._official import grade_simple_evals
 from nt_pkg.identity.seeds import rng
 
 HUB = "Idavidrein/gpqa"
-_ORDER_VERSION = 1  # changing it orders the options of every question anew
+_ORDER_VERSION = 1  # changing it shuffles the options of every question differently
 _COLUMNS = (
     "Record ID",
     "Question",
@@ -41,14 +41,14 @@ _COLUMNS = (
 
 
 class Params(ChoiceParams):
-    """Options of GPQA-Diamond."""
+    """Parameters of GPQA-Diamond."""
 
 
 def load(params: Params, source: Path | None) -> list[Item]:
-    """Return the questions; the order of the options depends on the question's id alone.
+    """Return the questions; the order of the options depends only on the question's id.
 
     Raises:
-        ValueError: there is no file, or a row is broken. No text of a row is in the error.
+        ValueError: there is no file, or a row is invalid. No error contains text of a row.
     """
     items = [_item(row, place) for row, place in source_rows(source, HUB, (".csv",))]
     return take_items(items, params.num_questions)

@@ -1,8 +1,8 @@
 r"""MATH-500: competition problems with free-form answers, graded by Math-Verify.
 
-Data: HuggingFaceH4/MATH-500, split test, 500 rows (MIT); any `*.jsonl` of the asset directory.
-Paper: section 4, 16 samples per question; its prompt and its grader are not known, so this asks
-for a box and grades the box. Example row:
+Data: HuggingFaceH4/MATH-500, split test, 500 rows (MIT); any `*.jsonl` of the asset folder.
+Paper: section 4, 16 samples per question. Its prompt and its grader are not known, so our prompt
+asks for a boxed answer and we grade the box. Example row:
 
     {"problem": "How many positive whole-number divisors does 196 have?", "solution": "...",
      "answer": "9", "subject": "Number Theory", "level": 3,
@@ -23,10 +23,10 @@ _COLUMNS = ("problem", "answer", "subject", "unique_id")
 
 
 class Params(Strict):
-    """Options of MATH-500."""
+    """Parameters of MATH-500."""
 
     num_questions: int | None = Field(
-        default=None, ge=1, description="questions to take in digest order; null takes all 500"
+        default=None, ge=1, description="number of questions, in digest order; null takes all 500"
     )
 
 
@@ -34,7 +34,7 @@ def load(params: Params, source: Path | None) -> list[Item]:
     """Return the problems; `category` is the subject.
 
     Raises:
-        ValueError: the directory has no JSON Lines file, or a row is broken or has no gold answer.
+        ValueError: the folder has no JSON Lines file, or a row is invalid or has no gold answer.
     """
     files = sorted(source.glob("*.jsonl")) if source else []
     if not files:
@@ -51,10 +51,10 @@ def prompt(item: Item) -> str:
 
 
 def grade(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
-    """Return a verdict per answer; no box and no answer phrase means no answer, which is wrong.
+    """Return a grade per answer; without a box or an answer phrase there is no answer: wrong.
 
     Raises:
-        ValueError: a gold answer is empty or cannot be parsed; it must not pass for a wrong answer.
+        ValueError: a gold answer is empty or cannot be parsed; the answers must not count as wrong.
     """
     extracted = [extract_answer(text) for _, text in answers]
     pairs = [
@@ -88,7 +88,7 @@ def _item(row: object, place: str) -> Item:
     if bad:
         raise ValueError(
             f"{place}: {', '.join(bad)} missing, empty or not text; a row of MATH-500 has "
-            f"{', '.join(_COLUMNS)}: keep only its file in this directory"
+            f"{', '.join(_COLUMNS)}: keep only its file in this folder"
         )
     return Item(
         id=texts["unique_id"],

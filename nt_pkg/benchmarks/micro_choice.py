@@ -15,19 +15,19 @@ from nt_pkg.identity.seeds import rng
 from nt_pkg.microworld.facts import LETTERS
 from nt_pkg.microworld.world import as_choice, parse_question, test_problems
 
-_ORDER_VERSION = 1  # changing it draws and orders the options of every question anew
-# The whole answer has to be a letter: one found somewhere in a sentence may be the word "a".
+_ORDER_VERSION = 1  # changing it draws other options for every question
+# The whole answer must be a letter, because a letter within a sentence may be the word "a".
 _LETTER = re.compile(r"(?:(?:the )?answer(?: is)?:? *)?\(?([a-z])\)?\.?", re.IGNORECASE)
 
 
 def load(params: Params, source: Path | None) -> list[Item]:
-    """Return the questions; the order of the options depends on the question alone.
+    """Return the questions; the order of the options depends only on the question.
 
     Args:
-        params: the same as those of `micro_free`, and so are the questions.
-        source: none, the questions are generated.
+        params: the parameters of `micro_free`, which has the same questions.
+        source: None, because the questions are generated.
     """
-    assert source is None, "the micro-world is generated, it has no files"
+    assert source is None, "the micro-world is generated and has no files"
     items = []
     for problem in test_problems(params.num_questions, params.seed):
         row_id = question_id(problem.question)
@@ -43,7 +43,7 @@ def prompt(item: Item) -> str:
 
 
 def grade(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
-    """Return a verdict per answer; a letter that the item does not offer is no answer."""
+    """Return a grade per answer; a letter that is not among the options is no answer."""
     grades = []
     for item, text in answers:
         match = _LETTER.fullmatch(" ".join(text.split()))

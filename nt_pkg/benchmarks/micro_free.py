@@ -17,15 +17,15 @@ from nt_pkg.microworld.world import test_problems
 
 
 class Params(Strict):
-    """Options of the micro-world's tests."""
+    """Parameters of the micro-world's tests."""
 
-    num_questions: int = Field(default=300, ge=1, le=20_000, description="questions to generate")
+    num_questions: int = Field(default=300, ge=1, le=20_000, description="number of questions")
     seed: int = Field(default=0, ge=0, description="seed of the questions")
 
 
 def load(params: Params, source: Path | None) -> list[Item]:
     """Return `num_questions` questions, balanced over domains, families and steps."""
-    assert source is None, "the micro-world is generated, it has no files"
+    assert source is None, "the micro-world is generated and has no files"
     problems = test_problems(params.num_questions, params.seed)
     items = [
         Item(question_id(each.question), each.question, each.answer, category=f"k={each.num_steps}")
@@ -35,12 +35,12 @@ def load(params: Params, source: Path | None) -> list[Item]:
 
 
 def prompt(item: Item) -> str:
-    """Return the question as it is."""
+    """Return the question unchanged."""
     return item.question
 
 
 def grade(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
-    """Return a verdict per answer: its last word, in any case, has to be the gold word."""
+    """Return a grade per answer: its last word has to be the gold word; case does not matter."""
     grades = []
     for item, text in answers:
         words = re.findall(r"\w+", text)

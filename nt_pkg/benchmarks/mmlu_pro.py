@@ -1,8 +1,8 @@
 """MMLU-Pro: 12,032 questions of 14 subjects with three to ten options, in their own order.
 
 Data: TIGER-Lab/MMLU-Pro, split test (data/test-*.parquet; MIT). Paper: section 4, one answer per
-question; its prompt is not known. The authors' is five-shot without a chat template; ours asks a
-chat model without examples, and for the same last words. Example row, made up:
+question; its prompt is not known. The authors' prompt is five-shot without a chat template. Ours is
+for chat models, has no examples, and asks for the same last words. Example row, made up:
 
     {"question_id": 70, "question": "Which is even?", "options": ["3", "4", "5"], "answer": "B",
      "answer_index": 1, "cot_content": "", "category": "math", "src": "stemez-Math"}
@@ -29,14 +29,14 @@ _COLUMNS = ("question", "answer", "category", "src")
 
 
 class Params(ChoiceParams):
-    """Options of MMLU-Pro."""
+    """Parameters of MMLU-Pro."""
 
 
 def load(params: Params, source: Path | None) -> list[Item]:
     """Return the questions of the test split; `category` is the subject.
 
     Raises:
-        ValueError: there is no file, or a row is broken.
+        ValueError: there is no file, or a row is invalid.
     """
     items = [_item(row, place) for row, place in source_rows(source, HUB, (".parquet", ".jsonl"))]
     return take_items(items, params.num_questions)
@@ -45,9 +45,9 @@ def load(params: Params, source: Path | None) -> list[Item]:
 def _item(row: Mapping[str, Any], place: str) -> Item:
     number = row.get("question_id")
     if not isinstance(number, int):
-        raise ValueError(f"{place}: question_id missing or no integer; fetch the file again")
+        raise ValueError(f"{place}: question_id missing or not an integer; fetch the file again")
     question, letter, category, src = columns_of(row, _COLUMNS, place, HUB)
-    # One row's answer_index contradicts its letter; the authors' scripts compare the letter.
+    # In one row answer_index contradicts the letter; the authors' scripts compare the letter.
     return Item(
         id=str(number),
         question=question,

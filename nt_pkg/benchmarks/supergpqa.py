@@ -37,14 +37,14 @@ _COLUMNS = (
 
 
 class Params(ChoiceParams):
-    """Options of SuperGPQA."""
+    """Parameters of SuperGPQA."""
 
 
 def load(params: Params, source: Path | None) -> list[Item]:
     """Return the questions; `category` is the discipline.
 
     Raises:
-        ValueError: there is no file, or a row is broken.
+        ValueError: there is no file, or a row is invalid.
     """
     items = [_item(row, place) for row, place in source_rows(source, HUB, (".jsonl", ".parquet"))]
     return take_items(items, params.num_questions)
@@ -60,7 +60,7 @@ def _item(row: Mapping[str, Any], place: str) -> Item:
         gold=letter,
         options=options_of(row, letter, place),
         category=discipline,
-        # The same field stands under several disciplines, so a group's name holds its parents'.
+        # Several disciplines have a field of the same name, so a group's name includes its parents.
         levels=(
             ("field", f"{discipline}/{field}"),
             ("subfield", f"{discipline}/{field}/{subfield}"),

@@ -19,6 +19,6 @@ class Benchmark(Strict):
     )
     repeats: int = Field(1, ge=1, description="Answers per question (paper: 24, 16, 1, 1).")
     chance: float | None = Field(
-        None, ge=0, lt=1, description="Share right by a uniform guess, for the report."
+        None, ge=0, lt=1, description="Accuracy of a uniform guess, for the report."
     )
     think_words: int = Field(3500, ge=1, description="K of the think instruction (paper: 3500).")

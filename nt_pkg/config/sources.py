@@ -8,7 +8,7 @@ from nt_pkg.config.base import Strict
 
 
 class Source(Strict):
-    """Where the files of a pool, a benchmark or a student come from: exactly one of three."""
+    """Where files come from: exactly one of `path`, `hub` and `builtin`."""
 
     path: str | None = Field(None, description="File or folder on this machine.")
     hub: str | None = Field(None, description="Repository id on the Hugging Face hub.")
@@ -31,7 +31,8 @@ class Source(Strict):
         given = [name for name in ("path", "hub", "builtin") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"a source needs exactly one of path, hub, builtin; it has {given or 'none'}"
+                f"a source needs exactly one of path, hub, builtin; it has "
+                f"{', '.join(given) or 'none'}"
             )
         if self.hub is not None and self.revision is None:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Students: formats of their targets, training, and how their jobs run."""
+"""Students: formats of their targets, training, and resources of their jobs."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -13,14 +13,14 @@ class Format(Strict):
     """What a student is trained to write (paper, section 3.3)."""
 
     kind: Literal["system2", "system1", "random_mix", "difficulty_mix"] = Field(
-        description="system2: full trace; system1: answer only; random_mix: system2 with "
-        "probability p; difficulty_mix: system2 where the models disagree."
+        description="system2: full trace; system1: only the answer; random_mix: system2 with "
+        "probability p; difficulty_mix: system2 if the models disagree."
     )
     p: float | None = Field(None, gt=0, lt=1, description="Share of System-2 in random_mix.")
     think_words: Annotated[int, Field(ge=1)] | Literal["per_trace"] = Field(
         3500,
         description="K of the think instruction (paper: 3500, its mean trace in words), or "
-        "per_trace: the words of each trace, to two digits.",
+        "per_trace: the number of words of each trace, to two digits.",
     )
 
     @model_validator(mode="after")
@@ -33,15 +33,15 @@ class Format(Strict):
 
 
 class Training(Strict):
-    """The science of supervised fine-tuning; defaults are section 4 of the paper."""
+    """Supervised fine-tuning; the defaults are those of section 4 of the paper."""
 
     learning_rate: float = Field(2e-5, gt=0, description="Constant (paper: 2e-5).")
     weight_decay: float = Field(0.1, ge=0, description="AdamW (paper: 0.1).")
     betas: tuple[float, float] = Field(
-        (0.9, 0.95), description="AdamW; the paper is silent, this is the usual choice for LLMs."
+        (0.9, 0.95), description="AdamW (the usual choice for LLMs; the paper is silent)."
     )
-    warmup_steps: int = Field(0, ge=0, description="Linear warm-up; the paper is silent: none.")
-    max_grad_norm: float = Field(1.0, gt=0, description="Clipping; the paper is silent: 1.")
+    warmup_steps: int = Field(0, ge=0, description="Steps of linear warm-up (the paper is silent).")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping (the paper is silent).")
     tokens_per_step: int = Field(
         400_000,
         ge=1,
@@ -55,28 +55,30 @@ class Training(Strict):
     )
     epochs: dict[int, int] = Field(
         {0: 10, 10_000: 6, 100_000: 8},
-        description="Passes over the data from this many examples on (paper: 10 at 1k, 6 at 10k, 8 "
-        "at 100k and 500k).",
+        description="Epochs by the number of examples: each entry holds from its number on (paper: "
+        "10 at 1k, 6 at 10k, 8 at 100k and 500k).",
     )
-    dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="The paper is silent.")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "bfloat16", description="Number format of the weights (the paper is silent)."
+    )
 
     @field_validator("epochs")
     @classmethod
     def _from_zero(cls, value: dict[int, int]) -> dict[int, int]:
         if 0 not in value or min(value.values()) < 1:
-            raise ValueError("epochs needs an entry for 0 examples on, and every number at least 1")
+            raise ValueError("epochs needs an entry for 0, and every number must be at least 1")
         return value
 
     def num_epochs(self, num_examples: int) -> int:
-        """Return the passes over `num_examples` examples."""
+        """Return the number of epochs for `num_examples` examples."""
         return self.epochs[max(start for start in self.epochs if start <= num_examples)]
 
 
 class Runtime(Strict):
-    """How a run is spread over machines. Never part of a result's identity."""
+    """Resources of a student's jobs; never part of a result's identity."""
 
     nodes: int = Field(1, ge=1, description="Nodes of one training; more than one needs Slurm.")
-    num_ranks: int = Field(1, ge=1, description="Processes of one training, over all its nodes.")
+    num_ranks: int = Field(1, ge=1, description="Processes of one training on all its nodes.")
     threads_per_rank: int = Field(1, ge=1, description="CPU cores of each of these processes.")
     zero_stage: Literal[1, 2, 3] = Field(2, description="DeepSpeed ZeRO stage.")
     rows_per_micro_batch: int = Field(
@@ -84,21 +86,21 @@ class Runtime(Strict):
     )
     attention: Literal["auto", "documents", "varlen", "sdpa"] = Field(
         "auto",
-        description="How packed documents attend: documents, one after the other; varlen, by one "
-        "kernel on a GPU; sdpa, by a mask over the whole row. auto takes the quickest that the "
-        "machine and the student allow.",
+        description="How attention over packed documents is computed: documents, one after the "
+        "other; varlen, all with one GPU kernel; sdpa, with a mask over the whole row. auto takes "
+        "the fastest that the machine and the student support.",
     )
     activation_checkpointing: bool = Field(
-        False, description="Compute each layer again in the backward pass, to save its memory."
+        False, description="Recompute each layer in the backward pass to save its memory."
     )
     offload: Literal["none", "optimizer", "all"] = Field(
         "none",
-        description="What is kept in main memory: the optimiser's state and its step, or the "
-        "weights too (ZeRO-3 only).",
+        description="What is kept in main memory: optimizer, the optimiser's state and its step; "
+        "all, the weights too (ZeRO-3 only).",
     )
     checkpoint_steps: int = Field(100, ge=1, description="Optimiser steps between checkpoints.")
     checkpoint_minutes: float = Field(
-        30, gt=0, description="Most minutes between checkpoints, whatever the steps take."
+        30, gt=0, description="Maximum minutes between checkpoints, however long a step takes."
     )
     async_checkpoints: bool = Field(
         True,
@@ -106,17 +108,19 @@ class Runtime(Strict):
         "memory.",
     )
     minutes: int = Field(
-        1440, ge=1, description="Time limit of a training; one that needs more is started again."
+        1440,
+        ge=1,
+        description="Time limit of a training; one that needs longer continues in the next job.",
     )
     stop_seconds: int = Field(
         300,
         ge=0,
-        description="Seconds before the end of a Slurm job's time at which a training stops with a "
-        "checkpoint, at most a tenth of that time; 0: never.",
+        description="Seconds before a Slurm job's time limit at which a training stops with a "
+        "checkpoint, at most a tenth of the limit; 0: never.",
     )
-    generation_batch: int = Field(64, ge=1, description="Answers generated side by side.")
+    generation_batch: int = Field(64, ge=1, description="Answers generated at the same time.")
     gpu: int = Field(
-        0, ge=0, description="GPUs of a training, over all its nodes: one per rank, or none."
+        0, ge=0, description="GPUs of a training on all its nodes: one per rank, or none."
     )
     generation_gpu: int = Field(0, ge=0, description="GPUs of one evaluation job, on one node.")
     generation_minutes: int = Field(720, ge=1, description="Time limit of an evaluation job.")
@@ -127,7 +131,7 @@ class Runtime(Strict):
 
     @property
     def generation(self) -> EngineRuntime:
-        """Return what an evaluation job runs on."""
+        """Return the resources of an evaluation job."""
         return EngineRuntime(
             gpu=self.generation_gpu,
             mem_mb=self.generation_mem_mb or self.mem_mb,
@@ -137,7 +141,7 @@ class Runtime(Strict):
 
     @property
     def num_tasks(self) -> int:
-        """Return the processes that Slurm places: the ranks."""
+        """Return the number of processes that Slurm starts: the ranks."""
         return self.num_ranks
 
     @property
@@ -147,9 +151,9 @@ class Runtime(Strict):
 
     @property
     def job_threads(self) -> int:
-        """Return the cores that a training asks for: in all, or per rank where Slurm places them.
+        """Return the cores that a training requests: all of them, or per rank on several nodes.
 
-        Over several nodes every rank is a task, and the cores of a job are counted per task.
+        On several nodes every rank is a Slurm task, and Slurm counts cores per task.
         """
         return self.threads_per_rank * (self.num_ranks if self.nodes == 1 else 1)
 
@@ -162,19 +166,19 @@ class Runtime(Strict):
             )
         if self.offload == "all" and self.zero_stage != 3:
             raise ValueError(
-                f"offload 'all' shards the weights, which ZeRO-{self.zero_stage} does not: set "
-                "zero_stage to 3, or offload to 'optimizer'"
+                f"offload 'all' needs sharded weights, but ZeRO-{self.zero_stage} does not shard "
+                "them: set zero_stage to 3, or offload to 'optimizer'"
             )
         if self.gpu not in (0, self.num_ranks):
             raise ValueError(
-                f"a training has one GPU per rank, or none, over all its nodes; gpu is {self.gpu} "
-                f"and num_ranks {self.num_ranks}: set gpu to {self.num_ranks} or to 0"
+                f"a training has one GPU per rank, or none; gpu is {self.gpu} and num_ranks "
+                f"{self.num_ranks}: set gpu to {self.num_ranks} or to 0"
             )
         return self
 
 
 class Student(Strict):
-    """A model to be trained."""
+    """A model to train."""
 
     source: Source = Field(description="Where the untrained model comes from.")
     architecture: Architecture = None
@@ -188,6 +192,6 @@ class Student(Strict):
     )
     sampling: Sampling = Field(
         Sampling(),
-        description="How it answers benchmarks (paper: 0.6 / 0.95 Llama, 0.7 / 1.0 Qwen).",
+        description="Sampling of its answers (paper: 0.6 / 0.95 for Llama, 0.7 / 1.0 for Qwen).",
     )
-    runtime: Runtime = Field(Runtime(), description="How its jobs run; edits rerun nothing.")
+    runtime: Runtime = Field(Runtime(), description="Resources of its jobs; edits rerun nothing.")

@@ -1,1 +1,1 @@
-"""Dialogues: prompts, reasoning and answers, and how a chat template shows them."""
+"""Dialogues: prompts, reasoning and answers, and their text in a chat template."""

@@ -1,10 +1,9 @@
 """The text of a dialogue in a student's chat template, the same in training and at inference.
 
-Some templates write the day of the call into the system turn: Llama-3.2's do, and those of 3.1 and
-3.3 would with another default. A student would then be trained under one date and asked under
-others, and no result could be made again, so the date is always the one that Llama-3.1 writes.
-Qwen2.5's default system turn is kept as well: what a template writes unasked is part of the
-student.
+Some templates write today's date into the system turn: those of Llama-3.2 do, and those of 3.1 and
+3.3 would with another default. A student would then be trained with one date and evaluated with
+others, and no result could be reproduced. So the date is always the one that Llama-3.1 writes.
+Qwen2.5's default system turn is kept too, because what a template adds is part of the student.
 """
 
 import re
@@ -26,13 +25,13 @@ def dialogue_text(
     """Return the text of some messages.
 
     Args:
-        tokenizer: of the student.
+        tokenizer: tokenizer of the student.
         messages: maps with `role` and `content`.
-        asks: end with what precedes an answer.
-        template: in place of the tokenizer's own.
+        asks: whether to end with the generation prompt.
+        template: replaces the tokenizer's own template.
 
     Raises:
-        ValueError: the template writes the day of the call in a way that cannot be fixed.
+        ValueError: the template writes today's date in a way that cannot be made constant.
     """
     dated = _ASKS_FOR_THE_DAY.sub(
         lambda found: repr(TODAY.strftime(found[2])), tokenizer.get_chat_template(template)
@@ -40,7 +39,7 @@ def dialogue_text(
     if "strftime_now(" in dated:
         raise ValueError(
             "the chat template writes the day of the call, by `strftime_now` of something other "
-            "than a literal: give a template with a fixed date"
+            "than a literal: use a template with a fixed date"
         )
     text: str = tokenizer.apply_chat_template(
         list(messages),

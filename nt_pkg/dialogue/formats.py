@@ -1,6 +1,6 @@
 """Distillation formats, inference modes and control strings (paper, sections 3.3 and 4).
 
-The instruction is appended to the end of the question, in training and in inference alike.
+The instruction is appended to the question, in training and at inference alike.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ _INSTRUCTIONS = {  # literal strings of the paper
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a student reads: the user's turn, and text its answer is forced to begin with."""
+    """A student's input: the user's turn, and a text that its answer is forced to begin with."""
 
     user: str
     forced_prefix: str
 
 
 def prompt_in_mode(question: str, mode: str, think_words: int) -> Prompt:
-    """Return the prompt of one inference mode; only `think` forces the answer to open a trace."""
+    """Return the prompt of one inference mode; only `think` forces the answer to begin a trace."""
     instruction = _INSTRUCTIONS[mode].format(words=think_words)
     return Prompt(f"{question} {instruction}", THINK_OPEN if mode == "think" else "")
 
@@ -36,12 +36,12 @@ def target_kind(kind: str, p: float | None, seed: int, row_id: str, disagree: bo
     Args:
         kind: format kind of the catalogue.
         p: share of System-2 in a random mix.
-        seed: seed of the run; a random mix draws each example by itself from it.
+        seed: seed of the run; a random mix draws each example independently from it.
         row_id: id of the example.
-        disagree: whether teacher and second model disagree; None where nobody could tell.
+        disagree: whether teacher and second model disagree; None if it is unknown.
 
     Raises:
-        ValueError: a difficulty mix meets a row whose agreement is unknown.
+        ValueError: the agreement of a row in a difficulty mix is unknown.
     """
     if kind in ("system2", "system1"):
         return kind
@@ -63,9 +63,9 @@ def training_pair(
 ) -> tuple[str, str]:
     """Return (user turn, assistant turn) of one example.
 
-    A System-2 target is the whole trace, a System-1 target the final answer alone; each comes with
-    the instruction that asks for it at inference. The paper does not say which K it trained with:
-    the constant of its inference, or the words of each trace, here to two digits.
+    A System-2 target is the whole trace, a System-1 target only the final answer. Each has the
+    instruction that asks for it at inference. The paper does not say which K it trained with: the
+    constant used at inference, or the number of words of each trace, here to two digits.
     """
     if target == "system2":
         words = think_words if isinstance(think_words, int) else _num_words(reasoning)
@@ -75,5 +75,5 @@ def training_pair(
 
 
 def _num_words(text: str) -> int:
-    """Return the words of a text, to two digits: a number that a student can hold to."""
+    """Return the number of words of a text to two digits, a number that a student can follow."""
     return max(1, int(float(f"{len(text.split()):.2g}")))

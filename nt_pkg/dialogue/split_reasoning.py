@@ -1,30 +1,30 @@
-"""Reasoning and answer of an output: the one place that splits them, for teachers and students.
+"""Split an output into reasoning and answer; the only place that does, for teachers and students.
 
-A reasoning is opened and closed by one of three pairs of tags:
+One of three pairs of tags opens and closes the reasoning:
 
     <think>                  </think>                    DeepSeek-R1, QwQ, and our own targets
     <|begin_of_thought|>     <|end_of_thought|>          OpenThoughts
     <|im_start|>think        <|im_start|>answer          s1
 
-What is odd about an output is settled like this:
+Unusual outputs are read like this:
 
-no opening tag          everything up to the closing tag is reasoning: R1's template has opened it
-no closing tag          all text is reasoning and there is no answer, so that nothing is ever read
+no opening tag          everything up to the closing tag is reasoning: R1's template opened it
+no closing tag          all text is reasoning and there is no answer, so that no answer is ever read
                         from the middle of a thought
 no tag at all           all text is answer, and there is no reasoning
-nested, several         everything up to the last closing tag is reasoning, with what stands between
-                        the blocks; one closing tag closes all; the tags themselves are left out
-opened again            an opening tag behind the last closing tag leaves no answer
-empty                   the reasoning is "", which is not the same as none
-quoted                  a tag is plain text directly between two backticks or two quotation marks of
-                        a kind, or inside a fenced code block. A fence that is never closed is no
-                        fence, and neither is one before another opening fence (one with a name of
-                        a language), so a reasoning that ends in an open code block still ends
-solution markers        OpenThoughts' answer stands between <|begin_of_solution|> and
-                        <|end_of_solution|>; without the first it begins behind the reasoning,
+nested, several         everything up to the last closing tag is reasoning, including text between
+                        the blocks; one closing tag closes all; the tags themselves are removed
+opened again            an opening tag after the last closing tag leaves no answer
+empty                   the reasoning is "", which differs from no reasoning
+quoted                  a tag is plain text directly between two backticks or two matching quotation
+                        marks, or inside a fenced code block. A fence that is never closed does not
+                        count, nor does a fence before another opening fence (one with the name of a
+                        language), so a reasoning that ends in an open code block still ends
+solution markers        OpenThoughts' answer is between <|begin_of_solution|> and
+                        <|end_of_solution|>; without the first it begins after the reasoning,
                         without the second it was cut
 
-Time grows with the length of the text, whatever stands in it.
+The time is linear in the length of any text.
 """
 
 import re
@@ -42,14 +42,14 @@ _QUOTES = {"`": "`", '"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019"}
 
 
 class Thought(NamedTuple):
-    """An output in its parts, blanks at their ends removed.
+    """The parts of an output, stripped of surrounding blanks.
 
     Attributes:
-        reasoning: None if the output holds none.
+        reasoning: None if the output has none.
         answer: "" if there is none.
         is_closed: whether the reasoning was closed.
         is_cut: whether a solution was begun and not ended.
-        has_quoted_tag: whether a part holds a tag that was taken for plain text.
+        has_quoted_tag: whether a part contains a tag that counts as plain text.
     """
 
     reasoning: str | None
@@ -60,10 +60,10 @@ class Thought(NamedTuple):
 
 
 def split_reasoning(text: str, forced_prefix: str = "") -> Thought:
-    """Return the parts of one output; this module's docstring has the rules.
+    """Return the parts of one output, by the rules in this module's docstring.
 
     Args:
-        text: output of a model, with or without the prefix it was made to begin with.
+        text: output of a model, with or without the prefix that it was forced to begin with.
         forced_prefix: that prefix, "" if there was none.
     """
     if forced_prefix and not text.lstrip().startswith(forced_prefix):
@@ -84,7 +84,7 @@ def split_reasoning(text: str, forced_prefix: str = "") -> Thought:
 
 
 def _tags(text: str) -> Iterator[re.Match[str]]:
-    """Yield what `_TAG.finditer` would; every tag begins with "<", which is found much faster."""
+    """Yield what `_TAG.finditer` would; searching for "<", which begins every tag, is faster."""
     at = text.find("<")
     while at >= 0:
         tag = _TAG.match(text, at)
@@ -95,12 +95,12 @@ def _tags(text: str) -> Iterator[re.Match[str]]:
 
 def _fences(text: str) -> Iterator[tuple[int, int]]:
     """Yield (start, end) of every fenced code block that is closed."""
-    if "`" not in text and "~" not in text:  # quicker to see than the lack of three
+    if "`" not in text and "~" not in text:  # faster than a search for three in a row
         return
     opened: re.Match[str] | None = None
     for fence in _FENCE.finditer(text):
         if opened is not None and not fence[1].startswith(opened[1]):
-            continue  # shorter, or of the other kind: a line of the code
+            continue  # a shorter fence, or one of the other kind, is a line of the code
         if opened is None or fence[2].strip():
             opened = fence
         else:
@@ -114,7 +114,7 @@ def _is_quoted(text: str, tag: re.Match[str]) -> bool:
 
 
 def _outside(tags: list[re.Match[str]], spans: list[tuple[int, int]]) -> list[re.Match[str]]:
-    """Return the tags in none of the spans; both are in order."""
+    """Return the tags outside all spans; both are sorted."""
     kept, at = [], 0
     for tag in tags:
         while at < len(spans) and spans[at][1] <= tag.start():
@@ -125,7 +125,7 @@ def _outside(tags: list[re.Match[str]], spans: list[tuple[int, int]]) -> list[re
 
 
 def _without(text: str, tags: list[re.Match[str]], length: int | None = None) -> str:
-    """Return the text, or its beginning, without some tags of it."""
+    """Return the text, or its first `length` characters, without some of its tags."""
     ends = [0, *(tag.end() for tag in tags)]
     starts = [*(tag.start() for tag in tags), len(text) if length is None else length]
     pieces = [text[end:start] for end, start in zip(ends, starts, strict=True) if start > end]
@@ -133,7 +133,7 @@ def _without(text: str, tags: list[re.Match[str]], length: int | None = None) ->
 
 
 def _solution(text: str, begin: int, tags: list[re.Match[str]]) -> tuple[str, bool]:
-    """Return the answer behind `begin`, and whether it was cut; the last solution counts."""
+    """Return the answer after `begin`, and whether it was cut; the last solution counts."""
     begins = [tag for tag in tags if tag[0] == _BEGIN]
     if begins:
         begin = begins[-1].end()

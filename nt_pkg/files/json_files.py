@@ -1,4 +1,4 @@
-"""Small JSON files that say what an artifact is; every write is atomic."""
+"""Small JSON files that describe artifacts; every write is atomic."""
 
 import hashlib
 import json
@@ -11,9 +11,9 @@ from typing import Any
 
 
 def canonical(value: Any) -> str:
-    """Return the one JSON text of `value`: sorted keys, no blanks.
+    """Return the canonical JSON text of `value`: sorted keys, no blanks.
 
-    This is the form in which configuration reaches a job and is compared between runs.
+    Configuration is passed to jobs and compared between runs in this form.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
@@ -31,12 +31,13 @@ def sha256_file(path: Path) -> str:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path` that becomes `path` if the block succeeds.
+    """Yield a temporary name next to `path`; rename it to `path` if the block succeeds.
 
     The file is fsynced before the rename, so a crash leaves either the old file or the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    ours = f".{path.name}.{platform.node()}-"  # only this machine knows which of its writers live
+    # Only this machine can tell which of its writers are alive, so their names include its name.
+    ours = f".{path.name}.{platform.node()}-"
     for stale in path.parent.glob(f"{ours}*.tmp"):
         if not _is_alive(int(stale.stem.rpartition("-")[2])):
             stale.unlink(missing_ok=True)
@@ -67,10 +68,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON value of a file; a broken file is named in the error."""
+    """Return the JSON value of a file; the error for an invalid file names it."""
     try:
         return json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"{path} is not valid JSON ({error}); it was cut off or edited: delete it and run again"
+            f"{path} is not valid JSON ({error}); it was truncated or edited: delete it and run "
+            "again"
         ) from error

@@ -1,7 +1,7 @@
-"""Where artifacts of a study stand, for code that looks for them outside a job.
+"""Paths of a study's artifacts, for code that looks for them outside a job.
 
-The rules own these patterns (`output:` of rules/*.smk), and jobs are told their paths. A test holds
-the patterns here against those of the rules.
+The rules define these patterns (`output:` in rules/*.smk) and pass the paths to jobs. A test
+compares the patterns here with those of the rules.
 """
 
 import re
@@ -20,17 +20,17 @@ SUMMARY = "results/report/{study}/summary.json"
 
 
 def artifact(pattern: str, folder: Path = Path(), **names: object) -> Path:
-    """Return the path of one artifact; further names are ignored.
+    """Return the path of one artifact; other names are ignored.
 
     Args:
-        pattern: one of this module.
-        folder: the folder in which the workflow runs.
-        names: its wildcards.
+        pattern: a pattern of this module.
+        folder: folder in which the workflow runs.
+        names: wildcards of the pattern.
     """
     return folder / pattern.format(**names)
 
 
 def artifacts(pattern: str, folder: Path = Path(), **names: object) -> list[Path]:
-    """Return the paths of all artifacts that exist, sorted; wildcards left out vary."""
+    """Return the paths of all existing artifacts, sorted; wildcards left out match anything."""
     given = re.sub(r"{(\w+)}", lambda found: str(names.get(found[1], "*")), pattern)
     return sorted(folder.glob(given))

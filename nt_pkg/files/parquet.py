@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from nt_pkg.files.json_files import atomic_path, canonical
 from nt_pkg.files.schemas import Row
 
-# Rows that are checked and written at a time: 60 MB of the widest prompts.
+# Rows checked and written at a time: 60 MB of the longest prompts.
 ROW_GROUP_ROWS = 16_384
-# Of a whole pool, so that a shard reads little more than its own rows.
+# Small groups for the file of a whole pool, so that a shard reads little more than its own rows.
 POOL_GROUP_ROWS = 1024
 STREAM_ROWS = 4096
 _BATCH_ROWS = 1024  # 100 MB of the longest traces
@@ -34,18 +34,18 @@ def write_parquet(
 ) -> None:
     """Write rows of exactly `schema` to a zstd Parquet file, atomically.
 
-    Rows are taken as they are written, so that a stream of any length fits into memory.
+    Rows are written as they arrive, so a stream of any length fits into memory.
 
     Args:
         path: file to write.
-        schema: one of this module.
+        schema: a schema of `nt_pkg.files.schemas`.
         rows: the rows.
-        names: what the file is, such as pool and teacher; `read_names` gives it back.
-        group_rows: rows of a row group, the least that can be read; by default ROW_GROUP_ROWS.
+        names: names of the content, such as pool and teacher; `read_names` returns them.
+        group_rows: rows of a row group, the smallest unit to read; by default ROW_GROUP_ROWS.
 
     Raises:
-        ValueError: a row lacks a column, has one too many, a null where none may be, or a value of
-            another type.
+        ValueError: a row lacks a column, has another one, or has a null or a value of the wrong
+            type.
     """
     size = group_rows or ROW_GROUP_ROWS
     stored = schema if names is None else schema.with_metadata({_NAMES: canonical(names)})
@@ -62,7 +62,7 @@ def write_parquet(
 
 
 def _table(path: Path, schema: pa.Schema, rows: list[Row], first: int) -> pa.Table:
-    """Return rows as a table; `first` is the position of the first one in the file."""
+    """Return rows as a table; `first` is the position of the first row in the file."""
     columns = set(schema.names)
     for position, row in enumerate(rows, first):
         if set(row) != columns:
@@ -70,7 +70,7 @@ def _table(path: Path, schema: pa.Schema, rows: list[Row], first: int) -> pa.Tab
                 f"{path}: row {position} has columns {sorted(row)}, expected {sorted(columns)}"
             )
     for name in (field.name for field in schema if pa.types.is_integer(field.type)):
-        if any(isinstance(row[name], float) for row in rows):  # pyarrow would cut 1.5 to 1
+        if any(isinstance(row[name], float) for row in rows):  # pyarrow would truncate 1.5
             raise ValueError(f"{path}: a row does not fit the schema: {name!r} holds a fraction")
     try:
         table = pa.Table.from_pylist(rows, schema=schema)
@@ -84,10 +84,10 @@ def _table(path: Path, schema: pa.Schema, rows: list[Row], first: int) -> pa.Tab
 
 
 def read_parquet(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> list[Row]:
-    """Return the rows of one Parquet file after checking its schema, with all columns or some.
+    """Return the rows of one Parquet file after checking its schema, with all or some columns.
 
     Raises:
-        ValueError: the file is cut off or not of this schema; the text says what to do.
+        ValueError: the file is truncated or has another schema; the message says what to do.
     """
     rows: list[Row] = _read_table(path, schema, columns).to_pylist()
     return rows
@@ -102,14 +102,14 @@ def _read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = N
 def stream_parquet(
     path: Path, schema: pa.Schema, first: str = "", behind: str | None = None
 ) -> Iterator[Row]:
-    """Yield the rows with `first <= id < behind`, in the order of the file, never holding all.
+    """Yield the rows with `first <= id < behind` in the order of the file, as a stream.
 
-    Row groups without such an id are not read. With `behind` None there is no upper end.
+    Row groups without such an id are not read. If `behind` is None, there is no upper limit.
 
     Raises:
-        ValueError: the file is cut off or not of this schema; the text says what to do.
+        ValueError: the file is truncated or has another schema; the message says what to do.
     """
-    # By default pyarrow fetches the whole file ahead.
+    # By default pyarrow reads ahead through the whole file.
     with _explained(path), pq.ParquetFile(path, pre_buffer=False) as file:
         _check_columns(path, file.schema_arrow, schema)
         groups = _groups_with(file.metadata, first, behind)
@@ -122,7 +122,7 @@ def stream_parquet(
 
 
 def _groups_with(metadata: pq.FileMetaData, first: str, behind: str | None) -> list[int]:
-    """Return the row groups that may hold an id of a range."""
+    """Return the row groups that may contain an id of the range."""
     column = metadata.schema.names.index("id")
 
     def may_hold(group: int) -> bool:
@@ -143,10 +143,10 @@ def _check_columns(path: Path, found: pa.Schema, schema: pa.Schema) -> None:
 
 
 def read_names(path: Path) -> dict[str, str]:
-    """Return the names that a file was written with.
+    """Return the names that `write_parquet` stored in a file.
 
     Raises:
-        ValueError: the file is cut off or holds no names; the text says what to do.
+        ValueError: the file is truncated or has no names; the message says what to do.
     """
     with _explained(path):
         metadata = pq.read_schema(path).metadata or {}
@@ -161,7 +161,7 @@ def read_names(path: Path) -> dict[str, str]:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn what pyarrow says of a file that is cut off into what to do about it."""
+    """Turn pyarrow's errors about a truncated file into an error that says what to do."""
     try:
         yield
     except FileNotFoundError:
@@ -174,29 +174,30 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def read_columns(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
-    """Return some columns of several shards, `id` among them, ordered by id.
+    """Return some columns of several shards, ordered by id; `id` must be one of them.
 
-    Nothing else is read, and no Python object is made of a row: for pools of a million rows.
+    Other columns are not read, and no Python object is created per row, so this works for pools of
+    a million rows.
 
     Raises:
-        ValueError: a file is cut off or not of this schema, or an id stands in two shards.
+        ValueError: a file is truncated or has another schema, or an id is in two shards.
     """
     table = pa.concat_tables([_read_table(path, schema, columns) for path in paths])
     table = table.sort_by("id").combine_chunks()
     ids = table.column("id")
     twice = ids[1:].filter(pc.equal(ids[1:], ids[:-1]))
     if len(twice):
-        raise ValueError(f"id {twice[0]} stands in two of {len(paths)} shards, such as {paths[0]}")
+        raise ValueError(f"id {twice[0]} is in two of {len(paths)} shards, such as {paths[0]}")
     return table
 
 
 def read_rows(paths: Sequence[Path], schema: pa.Schema, ids: Collection[str]) -> list[Row]:
-    """Return the rows of several shards that have one of some ids, ordered by id.
+    """Return the rows of several shards with the given ids, ordered by id.
 
-    In memory are these rows and one batch: a subset of a pool that is larger than memory.
+    Memory holds these rows and one batch, so the pool may be larger than memory.
 
     Raises:
-        ValueError: a file is cut off or not of this schema, or an id stands in two shards.
+        ValueError: a file is truncated or has another schema, or an id is in two shards.
     """
     wanted = pa.array(sorted(ids), pa.string())
     rows = []
@@ -209,6 +210,6 @@ def read_rows(paths: Sequence[Path], schema: pa.Schema, ids: Collection[str]) ->
     for before, after in pairwise(rows):
         if before["id"] == after["id"]:
             raise ValueError(
-                f"id {after['id']} stands in two of {len(paths)} shards, such as {paths[0]}"
+                f"id {after['id']} is in two of {len(paths)} shards, such as {paths[0]}"
             )
     return rows

@@ -1,13 +1,13 @@
-"""Vectors as labels: one short text each, and one matrix of a whole column of them.
+"""Vectors as labels: a short text for each vector, and a matrix for a column of them.
 
-A vector is a JSON text that holds signed bytes in base64; only its direction counts. So the one
-schema of annotations serves, a job that reads labels needs no other path, and 384 numbers take 512
-bytes; as a JSON list they take three times as much, and a Python object each when it is parsed.
+A vector is stored as a JSON text of signed bytes in base64; only its direction counts. So vectors
+use the same schema and the same paths as other annotations, and 384 numbers take 512 bytes. A JSON
+list would take three times as much, and a Python object per number when parsed.
 
-Bytes, and not float16, because a float32 sum of products of bytes is exact up to 1,024 numbers
-(127 * 127 * 1,026 < 2 ** 24), in whatever order it is taken: what a selector makes of vectors is
-the same on every processor and with every number of threads. The price is a direction that is off
-by about half a degree.
+We store bytes and not float16, because a float32 sum of products of bytes is exact for up to 1,024
+numbers (127 * 127 * 1,026 < 2 ** 24) in any order. So a selector computes the same from vectors on
+every processor and with any number of threads. The cost is an error of about half a degree in the
+direction.
 """
 
 import binascii
@@ -24,10 +24,10 @@ _BLOCK_ROWS = 65_536
 
 
 def encode(vectors: "NDArray[np.float64]") -> list[str | None]:
-    """Return the label of every vector; None of one that is all zeros, which has no direction.
+    """Return the label of every vector, None for a zero vector, which has no direction.
 
     Args:
-        vectors: shape (n, d), d at most `MAX_DIMENSIONS`. The largest number of each becomes 127.
+        vectors: shape (n, d), d at most `MAX_DIMENSIONS`. Each is scaled to a largest value of 127.
     """
     import numpy as np
 
@@ -35,7 +35,7 @@ def encode(vectors: "NDArray[np.float64]") -> list[str | None]:
     assert 1 <= dimensions <= MAX_DIMENSIONS, dimensions
     largest = np.abs(vectors).max(axis=1, initial=0.0)
     scale = np.divide(_LARGEST, largest, out=np.zeros(num_rows), where=largest > 0)
-    # Zeros up to a multiple of three, so that no text has padding and all can be read as one.
+    # Zeros up to a multiple of three, so that no text has base64 padding and all decode at once.
     signed = np.zeros((num_rows, -(-dimensions // 3) * 3), np.int8)
     signed[:, :dimensions] = np.rint(vectors * scale[:, None])
     return [
@@ -50,11 +50,11 @@ def decode(name: str, column: "pa.Array") -> "NDArray[np.int8]":
     Memory is one byte per number.
 
     Args:
-        name: of the annotator, for messages.
+        name: name of the annotator, for messages.
         column: texts that `encode` returned.
 
     Raises:
-        ValueError: the labels are no vectors, or not of one length.
+        ValueError: the labels are not vectors, or have different lengths.
     """
     import numpy as np
     import pyarrow as pa

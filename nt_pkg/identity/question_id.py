@@ -8,9 +8,9 @@ _QUESTION_DIGITS = 24
 
 
 def normalise_question(question: str) -> str:
-    """Return the text by which questions are compared: NFKC, case folded, single blanks."""
+    """Return the text that identifies a question: NFKC, case folded, single blanks."""
     folded = unicodedata.normalize("NFKC", question).casefold()
-    # Folding can leave characters that compose again; without this pass it would not be idempotent.
+    # Folding can leave characters that compose; without the second pass this is not idempotent.
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
@@ -18,16 +18,17 @@ def question_id(question: str) -> str:
     """Return the first 32 hex digits of the sha256 of the normalised question.
 
     Raises:
-        UnicodeEncodeError: the text holds half of a surrogate pair, so it has no UTF-8 form.
+        UnicodeEncodeError: the text contains half of a surrogate pair, which has no UTF-8 form.
     """
     return normalised_id(normalise_question(question))
 
 
 def normalised_id(text: str, copy: int = 0) -> str:
-    """Return the same of a text that is normalised already.
+    """Return the id of a question that is already normalised.
 
-    `copy` says which of several answers to the question a row is. Their ids count on from that of
-    the first, in the last 8 digits; so they differ, stand side by side and fall into one shard.
+    `copy` is the number of a row's answer if there are several answers to the question. Their ids
+    count up from the first one in the last 8 digits, so they differ, are sorted next to each other
+    and are in one shard.
     """
     digits = hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
     if not copy:
@@ -42,10 +43,10 @@ def question_digits(row_id: str) -> str:
 
 
 def shard_ids(shard: int, num_shards: int) -> tuple[str, str | None]:
-    """Return the first id of a shard, and the first one behind it, None at the end.
+    """Return the first id of a shard, and the first id after it, None for the last shard.
 
-    Shards are ranges of ids, all equally wide: ids are digests, so each gets about as many rows,
-    and the rows of a shard stand side by side in a file that is ordered by id.
+    Shards are equally wide ranges of ids. Ids are digests, so all shards get about the same number
+    of rows, and the rows of a shard are contiguous in a file that is ordered by id.
     """
     starts = [-(-edge * 16**_ID_DIGITS // num_shards) for edge in (shard, shard + 1)]
     first, behind = (f"{start:0{_ID_DIGITS}x}" for start in starts)

@@ -1,4 +1,4 @@
-"""Random generators seeded by what they are for, never by global state."""
+"""Random generators seeded by their purpose, never by global state."""
 
 import hashlib
 import random
@@ -42,10 +42,10 @@ def generator(*parts: object) -> "np.random.Generator":
 
 
 def order_key(seed: int, row_id: str) -> int:
-    """Return a pseudo-random sort key of a row that no other row influences.
+    """Return a pseudo-random sort key of a row that does not depend on other rows.
 
-    Sorting by it gives the same order whatever the input order or sharding, and prefixes of one
-    order are nested.
+    Sorting by it gives the same order for any input order and sharding, and smaller prefixes are
+    contained in larger ones.
     """
     return digest_int("order", seed, row_id)
 

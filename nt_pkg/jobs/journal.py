@@ -1,4 +1,4 @@
-"""What a job has finished so far: an append-only file of results, each under a key."""
+"""The results that a job has finished so far: an append-only file with a key for each."""
 
 import fcntl
 import json
@@ -13,14 +13,14 @@ logger = logging.getLogger(__name__)
 class Journal:
     """An append-only JSONL file of finished pieces, each under a key.
 
-    A line that a kill cut off is dropped when the file is opened again.
+    A line that was truncated by a kill is removed when the file is opened again.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open or create the journal and read what it holds."""
+        """Open or create the journal and read its entries."""
         self.entries: dict[str, Any] = {}
         file = path.open("a")
-        fcntl.flock(file, fcntl.LOCK_EX)  # two jobs may keep what they have in one place
+        fcntl.flock(file, fcntl.LOCK_EX)  # two jobs may share one journal
         good = 0
         with path.open("rb") as lines:
             for line in lines:
@@ -33,12 +33,12 @@ class Journal:
                 self.entries[entry["key"]] = entry["value"]
                 good += len(line)
         if good < path.stat().st_size:
-            logger.warning("%s: dropped a line that was cut off", path)
+            logger.warning("%s: removed a truncated line", path)
             os.truncate(path, good)
         self._file = file
 
     def extend(self, pieces: dict[str, Any]) -> None:
-        """Append finished pieces and make them durable."""
+        """Append finished pieces and fsync the file."""
         for key, value in pieces.items():
             self._file.write(json.dumps({"key": key, "value": value}) + "\n")
         self._file.flush()
@@ -46,6 +46,6 @@ class Journal:
         self.entries.update(pieces)
 
     def close(self) -> None:
-        """Close the file, for processes that were forked meanwhile too."""
+        """Close the file and release its lock, also for processes forked in the meantime."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
         self._file.close()

@@ -1,4 +1,4 @@
-"""One line a job writes at its start, and progress lines while it runs."""
+"""The line that a job logs at its start, and progress lines while it runs."""
 
 import json
 import logging
@@ -15,9 +15,9 @@ logger = logging.getLogger("nt")
 
 
 def start_job(name: str, spec: str = "") -> None:
-    """Set logging up, and say what runs where.
+    """Set up logging, and log what runs where.
 
-    Call `ready` when imports are over and work begins.
+    Call `ready` when imports are done and work begins.
     """
     logging.basicConfig(
         level=logging.INFO,
@@ -36,18 +36,19 @@ def start_job(name: str, spec: str = "") -> None:
 
 
 def ready(name: str, threads: int = 1, started: float | None = None) -> None:
-    """Record what the job spent on being launched and on imports.
+    """Record how long the launch and the imports of the job took.
 
-    The launcher says when it began (NT_JOB_STARTED, seconds since the epoch) and where to note it
-    (NT_JOB_TIMES, a file that all jobs of one invocation append to); without them nothing is noted.
+    The launcher passes the time of the launch (NT_JOB_STARTED, seconds since the epoch) and the
+    file for the record (NT_JOB_TIMES, to which all jobs of one invocation append). Without these
+    variables nothing is recorded.
 
     Args:
         name: the script.
-        threads: cores that were held meanwhile.
+        threads: cores that the job occupied meanwhile.
         started: when this part of the start-up began; by default when the job was launched.
     """
     now = time.time()
-    # The shell writes the time with the decimal mark of the user's language, or not at all.
+    # The shell may use the decimal mark of the user's language, or leave the variable empty.
     launched = os.environ.get("NT_JOB_STARTED", "").replace(",", ".")
     begun = started if started is not None else float(launched or now)
     logger.info("%s ready after %.2f s", name, now - begun)
@@ -62,13 +63,13 @@ _FIRST_SECONDS = 10.0
 
 
 class Progress:
-    """Rate and time left: a bar that is drawn anew on a terminal, elsewhere lines of a log.
+    """Rate and time left: a bar that is redrawn on a terminal, otherwise lines of a log.
 
-    The first line comes after ten seconds at most, the others every `every_seconds`.
+    The first line appears after at most ten seconds, the others every `every_seconds`.
     """
 
     def __init__(self, what: str, total: int, done: int = 0, every_seconds: float = 10.0) -> None:
-        """Start counting `total` pieces of which `done` were there before."""
+        """Start counting `total` pieces, of which `done` were finished before."""
         self._what, self._total, self._done = what, total, done
         self._is_shown = sys.stderr.isatty()
         self._every = 0.2 if self._is_shown else every_seconds
@@ -79,7 +80,7 @@ class Progress:
             logger.info("%s: %d of %d were done before", what, done, total)
 
     def add(self, count: int, note: str = "", tokens: int = 0) -> None:
-        """Count finished pieces, and tokens if there are any; perhaps write a line."""
+        """Count finished pieces and their tokens; write a line if one is due."""
         self._done += count
         self._new += count
         self._tokens += tokens
@@ -98,6 +99,6 @@ class Progress:
             return
         full = _BAR * self._done // max(self._total, 1)
         end = "\n" if self._done >= self._total else ""
-        # Back to the start of the line, and clear what was longer.
+        # Return to the start of the line and clear it, because the old text may be longer.
         sys.stderr.write(f"\r\x1b[2K{self._what} [{'#' * full:.<{_BAR}}] {state}{end}")
         sys.stderr.flush()

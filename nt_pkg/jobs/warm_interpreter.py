@@ -1,14 +1,14 @@
 """A warm interpreter: jobs on one machine start in milliseconds instead of importing torch again.
 
 A server imports the heavy libraries once and forks a child for every job. It is an option of the
-local launcher; without NT_WARM in the environment nothing here is used.
+local launcher and is not used unless NT_WARM is in the environment.
 
     NT_WARM=/tmp/x.sock python -m nt_pkg.jobs.warm_interpreter serve  # imports, then waits for jobs
     NT_WARM=/tmp/x.sock python -m nt_pkg.jobs.warm_interpreter run scripts.select --size 10 ...
 
-Only libraries are imported beforehand, never this project's modules, so an edit counts from the
-next job on. A job dies with its client, and every job dies with the server. The socket lies in a
-folder that only its owner can enter.
+The server only imports libraries, never this project's modules, so an edit takes effect from the
+next job on. A job dies with its client, and all jobs die with the server. The socket is in a folder
+that only its owner can enter.
 """
 
 import array
@@ -32,7 +32,7 @@ _LIBRARIES = (
     "pydantic",
     "pyarrow.parquet",
     "pyarrow.dataset",
-    "pandas",  # pyarrow looks for it when it converts rows
+    "pandas",  # pyarrow imports it when it converts rows
     "yaml",
     "torch",
     "torch.distributed",
@@ -45,7 +45,7 @@ _LIBRARIES = (
     "deepspeed",
     "deepspeed.utils.zero_to_fp32",
     "tensorboardX",
-    "deepspeed.runtime.zero.muon.muon_optimizer",  # drags torch.compile in when training starts
+    "deepspeed.runtime.zero.muon.muon_optimizer",  # imports torch.compile when training starts
     "scipy.stats",
     "math_verify",
     "matplotlib.figure",
@@ -55,25 +55,25 @@ _LIBRARIES = (
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """Ask Linux to send this process a signal when its parent ends; elsewhere do nothing."""
+    """Ask Linux to send this process a signal when its parent ends; do nothing elsewhere."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, number)
 
 
 def serve(address: str) -> None:
-    """Import the libraries, say `ready` on stdout, and fork a child per job until killed."""
+    """Import the libraries, print `ready`, and fork a child per job until killed."""
     die_with_parent()
-    # First of all, so that jobs wait in this queue, and are turned away as soon as the server dies.
+    # Listen before the imports, so that jobs wait in this queue and fail once the server dies.
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{address}.new")
     listener.listen(64)
     Path(f"{address}.new").rename(address)
-    # Without it, asking for GPUs starts CUDA, which no forked job could use any more.
+    # Otherwise looking for GPUs initialises CUDA here, and forked jobs could no longer use it.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     for name in _LIBRARIES:
         importlib.import_module(name)
-    gc.freeze()  # keeps the collector from touching, and so copying, the shared pages
+    gc.freeze()  # otherwise the collector would touch the shared pages and so copy them
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
     children: dict[int, tuple[int, socket.socket]] = {}  # pidfd -> pid, client
@@ -86,7 +86,7 @@ def serve(address: str) -> None:
                 others = [listener, client, *(each for _, each in children.values())]
                 try:
                     job, fds = _receive(client)
-                except ConnectionError:  # killed before it had said what it wants
+                except ConnectionError:  # the client was killed before it sent its job
                     client.close()
                     continue
                 pid = _start(job, fds, others)
@@ -94,7 +94,7 @@ def serve(address: str) -> None:
                 children[pidfd] = pid, client
                 selector.register(pidfd, selectors.EVENT_READ)
                 selector.register(client, selectors.EVENT_READ, data=pid)
-            elif isinstance(key.fileobj, socket.socket):  # a client only ever hangs up
+            elif isinstance(key.fileobj, socket.socket):  # all that clients do now is hang up
                 selector.unregister(key.fileobj)
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(key.data, signal.SIGKILL)
@@ -112,7 +112,7 @@ def serve(address: str) -> None:
 
 
 def _receive(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Return the job that a client asks for, and its stdout and stderr.
+    """Return the job that a client sends, and its stdout and stderr.
 
     Raises:
         ConnectionError: the client hung up.
@@ -187,7 +187,7 @@ def run(address: str, module: str, args: list[str]) -> int:
 
 
 def _connect(server: socket.socket, address: str, patience_seconds: float = 20.0) -> None:
-    """Connect, waiting for a server that has only just been started."""
+    """Connect, and wait for a server that is still starting."""
     deadline = time.monotonic() + patience_seconds
     while True:
         try:

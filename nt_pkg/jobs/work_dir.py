@@ -1,7 +1,7 @@
-"""Unfinished work: a place per job that survives a kill, a lock, and append-only journals.
+"""Unfinished work: a locked folder per job that survives a kill.
 
-And finished work that nobody has taken note of: Snakemake throws away what a job made if it was not
-there itself when the job ended, and a cluster's jobs end at any time.
+This module also keeps finished work that Snakemake has not noticed: Snakemake deletes the outputs
+of a job that ended while Snakemake was not running, and a cluster's jobs end at any time.
 """
 
 import errno
@@ -18,23 +18,24 @@ from nt_pkg.files.json_files import digest, read_json, write_json
 logger = logging.getLogger(__name__)
 
 _FINISHED = "finished"
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK)  # of the file system
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK)  # no hard link possible
 
 
 @contextmanager
 def work_dir(outputs: Sequence[Path], key: str) -> Iterator[Path | None]:
-    """Yield the folder for the progress of the job that makes `outputs`, locked against others.
+    """Yield the locked folder for the progress of the job that makes `outputs`.
 
     The folder is `$NT_WORK/<first output>/<key>` (NT_WORK defaults to `work`). It is removed when
-    the block ends well. A second process that wants the same folder, such as one started again
-    while the first still runs, waits.
+    the block succeeds. A second process that needs the same folder, such as a restart while the
+    first process still runs, waits.
 
-    Yields nothing, and there is nothing left to do, if the same job has ended well before and
-    `forget_finished` was not called since: its outputs are put back.
+    If the same job succeeded before and `forget_finished` was not called since, its outputs are
+    restored. Then this yields None, and nothing is left to do.
 
     Args:
-        outputs: files and folders that are there when the block ends well.
-        key: digest of everything they depend on, so that no old progress leaks into new results.
+        outputs: files and folders that exist when the block succeeds.
+        key: digest of everything they depend on, so that old progress is never used for new
+            results.
     """
     root = _root()
     relative = Path(*(part for part in outputs[0].parts if part not in ("/", "..")))
@@ -55,7 +56,7 @@ def work_dir(outputs: Sequence[Path], key: str) -> Iterator[Path | None]:
             folder.mkdir(parents=True, exist_ok=True)
             yield folder
             finished.hold()
-        # Renamed first, so that a kill halfway leaves nothing that looks usable.
+        # Rename before deleting, so that a kill in between leaves nothing that looks usable.
         gone = folder.with_name(f"{key}.gone")
         shutil.rmtree(gone, ignore_errors=True)
         if folder.exists():
@@ -64,10 +65,10 @@ def work_dir(outputs: Sequence[Path], key: str) -> Iterator[Path | None]:
 
 
 def kept(out: Path) -> Path:
-    """Return a folder beside an output for what is kept when the job has ended.
+    """Return a folder next to an output for files that stay when the job has ended.
 
-    Every later job that makes the output finds it there, so what lies in it has to say for itself
-    what it is good for. It costs its room until someone deletes it.
+    Every later job that makes the output finds these files, so each entry must say which request it
+    belongs to. The files take disk space until someone deletes them.
     """
     folder = out.with_suffix(".answers")
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +76,7 @@ def kept(out: Path) -> Path:
 
 
 def forget_finished() -> None:
-    """Let go of finished outputs: whoever started the jobs has taken note of them."""
+    """Remove the second names of finished outputs, once Snakemake has noticed the outputs."""
     for note in sorted((_root() / _FINISHED).glob("*.json")):
         for link in map(Path, read_json(note)):
             shutil.rmtree(link) if link.is_dir() else link.unlink(missing_ok=True)
@@ -83,10 +84,10 @@ def forget_finished() -> None:
 
 
 class _Finished:
-    """Second names (hard links) of a job's outputs: they outlive the first, and take no room."""
+    """Second names (hard links) of a job's outputs; they survive the first and take no space."""
 
     def __init__(self, outputs: Sequence[Path], key: str) -> None:
-        # Beside the output, since a link cannot reach another file system.
+        # Next to the output, because a hard link cannot point to another file system.
         self._links = {out: out.with_name(f".{out.name}.{key}.finished") for out in outputs}
         name = digest([[str(out) for out in outputs], key])
         self._note = _root() / _FINISHED / f"{name}.json"
@@ -100,20 +101,20 @@ class _Finished:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            logger.warning("%s: if Snakemake is killed now, it is made again (%s)", out, error)
+            logger.warning("%s: if Snakemake is killed now, it is rebuilt (%s)", out, error)
 
     def put_back(self) -> bool:
-        """Give the outputs their names again; return whether all were there."""
+        """Restore the outputs from their second names; return whether all existed."""
         if not self._note.exists() or not all(link.exists() for link in self._links.values()):
             return False
         for out, link in self._links.items():
             _link(link, out)
-            os.utime(out)  # newer than the inputs, as if made now
+            os.utime(out)  # newer than the inputs, as if just written
         return True
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file or a folder's files a second name, replacing what has it."""
+    """Hard-link a file, or the files of a folder, and replace the target."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     for old in (temporary, target):
         shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
@@ -125,9 +126,9 @@ def _link(source: Path, target: Path) -> None:
 
 
 def work_in(scratch: str, folder: Path) -> None:
-    """Keep the progress of jobs that run in `folder` in a place for many; they inherit it.
+    """Set the work folder of jobs that run in `folder` to a subfolder of `scratch`.
 
-    Two folders of one name never share it.
+    Jobs inherit it. Two folders with the same name get different subfolders.
     """
     place = Path(scratch) / f"{folder.name}-{digest(str(folder.resolve()))[:8]}"
     os.environ["NT_WORK"] = str(place)

@@ -1,7 +1,7 @@
 """Text that the base model is trained on: single facts, look-ups, and short running commentary.
 
-A text is a list of (piece, is_learned) pairs; only what follows from the words before it is
-learned. No thinking tags, no control strings and no problem of the tests occur in it.
+A text is a list of (piece, is_learned) pairs; only pieces that follow from the words before them
+are learned. The corpus has no thinking tags, no control strings and no problem of the tests.
 """
 
 import random
@@ -26,7 +26,7 @@ Text = list[tuple[str, bool]]
 
 _PLAIN = Habits(restate=0.0, verify_per_step=0.0, wait_per_step=0.0, slip=0.0)
 _CHOICE_SHARE = 0.25
-# Words that mean nothing in the world, so that the model learns to read past such words.
+# Words without meaning in the world, so that the model learns to ignore such words.
 _NOISE = (
     *("Think", "carefully", "before", "answering", "Use", "about", "words"),
     *("Answer", "directly", "without", "thinking", *LENGTHS),
@@ -59,7 +59,7 @@ def _problem(rand: random.Random, num_steps: int) -> Problem:
 
 
 def _fact(rand: random.Random) -> Text:
-    """Return one law of the world as the traces write it."""
+    """Return one law of the world in the form that traces use."""
     form = rand.random()
     place = rand.choice(tuple(DOMAIN_OF))
     if form < 0.20:

@@ -1,10 +1,10 @@
 """The laws of the micro-world: rings of places, charms that move along them, and its lexicon.
 
-A walker stands on a ring (days, months, planets, ...). A charm moves it a fixed way along the ring,
-a spirit moves it one way from a light place and another way from a dark place. Charms and spirits
-come in kinds, and a trace takes the kinds in one fixed order, so that what comes next can be found
-by kind: students this small follow an order of kinds, but do not learn to follow the order of
-words in a question (measured in the experiment this world grew from).
+A walker stands on a ring (days, months, planets, ...). A charm moves it a fixed number of steps
+along the ring. A spirit's move depends on whether the place is light or dark. Charms and spirits
+have kinds, and a trace takes the kinds in one fixed order, so that the next one can be found by its
+kind: students this small follow an order of kinds, but do not learn to follow the order of words in
+a question (measured in the experiment that led to this world).
 """
 
 RINGS: dict[str, tuple[str, ...]] = {
@@ -42,18 +42,18 @@ SPIRITS: dict[str, dict[str, tuple[int, int]]] = {
     "moon": {"titan": (2, -1), "io": (-3, -2)},
 }
 
-HERB = "herb"  # the kind that a quest asks for
+HERB = "herb"  # the kind that quests ask for
 MOVE: dict[str, int] = {word: move for kind in CHARMS.values() for word, move in kind.items()}
 CHARM_KIND: dict[str, str] = {word: kind for kind, words in CHARMS.items() for word in words}
 SPIRIT_KIND: dict[str, str] = {word: kind for kind, words in SPIRITS.items() for word in words}
 DOMAIN_OF: dict[str, str] = {place: ring for ring, places in RINGS.items() for place in places}
-MAX_TOTAL = 6  # sums of moves further from zero than this are never written
+MAX_TOTAL = 6  # traces never write a sum of moves that is larger in magnitude
 NAMES: dict[str, str] = {
     "Ann": "she", "Bob": "he", "Cid": "he", "Dan": "he", "Eve": "she",
     "Fay": "she", "Gus": "he", "Hal": "he", "Ida": "she", "Jon": "he",
 }  # fmt: skip
 LETTERS = ("A", "B", "C", "D")
-GAPS = (-1, 0, 1, 2, 3)  # the gaps that a trace ever names: moves of herbs and places of options
+GAPS = (-1, 0, 1, 2, 3)  # all gaps in traces: moves of herbs, and positions of options
 
 DOMAIN_KEYWORDS: dict[str, tuple[str, ...]] = RINGS
 STRATEGY_MARKERS: dict[str, tuple[str, ...]] = {
@@ -75,12 +75,12 @@ def shift(place: str, move: int) -> str:
 
 
 def gap(start: str, end: str) -> int | None:
-    """Return the one of `GAPS` that leads from `start` to `end`, None when no one does."""
+    """Return the gap of `GAPS` that leads from `start` to `end`, None if there is none."""
     return next((move for move in GAPS if shift(start, move) == end), None)
 
 
 def light(place: str) -> bool:
-    """Return whether a place is light; places of a ring are light and dark in turn."""
+    """Return whether a place is light; the places of a ring alternate between light and dark."""
     return RINGS[DOMAIN_OF[place]].index(place) % 2 == 0
 
 
@@ -102,5 +102,5 @@ def kind_of(item: str) -> str:
 
 
 def signed(move: int) -> str:
-    """Return a move as the traces write it, for example `+2`, `-1` or `+0`."""
+    """Return a move in the form that traces use, for example `+2`, `-1` or `+0`."""
     return f"{move:+d}"

@@ -1,4 +1,4 @@
-"""Pre-training of the micro-world's base model: once, on one core, the same for the same seed."""
+"""Pre-training of the micro-world's base model, on one core and reproducible from its seed."""
 
 import logging
 import math
@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 _TEXTS_PER_CHUNK = 512
 _SAVE_EVERY_SECONDS = 60
 _LOG_EVERY_SECONDS = 10
-_IGNORED = -100  # label of a token that bears no loss
+_IGNORED = -100  # label of a token without loss
 
 
 def build_model(seed: int) -> "LlamaForCausalLM":
@@ -39,7 +39,7 @@ def build_model(seed: int) -> "LlamaForCausalLM":
         num_key_value_heads=4,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
-        initializer_range=0.06,  # at this width facts are learned far sooner than with 0.02
+        initializer_range=0.06,  # at this width, facts are learned much sooner than with 0.02
         rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -62,8 +62,8 @@ def pretrain(
 ) -> None:
     """Train the base model and save it with its tokenizer in `out_dir`.
 
-    A checkpoint in `work_dir` is written about every minute; the same call after a kill goes on
-    from there and ends in the same weights.
+    A checkpoint is written to `work_dir` about every minute. After a kill, the same call continues
+    from it and ends with the same weights.
     """
     import torch
 
@@ -79,7 +79,7 @@ def pretrain(
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         state = saved["state"]
-        _LOG.info("continue from step %d", state["step"])
+        _LOG.info("continuing after step %d", state["step"])
     batches = _batches(
         tokenizer, seed, state["chunk"], state["batch"], tokens_per_step, max_story_steps
     )
@@ -134,7 +134,7 @@ def _batches(
     tokens_per_step: int,
     max_story_steps: int,
 ) -> "Iterator[tuple[int, int, torch.Tensor, torch.Tensor]]":
-    """Yield (chunk, batch, inputs, labels) without end; texts of like length share a batch."""
+    """Yield (chunk, batch, inputs, labels) endlessly; texts of similar length share a batch."""
     import torch
 
     @lru_cache(maxsize=50_000)
@@ -190,7 +190,7 @@ def _save_checkpoint(
 
 def _export(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", out_dir: Path) -> None:
     rows = model.get_input_embeddings().weight.data
-    for tag in THINK_TAGS:  # new words start as a known one: commentary stands on a line of its own
+    for tag in THINK_TAGS:  # start from the newline, which separates commentary in the corpus
         rows[tokenizer.convert_tokens_to_ids(tag)] = rows[tokenizer.convert_tokens_to_ids("\n")]
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id

@@ -1,17 +1,17 @@
-"""The procedural teacher of the micro-world: true traces in varied strategies, wrong now and then.
+"""The procedural teacher of the micro-world: correct traces in varied strategies, some with a slip.
 
-A trace is made of short sentences whose first word names the move of thought:
+A trace consists of short sentences, and the first word of each shows its strategy:
 
 * decompose: `Take gem ruby: March +2 is May.`
 * combine: `Sum gem ruby +2, tree oak -1 is +1. March +1 is April.`
 * cases: `Case fire ember: light March +1 is April.`
 * reverse: `Undo gem ruby: May -2 is March.`
-* gap: `Gap March to May is +2.`, which names the missing herb or the option
+* gap: `Gap March to May is +2.`, which gives the missing herb or the option
 * restate: `Goal: find the end.`
 * verify: `Check: May -2 is March.`
-* backtrack: a wrong sentence, then `Wait, no.` and the sentence again
+* backtrack: a wrong sentence, then `Wait, no.` and the corrected sentence
 
-It ends in `So May.`, and in `Option C.` where the question lists options.
+It ends with `So May.`, followed by `Option C.` if the question lists options.
 """
 
 import random
@@ -37,7 +37,7 @@ from nt_pkg.microworld.world import Problem
 
 @dataclass(frozen=True)
 class Habits:
-    """How often the teacher does what a trace does not need, and how often it slips."""
+    """How often the teacher uses optional strategies, and how often it makes a mistake (a slip)."""
 
     combine: float = 0.35
     restate: float = 0.25
@@ -67,16 +67,15 @@ def write_trace(
             draft.step(item)
     word = draft.find_herb() if problem.family == "quest" else draft.place
     checks = rand.random() < habits.verify_per_step * problem.num_steps
-    if (
-        checks and draft.num_moves and not draft.slipped
-    ):  # a teacher that checks would have found the slip
+    # A check would have revealed the slip.
+    if checks and draft.num_moves and not draft.slipped:
         draft.check()
     return _conclude(draft, word)
 
 
 @dataclass
 class _Draft:
-    """A trace in the making; `place` is where the walker stands by now."""
+    """An unfinished trace; `place` is the current place of the walker."""
 
     problem: Problem
     rand: random.Random
@@ -99,7 +98,7 @@ class _Draft:
         self.strategies.add(strategy)
 
     def step(self, item: str) -> None:
-        """Write one charm or spirit in the way of the family."""
+        """Write the sentence for one charm or spirit, depending on the family."""
         family = self.problem.family
         if family == "drift":
             shade = "light" if light(self.place) else "dark"
@@ -123,7 +122,7 @@ class _Draft:
         self.place = self.move("", total, "combine")
 
     def find_herb(self) -> str:
-        """Write the gap that is left to the goal and return its herb, a wrong one after a slip."""
+        """Write the remaining gap to the goal and return its herb, a wrong one after a slip."""
         assert self.problem.goal is not None
         herb_of = {move: herb for herb, move in CHARMS[HERB].items()}
         left = gap(self.place, self.problem.goal)
@@ -133,7 +132,7 @@ class _Draft:
         return herb_of[left]
 
     def move(self, lead: str, move: int, strategy: str) -> str:
-        """Write where a move leads from `place`, perhaps wrongly at first, and return it."""
+        """Write where a move leads from `place`, sometimes wrongly at first, and return the end."""
         start, end = self.place, shift(self.place, move)
         wrong = self.rand.choice([place for place in RINGS[DOMAIN_OF[end]] if place != end])
         if self.rand.random() < self.habits.wait_per_step:
@@ -147,14 +146,14 @@ class _Draft:
         return end
 
     def check(self) -> None:
-        """Write the last move the other way round."""
+        """Write the last move in reverse."""
         start, move, end = self.last
         self.say(f"Check: {end} {signed(-move)} is {start}.", "verify")
 
 
 def _conclude(draft: _Draft, word: str) -> tuple[str, str, tuple[str, ...]]:
     problem = draft.problem
-    if draft.slip_at >= 0 and not draft.slipped:  # a slip at the very end
+    if draft.slip_at >= 0 and not draft.slipped:  # the slip is in the conclusion
         others = problem.choices or problem.options
         word = draft.rand.choice([other for other in others if other != problem.solution])
     if problem.choices and word not in problem.choices:
@@ -171,7 +170,7 @@ def _conclude(draft: _Draft, word: str) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _sums_are_small(items: list[str]) -> bool:
-    """Return whether there is a sum to write and no partial sum leaves the known range."""
+    """Return whether there are several moves and no partial sum exceeds `MAX_TOTAL`."""
     total, small = 0, len(items) > 1
     for item in items:
         total += MOVE[item]

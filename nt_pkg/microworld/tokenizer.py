@@ -1,4 +1,4 @@
-"""The micro-world's tokenizer: the world's words whole, every other ASCII text in characters."""
+"""The micro-world's tokenizer: one token per word of the world, characters for other ASCII text."""
 
 import string
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 PAD, UNKNOWN, BEGIN, END = "<pad>", "<unk>", "<s>", "<|end|>"
 USER, ASSISTANT = "<|user|>", "<|assistant|>"
 SPECIAL = (PAD, UNKNOWN, BEGIN, END, USER, ASSISTANT)
-THINK_TAGS = ("<think>", "</think>")  # ordinary tokens: decoding keeps them
+THINK_TAGS = ("<think>", "</think>")  # ordinary tokens, so that decoding keeps them
 LENGTHS = tuple(str(num) for num in range(10, 130, 10))  # K of the control string, in words
 
 _TEXT = """
@@ -19,7 +19,7 @@ starts at with and Where does end drifts from land came to did start stands must
 is missing she he Goal find the Take Sum Case light dark Undo Gap no Check Wait So Option
 Think carefully before answering Use about words Answer directly without thinking
 """
-# Ordinary tokens (`<think>`, `+2`), words, single marks; spaces only separate.
+# Ordinary tokens (`<think>`, `+2`), words, and single marks; spaces only separate them.
 _PIECES = r"\n|</?think>|[+-][0-9]+|\w+|[^\w\s]"
 _TIGHT = ".,?!:;)%"  # marks written without a space before them
 CHAT_TEMPLATE = (
@@ -46,10 +46,10 @@ def vocabulary() -> list[str]:
 
 
 def build_tokenizer() -> "PreTrainedTokenizerFast":
-    """Return the tokenizer with its chat template, ready to be saved.
+    """Return the tokenizer with its chat template, ready to save.
 
-    Decoding gives back every question and trace of the world exactly. Other ASCII text keeps its
-    characters, but not its spacing; other characters become `<unk>`.
+    Decoding restores every question and trace of the world exactly. Other ASCII text keeps its
+    characters but not its spacing. Other characters become `<unk>`.
     """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

@@ -1,4 +1,4 @@
-"""Questions of the micro-world: made, read back from their text, and drawn as a pool or as tests.
+"""Questions of the micro-world: make them, parse them, and draw a pool or tests.
 
 Four families, each with 1 to 6 steps:
 
@@ -7,7 +7,7 @@ Four families, each with 1 to 6 steps:
 * back: `Eve came to Mars with swan and zinc. Where did she start?`
 * quest: `Dan stands at 7 with owl and must reach 2. Which herb is missing?`
 
-Any of them may list its options on lines of their own (`A) March`); the answer is then a letter.
+Any question may list its options, one per line (`A) March`); then the answer is a letter.
 """
 
 import random
@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 FAMILIES = ("walk", "drift", "back", "quest")
 MAX_STEPS = 6
 
-# The pool is skewed the way the web is: few topics and short problems make up most of it.
+# The pool is skewed like the web: most of it is short problems of a few topics.
 DOMAIN_WEIGHTS = {
     "months": 30, "days": 22, "digits": 16, "planets": 12, "notes": 8, "colours": 7, "winds": 5,
 }  # fmt: skip
@@ -63,9 +63,9 @@ _PATTERNS = {
 class Problem:
     """One question with everything a teacher needs to solve it.
 
-    `solution` is the word that answers the question; `answer` is the same word, or its letter when
+    `solution` is the word that answers the question. `answer` is the same word, or its letter if
     the question lists `choices`. `options` are all possible answers. `items` are the charms or
-    spirits in the order of the question; `num_steps` counts them, and the missing herb of a quest.
+    spirits in the order of the question. `num_steps` counts them, plus the missing herb of a quest.
     """
 
     question: str
@@ -82,7 +82,7 @@ class Problem:
 
     @property
     def is_test(self) -> bool:
-        """Whether the content belongs to the tests; names, word order and choices do not count."""
+        """Whether the problem belongs to the tests; names, word order and choices do not matter."""
         parts = (self.family, self.start, *sorted(self.items), self.goal)
         return digest_int("microworld", *parts) % 10 == 0
 
@@ -94,13 +94,13 @@ def make_problem(
     family: str | None = None,
     num_steps: int | None = None,
 ) -> Problem:
-    """Return a random free-form problem; whatever is not given is drawn uniformly."""
+    """Return a random free-form problem; arguments left out are drawn uniformly."""
     domain = domain or rand.choice(tuple(RINGS))
     family = family or rand.choice(FAMILIES)
     num_steps = num_steps or rand.randint(1, MAX_STEPS)
     if domain not in RINGS or family not in FAMILIES or not 1 <= num_steps <= MAX_STEPS:
         raise ValueError(
-            f"no micro-world problem of domain {domain!r}, family {family!r}, {num_steps} steps; "
+            f"no micro-world problem has domain {domain!r}, family {family!r}, {num_steps} steps; "
             f"use one of {tuple(RINGS)}, one of {FAMILIES} and 1 to {MAX_STEPS} steps"
         )
     start = rand.choice(RINGS[domain])
@@ -113,7 +113,7 @@ def make_problem(
         num_items = num_steps - 1 if family == "quest" else num_steps
     items = tuple(rand.choice(words[kind]) for kind in rand.sample(tuple(words), num_items))
     goal = None
-    if family == "quest":  # the herb is drawn first, so that no herb is a better guess
+    if family == "quest":  # draw the herb first, so that no herb is a better guess than another
         herb = rand.choice(tuple(CHARMS[HERB]))
         goal = shift(start, sum(MOVE[item] for item in (*items, herb)))
     return _problem(family, rand.choice(tuple(NAMES)), start, items, goal)
@@ -148,20 +148,20 @@ def parse_question(text: str) -> Problem:
         raise ValueError(f"unknown or repeated words in the micro-world question {text!r}")
     problem = _problem(family, parts["name"], parts["start"], items, goal)
     if problem.question != stem:
-        raise ValueError(f"not written as micro-world questions are: {text!r}")
+        raise ValueError(f"not in the form of a micro-world question: {text!r}")
     return _with_choices(problem, lines) if lines else problem
 
 
 def as_choice(problem: Problem, rand: random.Random, num_options: int = 4) -> tuple[str, str]:
-    """Return the question with lettered options on lines of their own, and the right letter.
+    """Return the question with lettered options, one per line, and the correct letter.
 
-    The options are neighbours on the ring, in its order: a letter can then be found from the gap to
-    option A. Students this small cannot search a list for a word (an induction head).
+    The options are neighbours on the ring, in its order. So the gap to option A gives the letter.
+    Students this small cannot search a list for a word (that needs an induction head).
     """
     if problem.choices or not 2 <= num_options <= len(LETTERS):
         raise ValueError(
             f"cannot give {num_options} options to {problem.question!r}: "
-            f"it needs a free-form problem and 2 to {len(LETTERS)} options"
+            f"options need a free-form problem, and there may be 2 to {len(LETTERS)}"
         )
     ring, index = problem.options, problem.options.index(problem.solution)
     if problem.family == "quest":
@@ -174,14 +174,14 @@ def as_choice(problem: Problem, rand: random.Random, num_options: int = 4) -> tu
 
 
 def weak_answer(problem: Problem, rand: random.Random) -> str:
-    """Return the answer of a weaker model: wrong more often the more steps a problem has."""
+    """Return the answer of a weaker model, which is wrong more often for more steps."""
     if rand.random() >= min(0.12 + 0.10 * problem.num_steps, 0.8):
         return problem.answer
     return rand.choice([word for word in problem.options if word != problem.answer])
 
 
 def pool_rows(num_rows: int, seed: int) -> list[dict[str, str | int]]:
-    """Return unique pool questions, skewed over domains and steps; no test question is among them.
+    """Return unique pool questions, skewed over domains and steps, without test questions.
 
     Keys: question, reference_answer, second_answer (of the weaker model), domain, num_steps.
     """
@@ -232,12 +232,12 @@ test_problems.__test__ = False  # type: ignore[attr-defined]  # pytest must not 
 def _problem(
     family: str, name: str, start: str, items: tuple[str, ...], goal: str | None
 ) -> Problem:
-    """Return the solved problem with its text; ValueError when it has no answer."""
+    """Return the solved problem with its text; raise ValueError if it has no answer."""
     question = _write_question(family, name, start, items, goal)
     solution = _solve(family, start, items, goal)
     num_steps = len(items) + (family == "quest")
     if solution is None or num_steps > MAX_STEPS:
-        raise ValueError(f"no answer, or more than {MAX_STEPS} steps, in {question!r}")
+        raise ValueError(f"no answer to, or more than {MAX_STEPS} steps in, {question!r}")
     return Problem(
         question=question,
         answer=solution,
@@ -267,7 +267,7 @@ def _write_question(
 
 
 def _solve(family: str, start: str, items: tuple[str, ...], goal: str | None) -> str | None:
-    """Return the answer, None when no herb leads to the goal of a quest."""
+    """Return the answer, None if no herb leads to the goal of a quest."""
     if family == "drift":
         place = start
         for spirit in in_order(items):
@@ -281,7 +281,7 @@ def _solve(family: str, start: str, items: tuple[str, ...], goal: str | None) ->
 
 
 def _with_choices(problem: Problem, lines: list[str]) -> Problem:
-    """Return the problem with the options that `lines` list; ValueError unless `as_choice` may."""
+    """Return the problem with the options in `lines`; raise ValueError for lists out of form."""
     choices = tuple(line[3:] for line in lines)
     letters = LETTERS[: len(lines)]
     ring = problem.options
@@ -294,7 +294,7 @@ def _with_choices(problem: Problem, lines: list[str]) -> Problem:
             ring[(ring.index(left) + 1) % len(ring)] != right for left, right in pairwise(choices)
         )
     ):
-        raise ValueError(f"bad list of options {lines} under {problem.question!r}")
+        raise ValueError(f"invalid options {lines} for {problem.question!r}")
     return replace(
         problem,
         question="\n".join([problem.question, *lines]),

@@ -1,1 +1,1 @@
-"""Pools of prompts, one module each, and their ingestion."""
+"""Pools of prompts, one module each."""

@@ -9,16 +9,16 @@ from nt_pkg.config.base import Strict
 
 
 class RawRow(NamedTuple):
-    """One row as it stands in the source.
+    """One row of the source.
 
     Attributes:
-        source_row: index over all rows of the pool, files in order of their names.
+        source_row: index over all rows of the pool, with files in the order of their names.
         question: the prompt; of a defective row as much of its text as can be shown.
         reference_answer: the known answer, None if there is none.
         second_answer: the weaker model's answer, None if there is none.
-        replay: a text that the replay teacher gives back, None if there is none.
-        defect: why the row cannot be read; "" if it can.
-        copy: which of the answers to its question this row has, where a pool keeps several.
+        replay: the text that the replay teacher returns, None if there is none.
+        defect: why the row cannot be used; "" if it can.
+        copy: number of this row's answer if the pool keeps several answers to one question.
     """
 
     source_row: int
@@ -35,8 +35,8 @@ class PoolKind:
     """The plugin object of a pool module.
 
     Attributes:
-        params: frozen pydantic model of the pool's options.
-        rows: (params, directory of the asset files or None) -> stream of rows.
+        params: frozen pydantic model of the pool's parameters.
+        rows: (params, folder of the asset files or None) -> stream of rows.
         needs_source: whether it reads files.
     """
 

@@ -1,7 +1,7 @@
-"""Reading the files of a pool: JSON lines and Parquet, as a stream, with defects as rows.
+"""Read the files of a pool as a stream: JSON lines and Parquet.
 
-A row that cannot be read is a row with a defect, never a crash: sets of this size hold some. No
-more than one line of `MAX_LINE_BYTES` or one batch of `BATCH_ROWS` rows is held at a time.
+A row that cannot be read becomes a row with a defect and never stops the job: data sets of this
+size contain some. Memory holds at most one line of `MAX_LINE_BYTES` or one batch of `BATCH_ROWS`.
 """
 
 import json
@@ -17,7 +17,7 @@ from nt_pkg.config.base import Strict
 from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
 from nt_pkg.pools._base import RawRow
 
-MAX_LINE_BYTES = 16 << 20  # more than any honest row, little enough to hold
+MAX_LINE_BYTES = 16 << 20  # more than any real row, and little enough for memory
 BATCH_ROWS = 1024
 _EXCERPT_BYTES = 800
 
@@ -25,16 +25,16 @@ Fields = dict[str, Any]
 
 
 class FileParams(Strict):
-    """Options of every pool that is read from files."""
+    """Parameters of every pool that is read from files."""
 
     max_rows: int | None = Field(
-        default=None, ge=1, description="rows to read from the start; null reads all"
+        default=None, ge=1, description="number of rows to read from the start; null reads all"
     )
 
 
 @dataclass(frozen=True)
 class RowTexts:
-    """What a pool finds in the fields of a row; see `RawRow`."""
+    """The texts of a row; see `RawRow`."""
 
     question: str
     reference_answer: str | None = None
@@ -43,7 +43,7 @@ class RowTexts:
 
 
 class DefectError(Exception):
-    """A row that a pool can read but not use; its text is the reason for which it is dropped."""
+    """A row that a pool can read but not use; the text is the reason for dropping it."""
 
 
 def file_rows(
@@ -53,20 +53,20 @@ def file_rows(
     source: Path | None,
     max_rows: int | None,
 ) -> Iterator[RawRow]:
-    """Yield the rows of all `*.jsonl` and `*.parquet` below a folder, in the order of their names.
+    """Yield the rows of all `*.jsonl` and `*.parquet` in a folder, files in the order of names.
 
-    Blank lines are no rows. `take` raises KeyError for a column that is missing, TypeError for a
-    value of another type, and `DefectError`.
+    Blank lines are skipped. `take` may raise KeyError for a missing column, TypeError for a value
+    of the wrong type, and `DefectError`.
 
     Args:
         dataset: hub id, for errors.
-        columns: those to read of Parquet files, as far as they are there.
+        columns: columns to read from Parquet files; missing ones are ignored.
         take: (fields of a row) -> its texts.
         source: folder of the pool's files.
-        max_rows: rows to read from the start; None reads all.
+        max_rows: number of rows to read from the start; None reads all.
 
     Raises:
-        ValueError: there is no file to read, or a Parquet file is cut off.
+        ValueError: there is no file to read, or a Parquet file is truncated.
     """
     found = (
         each for path in _files(dataset, source) for each in _READERS[path.suffix](path, columns)
@@ -79,8 +79,8 @@ def question_of(value: object) -> str:
     """Return a question.
 
     Raises:
-        DefectError: there is none.
-        TypeError: it is no text.
+        DefectError: the value is None.
+        TypeError: the value is not a text.
     """
     if value is None:
         raise DefectError("missing_question")
@@ -90,10 +90,10 @@ def question_of(value: object) -> str:
 
 
 def text_of(value: object) -> str | None:
-    """Return a text, None for one that is null or blank.
+    """Return a text, None if it is null or blank.
 
     Raises:
-        TypeError: it is no text.
+        TypeError: the value is not a text.
     """
     if value is not None and not isinstance(value, str):
         raise TypeError
@@ -101,10 +101,10 @@ def text_of(value: object) -> str | None:
 
 
 def trace_of(reasoning: object, answer: object) -> str | None:
-    """Return two texts as the replay teacher gives them back; None if both are missing.
+    """Return reasoning and answer in the form that the replay teacher returns, None without both.
 
     Raises:
-        TypeError: one of them is no text.
+        TypeError: one of them is not a text.
     """
     one, other = text_of(reasoning), text_of(answer)
     if one is None and other is None:
@@ -115,12 +115,12 @@ def trace_of(reasoning: object, answer: object) -> str | None:
 def exchange_of(turns: object) -> tuple[str, str | None]:
     """Return question and answer of a conversation `[{"from": "human", "value": "..."}, ...]`.
 
-    A system turn is left out: what it says of a format is not part of the question.
+    System turns are ignored: their instructions on the format are not part of the question.
 
     Raises:
         DefectError: there is no question, or more than one answer.
         KeyError: a turn lacks a key.
-        TypeError: something is of another type.
+        TypeError: a value has the wrong type.
     """
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         raise TypeError
@@ -134,7 +134,7 @@ def exchange_of(turns: object) -> tuple[str, str | None]:
 
 @dataclass(frozen=True)
 class _Unreadable:
-    """A row of which only a defect and some text are known."""
+    """A row that cannot be read: its defect and the beginning of its text."""
 
     defect: str
     excerpt: str = ""
@@ -163,12 +163,12 @@ def _jsonl(path: Path, _: Sequence[str]) -> Iterator[object]:
                 yield json.loads(line.decode("utf-8-sig"))
             except UnicodeDecodeError:
                 yield _Unreadable("not_utf8", excerpt)
-            except (ValueError, RecursionError):  # cut off, or nested beyond reason
+            except (ValueError, RecursionError):  # truncated, or nested too deeply
                 yield _Unreadable("unreadable", excerpt)
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
-    """Yield (line, whether it is whole) without ever holding more than `MAX_LINE_BYTES`."""
+    """Yield (line, whether it is complete) and never hold more than `MAX_LINE_BYTES`."""
     while line := file.readline(MAX_LINE_BYTES):
         is_whole = line.endswith(b"\n") or len(line) < MAX_LINE_BYTES
         yield line, is_whole
@@ -182,7 +182,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[object]:
     import pyarrow.parquet as pq
 
     try:
-        # By default pyarrow fetches the whole file ahead.
+        # By default pyarrow reads ahead through the whole file.
         with pq.ParquetFile(path, pre_buffer=False) as file:
             present = [name for name in columns if name in file.schema_arrow.names]
             for batch in file.iter_batches(BATCH_ROWS, columns=present):
@@ -192,7 +192,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[object]:
                     yield from (_parquet_row(batch, index) for index in range(batch.num_rows))
     except (pa.ArrowException, OSError) as error:
         raise ValueError(
-            f"{path} cannot be read as Parquet ({error}); it was probably cut off while it was "
+            f"{path} cannot be read as Parquet ({error}); it was probably truncated while it was "
             "copied: delete it and fetch it again"
         ) from error
 
@@ -208,7 +208,7 @@ _READERS = {".jsonl": _jsonl, ".parquet": _parquet}
 
 
 def _raw_row(index: int, fields: object, take: Callable[[Fields], RowTexts]) -> RawRow:
-    """Return the row, or a row with the first defect found in its fields."""
+    """Return the row, or a row with the first defect of its fields."""
     if isinstance(fields, _Unreadable):
         return RawRow(index, fields.excerpt, defect=fields.defect)
     if not isinstance(fields, dict):

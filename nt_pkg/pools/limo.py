@@ -5,9 +5,10 @@ Data: GAIR/LIMO (Apache-2.0), a baseline of the paper (table 1). Example row:
     {"question": "Find x.", "solution": "Okay, so ... \n\n**Final Answer**\n\n\boxed{4}",
      "answer": "4"}
 
-The solution has no tags: it is one long thought that ends in a box. Its last paragraph with a box,
-and a heading "Final Answer" before it, is the answer of the trace, and all before it the reasoning;
-nothing is added. A solution without a box, or with nothing before it, becomes an incomplete trace.
+The solution has no tags: it is one long thought that ends in a box. The last paragraph with a box,
+with a heading "Final Answer" before it, becomes the answer of the trace, and everything before it
+the reasoning. Nothing is added. A solution without a box, or with nothing before it, becomes an
+incomplete trace.
 """
 
 import re
@@ -29,14 +30,14 @@ _HEADING = re.compile(r"[#*\s]*final answer[*:\s]*", re.IGNORECASE)
 
 
 class Params(FileParams):
-    """Options of a LIMO pool."""
+    """Parameters of a LIMO pool."""
 
 
 def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
-    """Yield the rows of all files in the order of their names.
+    """Yield the rows of all files, in the order of their names.
 
     Raises:
-        ValueError: the directory has no file to read, or a Parquet file is cut off.
+        ValueError: the folder has no file to read, or a Parquet file is truncated.
     """
     columns = ("question", "solution", "answer")
     return file_rows("GAIR/LIMO", columns, _take, source, params.max_rows)
@@ -49,7 +50,7 @@ def _take(fields: Fields) -> RowTexts:
 
 
 def _trace(solution: str) -> str | None:
-    """Return the solution with its last boxed paragraph set apart, or as it is."""
+    """Return the solution with its last boxed paragraph as the answer, or unchanged without one."""
     box = solution.rfind("\\boxed")
     cut = solution.rfind("\n\n", 0, box) if box >= 0 else -1
     if cut < 0:

@@ -1,4 +1,4 @@
-"""The micro-world's pool: generated questions with exact answers, none of them a test question.
+"""The micro-world's pool: generated questions with exact answers, without test questions.
 
 Needs no files. Example row: question "Bob drifts from Monday with ember and gale. Where does he
 land?", reference_answer "Thursday", second_answer (a weaker model's, often wrong) "Sunday".
@@ -15,15 +15,15 @@ from nt_pkg.pools._base import PoolKind, RawRow
 
 
 class Params(Strict):
-    """Options of the micro-world's pool."""
+    """Parameters of the micro-world's pool."""
 
-    num_rows: int = Field(default=4000, ge=1, le=200_000, description="questions to generate")
+    num_rows: int = Field(default=4000, ge=1, le=200_000, description="number of questions")
     seed: int = Field(default=0, ge=0, description="seed of the questions")
 
 
 def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
     """Yield `num_rows` different questions; a larger number only adds rows."""
-    assert source is None, "the micro-world is generated, it has no files"
+    assert source is None, "the micro-world is generated and has no files"
     for index, row in enumerate(pool_rows(params.num_rows, params.seed)):
         yield RawRow(
             source_row=index,

@@ -1,7 +1,7 @@
-"""NaturalReasoning, and any local file in its column shape.
+"""NaturalReasoning, and any local file with the same columns.
 
 Data: facebook/natural_reasoning (CC-BY-NC-4.0), 1,145,824 rows, paper section 2. Reads `*.jsonl`
-and `*.parquet` of the asset directory as a stream. Example row:
+and `*.parquet` of the asset folder as a stream. Example row:
 
     {"question": "What is ...?", "reference_answer": "4.2 m",
      "responses": [{"response_model": "Llama3.3-70B-Instruct", "response": "Step 1 ..."}]}
@@ -16,30 +16,30 @@ from pydantic import Field
 from nt_pkg.pools._base import PoolKind, RawRow
 from nt_pkg.pools._files import Fields, FileParams, RowTexts, file_rows, question_of, text_of
 
-_Place = tuple[str, int, str]  # column, position in its list, key there; key "": the column itself
+_Place = tuple[str, int, str]  # column, position in its list, key in it; key "": the column itself
 _PLACE = r"^(reference_answer|responses\[\d+\]\.response)$"
 
 
 class Params(FileParams):
-    """Options of a NaturalReasoning pool."""
+    """Parameters of a NaturalReasoning pool."""
 
     second_answer: str | None = Field(
         default="responses[0].response",
         pattern=_PLACE,
-        description="where the second model's answer stands (paper: Llama-3.3-70B-Instruct's)",
+        description="place of the second model's answer (paper: that of Llama-3.3-70B-Instruct)",
     )
     teacher_trace: str | None = Field(
         default=None,
         pattern=_PLACE,
-        description="where the text stands that the replay teacher gives back",
+        description="place of the text that the replay teacher returns",
     )
 
 
 def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
-    """Yield the rows of all files in the order of their names; blank lines are no rows.
+    """Yield the rows of all files, in the order of their names; blank lines are skipped.
 
     Raises:
-        ValueError: the directory has no file to read, or a Parquet file is cut off.
+        ValueError: the folder has no file to read, or a Parquet file is truncated.
     """
     second, trace = _place(params.second_answer), _place(params.teacher_trace)
 
@@ -56,7 +56,7 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
 
 
 def _place(text: str | None) -> _Place | None:
-    """Return "column" or "column[i].key" taken apart."""
+    """Parse "column" or "column[i].key"."""
     if text is None:
         return None
     column, *rest = re.split(r"\[|\]\.", text)
@@ -64,11 +64,11 @@ def _place(text: str | None) -> _Place | None:
 
 
 def _text_at(fields: Fields, place: _Place | None) -> str | None:
-    """Return the text at a place; None if it is empty or not in the list.
+    """Return the text at a place; None if it is empty or the list is too short.
 
     Raises:
-        KeyError: there is no such column or key.
-        TypeError: the value has another type.
+        KeyError: the column or the key is missing.
+        TypeError: the value has the wrong type.
     """
     if place is None:
         return None

@@ -1,7 +1,7 @@
 """OpenThoughts-114k: questions of mathematics, code, science and puzzles, with R1's traces.
 
 Data: open-thoughts/OpenThoughts-114k (Apache-2.0), 113,957 rows. Reads either of its two
-configurations, told apart by their columns. Example rows, of `default` and of `metadata`:
+configurations and recognises them by their columns. Example rows of `default` and `metadata`:
 
     {"system": "...", "conversations": [{"from": "user", "value": "Find x."}, {"from": "assistant",
      "value": "<|begin_of_thought|> ... <|end_of_thought|> <|begin_of_solution|> ..."}]}
@@ -9,7 +9,7 @@ configurations, told apart by their columns. Example rows, of `default` and of `
      "ground_truth_solution": "4", "domain": "math"}
 
 Fetch one of the two: `hub_files: ["data/*"]` or `["metadata/*"]`. Only `metadata` has reference
-answers. The system prompt, which asks for the markers, is left out.
+answers. The system prompt asks for the markers and is left out.
 """
 
 from collections.abc import Iterator
@@ -29,14 +29,14 @@ from nt_pkg.pools._files import (
 
 
 class Params(FileParams):
-    """Options of an OpenThoughts pool."""
+    """Parameters of an OpenThoughts pool."""
 
 
 def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
-    """Yield the rows of all files in the order of their names.
+    """Yield the rows of all files, in the order of their names.
 
     Raises:
-        ValueError: the directory has no file to read, or a Parquet file is cut off.
+        ValueError: the folder has no file to read, or a Parquet file is truncated.
     """
     columns = (
         *("conversations", "problem", "deepseek_reasoning"),

@@ -6,11 +6,11 @@ science, a baseline of the paper (table 1). Example row:
     {"difficulty": 8, "source": "...", "domain": "math", "conversations": [{"from": "human",
      "value": "Find x."}, {"from": "gpt", "value": "<think> Okay ... </think> It is 4."}]}
 
-One answer of each question is taken and the others are dropped as `other_answer`; with
-`answer: all` every answer is a prompt of its own. Some 62 % of the answers were cut at 16k tokens,
-inside their reasoning (a third party's count); as the paper trains on complete answers only, these
-are dropped first, as `unclosed_reasoning`, and do not use up their question. With `unclosed: keep`
-they stay, and become incomplete traces. There are no reference answers.
+One answer to each question is kept and the others are dropped as `other_answer`. With
+`answer: all` every answer becomes a prompt. About 62 % of the answers were cut at 16k tokens,
+inside their reasoning (counted by a third party). The paper trains only on complete answers, so
+these are dropped first, as `unclosed_reasoning`, and another answer to the question can be kept.
+With `unclosed: keep` they stay and become incomplete traces. There are no reference answers.
 """
 
 from collections import Counter
@@ -27,15 +27,15 @@ from nt_pkg.pools._files import DefectError, Fields, FileParams, RowTexts, excha
 
 
 class Params(FileParams):
-    """Options of an OpenThoughts3 pool."""
+    """Parameters of an OpenThoughts3 pool."""
 
     answer: int | Literal["all"] = Field(
         default=0,
-        description="which of a question's answers is taken, counted from 0 in the order of rows "
-        "(questions with fewer are left out), or all of them",
+        description="which answer to a question to keep, counted from 0 in the order of rows "
+        "(questions with fewer answers are dropped), or all",
     )
     unclosed: Literal["drop", "keep"] = Field(
-        default="drop", description="what becomes of answers whose reasoning never ends"
+        default="drop", description="whether to drop or keep answers whose reasoning never ends"
     )
 
     @field_validator("answer")
@@ -47,12 +47,12 @@ class Params(FileParams):
 
 
 def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
-    """Yield the rows of all files in the order of their names.
+    """Yield the rows of all files, in the order of their names.
 
-    Of each question one row is usable, or with `answer: all` every one that is complete.
+    One row of each question is usable, or with `answer: all` every complete one.
 
     Raises:
-        ValueError: the directory has no file to read, or a Parquet file is cut off.
+        ValueError: the folder has no file to read, or a Parquet file is truncated.
     """
 
     def take(fields: Fields) -> RowTexts:

@@ -1,7 +1,7 @@
 """s1K and s1K-1.1: the same 1,000 questions, with traces by Gemini or by DeepSeek-R1.
 
 Data: simplescaling/s1K (Apache-2.0) and simplescaling/s1K-1.1 (MIT), a baseline of the paper
-(table 1), which does not say which of the two it took. Example rows:
+(table 1), which does not say which of the two it used. Example rows:
 
     {"question": "How many ...?", "solution": "7", "thinking_trajectories": ["First ..."],
      "attempt": "It is 7."}
@@ -9,7 +9,7 @@ Data: simplescaling/s1K (Apache-2.0) and simplescaling/s1K-1.1 (MIT), a baseline
      "gemini_thinking_trajectory": "...", "gemini_attempt": "...",
      "deepseek_thinking_trajectory": "Okay ...", "deepseek_attempt": "It is 7."}
 
-A trajectory is a text or a list of texts, by revision; lists are joined by line ends.
+A trajectory is a text or a list of texts, depending on the revision; lists are joined by newlines.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from nt_pkg.pools._files import (
     trace_of,
 )
 
-# Columns of reasoning and answer by who wrote them; the first pair that a row has counts.
+# Columns of reasoning and answer by their author; the first pair that a row has is used.
 _PLACES = {
     "deepseek": (("deepseek_thinking_trajectory", "deepseek_attempt"),),
     "gemini": (
@@ -40,21 +40,21 @@ _PLACES = {
 
 
 class Params(FileParams):
-    """Options of an s1K pool."""
+    """Parameters of an s1K pool."""
 
     trace: Literal["deepseek", "gemini"] = Field(
         default="deepseek",
-        description="whose trace the replay teacher gives back; s1K has Gemini's only, s1K-1.1 "
+        description="whose trace the replay teacher returns; s1K has only Gemini's, s1K-1.1 has "
         "both (the paper's teacher is DeepSeek-R1)",
     )
 
 
 def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
-    """Yield the rows of all files in the order of their names.
+    """Yield the rows of all files, in the order of their names.
 
     Raises:
-        ValueError: the directory has no file to read, a Parquet file is cut off, or DeepSeek's
-            traces are asked of s1K.
+        ValueError: the folder has no file to read, a Parquet file is truncated, or s1K is asked
+            for DeepSeek's traces.
     """
 
     def take(fields: Fields) -> RowTexts:
@@ -64,7 +64,7 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
         if reasoning not in fields and "thinking_trajectories" in fields:
             raise ValueError(
                 f"{source} holds s1K, which has no traces of {params.trace}: set params.trace to "
-                "gemini, or take s1K-1.1"
+                "gemini, or use s1K-1.1"
             )
         trace = trace_of(_joined(fields[reasoning]), _joined(fields[answer]))
         return RowTexts(question, text_of(fields["solution"]), replay=trace)
@@ -78,7 +78,7 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
 
 
 def _joined(value: object) -> object:
-    """Return a list of texts as one text, anything else as it is."""
+    """Return a list of texts as one text, anything else unchanged."""
     if not isinstance(value, list):
         return value
     return "\n".join(text_of(each) or "" for each in value)

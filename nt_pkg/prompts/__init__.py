@@ -1,1 +1,1 @@
-"""Stage prompts: raw rows become a pool, cleaned and cut into shards."""
+"""Stage prompts: read raw rows into a pool, clean it and split it into shards."""

@@ -1,7 +1,7 @@
 """Ingestion: raw rows become prompts, or are dropped with a reason.
 
-A pool may be larger than memory. Rows are put aside in files by the first digits of their ids, and
-each file is put in order by itself: rows with the same id are in the same one.
+A pool may be larger than memory. So rows are first stored in temporary files by the first digits of
+their ids. Then each file is sorted separately: rows with the same id are in the same file.
 """
 
 import logging
@@ -26,17 +26,17 @@ logger = logging.getLogger("nt")
 MAX_QUESTION_CHARS = 20_000
 EXCERPT_CHARS = 200
 _TAGS = ("<think>", "</think>")
-# The paper's pool (1.1 million rows of 3.5 kB) comes to 60 MB a part.
+# In the paper's pool (1.1 million rows of 3.5 kB) each part has 60 MB.
 _NUM_PARTS = 64
-_BLOCK_ROWS = 8  # rows that are put aside at a time: 28 kB of the largest pool
+_BLOCK_ROWS = 8  # rows stored at a time: 28 kB of the largest pool
 _SIZE = Struct("<Q")
 _SECONDS_BETWEEN_LINES = 10.0
 
-# From (source row, question) of rows without repetitions to the rows to drop, each with the source
-# row that it repeats.
+# Takes (source row, question) of each distinct question; returns the rows to drop, each with the
+# source row that it repeats.
 FindRepeats = Callable[[Iterable[tuple[int, str]]], Mapping[int, int]]
 _Stored = tuple[str, int, tuple[Any, ...]]  # id, source row, fields of the row
-_Group = tuple[str, RawRow, list[RawRow]]  # id, its first row in the source, and the others
+_Group = tuple[str, RawRow, list[RawRow]]  # id, its first row in the source, the other rows
 
 
 def ingest(
@@ -46,25 +46,26 @@ def ingest(
     max_question_chars: int = MAX_QUESTION_CHARS,
     find_repeats: FindRepeats | None = None,
 ) -> tuple[list[Row], dict[str, int]]:
-    """Give `write` the prompts ordered by id; return (dropped rows by source row, counts).
+    """Pass the prompts, ordered by id, to `write`; return (dropped rows by source row, counts).
 
-    The order of `rows` does not matter: of rows with the same normalised question, and the same
-    `copy`, the one with the lowest source row stays. Counts hold `read`, `kept` and one number per
-    reason for dropping: the reader's own (unreadable, not_utf8, missing_column, missing_question,
-    wrong_type, too_long) and empty, too_long, reasoning_tags, not_utf8, duplicate, near_duplicate.
-    A dropped row of the last two names the row that stays. Near-duplicates are looked for among
-    questions, however many answers each has: with a question all of its answers are dropped.
+    The order of `rows` does not matter: of rows with the same normalised question and the same
+    `copy`, the one with the lowest source row stays. The counts are `read`, `kept` and one number
+    per reason for dropping: those of the reader (unreadable, not_utf8, missing_column,
+    missing_question, wrong_type, too_long) and empty, too_long, reasoning_tags, not_utf8,
+    duplicate, near_duplicate. A dropped row of the last two names the row that stays.
+    Near-duplicates are questions, however many answers they have: all answers of a dropped
+    question are dropped.
 
-    In memory are at most some 1/64 of the rows, and the beginnings of the dropped ones; and what
-    `find_repeats` keeps.
+    Memory holds about 1/64 of the rows, the beginnings of the dropped ones, and what `find_repeats`
+    needs.
 
     Args:
         rows: raw rows, each source row once.
-        write: takes all prompts, once.
-        folder: where to put the rows aside, with room for all of them; by default the system's
+        write: called once with all prompts.
+        folder: folder for the temporary files, with room for all rows; by default the system's
             folder for temporary files. Nothing stays there, even after a kill.
-        max_question_chars: questions longer than this are dropped; none is cut.
-        find_repeats: finds near-duplicates; by default nobody looks for them.
+        max_question_chars: longer questions are dropped; none is cut.
+        find_repeats: finds near-duplicates; by default they are kept.
     """
     dropped: list[Row] = []
     with ExitStack() as stack:
@@ -83,7 +84,7 @@ def ingest(
 def _put_aside(
     rows: Iterable[RawRow], parts: Sequence[IO[bytes]], dropped: list[Row], max_question_chars: int
 ) -> int:
-    """Write good rows to their parts, add the others to `dropped`; return how many were read."""
+    """Store usable rows in their parts, add the others to `dropped`; return how many were read."""
     num_read = 0
     waiting: list[list[_Stored]] = [[] for _ in parts]
     begun = last = time.monotonic()
@@ -125,7 +126,7 @@ def _questions(parts: Sequence[IO[bytes]]) -> Iterator[tuple[int, str]]:
 def _unique(
     parts: Sequence[IO[bytes]], dropped: list[Row], repeats: Mapping[int, int]
 ) -> Iterator[Row]:
-    """Yield one prompt per id in the order of ids; add its repetitions to `dropped`."""
+    """Yield one prompt per id, ordered by id; add rows that repeat it to `dropped`."""
     repeated = set(repeats.values())
     ids: dict[int, str] = {}
     near: list[tuple[Row, int]] = []
@@ -144,7 +145,7 @@ def _unique(
 
 
 def _by_question(part: IO[bytes]) -> Iterator[list[_Group]]:
-    """Yield the groups of each question, ordered by id: one, or one for each of its answers."""
+    """Yield the groups of each question, ordered by id: one group per answer in the pool."""
     for _, same in groupby(_groups(part), key=lambda group: question_digits(group[0])):
         yield list(same)
 
@@ -171,19 +172,19 @@ def _stored(part: IO[bytes]) -> Iterator[_Stored]:
 
 
 def _defect(row: RawRow, text: str, max_question_chars: int) -> str:
-    """Return why a readable row cannot be a prompt, "" if it can; `text` is its normalised form."""
+    """Return why a readable row cannot be a prompt, "" if it can; `text` is its normalised text."""
     if len(row.question) > max_question_chars:
         return "too_long"
     if not _is_utf8(row.question, row.reference_answer, row.second_answer, row.replay):
         return "not_utf8"
     if not text:
         return "empty"
-    # The tags delimit the reasoning in every trace and target; a question must not forge them.
+    # These tags mark the reasoning in every trace and target, so a question must not contain them.
     return "reasoning_tags" if any(tag in text for tag in _TAGS) else ""
 
 
 def _is_utf8(*texts: str | None) -> bool:
-    r"""Return whether all texts can be stored; JSON's "\ud800" makes text that cannot."""
+    r"""Return whether all texts can be stored; JSON's "\ud800" gives a text that cannot."""
     try:
         for text in texts:
             (text or "").encode()

@@ -1,7 +1,7 @@
-"""Attention over packed documents: each document by itself, never the square of the whole row.
+"""Attention over packed documents, computed within each document and not over the whole row.
 
-`transformers` calls what is registered here in place of its own attention. With its own, packed
-documents are kept apart by a mask of rows x tokens x tokens, and all of it is computed.
+`transformers` calls the functions registered here instead of its own attention. Its own separates
+packed documents by a mask of rows x tokens x tokens, and computes every entry of it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 Attention = Literal["documents", "varlen", "sdpa"]
-_PREFIX = "nt_"  # of the names under which transformers knows the functions below
+_PREFIX = "nt_"  # starts the names under which we register with transformers
 
 
 def choose_attention(
@@ -22,13 +22,13 @@ def choose_attention(
     """Return the attention that a training uses.
 
     Args:
-        wanted: what the configuration asks for; "auto" takes the quickest that is exact here.
-        config: of the student.
-        dtype: of its weights.
+        wanted: what the configuration asks for; "auto" takes the fastest one that is exact here.
+        config: configuration of the student.
+        dtype: dtype of its weights.
         device: "cuda" or "cpu".
 
     Raises:
-        ValueError: the machine or the student does not do what is wanted.
+        ValueError: the machine or the student does not support what is wanted.
     """
     can_split = _attends_to_all(config)
     can_varlen = can_split and dtype != "float32" and device == "cuda" and _has_flash()
@@ -36,8 +36,8 @@ def choose_attention(
         return "varlen" if can_varlen else "documents" if can_split else "sdpa"
     if wanted == "documents" and not can_split:
         raise ValueError(
-            f"runtime.attention {wanted!r} knows no windows, and this student has some: set it to "
-            "'auto' or 'sdpa'"
+            f"runtime.attention {wanted!r} does not support attention windows, and this student "
+            "has some: set it to 'auto' or 'sdpa'"
         )
     if wanted == "varlen" and not can_varlen:
         raise ValueError(
@@ -48,7 +48,7 @@ def choose_attention(
 
 
 def _attends_to_all(config: "PretrainedConfig") -> bool:
-    """Return whether every layer sees all earlier tokens of a document, by plain softmax."""
+    """Return whether every layer sees all earlier tokens of a document, with a plain softmax."""
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     windows = getattr(config, "use_sliding_window", True) and getattr(
         config, "sliding_window", None
@@ -78,7 +78,7 @@ def register(attention: Attention) -> str:
 def layout_for(
     attention: Attention, lengths: Sequence[int], device: "torch.device"
 ) -> dict[str, Any]:
-    """Return what the model must be called with, for documents of these lengths in one row."""
+    """Return the keyword arguments of the model for documents of these lengths in one row."""
     import torch
 
     if attention == "documents":
@@ -135,7 +135,7 @@ def _varlen(
     longest_document: int,
     **_: object,
 ) -> tuple["torch.Tensor", None]:
-    """Attend within all documents by one kernel (flash attention, as torch brings it)."""
+    """Attend within all documents with one kernel (flash attention, as it comes with torch)."""
     from torch.nn.attention.varlen import varlen_attn
 
     assert attention_mask is None, "packed documents come without a mask"

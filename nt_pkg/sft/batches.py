@@ -18,9 +18,9 @@ class Batch:
     Attributes:
         ids: rows x tokens.
         positions: rows x tokens; they restart with every document.
-        at: positions among the flattened tokens whose next token bears loss.
+        at: positions in the flattened tokens whose next token has loss.
         targets: those next tokens.
-        lengths: tokens of each document, where all are in one row.
+        lengths: tokens of each document if all are in one row, else empty.
     """
 
     ids: "torch.Tensor"
@@ -34,10 +34,10 @@ def collate(rows: Sequence[Sequence[Row]], in_one_row: bool, device: "torch.devi
     """Return the tensors of some packed rows, each a list of examples.
 
     Args:
-        rows: none for a rank that has nothing to do in a forward pass of the others; its batch
-            bears no loss.
-        in_one_row: put the documents of all rows one behind the other, so that nothing is padded.
-        device: where the tensors go.
+        rows: empty for a rank that only takes part because the others have a forward pass; its
+            batch has no loss.
+        in_one_row: join the documents of all rows into one, so that nothing is padded.
+        device: where to put the tensors.
     """
     import torch
 
@@ -56,7 +56,7 @@ def collate(rows: Sequence[Sequence[Row]], in_one_row: bool, device: "torch.devi
             at.append(torch.arange(start + each["num_prompt_tokens"], start + length) - 1)
             tokens += each["input_ids"]
             places += range(length)
-        # Padding is a document of its own.
+        # Padding counts as another document, so that no real one attends to it.
         padding = width - len(tokens)
         ids.append(tokens + [0] * padding)
         positions.append([*places, *range(padding)])

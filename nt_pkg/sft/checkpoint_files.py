@@ -1,9 +1,9 @@
-"""The files of a checkpoint: noted when they are written, found again, and never taken half.
+"""The files of a checkpoint: how they are recorded, found and checked.
 
-A checkpoint is a folder of DeepSpeed's files. Each rank ends its part with a note of its own,
-`rank-3.json`, that has the size and the digest of every file it wrote; the checkpoint is complete
-when the notes of all ranks are there. So no rank waits for another, and a kill at any moment leaves
-nothing that looks complete. Files are fsynced before the note that names them is.
+A checkpoint is a folder of DeepSpeed's files. Each rank finishes its part by writing a note, such
+as `rank-3.json`, with the size and the digest of every file it wrote. The checkpoint is complete
+when all ranks have written their notes. So no rank waits for another, and a kill at any moment
+leaves nothing that looks complete. Files are fsynced before the note that lists them.
 """
 
 import logging
@@ -18,12 +18,12 @@ from nt_pkg.jobs.progress import Progress
 
 logger = logging.getLogger(__name__)
 LAST = "checkpoint"  # the folder of the finished training
-_READERS = 8  # threads that check files; they wait for a disk or hash without the interpreter
+_READERS = 8  # threads that check files; reading and hashing release the interpreter's lock
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A complete checkpoint, and how the training that wrote it was spread."""
+    """A complete checkpoint, with the number of ranks and the ZeRO stage that wrote it."""
 
     path: Path
     step: int
@@ -32,13 +32,13 @@ class Checkpoint:
 
 
 def note_rank(folder: Path, rank: int, place: dict[str, int], files: list[Path]) -> None:
-    """Say that a rank has written its files of a checkpoint; they are fsynced first.
+    """Record that a rank has written its files of a checkpoint; fsync the files first.
 
     Args:
         folder: the checkpoint.
-        rank: whose files they are.
+        rank: the rank that wrote the files.
         place: `step`, `num_ranks` and `zero_stage` of the training.
-        files: what this rank wrote, in `folder`.
+        files: the files that this rank wrote in `folder`.
     """
     sums = {}
     for path in files:
@@ -46,7 +46,7 @@ def note_rank(folder: Path, rank: int, place: dict[str, int], files: list[Path])
             os.fsync(file.fileno())
         sums[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
     write_json(folder / f"rank-{rank}.json", {**place, "files": sums})
-    for parent in (folder, folder.parent):  # names are durable when their folder is
+    for parent in (folder, folder.parent):  # a file's name is durable only when its folder is
         number = os.open(parent, os.O_RDONLY)
         try:
             os.fsync(number)
@@ -55,31 +55,31 @@ def note_rank(folder: Path, rank: int, place: dict[str, int], files: list[Path])
 
 
 def newest(work: Path) -> Checkpoint | None:
-    """Return the newest checkpoint of a work folder that is whole, or nothing.
+    """Return the newest intact checkpoint of a work folder, None if there is none.
 
-    Every file is read and compared with its digest. What is unfinished or damaged is passed over,
+    Every file is read and compared with its digest. Unfinished and damaged checkpoints are skipped
     with a line in the log that says why.
     """
     for folder in reversed(folders_of(work)):
         try:
             return check(folder)
         except ValueError as error:
-            logger.warning("passing over checkpoint %s: %s", folder.name, error)
+            logger.warning("skipping checkpoint %s: %s", folder.name, error)
     return None
 
 
 def folders_of(work: Path) -> list[Path]:
-    """Return the folders of checkpoints, whole or not, from the oldest to the newest."""
+    """Return the folders of checkpoints, complete or not, from oldest to newest."""
     steps = [path for path in work.glob("step[0-9]*") if path.name.removeprefix("step").isdigit()]
     steps.sort(key=lambda path: int(path.name.removeprefix("step")))
     return [path for path in [*steps, work / LAST] if path.is_dir()]
 
 
 def check(folder: Path) -> Checkpoint:
-    """Return a checkpoint all of whose files are as they were written.
+    """Return a checkpoint after checking that all of its files are unchanged.
 
     Raises:
-        ValueError: what is missing or differs.
+        ValueError: a file is missing or differs; the message names it.
     """
     notes = {path.name: path for path in folder.glob("rank-*.json")}
     if not notes:
@@ -110,7 +110,7 @@ def _defect(path: Path, expected: dict[str, Any]) -> str | None:
         if size != expected["bytes"]:
             return f"{path.name} has {size} bytes instead of {expected['bytes']}"
         if sha256_file(path) != expected["sha256"]:
-            return f"{path.name} is damaged (its sha256 is another)"
+            return f"{path.name} is damaged (its sha256 differs)"
     except FileNotFoundError:
         return f"{path.name} is missing"
     except OSError as error:

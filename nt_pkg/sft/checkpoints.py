@@ -14,30 +14,30 @@ from nt_pkg.sft.writer import Writer
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
 
-_KEPT = 2  # complete ones: one to continue at, and one before it should that be damaged
+_KEPT = 2  # complete ones: the newest, and the one before it in case the newest is damaged
 
 
 class Checkpoints:
     """The checkpoints of one rank."""
 
     def __init__(self, engine: "DeepSpeedEngine", work: Path, rank: int, runtime: Runtime) -> None:
-        """Write those of `engine` below `work`, in the background if the runtime says so."""
+        """Write checkpoints of `engine` in `work`, in the background if the runtime says so."""
         self._engine, self._work, self._rank = engine, work, rank
         self._place = {"num_ranks": runtime.num_ranks, "zero_stage": runtime.zero_stage}
         self._writer = Writer(rank, runtime.async_checkpoints)
         engine.checkpoint_engine = self._writer
-        self._good: list[str] = []  # of this start, and the one that it continued at
+        self._good: list[str] = []  # written since this start, and the one it continued from
 
     def save(self, tag: str, state: dict[str, Any]) -> None:
-        """Take a checkpoint; it may still be on its way to the disk when this returns.
+        """Take a checkpoint; it may not yet be on the disk when this returns.
 
-        Waits for the one before. Drops all but the last two, among them what was passed over.
+        Waits for the previous one. Deletes all but the last two, and those that `newest` skipped.
 
         Args:
             tag: name of its folder.
-            state: what `load` returns; `step` at least.
+            state: what `load` will return; it must hold `step`.
         """
-        self.finish()  # from here on the one before is complete
+        self.finish()  # from here on the previous checkpoint is complete
         kept = self._good[-_KEPT:]
         if self._rank == 0:
             for old in folders_of(self._work):
@@ -46,18 +46,18 @@ class Checkpoints:
             shutil.rmtree(self._work / UNIVERSAL, ignore_errors=True)
         self._good = [*kept, tag]
         self._writer.place = {**self._place, "step": state["step"]}
-        # Its own barrier at the beginning keeps the others from a folder that is being dropped.
+        # DeepSpeed starts with a barrier, so no other rank writes to a folder while rank 0 deletes.
         self._engine.save_checkpoint(
             str(self._work), tag=tag, client_state=state, save_latest=False
         )
 
     def finish(self) -> None:
-        """Wait until all ranks have their parts of the last checkpoint on the disk."""
+        """Wait until all ranks have written their parts of the last checkpoint to the disk."""
         self._writer.wait()
         torch.distributed.barrier()
 
     def load(self) -> dict[str, Any] | None:
-        """Continue at the checkpoint that `prepare` chose, and return its state, or nothing."""
+        """Continue from the checkpoint that `prepare` chose; return its state, None without one."""
         plan = chosen(self._work)
         tag = plan["tag"]
         if tag is None:

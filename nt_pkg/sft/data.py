@@ -21,13 +21,13 @@ def render(
 ) -> tuple[list[int], int]:
     """Return (token ids of the whole dialogue, number of prompt tokens).
 
-    The loss covers everything behind the prompt: the assistant's turn with its end-of-turn token
-    and nothing of the question. What a template writes behind that token, such as a newline, is
-    cut.
+    The loss covers everything after the prompt: the assistant's turn with its end-of-turn token,
+    and nothing of the question. What a template writes after that token, such as a newline, is
+    removed.
 
     Raises:
         ValueError: the template does not write the generation prompt before the answer, changes
-            the answer, or writes no end-of-turn token behind it.
+            the answer, or writes no end-of-turn token after it.
     """
     messages = [{"role": "user", "content": user}]
     prompt_text = dialogue_text(tokenizer, messages, asks=True)
@@ -40,15 +40,18 @@ def render(
         )
     if assistant.strip() not in whole_text[len(prompt_text) :]:
         raise ValueError(
-            "the chat template changes the answer, for example by leaving its reasoning out: use "
-            "the training form of this family's template"
+            "the chat template changes the answer, for example by removing its reasoning: use the "
+            "training form of this family's template"
         )
-    # Prompt and answer are tokenised apart: at inference the prompt stands alone as well.
+    # Prompt and answer are tokenised separately, because at inference the prompt is alone too.
     prompt = tokenizer.encode(prompt_text, add_special_tokens=False)
     answer = tokenizer.encode(whole_text[len(prompt_text) :], add_special_tokens=False)
     end = tokenizer.eos_token_id
     if end not in answer:
-        raise ValueError(f"the chat template writes no {tokenizer.eos_token} behind an answer")
+        raise ValueError(
+            f"the chat template writes no {tokenizer.eos_token} after an answer: use a template "
+            "that ends each answer with this token"
+        )
     last = len(answer) - 1 - answer[::-1].index(end)
     return prompt + answer[: last + 1], len(prompt)
 
@@ -65,17 +68,17 @@ def build_examples(
 ) -> tuple[list[Row], dict[str, Any]]:
     """Return the tokenised examples of a subset in a format, ordered by id, and their counts.
 
-    Responses over the limit are left out whole and counted, never cut.
+    Responses over the limit are left out and counted, never cut.
 
     Args:
         tokenizer_dir: folder of the student.
         form: the distillation format.
-        training: limits.
+        training: the limits.
         seed: seed of the run, for random mixes.
-        subset: chosen ids.
-        prompts: rows of the pool that hold at least those ids.
-        traces: the same for traces.
-        disagree: id -> models disagree; used by difficulty mixes only.
+        subset: selected rows; only their ids are used.
+        prompts: rows of the pool, at least those of the subset.
+        traces: traces, at least those of the subset.
+        disagree: id -> whether the models disagree; only difficulty mixes use it.
     """
     from transformers import AutoTokenizer
 
@@ -116,7 +119,7 @@ def build_examples(
         "num_response_tokens": sum(tokens) - sum(row["num_prompt_tokens"] for row in rows),
         "longest_tokens": max(tokens),
         "dropped": dict(sorted(dropped.items())),
-        # For people: what one example looks like and where its loss begins.
+        # Shows a reader what one example looks like and where its loss begins.
         "preview": {
             "no_loss": tokenizer.decode(preview["input_ids"][:cut]),
             "loss": tokenizer.decode(preview["input_ids"][cut:]),
@@ -126,7 +129,7 @@ def build_examples(
 
 @dataclass(frozen=True)
 class PackedRow:
-    """Documents that share one row of tokens, by their position in the list of examples."""
+    """Documents that share one row of tokens, as positions in the list of examples."""
 
     examples: tuple[int, ...]
     num_tokens: int
@@ -134,7 +137,7 @@ class PackedRow:
 
 @dataclass(frozen=True)
 class Step:
-    """The rows of one optimiser step over all ranks, and the tokens that bear loss."""
+    """The rows of one optimiser step over all ranks, and their number of tokens with loss."""
 
     rows: tuple[PackedRow, ...]
     num_loss_tokens: int
@@ -150,10 +153,10 @@ def steps_of(examples: Sequence[Row], training: Training, seed: int) -> list[Ste
 def plan_steps(
     lengths: Sequence[int], loss_lengths: Sequence[int], training: Training, seed: int
 ) -> list[Step]:
-    """Return every optimiser step of a run, in order; the number of ranks plays no part.
+    """Return every optimiser step of a run, in order; it does not depend on the number of ranks.
 
-    Each epoch shuffles the examples by the seed and packs them first-fit into rows of
-    `training.row_tokens`; a step takes rows up to `training.tokens_per_step`.
+    Each epoch shuffles the examples with the seed and packs them first-fit into rows of
+    `training.row_tokens`. A step takes rows up to `training.tokens_per_step`.
     """
     rows_per_step = max(1, training.tokens_per_step // training.row_tokens)
     steps = []
@@ -169,8 +172,8 @@ def plan_steps(
 
 
 def _pack(order: Sequence[int], lengths: Sequence[int], row_tokens: int) -> list[PackedRow]:
-    """Put examples into the first of the last few open rows that has room."""
-    num_open = 16  # a bound on the search; more open rows pack hardly better
+    """Put each example into the first open row that has room for it."""
+    num_open = 16  # bounds the search; more open rows hardly pack better
     opened: list[tuple[list[int], int]] = []
     closed: list[PackedRow] = []
     for example in order:

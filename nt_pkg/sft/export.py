@@ -1,4 +1,4 @@
-"""Export: a ZeRO-sharded checkpoint becomes a folder that transformers and vLLM load."""
+"""Export: turn a ZeRO-sharded checkpoint into a folder that transformers and vLLM load."""
 
 import logging
 import os
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
-FILE_SIZE = "5GB"  # of one file of weights: what transformers took for long, and our need of memory
-# What belongs to a student beside its weights and its configuration.
+FILE_SIZE = "5GB"  # of one file of weights; bounds memory, and was long the default of transformers
+# Files of a student other than its weights and its configuration.
 _COPIED = (
     "tokenizer*",
     "special_tokens_map.json",
@@ -35,19 +35,20 @@ _COPIED = (
 def export_model(checkpoint: Path, base_dir: Path, out_dir: Path, dtype: str) -> dict[str, Any]:
     """Write the consolidated model to `out_dir` and return its manifest.
 
-    The checkpoint's files are checked by their digests first. Weights are the fp32 ones of the
-    optimiser, rounded to `dtype` once. Tensors pass one by one, so memory is bounded by one file of
-    weights, whatever the model. The files are read again and every tensor compared with the shards.
+    The checkpoint's files are first checked against their digests. The weights are the optimiser's
+    fp32 weights, rounded to `dtype` once. Tensors are copied one by one, so memory is bounded by
+    one file of weights for any model. Afterwards every tensor is read back and compared with the
+    shards.
 
     Args:
         checkpoint: folder of one DeepSpeed checkpoint.
         base_dir: folder of the untrained student, for its config and tokenizer.
         out_dir: folder to write.
-        dtype: name of the torch dtype that the weights are stored in.
+        dtype: name of the torch dtype of the stored weights.
 
     Raises:
-        ValueError: the checkpoint is damaged or of another model, or an exported tensor differs
-            from it.
+        ValueError: the checkpoint is damaged or belongs to another model, or an exported tensor
+            differs from it.
     """
     import torch
     from transformers import AutoConfig, AutoTokenizer
@@ -56,7 +57,7 @@ def export_model(checkpoint: Path, base_dir: Path, out_dir: Path, dtype: str) ->
     try:
         check(checkpoint)
     except ValueError as error:
-        raise ValueError(f"{checkpoint}: {error}; train again") from error
+        raise ValueError(f"{checkpoint}: {error}; delete its folder and train again") from error
     shards = Shards(checkpoint)
     config = AutoConfig.from_pretrained(base_dir)
     _same_model(shards, config, checkpoint, base_dir)
@@ -68,7 +69,7 @@ def export_model(checkpoint: Path, base_dir: Path, out_dir: Path, dtype: str) ->
     for path in sorted({path for pattern in _COPIED for path in base_dir.glob(pattern)}):
         copy = shutil.copytree if path.is_dir() else shutil.copyfile
         copy(path, out_dir / path.name)
-    # Whether the hub may be asked must not decide anything here.
+    # The result must not depend on whether the hub can be reached.
     tokenizer = AutoTokenizer.from_pretrained(out_dir, local_files_only=True)
     write_json(out_dir / "generation_config.json", _generation(base_dir, config, tokenizer))
     return {
@@ -81,14 +82,14 @@ def export_model(checkpoint: Path, base_dir: Path, out_dir: Path, dtype: str) ->
 def _same_model(
     shards: Shards, config: "PretrainedConfig", checkpoint: Path, base_dir: Path
 ) -> None:
-    """Check that a checkpoint has the tensors of the student, and no others."""
+    """Check that a checkpoint has exactly the tensors of the student."""
     import torch
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    # A tied output layer is no parameter of its own, so ZeRO need not know it.
+    # A tied output layer is not a separate parameter, so the checkpoint may lack it.
     missing = sorted(expected.keys() - shards.shapes.keys() - set(model.all_tied_weights_keys))
     unexpected = sorted(shards.shapes.keys() - expected.keys())
     other = sorted(
@@ -96,16 +97,16 @@ def _same_model(
     )
     if missing or unexpected or other:
         raise ValueError(
-            f"{checkpoint} is not of the model in {base_dir}: missing {missing}, unexpected "
-            f"{unexpected}, of another shape {other}"
+            f"{checkpoint} does not belong to the model in {base_dir}: missing {missing}, "
+            f"unexpected {unexpected}, of another shape {other}"
         )
-    # transformers renames tensors of some families as it loads them; these are written as loaded.
+    # transformers renames tensors of some families when it loads them, and we write them as loaded.
     stored = _stored_names(base_dir)
     renamed = sorted(shards.shapes.keys() - stored) if stored else []
     if renamed:
         raise ValueError(
-            f"{base_dir} stores its tensors under other names than transformers gives them, such "
-            f"as {renamed[0]}: families like that cannot be exported yet"
+            f"transformers renames tensors of {base_dir} when it loads them, such as {renamed[0]}: "
+            "models of this family cannot be exported yet"
         )
 
 
@@ -120,7 +121,7 @@ def _stored_names(folder: Path) -> set[str]:
 
 
 def _write_weights(shards: Shards, out_dir: Path, kind: "torch.dtype") -> dict[str, list[str]]:
-    """Write the weights, and an index if they are several files; return the names in each."""
+    """Write the weights, and an index for several files; return the tensor names of each file."""
     import torch
     from huggingface_hub import split_torch_state_dict_into_shards
     from safetensors.torch import save_file
@@ -152,7 +153,7 @@ def _compare(
     kind: "torch.dtype",
     checkpoint: Path,
 ) -> None:
-    """Read the files again and compare each tensor with the shards, bit for bit."""
+    """Read the files back and compare each tensor with the shards, bit for bit."""
     import torch
     from safetensors import safe_open
 
@@ -160,7 +161,7 @@ def _compare(
     for file_name, expected in names.items():
         with safe_open(out_dir / file_name, "pt") as file:
             if sorted(file.keys()) != sorted(expected):
-                raise ValueError(f"{out_dir / file_name} has other tensors than were written")
+                raise ValueError(f"{out_dir / file_name} does not hold the tensors that we wrote")
             for name in expected:
                 tensor = file.get_tensor(name)
                 if tensor.dtype != kind or not torch.equal(tensor, shards.read(name).to(kind)):
@@ -175,10 +176,10 @@ def _compare(
 def _generation(
     base_dir: Path, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase"
 ) -> dict[str, Any]:
-    """Return the student's generation config, which ends at its own tokens and at the template's.
+    """Return the student's generation config, with the template's end token among its end tokens.
 
-    The template's is the one that the training's loss covers; Llama-3.1 and Qwen2.5 have others
-    beside it in their generation configs.
+    Training puts loss on the template's end token. The generation configs of Llama-3.1 and Qwen2.5
+    list other end tokens too.
     """
     path = base_dir / "generation_config.json"
     names = ("bos_token_id", "eos_token_id", "pad_token_id")

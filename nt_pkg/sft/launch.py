@@ -28,25 +28,25 @@ from nt_pkg.slurm import jobs as slurm
 
 logger = logging.getLogger(__name__)
 _AGAIN = "run the same command again to continue at the last checkpoint"
-_NUM_LINES = 20  # of a rank that failed
+_NUM_LINES = 20  # shown of a rank that failed
 _KEPT_LINES = 2000
-# srun's word on tasks that ended badly: node, tasks, how.
+# srun's message about tasks that failed: node, tasks, how they ended.
 _ENDED = re.compile(r"srun: error: (\S+): tasks? ([\d,-]+): (.+)")
 
 
 def train(job: Job) -> dict[str, Any]:
-    """Train a student and return what `run.json` says of it.
+    """Train a student and return the content of `run.json`.
 
-    On one node the ranks are forked, so that they share what is imported: call it before this
-    process computes with torch on several threads. On several nodes they are started by `srun`
-    within this Slurm job. The finished ZeRO-sharded checkpoint is `job.work / "checkpoint"`. A call
-    that finds checkpoints of an earlier one continues at the newest complete one; the loss curve is
-    that of an uninterrupted run, but for rounding if the number of ranks or the stage is another.
+    On one node the ranks are forked, so that they share the imported libraries: call this before
+    the process computes with torch on several threads. On several nodes `srun` starts them within
+    this Slurm job. The finished ZeRO-sharded checkpoint is `job.work / "checkpoint"`. If an earlier
+    call left checkpoints, training continues from the newest complete one. The loss curve is that
+    of an uninterrupted run, up to rounding if the number of ranks or the ZeRO stage has changed.
 
     Raises:
-        Stopped: SIGTERM or SIGUSR2 came, or the time of the Slurm job is nearly over; a checkpoint
-            of the last step was written.
-        RuntimeError: a rank died or the loss is not finite; its log lines say where.
+        Stopped: SIGTERM or SIGUSR2 arrived, or the Slurm job is about to reach its time limit; a
+            checkpoint of the last step was written.
+        RuntimeError: a rank died or the loss is not finite; the log says where.
     """
     (job.work / STOPPED).unlink(missing_ok=True)
     prepare(job.work, job.runtime)
@@ -66,7 +66,7 @@ def train(job: Job) -> dict[str, Any]:
             over.set()
     if (job.work / STOPPED).exists():
         how = read_json(job.work / STOPPED)
-        if signals.received:  # ranks on other nodes are always told by SIGUSR2
+        if signals.received:  # ranks on other nodes only ever receive SIGUSR2
             how["name"] = signals.received.name
         raise Stopped(**how)
     result: dict[str, Any] = read_json(job.work / RESULT)
@@ -105,7 +105,7 @@ def _tell(ranks: Sequence[BaseProcess], number: signal.Signals) -> None:
 
 
 def _wait(ranks: Sequence[BaseProcess]) -> None:
-    """Wait until all ranks have ended; raise as soon as one fails, since the others then hang."""
+    """Wait until all ranks have ended; raise when one fails, because the others then hang."""
     waiting = {process.sentinel: process for process in ranks}
     while waiting:
         for sentinel in wait(list(waiting)):
@@ -121,9 +121,9 @@ def placed_command(runtime: Runtime, job_file: Path, port: int) -> slurm.Command
     """Return the command that starts all ranks on the nodes of this Slurm job.
 
     Args:
-        runtime: how the training is spread.
-        job_file: what `write_job` has written.
-        port: free on the first node.
+        runtime: nodes, ranks and cores of the training.
+        job_file: the file that `write_job` wrote.
+        port: a free port on the first node.
     """
     argv = slurm.srun(
         runtime.nodes,
@@ -134,8 +134,8 @@ def placed_command(runtime: Runtime, job_file: Path, port: int) -> slurm.Command
     )
     return slurm.Command(
         (*argv, sys.executable, "-m", "nt_pkg.sft.rank", str(job_file)),
-        # submitit finds a rank's place in the variables of Slurm if it is told to. The number of
-        # nodes is the one among them that srun does not set for its tasks.
+        # The first variable tells submitit to read a rank's place from Slurm's variables. The
+        # second is the only one of those that srun does not set for its tasks.
         {
             "SUBMITIT_EXECUTOR": "slurm",
             "SLURM_JOB_NUM_NODES": str(runtime.nodes),
@@ -145,9 +145,9 @@ def placed_command(runtime: Runtime, job_file: Path, port: int) -> slurm.Command
 
 
 def _run_placed(job: Job, signals: Forwarding, watch: threading.Thread) -> None:
-    if not os.environ.get("SLURM_JOB_ID"):  # srun would ask for an allocation of its own
+    if not os.environ.get("SLURM_JOB_ID"):  # srun would request an allocation of its own
         raise ValueError(
-            f"a training over {job.runtime.nodes} nodes runs within a Slurm job only: take "
+            f"a training over {job.runtime.nodes} nodes runs within a Slurm job only: use "
             "--profile profiles/slurm, or set runtime.nodes of the student to 1"
         )
     with socket.create_server(("", 0)) as probe:  # this process runs on the first node
@@ -165,7 +165,7 @@ def _run_placed(job: Job, signals: Forwarding, watch: threading.Thread) -> None:
         errors="replace",
         preexec_fn=_as_child,
     ) as process:
-        # srun passes this signal on to all tasks; SIGTERM would make it end them.
+        # srun forwards this signal to all tasks; on SIGTERM it would kill them.
         signals.start(lambda _: process.send_signal(signal.SIGUSR2))
         _start(watch, job.runtime)
         try:
@@ -183,16 +183,16 @@ def _run_placed(job: Job, signals: Forwarding, watch: threading.Thread) -> None:
 
 
 def _as_child() -> None:
-    """End the tasks when this process ends, and let srun have the signals we hold back."""
+    """End the tasks when this process ends, and unblock for srun the signals that we block."""
     die_with_parent(signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def first_failure(lines: Sequence[str]) -> str:
-    """Return which rank ended first, how, and its last lines, from the output of srun --label.
+    """Return which rank failed first, how, and its last lines, from the output of srun --label.
 
-    When one rank fails the others are killed or lose their connections, so what is written last
-    says nothing.
+    When one rank fails, the others are killed or lose their connections, so the last lines of the
+    output do not show the cause.
     """
     ended = next((found for line in lines if (found := _ENDED.search(line))), None)
     if ended is None:

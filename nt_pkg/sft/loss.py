@@ -1,9 +1,9 @@
 """The loss of a student, without the logits of all tokens in memory.
 
-Logits are computed for tokens that bear loss only, some at a time, and their gradients at once: at
-152,064 words and 32,768 tokens they would take 20 GB in float32, and as much again for their
-gradient. torch 2.13 has `linear_cross_entropy`, which does alike, but returns a sum over bfloat16
-inputs in bfloat16, that is with three digits, and scales gradients by a bfloat16 number.
+Logits are computed only for tokens with loss, in chunks, and together with their gradients. All
+logits of 32,768 tokens over 152,064 words would take 20 GB in float32, and their gradient as much
+again. `linear_cross_entropy` of torch 2.13 is similar, but it returns the sum over bfloat16 inputs
+in bfloat16, that is with three digits, and scales gradients by a bfloat16 number.
 """
 
 from functools import cache, partial
@@ -20,9 +20,9 @@ _RESCALES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 def give_loss(model: "PreTrainedModel") -> None:
     """Make the model return the summed loss of some of its tokens when it is called.
 
-    It is then called with `at` (positions in its flattened tokens, each before the token that it
-    predicts), `targets` (those tokens), and what it is usually called with. The output layer does
-    its part as a module of its own, so that ZeRO-3 gathers its weight, tied or not.
+    Call it with `at` (positions in the flattened tokens, each before the token that it predicts),
+    `targets` (those tokens), and its usual arguments. The output layer still runs as a module, so
+    that ZeRO-3 gathers its weight, tied or not.
     """
     own = model.forward
     if not _has_plain_head(model):
@@ -34,7 +34,7 @@ def give_loss(model: "PreTrainedModel") -> None:
 
 
 def _has_plain_head(model: "PreTrainedModel") -> bool:
-    """Return whether logits are the hidden states times a matrix, and nothing more."""
+    """Return whether logits are just the hidden states times a matrix."""
     import torch
 
     head = model.get_output_embeddings()
@@ -76,7 +76,7 @@ def summed_loss(
         hidden: tokens x width.
         weight: vocabulary x width.
         targets: tokens.
-        chunk: tokens whose logits are in memory at a time; 0: as many as 256 MiB hold.
+        chunk: tokens whose logits are in memory at a time; 0: as many as fit into 256 MiB.
     """
     chunk = chunk or max(1, _MAX_LOGITS // len(weight))
     loss: torch.Tensor = _function().apply(hidden, weight, targets, chunk)
@@ -89,14 +89,14 @@ def _function() -> Any:
     import torch
 
     class SummedLoss(torch.autograd.Function):  # type: ignore[misc]
-        """The forward pass leaves both gradients; the backward pass only scales them."""
+        """The forward pass computes both gradients; the backward pass only scales them."""
 
         @staticmethod
         def forward(
             ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, chunk: int
         ) -> torch.Tensor:
             by_hidden = torch.empty_like(hidden)
-            # One chunk needs no sum; a sum of many is kept in float32 whatever they come in.
+            # One chunk needs no sum; a sum over several is kept in float32 whatever their dtype.
             by_weight: torch.Tensor | None = None
             loss = hidden.new_zeros((), dtype=torch.float32)
             for start in range(0, len(hidden), chunk):
@@ -122,7 +122,7 @@ def _function() -> Any:
 def _slopes(
     logits: "torch.Tensor", targets: "torch.Tensor"
 ) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Return the derivative of the summed loss by the logits, in their dtype, and the loss."""
+    """Return the gradient of the summed loss with respect to the logits, and the loss."""
     import torch
 
     kind, logits = logits.dtype, logits.float()

@@ -1,4 +1,4 @@
-"""A page for people: what a student reads and learns, decoded from the very tokens it is given."""
+"""A readable page of what a student sees and learns, decoded from the tokens of its training."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 _NUM_EXAMPLES = 5
 _HEAD, _TAIL = 1500, 500  # characters shown of a long text
 _LEGEND = """\
-Decoded from the tokens of this training. [[ ]] marks what bears loss; the rest is only read.
-Look for: the question outside of it, the whole answer inside, and the token that ends it.
+Decoded from the tokens of this training. Text in [[ ]] has loss; the rest is only read.
+Check that the question is outside, the whole answer inside, and that its end token is there.
 """
 
 
@@ -24,21 +24,21 @@ def preview(
     """Return some examples and the first packed row as text with the loss marked.
 
     Args:
-        tokenizer: of the student.
-        examples: of the training.
+        tokenizer: tokenizer of the student.
+        examples: examples of the training.
         first: the first row of the first step.
-        seed: of the run; it draws the examples.
+        seed: seed of the run; it also draws the examples.
     """
     draw = rng("preview", seed)
     chosen: list[Row] = []
-    for target in ("system2", "system1"):  # some of each, where a format has both
+    for target in ("system2", "system1"):  # some of each kind if the format has both
         same = [row for row in examples if row["target"] == target]
         chosen += draw.sample(same, min(len(same), _NUM_EXAMPLES))
     parts = [_LEGEND]
     parts += [f"== {_title(row)}\n{_marked(tokenizer, row)}\n" for row in chosen]
     parts.append(
         f"== first packed row: {len(first.examples)} documents, {first.num_tokens} tokens; each "
-        "attends to itself only, and its positions begin at 0\n"
+        "attends only to itself, and its positions begin at 0\n"
     )
     start = 0
     for row in (examples[number] for number in first.examples):

@@ -1,8 +1,10 @@
-"""One rank of a training: its place among the others, its device, and the loop.
+"""One rank of a training: how it finds the other ranks, takes its device and runs the loop.
+
+On several nodes `nt_pkg.sft.launch` starts the ranks with
 
     srun ... python -m nt_pkg.sft.rank work/.../job.json
 
-is how `nt_pkg.sft.launch` starts the ranks of several nodes; on one node it forks them.
+On one node it forks them.
 """
 
 import ipaddress
@@ -30,25 +32,25 @@ if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger(__name__)
-_PATIENCE = timedelta(minutes=30)  # for ranks that write or read large checkpoints
+_PATIENCE = timedelta(minutes=30)  # ranks may be busy with large checkpoints for this long
 LOOPBACK = "127.0.0.1"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a rank that srun has placed."""
+    """Run a rank that srun started."""
     notes = Notes()
     (job_file,) = sys.argv[1:] if argv is None else argv
     from submitit.core.job_environment import JobEnvironment
     from submitit.helpers import TorchDistributedEnvironment
 
-    # Which device is ours is decided below, within those that Slurm lets us see.
+    # We choose our device below, among those that Slurm lets us see.
     place = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
     start_job(f"train rank {place.rank}")
     job, launched = read_job(Path(job_file))
     if place.world_size != job.runtime.num_ranks:
         raise RuntimeError(
-            f"srun placed {place.world_size} ranks, and runtime.num_ranks is "
-            f"{job.runtime.num_ranks}: these ranks were not started by nt_pkg.sft.launch"
+            f"srun started {place.world_size} ranks, but runtime.num_ranks is "
+            f"{job.runtime.num_ranks}: start the training with scripts.train"
         )
     listener = None
     if place.rank == 0:
@@ -60,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_forked(job: Job, rank: int, listener: socket.socket, launched: float) -> None:
-    """Run a rank that was forked on one machine; the process ends with it."""
+    """Run a rank in a process that was forked on one machine."""
     die_with_parent()
     notes = Notes()
     port = listener.getsockname()[1]
@@ -73,7 +75,7 @@ def run_forked(job: Job, rank: int, listener: socket.socket, launched: float) ->
         MASTER_ADDR=LOOPBACK,
         MASTER_PORT=str(port),
     )
-    if sys.platform == "linux":  # the ranks of one machine need no other interface
+    if sys.platform == "linux":  # ranks on one machine need only the loopback interface
         os.environ.update(GLOO_SOCKET_IFNAME="lo", NCCL_SOCKET_IFNAME="lo")
     if rank:
         listener.close()
@@ -82,9 +84,9 @@ def run_forked(job: Job, rank: int, listener: socket.socket, launched: float) ->
 
 
 def write_job(job: Job, launched: float) -> Path:
-    """Write what ranks on other nodes need to know into the work folder, and return the file."""
+    """Write what ranks on other nodes need to a file in the work folder, and return its path."""
     if job.examples_path is None:
-        raise ValueError("a training over several nodes needs the path of its examples")
+        raise ValueError("a training over several nodes needs Job.examples_path")
     path = job.work / "job.json"
     write_json(
         path,
@@ -102,7 +104,7 @@ def write_job(job: Job, launched: float) -> Path:
 
 
 def read_job(path: Path) -> tuple[Job, float]:
-    """Return the training that `write_job` has written, and when it was launched."""
+    """Return the training that `write_job` wrote, and when it was launched."""
     found = read_json(path)
     examples = Path(found["examples"])
     job = Job(
@@ -118,7 +120,7 @@ def read_job(path: Path) -> tuple[Job, float]:
 
 
 def own_address(own: str, peer: str) -> str:
-    """Return the address of this machine under which the others know it.
+    """Return the address at which other nodes reach this machine.
 
     Args:
         own: this machine's name among the nodes of the job.
@@ -127,8 +129,8 @@ def own_address(own: str, peer: str) -> str:
     address = socket.gethostbyname(own)
     if not ipaddress.ip_address(address).is_loopback:
         return address
-    # Some systems give their own name a loopback address (Debian: 127.0.1.1). Then it is the one
-    # that packets to a peer would carry; no packet is sent to find that out.
+    # Some systems resolve their own name to a loopback address (Debian: 127.0.1.1). Then we take
+    # the source address of packets to a peer; connecting a UDP socket tells it and sends nothing.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((peer, 9))
         found: str = probe.getsockname()[0]
@@ -140,17 +142,17 @@ def _listen(address: str, port: int) -> socket.socket:
         return socket.create_server((address, port))
     except OSError as error:
         raise RuntimeError(
-            f"the ranks cannot meet at {address}:{port} ({error}): the name of the first node must "
-            "resolve to an address of that node, and the port must be free"
+            f"the ranks cannot connect to {address}:{port} ({error}): the name of the first node "
+            "must resolve to an address of that node, and the port must be free"
         ) from error
 
 
 def _store(
     host: str, port: int, world: int, listener: socket.socket | None
 ) -> "torch.distributed.Store":
-    """Return the store where the ranks meet; the one with `listener` serves it.
+    """Return the store that connects the ranks; the rank with `listener` serves it.
 
-    Left to itself, torch serves it on all interfaces, whatever MASTER_ADDR says.
+    By default torch would serve it on all interfaces, whatever MASTER_ADDR says.
     """
     from torch.distributed import TCPStore
 
@@ -174,26 +176,26 @@ def _run(
 ) -> None:
     import torch
 
-    # From the configuration, not from the machine: the same bytes wherever it runs.
+    # The number comes from the configuration, so the result is the same on every machine.
     torch.set_num_threads(job.runtime.threads_per_rank)
     backend = _take_device(job.runtime, rank, local_rank)
     import deepspeed
 
     for noisy in ("DeepSpeed", "deepspeed"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # Used by inference only, and compiled on first use, which takes minutes on a CPU.
+    # Only inference uses it, and it is compiled on first use, which takes minutes on a CPU.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     torch.manual_seed(digest_int("train", job.seed) % 2**63)
     torch.distributed.init_process_group(
         backend, store=store, rank=rank, world_size=job.runtime.num_ranks, timeout=_PATIENCE
     )
-    deepspeed.init_distributed(dist_backend=backend, verbose=False)  # takes the group over
+    deepspeed.init_distributed(dist_backend=backend, verbose=False)  # uses the same group
     _Trainer(job, rank, launched, notes).run()
     torch.distributed.destroy_process_group()
 
 
 def _take_device(runtime: Runtime, rank: int, local_rank: int) -> str:
-    """Take this rank's GPU, or the CPU if not every rank would have one, and return the backend."""
+    """Take this rank's GPU, or the CPU if there are too few GPUs, and return the backend."""
     import torch
 
     wanted, seen = runtime.ranks_per_node, torch.cuda.device_count() if runtime.gpu else 0
@@ -206,7 +208,7 @@ def _take_device(runtime: Runtime, rank: int, local_rank: int) -> str:
     from deepspeed.accelerator import set_accelerator
     from deepspeed.accelerator.cpu_accelerator import CPU_Accelerator
 
-    set_accelerator(CPU_Accelerator())  # it may have chosen already, in the process that forked us
+    set_accelerator(CPU_Accelerator())  # the process that forked us may have another
     return "gloo"
 
 
@@ -214,6 +216,6 @@ if __name__ == "__main__":
     status = main()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    # As a forked process ends, too: a backend's threads may not survive the interpreter's teardown
-    # ("terminate called without an active exception"), and one rank that aborts fails them all.
+    # Skip the interpreter's teardown, as a forked process does: a backend's threads may abort in it
+    # ("terminate called without an active exception"), and one rank that aborts fails all of them.
     os._exit(status)

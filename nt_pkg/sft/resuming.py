@@ -1,4 +1,4 @@
-"""Which checkpoint the ranks of a training continue at, chosen before they start."""
+"""Choose the checkpoint from which the ranks of a training continue, before they start."""
 
 import logging
 from pathlib import Path
@@ -11,20 +11,20 @@ from nt_pkg.sft.universal import convert
 
 logger = logging.getLogger(__name__)
 UNIVERSAL = "universal"  # the folder of a converted checkpoint
-_RESUME = "resume.json"  # which checkpoint the ranks shall load
+_RESUME = "resume.json"  # tells the ranks which checkpoint to load
 
 
 def prepare(work: Path, runtime: Runtime) -> None:
-    """Choose for the ranks the checkpoint to continue at; called before they start.
+    """Choose the checkpoint to continue from; called before the ranks start.
 
-    One that other ranks have written is converted first.
+    A checkpoint of another number of ranks or another ZeRO stage is converted first.
     """
     found = newest(work)
     plan: dict[str, Any] = {"tag": found.path.name if found else None, "from": None}
     if found and (found.num_ranks, found.zero_stage) != (runtime.num_ranks, runtime.zero_stage):
         plan = {"tag": UNIVERSAL, "from": found.path.name}
         logger.info(
-            "%s was written by %d ranks at ZeRO stage %d: converting it for %d at stage %d",
+            "%s was written by %d ranks at ZeRO stage %d: converting it for %d ranks at stage %d",
             *(found.path.name, found.num_ranks, found.zero_stage),
             *(runtime.num_ranks, runtime.zero_stage),
         )
@@ -38,6 +38,6 @@ def is_universal(work: Path) -> bool:
 
 
 def chosen(work: Path) -> dict[str, Any]:
-    """Return what `prepare` chose: `tag`, the folder to load, and `from`, whose states it holds."""
+    """Return what `prepare` chose: `tag`, the folder to load, and `from`, what it was made from."""
     found: dict[str, Any] = read_json(work / _RESUME)
     return found

@@ -1,7 +1,7 @@
 """Read the fp32 weights of a ZeRO-sharded checkpoint one tensor at a time.
 
-The files are mapped into memory, not read, so a model of any size can be gone through in the room
-of its largest tensor. DeepSpeed's own `zero_to_fp32` holds all weights at stages 1 and 2.
+The files are mapped into memory and not read, so memory is bounded by the largest tensor, whatever
+the size of the model. DeepSpeed's own `zero_to_fp32` holds all weights at stages 1 and 2.
 """
 
 import math
@@ -18,7 +18,7 @@ class Shards:
     """The weights of a checkpoint.
 
     Attributes:
-        shapes: of each parameter by its name; of a tied pair only the one that was trained.
+        shapes: shape of each parameter by name; of a tied pair only the one that was trained.
     """
 
     def __init__(self, checkpoint: Path) -> None:
@@ -41,7 +41,7 @@ class Shards:
         offset = 0
         for group, shapes in enumerate(state["param_shapes"]):
             if self._stage < 3:
-                offset = 0  # at stage 3 all groups are one row of elements
+                offset = 0  # at stage 3 all groups form one sequence of elements
             for at, (name, shape) in enumerate(shapes.items()):
                 self._places[name], self.shapes[name] = (group, offset), tuple(shape)
                 offset += self._length(tuple(shape))
@@ -49,7 +49,7 @@ class Shards:
                     offset += self._paddings[group][at]
 
     def _length(self, shape: tuple[int, ...]) -> int:
-        """Return the elements that a parameter takes in a row: at stage 3 those of one rank."""
+        """Return the elements that a parameter takes up, at stage 3 on one rank."""
         return math.ceil(math.prod(shape) / (self._num_ranks if self._stage == 3 else 1))
 
     def read(self, name: str) -> "torch.Tensor":
@@ -59,23 +59,23 @@ class Shards:
         group, offset = self._places[name]
         shape = self.shapes[name]
         if self._stage == 3:
-            # Each rank has a piece of every parameter, the last one with padding behind it.
+            # Each rank has a piece of every parameter; the last piece ends in padding.
             parts = [_take(own, offset, self._length(shape)) for own in self._groups]
             flat = torch.cat(parts)[: math.prod(shape)]
         else:
-            # Each rank has a piece of a row of whole parameters.
+            # Each rank has a piece of a sequence of whole parameters.
             row = [own[group] for own in self._groups]
             flat = _take(row, offset, math.prod(shape))
         return flat.view(shape)
 
 
 def _take(pieces: Sequence[Any], start: int, number: int) -> "torch.Tensor":
-    """Return `number` elements of a row that lies in several pieces, beginning at `start`."""
+    """Return `number` elements of a sequence that is stored in several pieces, from `start` on."""
     import torch
 
     ends = list(accumulate(piece.numel() for piece in pieces))
     if start + number > ends[-1]:
-        raise ValueError(f"a shard has {ends[-1]} elements; {start + number} are needed")
+        raise ValueError(f"a shard has {ends[-1]} elements, but {start + number} are needed")
     found = []
     for piece, end in zip(pieces, ends, strict=True):
         low, high = max(start, end - piece.numel()), min(start + number, end)

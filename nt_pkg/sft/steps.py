@@ -1,4 +1,4 @@
-"""What is known of each optimiser step: live in files, and at the end in `run.json`."""
+"""Loss and other values of each optimiser step: in files during training, then in `run.json`."""
 
 import json
 import time
@@ -10,13 +10,13 @@ _CURVES = ("learning_rate", "grad_norm", "tokens_per_second")
 
 
 class StepLog:
-    """One line of JSON and one TensorBoard event per step, flushed as they come.
+    """One line of JSON and one TensorBoard event per step, flushed immediately.
 
-    So `tail -f` and TensorBoard show a run while it goes on.
+    So `tail -f` and TensorBoard show a run while it trains.
     """
 
     def __init__(self, folder: Path, done: int) -> None:
-        """Keep the lines of the first `done` steps; those behind will be made again."""
+        """Keep the lines of the first `done` steps; later steps will be repeated."""
         path = folder / FILE
         text = path.read_text() if path.exists() else ""
         # A kill may have cut the last line.
@@ -27,7 +27,7 @@ class StepLog:
         self._events = _Events(folder / EVENTS, done)
 
     def add(self, step: int, **values: float) -> None:
-        """Write what is known of a step."""
+        """Write the values of a step."""
         row = {"step": step, **values}
         self._rows[step] = row
         self._file.write(json.dumps(row) + "\n")
@@ -35,7 +35,7 @@ class StepLog:
         self._events.add(step, values)
 
     def curves(self, num_steps: int) -> dict[str, list[float | None]]:
-        """Return `{value}_curve` with one number per step; None where a step's line was lost."""
+        """Return `{value}_curve` with one number per step, None for a step whose line was lost."""
         self._file.close()
         self._events.close()
         rows: list[dict[str, Any]] = [self._rows.get(n, {}) for n in range(1, num_steps + 1)]
@@ -43,18 +43,18 @@ class StepLog:
 
 
 class _Events:
-    """TensorBoard events, one scalar per value; every start of a training has a file of its own."""
+    """TensorBoard events, one scalar per value; every start of a training writes another file."""
 
     def __init__(self, folder: Path, done: int) -> None:
-        """Have TensorBoard forget the steps after the first `done`, which will be made again."""
-        # Here, because only rank 0 of a training needs it.
+        """Make TensorBoard forget the steps after the first `done`, which will be repeated."""
+        # Imported here because only rank 0 needs it.
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         self._new = Event
         folder.mkdir(exist_ok=True)
-        # Not SummaryWriter: its queue is lost with the process, and steps that a checkpoint holds
-        # are not made again. The step in the name tells two starts in one second apart.
+        # SummaryWriter would lose its queue when the process is killed, and steps before a
+        # checkpoint are not repeated. The step in the name distinguishes two starts in one second.
         self._writer = EventsWriter(str(folder / "events"), f".from{done:06}")
         start = SessionLog(status=SessionLog.START)
         self._writer.write_event(Event(wall_time=time.time(), step=done + 1, session_log=start))

@@ -1,7 +1,7 @@
 """SIGTERM and SIGUSR2 end a training with a checkpoint instead of losing steps.
 
-The signal may reach the launcher, all ranks or some of them. The launcher passes it on; a rank only
-notes it, and the ranks agree on it at the end of the next optimiser step.
+The signal may reach the launcher, all ranks or some of them. The launcher forwards it. A rank only
+notes it, and all ranks act on it at the end of the next optimiser step.
 """
 
 import logging
@@ -16,18 +16,18 @@ from typing import Any, Self
 logger = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: try again
-_SAME_SECONDS = 1.0  # a signal to a whole group of processes may come twice
+_SAME_SECONDS = 1.0  # a signal to a whole process group may arrive twice within this time
 
 
 class Stopped(Exception):
-    """A training was stopped by a signal and can go on from where it was.
+    """A training was stopped by a signal and can continue from its checkpoint.
 
     Attributes:
-        num_new_steps: steps done since this start.
+        num_new_steps: steps since this start.
     """
 
     def __init__(self, name: str, step: int, num_steps: int, num_new_steps: int) -> None:
-        """Say by what, and where."""
+        """Say what stopped it, and at which step."""
         super().__init__(
             f"stopped by {name} after step {step} of {num_steps}; checkpoint written; the same "
             "command continues"
@@ -36,14 +36,14 @@ class Stopped(Exception):
 
 
 class Notes:
-    """The signals that a rank has got."""
+    """The signals that a rank has received."""
 
     def __init__(self) -> None:
-        """Note signals from now on, those included that were held back while it was started."""
+        """Note signals from now on, including those that were blocked during the start."""
         self.flags = [0.0] * len(SIGNALS)
         for each in SIGNALS:
             signal.signal(each, self._note)
-            signal.siginterrupt(each, False)  # libraries need not know of interrupted calls
+            signal.siginterrupt(each, False)  # libraries may not handle interrupted calls
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def _note(self, number: int, _: FrameType | None) -> None:
@@ -51,15 +51,15 @@ class Notes:
 
 
 class Forwarding:
-    """Passes the first signal on to the ranks; the same one again ends this process at once.
+    """Forwards the first signal to the ranks; the same signal again ends this process at once.
 
-    Slurm's SIGTERM at the end of the time does not cut off what its SIGUSR2 before has begun.
-    Signals are held back from the beginning of the block until `start`, so that none comes between
-    the ranks' start and the moment when they can be told.
+    Slurm's SIGTERM at the time limit does not interrupt a stop that its earlier SIGUSR2 started.
+    Signals are blocked from the beginning of the block until `start`, so that none arrives after
+    the ranks have started and before they can receive it.
     """
 
     def __init__(self) -> None:
-        """Prepare."""
+        """Start without a signal."""
         self.received: signal.Signals | None = None
         self._at = 0.0
         self._send: Callable[[signal.Signals], None] = lambda _: None
@@ -67,26 +67,26 @@ class Forwarding:
         self._is_over, self._ending = False, threading.Lock()
 
     def __enter__(self) -> Self:
-        """Hold signals back."""
+        """Block signals."""
         self._before = {each: signal.getsignal(each) for each in SIGNALS}
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         return self
 
     def start(self, send: Callable[[signal.Signals], None]) -> None:
-        """Pass signals on with `send` from now on."""
+        """Forward signals with `send` from now on."""
         self._send = send
         for each in SIGNALS:
             signal.signal(each, self._handle)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def raise_first(self) -> None:
-        """Act as if a signal came, unless one did or the block is over; called from a thread."""
+        """Act as if SIGUSR2 arrived, unless a signal did or the block ended; for threads."""
         with self._ending:
             if self.received is None and not self._is_over:
                 os.kill(os.getpid(), signal.SIGUSR2)
 
     def __exit__(self, *_: object) -> None:
-        """Treat signals as before."""
+        """Restore the previous signal handlers."""
         with self._ending:
             self._is_over = True
         for each, handler in self._before.items():

@@ -1,4 +1,4 @@
-"""What `run.json` says of a finished training."""
+"""Figures of a finished training for `run.json`."""
 
 import resource
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def flops_of(shape: Shape, steps: Sequence[Step], examples: Sequence[Row]) -> float:
-    """Return the operations that all steps need."""
+    """Return the floating-point operations of all steps."""
     chosen = [examples[e] for step in steps for row in step.rows for e in row.examples]
     lengths = [len(example["input_ids"]) for example in chosen]
     return shape.flops(lengths, sum(step.num_loss_tokens for step in steps))
@@ -23,7 +23,7 @@ def flops_of(shape: Shape, steps: Sequence[Step], examples: Sequence[Row]) -> fl
 def model_flops_utilisation(
     flops: float, seconds: float, num_ranks: int, device: "torch.device", training: Training
 ) -> float | None:
-    """Return operations per second of all ranks over the peak of their GPUs, None without GPUs."""
+    """Return the operations per second as a share of the GPUs' peak, None without GPUs."""
     import torch
 
     if device.type != "cuda":
@@ -33,7 +33,7 @@ def model_flops_utilisation(
 
 
 def peak_memory_mb(device: "torch.device") -> float:
-    """Return the most memory of any rank so far, in MB: of its GPU, or of its process on a CPU."""
+    """Return the peak memory of any rank in MB: of its GPU, or of its process on a CPU."""
     import torch
 
     own = (
@@ -47,7 +47,7 @@ def peak_memory_mb(device: "torch.device") -> float:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what computed."""
+    """Return the versions of the training libraries."""
     import deepspeed
     import torch
     import transformers

@@ -1,4 +1,4 @@
-"""The training loop of one rank: DeepSpeed ZeRO, exact however it is spread, and resumable."""
+"""The training loop of one rank: DeepSpeed ZeRO, the same on any number of ranks, resumable."""
 
 import logging
 import math
@@ -43,7 +43,7 @@ class Job:
     """One training.
 
     Attributes:
-        examples_path: where ranks on other nodes read `examples` again.
+        examples_path: file from which ranks on other nodes read `examples`.
     """
 
     model_dir: Path
@@ -59,11 +59,11 @@ def deepspeed_config(
     training: Training, runtime: Runtime, num_micro_batches: int, num_parameters: int
 ) -> dict[str, Any]:
     """Return the DeepSpeed configuration of a run."""
-    # DeepSpeed's own 2 GB, mapped and given back in every backward pass, cost a small student a
-    # tenth of its time.
+    # DeepSpeed's default of 2 GB, allocated and freed in every backward pass, costs a small student
+    # a tenth of its time.
     bucket = min(500_000_000, num_parameters)
     return {
-        # Rows are counted, not examples: one packed row is one sample for DeepSpeed.
+        # DeepSpeed counts packed rows as its samples, not examples.
         "train_micro_batch_size_per_gpu": runtime.rows_per_micro_batch,
         "gradient_accumulation_steps": num_micro_batches,
         "gradient_clipping": training.max_grad_norm,
@@ -74,8 +74,8 @@ def deepspeed_config(
             "allgather_bucket_size": bucket,
             **{part: {"device": "cpu"} for part in _OFFLOADED[runtime.offload]},
         },
-        "zero_force_ds_cpu_optimizer": False,  # the same, with offload
-        # AdamW comes from torch: DeepSpeed's own would be compiled first.
+        "zero_force_ds_cpu_optimizer": False,  # the same reason, for offload
+        # We use torch's AdamW, because DeepSpeed's own would have to be compiled first.
         "zero_allow_untested_optimizer": True,
         "steps_per_print": sys.maxsize,
         "wall_clock_breakdown": False,
@@ -111,7 +111,7 @@ class _Trainer:
         if job.runtime.activation_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
         give_loss(model)
-        # ZeRO-3 takes the tensors away.
+        # Read these now: under ZeRO-3 a rank no longer holds the whole tensors.
         self._num_parameters, self._shape = model.num_parameters(), shape_of(model)
         self._num_words = model.config.vocab_size
         optimizer = torch.optim.AdamW(
@@ -119,7 +119,7 @@ class _Trainer:
             lr=training.learning_rate,
             betas=training.betas,
             weight_decay=training.weight_decay,
-            # In main memory the step is bound by its passes over the state; this makes it one.
+            # In main memory a step is limited by its passes over the state; fused makes only one.
             fused=job.runtime.offload != "none" or None,
         )
         self._engine, _, _, _ = deepspeed.initialize(
@@ -137,14 +137,14 @@ class _Trainer:
         self._losses: list[float] = []
         self._seconds = 0.0
         self._saved_at = time.monotonic()
-        # What the ranks agreed on at the end of the last step.
+        # What the ranks agreed to do after the last step.
         self._stop_by, self._is_checkpoint_due = "", False
         if rank == 0:
             threads = job.runtime.num_ranks * job.runtime.threads_per_rank
             ready("train ranks", threads=threads, started=launched)
 
     def run(self) -> None:
-        """Train from the newest checkpoint to the end, or until the ranks are told to stop."""
+        """Train from the newest checkpoint to the end, or until a signal stops the ranks."""
         done = self._resume()
         num_steps = len(self._steps)
         told = self._rank == 0
@@ -185,7 +185,7 @@ class _Trainer:
         return training.learning_rate * min(1.0, number / max(1, training.warmup_steps))
 
     def _values(self, number: int, step: Step, seconds: float) -> dict[str, float]:
-        """Return what is noted of a step besides its number."""
+        """Return the logged values of a step."""
         return {
             "loss": self._losses[-1],
             "learning_rate": self._rate(number),
@@ -198,30 +198,30 @@ class _Trainer:
         import torch
 
         runtime = self._job.runtime
-        # Chance within a step hangs on its number alone, so a checkpoint need not hold its state.
+        # Random numbers of a step depend only on its number, so checkpoints need no random state.
         torch.manual_seed(digest_int("step", self._job.seed, number, self._rank) % 2**63)
         for group in self._engine.optimizer.param_groups:
             group["lr"] = self._rate(number)
-        # Row i goes to rank i mod ranks: which rows a step has does not depend on the ranks.
+        # Row i goes to rank i mod ranks, so the rows of a step do not depend on the ranks.
         mine = step.rows[self._rank :: runtime.num_ranks]
         size = runtime.rows_per_micro_batch
         total = torch.zeros((), device=self._engine.device)
         for part in range(self._num_micro_batches):
             loss = self._summed_loss(mine[part * size : (part + 1) * size])
             total += loss.detach()
-            # DeepSpeed averages over ranks and micro-batches; the loss is per token of the whole
-            # step.
+            # DeepSpeed averages over ranks and micro-batches, but the loss is per token of the
+            # whole step.
             scale = runtime.num_ranks * self._num_micro_batches / step.num_loss_tokens
             self._engine.backward(loss * scale)
             self._engine.step()
         value = self._agree(total) / step.num_loss_tokens
-        # DeepSpeed skips a step whose gradient overflows, and says so in its log only.
+        # DeepSpeed skips a step whose gradient overflows, and only its log says so.
         if not math.isfinite(value) or not self._engine.was_step_applied():
             raise RuntimeError(
                 f"loss or gradient of step {number} is not finite (loss {value}); "
                 f"{self._named(step)}"
             )
-        # Far worse than a guess, and than where it began. Our own bound: the paper has none.
+        # Far worse than a uniform guess and than the first loss. The paper has no such bound.
         bound = 2 * max(math.log(self._num_words), *self._losses[:1], 0.0)
         if self._losses and value > bound:
             raise RuntimeError(
@@ -236,10 +236,10 @@ class _Trainer:
         return f"its examples: {' '.join(ids)}"
 
     def _agree(self, loss: "torch.Tensor") -> float:
-        """Return the loss summed over ranks, and note what some rank wants done after this step.
+        """Return the loss summed over ranks, and note what any rank wants to do after this step.
 
-        A signal may have reached some ranks only, and clocks differ; all must do the same, and one
-        reduction for everything costs what that of the loss does.
+        A signal may have reached only some ranks, and clocks differ, but all ranks must do the
+        same. One reduction for everything costs no more than that of the loss.
         """
         import torch
 
@@ -257,7 +257,7 @@ class _Trainer:
         """Return the loss of this rank's part of a micro-batch, summed over its tokens."""
         chosen = [[self._job.examples[number] for number in row.examples] for row in rows]
         batch = collate(chosen, self._attention != "sdpa", self._engine.device)
-        # transformers' own attention keeps packed documents apart if positions restart, no mask is
+        # transformers' own attention separates packed documents if positions restart, no mask is
         # given and the cache is off.
         loss: torch.Tensor = self._engine(
             at=batch.at,
@@ -275,7 +275,7 @@ class _Trainer:
         self._saved_at = time.monotonic()
 
     def _resume(self) -> int:
-        """Continue at a checkpoint, if there is one, and return the number of its step, or 0."""
+        """Continue from a checkpoint if there is one; return the number of its step, else 0."""
         state = self._checkpoints.load()
         if state is None:
             return 0

@@ -1,7 +1,7 @@
 """Continue a training on another number of ranks, or at another ZeRO stage.
 
 DeepSpeed's universal checkpoint has one folder per parameter instead of one file per rank, so that
-any number of ranks can take its part of each. It is made here from a usual checkpoint.
+any number of ranks can load their parts. This module makes it from an ordinary checkpoint.
 """
 
 import contextlib
@@ -22,24 +22,24 @@ _MODEL_STATES = ("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_model_
 
 
 def convert(found: Checkpoint, out: Path, runtime: Runtime) -> None:
-    """Write a checkpoint in the universal form to `out`, replacing what is there.
+    """Write a checkpoint in the universal form to the folder `out`, replacing it.
 
-    It takes as much disk as the checkpoint, and twice that for a while.
+    It takes as much disk space as the checkpoint, and temporarily twice as much.
 
     Args:
-        found: where to continue.
+        found: the checkpoint.
         out: folder to write.
-        runtime: of the training that will continue; its cores and memory are used.
+        runtime: runtime of the training that continues; the conversion uses its cores and memory.
 
     Raises:
-        RuntimeError: the conversion failed; its log lines say why.
+        RuntimeError: the conversion failed; the log says why.
     """
     shutil.rmtree(out, ignore_errors=True)
-    # Each worker reads one rank's file whole; half of the memory is left to the page cache.
+    # Each worker reads one rank's whole file; half of the memory is left for the page cache.
     largest = max(path.stat().st_size for path in found.path.glob("*.pt"))
     room = int(runtime.mem_mb * 1_000_000 / 2 / largest)
     workers = max(1, min(room, runtime.threads_per_rank * runtime.ranks_per_node))
-    # In a process of its own: computing with torch here would spoil the fork of the ranks.
+    # Another process does it, because ranks must not be forked after torch has computed here.
     context = multiprocessing.get_context("fork")
     process = context.Process(target=_convert, args=(found, out, runtime.zero_stage, workers))
     process.start()
@@ -48,7 +48,7 @@ def convert(found: Checkpoint, out: Path, runtime: Runtime) -> None:
         raise RuntimeError(
             f"checkpoint {found.path} of {found.num_ranks} ranks could not be converted for "
             f"{runtime.num_ranks} (status {process.exitcode}); continue on {found.num_ranks} ranks "
-            f"at ZeRO stage {found.zero_stage}, or delete it to continue at the one before"
+            f"at ZeRO stage {found.zero_stage}, or delete it to continue from the previous one"
         )
 
 
@@ -63,13 +63,13 @@ def _convert(found: Checkpoint, out: Path, zero_stage: int, workers: int) -> Non
         num_merge_workers=workers,
         keep_temp_folder=False,
         strict=True,
-        inject_missing_state=True,  # stages 1 and 2 want the names that pipelines would have
+        inject_missing_state=True,  # stages 1 and 2 need names that only pipelines write
     )
-    os.chdir(out.parent)  # it takes the names of its folders for regular expressions
+    os.chdir(out.parent)  # DeepSpeed treats the names of its folders as regular expressions
     with Path(os.devnull).open("w") as nothing, contextlib.redirect_stdout(nothing):
         main(options)
     out = Path(out.name)
-    # The stages look for the same state under different names.
+    # Each ZeRO stage expects the same state under another name.
     have = next(name for name in _MODEL_STATES if (out / name).exists())
     for name in _MODEL_STATES:
         if name != have:
@@ -80,9 +80,9 @@ def _convert(found: Checkpoint, out: Path, zero_stage: int, workers: int) -> Non
 
 
 def _common_state(path: Path) -> Any:
-    """Make what is no tensor of a parameter fit every stage, and return the optimiser's step.
+    """Make the state that ranks share fit every stage, and return the optimiser's step.
 
-    DeepSpeed keeps the first rank's whole state in it at stage 3, and every rank would read that.
+    At stage 3 DeepSpeed stores the first rank's whole state in it, and every rank would read that.
     """
     import deepspeed
     import torch
@@ -98,10 +98,10 @@ def _common_state(path: Path) -> Any:
     large = ("optimizer_state_dict", "fp32_flat_groups", "param_groups")
     small = {name: each for name, each in state.items() if name not in large}
     del state
-    whole = path.with_suffix(".new")  # what is mapped must not be written to
+    whole = path.with_suffix(".new")  # the old file is still mapped, so it must not change
     torch.save(
         {
-            "ds_version": deepspeed.__version__,  # stages 1 and 2 ask for it
+            "ds_version": deepspeed.__version__,  # stages 1 and 2 read it
             **small,
             "param_groups": groups,
             "optimizer_state_dict": {"state": {0: {"step": step}}, "param_groups": groups},
@@ -113,7 +113,7 @@ def _common_state(path: Path) -> Any:
 
 
 def _with_steps(folder: Path, step: Any) -> None:
-    """Make the parameters of a checkpoint of stage 3 look like those of stages 1 and 2."""
+    """Convert the parameters of a stage 3 checkpoint to the form of stages 1 and 2."""
     import torch
 
     for path in sorted(folder.glob("*/*.pt")):

@@ -1,4 +1,4 @@
-"""What DeepSpeed writes its checkpoints with: a copy in memory, and a thread that writes it."""
+"""DeepSpeed's checkpoint engine: copies the state in memory and writes the copy in a thread."""
 
 import copy
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from nt_pkg.sft.checkpoint_files import note_rank
 
 
 class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
-    """Writes this rank's files of a checkpoint, and at last the note that says they are whole.
+    """Writes this rank's files of a checkpoint, then the note that says they are complete.
 
-    In the background, training waits only for a copy of the state in main memory, which lives until
-    it is written: 12 bytes per parameter over the number of ranks, and on rank 0 at ZeRO stage 1 or
-    2 the weights.
+    In the background, training waits only until the state is copied in main memory. The copy stays
+    until it is written. It takes 12 bytes per parameter divided by the number of ranks, and on
+    rank 0 at ZeRO stage 1 or 2 also the weights.
     """
 
     def __init__(self, rank: int, in_background: bool) -> None:
@@ -37,7 +37,7 @@ class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
         self._parts = []
 
     def save(self, state_dict: Any, path: str) -> None:
-        """Take what one file shall hold."""
+        """Take the content of one file."""
         if self._in_background:
             self._parts.append((snapshot(state_dict, {}), Path(path)))
         else:
@@ -45,7 +45,7 @@ class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
             self._parts.append((None, Path(path)))
 
     def commit(self, info: CheckpointCommitInfo) -> bool:
-        """Have everything written that was taken since `create`."""
+        """Start writing everything that was taken since `create`."""
         folder = Path(info.save_dir) / info.tag
         self._pending = self._thread.submit(_write, folder, self._rank, self.place, self._parts)
         self._parts = []
@@ -54,19 +54,19 @@ class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
         return True
 
     def wait(self) -> None:
-        """Wait for what is being written; raise if it failed."""
+        """Wait until everything is written; raise if it failed."""
         if self._pending:
             self._pending.result()
         self._pending = None
 
     def load(self, path: str, map_location: Any = None) -> Any:
-        """Return what one file holds."""
+        """Return the content of one file."""
         return torch.load(path, map_location=map_location, weights_only=False)
 
 
 def _write(folder: Path, rank: int, place: dict[str, int], parts: list[tuple[Any, Path]]) -> None:
     files = [path for _, path in parts]
-    while parts:  # let go of each copy as soon as it is written
+    while parts:  # frees each copy as soon as it is written
         state, path = parts.pop()
         if state is not None:
             torch.save(state, path)
@@ -74,11 +74,11 @@ def _write(folder: Path, rank: int, place: dict[str, int], parts: list[tuple[Any
 
 
 def snapshot(value: Any, known: dict[tuple[Any, ...], torch.Tensor]) -> Any:
-    """Return a copy of nested containers whose tensors lie in main memory.
+    """Return a copy of nested containers with all tensors in main memory.
 
     Args:
-        value: of a checkpoint.
-        known: copies made so far; one tensor under two names, such as a tied embedding, is copied
+        value: state of a checkpoint.
+        known: copies made so far; a tensor with two names, such as a tied embedding, is copied
             once.
     """
     if isinstance(value, torch.Tensor):
@@ -87,7 +87,7 @@ def snapshot(value: Any, known: dict[tuple[Any, ...], torch.Tensor]) -> Any:
             known[key] = value.detach().to("cpu", copy=True)
         return known[key]
     if isinstance(value, Mapping):
-        result: Any = copy.copy(value)  # keeps the kind, and what torch hangs on to it
+        result: Any = copy.copy(value)  # keeps the type, and attributes that torch adds
         for name, each in value.items():
             result[name] = snapshot(each, known)
         return result

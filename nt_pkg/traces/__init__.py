@@ -1,1 +1,1 @@
-"""Stage traces: what a teacher answers."""
+"""Stage traces: a teacher's answers."""

@@ -12,14 +12,14 @@ from nt_pkg.identity.seeds import digest_int
 
 
 def teacher_engine(teacher: Teacher, model: Model | None = None) -> Engine:
-    """Return the engine of a catalogue entry; it starts when a text is needed.
+    """Return the engine of a catalogue entry; it only starts when a text is needed.
 
     Args:
         teacher: the entry.
-        model: the files of its source, if it has one.
+        model: files of its source, if it has one.
 
     Raises:
-        ValueError: its parameters do not fit, or it cannot run.
+        ValueError: its parameters are wrong, or it cannot run.
     """
     return engine_for(teacher.engine, teacher.params, teacher.runtime, model)
 
@@ -32,15 +32,15 @@ def generate_traces(
     max_tokens: int,
     seed: int = 0,
 ) -> list[Row]:
-    """Return one trace row per prompt, ordered by id; failed rows stay, with their reason.
+    """Return one trace row per prompt, ordered by id; failed rows stay, each with its reason.
 
     Args:
         prompts: rows of one shard.
-        engine: the teacher's engine.
-        sampling: how it draws text.
-        folder: where progress is kept.
+        engine: engine of the teacher.
+        sampling: sampling parameters.
+        folder: folder for progress.
         max_tokens: longer completions are incomplete traces.
-        seed: seed of the teacher; every row has its own below it.
+        seed: seed of the teacher; the seed of each row is derived from it.
     """
     requests = [
         Request(
@@ -56,18 +56,18 @@ def generate_traces(
 
 
 def request_seed(seed: int, row_id: str) -> int:
-    """Return the seed of a row's request: 31 bits, which every server takes.
+    """Return the seed of a row's request: 31 bits, which every server accepts.
 
-    With one seed for all, a server would draw the same random numbers for every question.
+    With one seed for all rows, a server would draw the same random numbers for every question.
     """
     return digest_int("trace", seed, row_id) % 2**31
 
 
 def trace_row(completion: Completion, max_tokens: int) -> dict[str, Any]:
-    """Return the trace of one completion: its parts, and a status with the reason for it.
+    """Return the trace of one completion: its parts, its status and the reason for the status.
 
-    A trace that is not complete is kept and counted, and never selected (paper, section 4: only
-    complete responses within 16,384 tokens are trained on).
+    Incomplete traces are kept and counted, but never selected (paper, section 4: only complete
+    responses within 16,384 tokens are trained on).
     """
     thought = split_reasoning(completion.text)
     status, error = "ok", completion.error
@@ -88,10 +88,10 @@ def trace_row(completion: Completion, max_tokens: int) -> dict[str, Any]:
 
 
 def incompleteness(completion: Completion, thought: Thought, max_tokens: int) -> str | None:
-    """Return the first reason why a completion is no complete trace, None if it is one.
+    """Return the first reason why a completion is not a complete trace, None if it is one.
 
-    A trace that quotes a tag counts as incomplete too: behind `<think>` in a training target, the
-    tag would end the reasoning for whoever reads it, chat templates included.
+    A trace that quotes a tag also counts as incomplete: after `<think>` in a training target, the
+    tag would end the reasoning for every reader, chat templates included.
     """
     reasons = {
         f"stopped by {completion.finish_reason}": completion.finish_reason != "stop",

@@ -1,11 +1,11 @@
-"""What a teacher's traces of a pool are like, counted: by status, by reason, by length.
+"""Statistics of a teacher's traces of a pool: counts by status, reason and length.
 
     {"num_rows": 5, "status": {"failed": 1, "incomplete": 1, "ok": 3},
      "failed": {"the row holds no text to replay": 1}, "incomplete": {"no answer": 1},
      "num_tokens": {"mean": 20.0, "quantiles": {"0": 10, "0.05": 10, ..., "1": 30}},
      "histogram": {"edges": [0, 1, 2, 4, ...], "counts": [...]}}
 
-Lengths are tokens of complete traces, as the engine counted them; a bin is [edge, next edge).
+Lengths are tokens of complete traces, as counted by the engine; a bin is [edge, next edge).
 """
 
 import math
@@ -19,7 +19,7 @@ from nt_pkg.files.schemas import TRACES
 from nt_pkg.statistics.histograms import token_histogram
 
 QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1)
-MAX_REASONS = 20  # a server can fail in as many words as there are rows
+MAX_REASONS = 20  # a server may give a different reason for every row
 OTHER_REASONS = "other reasons"
 
 
@@ -53,7 +53,7 @@ def trace_statistics(shards: Sequence[Path]) -> dict[str, Any]:
 
 
 def _most_common(counts: Counter[str]) -> dict[str, int]:
-    """Return the counts of the most common reasons, ties by name, and of all others together."""
+    """Return the counts of the most common reasons, ties by name, and of the others together."""
     ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     rest = sum(count for _, count in ordered[MAX_REASONS:])
     return dict(ordered[:MAX_REASONS]) | ({OTHER_REASONS: rest} if rest else {})

@@ -104,7 +104,7 @@ def test_manifest_names_the_full_commit(
     assert (tmp_path / "out" / "full.jsonl").read_text() == f"a/b {commit}"
     if revision != commit:
         other = Source(hub="a/b", revision="7654321")
-        with pytest.raises(ValueError, match=f"answers with commit {commit}: say all 40 digits"):
+        with pytest.raises(ValueError, match=f"returned commit {commit}: give all 40 digits"):
             assets.fetch_asset(spec, other, tmp_path / "other")
 
 

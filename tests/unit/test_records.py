@@ -213,9 +213,9 @@ def test_id_in_two_shards_is_refused(tmp_path: Path) -> None:
     for name in "ab":
         records.write_parquet(tmp_path / name, schemas.TRACES, [ROW])
 
-    with pytest.raises(ValueError, match="id a stands in two of 2 shards"):
+    with pytest.raises(ValueError, match="id a is in two of 2 shards"):
         records.read_rows([tmp_path / "a", tmp_path / "b"], schemas.TRACES, {"a"})
-    with pytest.raises(ValueError, match="id a stands in two of 2 shards"):
+    with pytest.raises(ValueError, match="id a is in two of 2 shards"):
         records.read_columns([tmp_path / "a", tmp_path / "b"], schemas.TRACES, ["id"])
 
 

@@ -51,7 +51,7 @@ def test_line_that_a_kill_cut_off_is_dropped(
     again = Journal(path)
 
     assert again.entries == {"a": 1}
-    assert "dropped a line that was cut off" in caplog.text
+    assert "removed a truncated line" in caplog.text
     again.extend({"b": 2})
     again.close()
     assert Journal(path).entries == {"a": 1, "b": 2}

@@ -1,1 +1,1 @@
-"""Which rows of a pool are dropped because they repeat others or hold text of benchmarks."""
+"""Find rows of a pool that repeat others or contain text of benchmarks."""

@@ -1,12 +1,13 @@
-"""Decontamination: rows of a pool that hold text of a benchmark's questions.
+"""Decontamination: find rows of a pool that contain text of a benchmark's questions.
 
-A row is contaminated if it shares a word n-gram with a question, words being what white space
-separates in the lower-cased text (as in open-r1's script), or if it is a question that has fewer
-than n words. NaturalReasoning, the paper's pool, was cleaned with n = 13 (arXiv 2502.13124);
-open-r1 and s1 take n = 8. The fuzzy rule of open-thoughts may be added: a row that is nearly a
-question, letter by letter.
+A row is contaminated if it shares a word n-gram with a question, or if it equals a question of
+fewer than n words. Words are separated by white space in the lower-cased text, as in open-r1's
+script. NaturalReasoning, the paper's pool, was cleaned with n = 13 (arXiv 2502.13124); open-r1 and
+s1 use n = 8. The fuzzy rule of open-thoughts may be added: a row that is nearly a question, letter
+by letter.
 
-Hashes only propose: every hit is confirmed by comparing the words, so a collision costs no row.
+Hashes only propose candidates. Every hit is confirmed by comparing the words, so a collision never
+drops a row.
 """
 
 import logging
@@ -35,10 +36,10 @@ _SAY_EVERY_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Match:
-    """The question of a benchmark that a text shares most with.
+    """The question of a benchmark that shares most with a text.
 
-    `shared_ngrams` counts different n-grams; 0 means that the text is this question, which has
-    fewer words than n, or nearly: then `ratio` says how nearly, up to 100.
+    `shared_ngrams` counts distinct n-grams. It is 0 if the text equals a question of fewer than n
+    words, or nearly equals one: then `ratio` is their similarity, up to 100.
     """
 
     benchmark: str
@@ -62,8 +63,8 @@ class Questions:
         Args:
             items: items by name of the benchmark.
             ngram: words per n-gram, 2 at least.
-            hash_bits: bits of the hashes; fewer cost time, and change no result.
-            block_chars: characters that are worked on at a time.
+            hash_bits: bits of the hashes; fewer cost time but change no result.
+            block_chars: characters processed at a time.
         """
         self.ngram = ngram
         self.num_questions = {name: len(each) for name, each in items.items()}
@@ -85,7 +86,7 @@ class Questions:
         self._sieve = Sieve(self._hashes, hash_bits)
 
     def matches(self, texts: Sequence[str]) -> dict[int, list[Match]]:
-        """Return, by position, the contaminated texts, with the best match of each benchmark."""
+        """Return the contaminated texts by position, with the best match of each benchmark."""
         grams = self._hasher.grams(texts)
         shared: dict[int, set[bytes]] = {}
         groups: dict[bytes, int] = {}
@@ -100,14 +101,14 @@ class Questions:
             )
             for row, each in shared.items()
         }
-        # White space of the words is white space of the normalised text, so that one has no fewer.
+        # The normalised text has at least as many words, so these rows are all that could be short.
         for row in np.flatnonzero(grams.num_words <= self._longest_short).tolist():
             for question in self._short.get(normalise_question(texts[row]), ()):
                 found.setdefault(row, Counter())[question] += 0
         return {row: self._best(found[row]) for row in sorted(found)}
 
     def _read(self) -> Iterator[Grams]:
-        """Yield the n-grams of all questions; numbers of questions and bytes run through."""
+        """Yield the n-grams of all questions; rows and bytes are numbered over all blocks."""
         num_questions = num_bytes = 0
         questions = (item.question for _, item in self.items)
         for texts in blocks(questions, len, self._block_chars):
@@ -131,7 +132,7 @@ class Questions:
             self._longest_short = max(self._longest_short, len(text.split()))
 
     def _candidates(self, grams: Grams) -> Iterator[tuple[int, int]]:
-        """Yield position and group of the n-grams whose hash is that of a question's n-gram."""
+        """Yield position and group of the n-grams that have the hash of a question's n-gram."""
         if not len(self._hashes):
             return iter(())
         positions = self._sieve.maybe(grams.hashes)
@@ -142,7 +143,7 @@ class Questions:
         return zip(positions[hits].tolist(), groups[hits].tolist(), strict=True)
 
     def _group(self, group: int) -> dict[bytes, set[int]]:
-        """Return the n-grams that have one hash, each with its questions."""
+        """Return the n-grams with one hash, each with its questions."""
         if group not in self._members:
             members: dict[bytes, set[int]] = {}
             for entry in range(self._first[group], self._last[group]):
@@ -166,7 +167,7 @@ def _joined(parts: list[Integers]) -> Integers:
 
 
 class _NearlyQuestions:
-    """The questions of some benchmarks, to be found where nearly all letters are the same."""
+    """The questions of some benchmarks, to find texts with nearly the same letters."""
 
     def __init__(self, items: Sequence[tuple[str, Item]], threshold: float) -> None:
         self._items = items
@@ -174,7 +175,7 @@ class _NearlyQuestions:
         self._texts = FuzzyTexts(texts, threshold)
 
     def matches(self, texts: Sequence[str]) -> dict[int, list[Match]]:
-        """Return, by position, the texts that are nearly a question, the nearest per benchmark."""
+        """Return the texts that are nearly a question, by position, with the nearest matches."""
         best: dict[int, dict[str, Match]] = {}
         for row, known, ratio in self._texts.matches([normalise_question(text) for text in texts]):
             benchmark, item = self._items[known]
@@ -186,25 +187,25 @@ class _NearlyQuestions:
 
 
 class Decontamination:
-    """Takes contaminated rows out of a stream, and keeps the account."""
+    """Marks contaminated rows in a stream, and records what matched."""
 
     def __init__(self, questions: Questions, fuzzy: float | None = None) -> None:
-        """Start with an empty account.
+        """Start without matches.
 
         Args:
-            questions: what must not be in a row.
-            fuzzy: the ratio from which on a row is nearly a question; None: nobody looks for it.
+            questions: questions that must not be in a row.
+            fuzzy: lowest ratio at which a row counts as nearly a question; None turns this off.
         """
         self._questions, self._fuzzy = questions, fuzzy
         self._nearly = _NearlyQuestions(questions.items, fuzzy) if fuzzy else None
         self._found: list[tuple[int, Match]] = []
 
     def mark(self, rows: Iterable[RawRow]) -> Iterator[RawRow]:
-        """Yield all rows; a contaminated one with the defect "contaminated" and without its text.
+        """Yield all rows; contaminated ones get the defect "contaminated" and lose their text.
 
-        Rows with another defect are looked at too, because the beginning of their text would be
-        written where dropped rows are listed. A benchmark's text must not be written anywhere: some
-        are given out under the condition that they never appear in the open.
+        Rows with other defects are checked too, because the list of dropped rows shows the
+        beginning of their text. A benchmark's text must not be written anywhere: some benchmarks
+        are distributed on the condition that they never become public.
         """
         num_rows, said = 0, time.monotonic()
         for block in blocks(rows, lambda row: len(row.question) + 1, BLOCK_CHARS):
@@ -227,7 +228,7 @@ class Decontamination:
         return matches
 
     def account(self) -> dict[str, Any]:
-        """Return what matched what, as far as the rows have been read."""
+        """Return what has matched in the rows read so far."""
         rows = Counter(match.benchmark for _, match in self._found)
         nearly = Counter(match.benchmark for _, match in self._found if match.ratio)
         return {
@@ -258,12 +259,12 @@ class Decontamination:
 def start_decontamination(
     spec: Mapping[str, Any], folders: Sequence[Path | None]
 ) -> Decontamination:
-    """Return what takes a pool's contaminated rows out.
+    """Return the decontamination of a pool.
 
     Args:
-        spec: `decontaminate` of the pool's spec: ngram, perhaps fuzzy, and against, a list of
+        spec: `decontaminate` of the pool's spec: ngram, optionally fuzzy, and against, a list of
             benchmarks with benchmark (its name), kind and params.
-        folders: where the files of each of these benchmarks are; None for generated ones.
+        folders: folder with the files of each of these benchmarks; None for generated ones.
 
     Raises:
         ValueError: a benchmark's files cannot be read.

@@ -1,15 +1,15 @@
-"""Texts that are nearly the same as a known one, letter by letter: open-thoughts' fuzzy rule.
+"""Find texts that are nearly the same as a known one, letter by letter: open-thoughts' fuzzy rule.
 
-Two texts of lengths m and n are alike if `rapidfuzz.fuzz.ratio` of them is the threshold at least:
-100 (1 - d / (m + n)), d being the fewest insertions and deletions that turn one into the other.
-Comparing all pairs takes hours for a large pool. Here pairs are proposed first, and every pair that
-is alike is among them:
+Two texts of lengths m and n are alike if their `rapidfuzz.fuzz.ratio` is at least the threshold.
+The ratio is 100 (1 - d / (m + n)), where d is the smallest number of insertions and deletions that
+turn one text into the other. Comparing all pairs of a large pool takes hours. So pairs are proposed
+first, and every pair that is alike is among them:
 
-With m and n, at most k = (1 - threshold / 100) (m + n) edits are allowed. A deletion or an
-insertion spoils at most one of some pieces of the known text that do not overlap, so of any k + 1
-pieces one stands unchanged in the other text. If it begins at i here and at j there, then |i - j|
-edits at least come before it and |(m - i) - (n - j)| behind it, together at most k. And every edit
-changes the number of one kind of letter by one, so these numbers differ by at most k in sum.
+At most k = (1 - threshold / 100) (m + n) edits are allowed. Cut the known text into pieces that do
+not overlap. An edit changes at most one piece, so of any k + 1 pieces at least one is unchanged in
+the other text. If this piece begins at i in one text and at j in the other, there are at least
+|i - j| edits before it and |(m - i) - (n - j)| after it, together at most k. And every edit changes
+the count of one kind of letter by one, so the counts of all letters differ by at most k in total.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 
 from nt_pkg.prompts.cleaning.ngrams import Hashes, Integers, Sieve
 
-LOWEST_THRESHOLD = 95.0  # below it pieces would be too short to be rare
-# Letters per piece. Long pieces are rare, but a text must have k + 1 of them: one of 50 letters has
-# room for 8 each.
+LOWEST_THRESHOLD = 95.0  # below it, pieces would be too short to be rare
+# Letters per piece. Long pieces are rare, but a text must have k + 1 of them: a text of 50 letters
+# has room for 8 letters each.
 _PIECES = (8, 4)
 _PAIRS_AT_A_TIME = 1 << 18
 _MOST_LETTERS = 1 << 32
 _LETTER_KINDS = 64
 _ROUNDING = 1e-6
-# Odd, so that different pieces stay different: spreads them over all 64 bits, for the sieve.
+# Spreads pieces over all 64 bits for the sieve; it is odd, so different pieces stay different.
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 Letters = NDArray[np.uint8]
@@ -36,9 +36,9 @@ Letters = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class _Text:
-    """A block of texts, one behind the other."""
+    """A block of texts, concatenated."""
 
-    letters: Letters  # code points modulo 256: other texts may look alike, none looks different
+    letters: Letters  # code points modulo 256: equal texts stay equal, others may become equal
     starts: Integers
     sizes: Integers
 
@@ -49,14 +49,14 @@ class _Text:
         return cls(points.astype(np.uint8), np.cumsum(sizes) - sizes, sizes)
 
     def places(self, size: int, wanted: NDArray[np.bool_]) -> tuple[Integers, Integers]:
-        """Return (text, place) of all pieces of the texts that are wanted (shape: texts)."""
+        """Return (text, place) of all pieces of the texts marked in `wanted` (shape: texts)."""
         numbers = np.where(wanted, np.maximum(self.sizes - size + 1, 0), 0)
         rows = np.repeat(np.arange(len(numbers)), numbers)
         begins = np.cumsum(numbers) - numbers
         return rows, np.arange(len(rows)) + (self.starts - begins)[rows]
 
     def pieces(self, size: int) -> Hashes:
-        """Return the `size` letters at every place as one number; over the end: zeros."""
+        """Return the `size` letters from every place as one number, with zeros after the end."""
         found = np.zeros(len(self.letters) + size, np.uint64)
         found[: len(self.letters)] = self.letters
         width = 1
@@ -74,38 +74,38 @@ class _Text:
 
 
 class _Limits:
-    """What a threshold allows."""
+    """The edits and sizes that a threshold allows."""
 
     def __init__(self, threshold: float) -> None:
         self._edits = 1 - threshold / 100
         self._growth = (1 + self._edits) / (1 - self._edits)
 
     def most_edits(self, sizes: Integers) -> Integers:
-        """Return the most edits between two texts that are alike, from the sum of their sizes."""
+        """Return the largest number of edits between like texts, given the sum of their sizes."""
         found: Integers = np.floor(self._edits * sizes + _ROUNDING).astype(np.int64)
         return found
 
     def longest(self, sizes: Integers | int) -> Integers:
-        """Return the size of the longest texts that may be like one of this size.
+        """Return the size of the longest texts that may be like a text of this size.
 
-        The longer one has all letters of the shorter one at best, so n - m <= edits (m + n).
+        At best the longer text has all letters of the shorter one, so n - m <= edits (m + n).
         """
         return np.floor(self._growth * np.asarray(sizes) + _ROUNDING).astype(np.int64)
 
     def shortest(self, sizes: Integers) -> Integers:
-        """Return the size of the shortest ones."""
+        """Return the size of the shortest texts that may be like a text of this size."""
         return np.ceil(sizes / self._growth - _ROUNDING).astype(np.int64)
 
     def pieces_needed(self, sizes: Integers) -> Integers:
-        """Return of how many pieces of a text one is in every text that is like it."""
+        """Return how many pieces of a text are needed so that any text like it has one of them."""
         return self.most_edits(sizes + self.longest(sizes)) + 1
 
 
 class FuzzyTexts:
-    """Known texts, and which others are nearly the same."""
+    """An index of known texts that finds texts nearly the same."""
 
     def __init__(self, texts: Sequence[str], threshold: float = LOWEST_THRESHOLD) -> None:
-        """Index the known texts; empty ones are like nothing."""
+        """Index the known texts; empty ones match nothing."""
         assert LOWEST_THRESHOLD <= threshold <= 100, threshold
         self._texts, self._threshold = list(texts), threshold
         self._limits = _Limits(threshold)
@@ -120,10 +120,10 @@ class FuzzyTexts:
             self._levels.append(_Level(text, np.flatnonzero(here), needed, size))
             free &= ~here
         assert (needed[free] == 1).all()
-        self._too_short = np.flatnonzero(free).tolist()  # only equal ones are alike
+        self._too_short = np.flatnonzero(free).tolist()  # only equal texts are like these
 
     def matches(self, texts: Sequence[str]) -> list[tuple[int, int, float]]:
-        """Return (text, known text, ratio) of all pairs that are alike, in order."""
+        """Return (text, known text, ratio) of all pairs that are alike, sorted."""
         from rapidfuzz import fuzz, process
 
         text = _Text.of(texts)
@@ -147,7 +147,7 @@ class FuzzyTexts:
         ]
 
     def _proposed(self, text: _Text) -> Iterator[tuple[Integers, Integers]]:
-        """Yield pairs of texts and known texts."""
+        """Yield proposed pairs of texts and known texts."""
         for level in self._levels:
             yield from level.proposed(text, self._limits)
         for known in self._too_short:
@@ -156,9 +156,9 @@ class FuzzyTexts:
 
 
 class _Level:
-    """Pieces of one size of some known texts, in the order of the pieces and of their texts' size.
+    """Pieces of one size of some known texts, sorted by piece and by size of the text.
 
-    Of a text that has more pieces than are needed, those are taken that are rarest in all of them.
+    If a text has more pieces than needed, those that are rarest in all texts are used.
     """
 
     def __init__(self, text: _Text, known: Integers, needed: Integers, size: int) -> None:
@@ -190,7 +190,7 @@ class _Level:
         self._sieve = Sieve(self._pieces, 64)
 
     def proposed(self, text: _Text, limits: "_Limits") -> Iterator[tuple[Integers, Integers]]:
-        """Yield pairs of texts and known texts; a pair may come again."""
+        """Yield pairs of texts and known texts; a pair may be repeated."""
         alike = (text.sizes <= limits.longest(self._longest)) & (
             limits.longest(text.sizes) >= self._shortest
         )
@@ -199,7 +199,7 @@ class _Level:
         pieces = text.pieces(self._size) * _MULTIPLIER
         rows, places = text.places(self._size, alike)
         maybe = self._sieve.maybe(pieces[places])
-        # In order, because searches for neighbours touch the same memory.
+        # Sorted, because searches for neighbouring values touch the same memory.
         maybe = maybe[np.argsort(pieces[places[maybe]])]
         rows, places = rows[maybe], places[maybe]
         numbers = np.searchsorted(self._pieces, pieces[places])
@@ -221,13 +221,13 @@ class _Level:
 
 
 def _rarest(common: Integers, many: int, size: int) -> Integers:
-    """Return where `many` pieces begin that do not overlap and are rare.
+    """Return where `many` rare pieces begin that do not overlap.
 
-    They are taken from one of the divisions into pieces that follow each other.
+    They come from one division of the text into consecutive pieces.
 
     Args:
-        common: how common the piece at each place of a text is.
-        many: at least as many pieces have room in the text.
+        common: how common the piece at each place of the text is.
+        many: number of pieces; the text has room for that many.
         size: letters of a piece.
     """
     best, lowest = np.zeros(0, np.int64), -1

@@ -1,8 +1,8 @@
 """Near-duplicates: questions that share most of their word n-grams with an earlier one.
 
-NaturalReasoning, the paper's pool, was cleaned by "word-level" MinHash with locality-sensitive
-hashing at a similarity of 0.55 (arXiv 2502.13124). Here MinHash only proposes pairs: the Jaccard
-similarity of every pair is computed from the sets themselves.
+NaturalReasoning, the paper's pool, was cleaned with "word-level" MinHash and locality-sensitive
+hashing at a similarity of 0.55 (arXiv 2502.13124). Here MinHash only proposes pairs. The Jaccard
+similarity of every proposed pair is computed exactly.
 """
 
 import logging
@@ -18,11 +18,11 @@ from nt_pkg.prompts.cleaning.ngrams import Hasher, Hashes, Integers, blocks
 
 logger = logging.getLogger("nt")
 
-# More hashes per band propose fewer pairs in vain and need more bands. With 5 and n-grams of 3
-# words, a million questions of mathematics propose some tens of millions.
+# More hashes per band propose fewer useless pairs but need more bands. With 5, and n-grams of 3
+# words, a million questions of mathematics give some tens of millions of pairs.
 HASHES_PER_BAND = 5
-MISSED_AT_THRESHOLD = 0.01  # our choice: the share of pairs just at the threshold not proposed
-_SEED = 1  # of MinHash; part of what is found, so not an option
+MISSED_AT_THRESHOLD = 0.01  # our choice: share of pairs exactly at the threshold that are missed
+_SEED = 1  # of MinHash; not an option, because it changes which pairs are found
 _BLOCK_CHARS = 1 << 18  # its arrays fit into a processor's cache
 _SAY_EVERY_SECONDS = 10.0
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -32,20 +32,20 @@ Places = NDArray[np.int32]
 
 
 def num_bands(threshold: float) -> int:
-    """Return the bands with which 99 % of the pairs just at the threshold are proposed.
+    """Return the number of bands that propose 99 % of the pairs exactly at the threshold.
 
     Two sets of similarity s agree in one band with probability s^5, so all bands miss them with
-    (1 - s^5)^bands.
+    probability (1 - s^5)^bands.
     """
     missed_by_one = 1 - threshold**HASHES_PER_BAND
     return max(1, math.ceil(math.log(MISSED_AT_THRESHOLD) / math.log(missed_by_one)))
 
 
 class NearDuplicateSearch:
-    """Questions, and which of them repeat an earlier one.
+    """Collects questions and finds those that repeat an earlier one.
 
-    Memory is 8 bytes for each word of the questions and 4 for each band of a question, and while
-    they are compared up to 3 times as much.
+    Memory is 8 bytes for each word of the questions and 4 for each band of a question, and up to 3
+    times as much while they are compared.
     """
 
     def __init__(self, threshold: float, ngram: int) -> None:
@@ -64,7 +64,7 @@ class NearDuplicateSearch:
         self._keys: list[Keys] = []
 
     def add(self, numbers: list[int], texts: list[str]) -> None:
-        """Add questions; the lower number of two counts as the earlier question."""
+        """Add questions; of two questions the one with the lower number is the earlier."""
         found = self._hasher.grams(texts)
         order = np.lexsort((found.hashes, found.rows))
         rows, grams = found.rows[order], found.hashes[order]
@@ -72,7 +72,7 @@ class NearDuplicateSearch:
         first[1:] = (rows[1:] != rows[:-1]) | (grams[1:] != grams[:-1])
         rows, grams = rows[first], grams[first]
         sizes = np.bincount(rows, minlength=len(texts))
-        # Too short to have an n-gram: equal to the same text only, which is another rule's.
+        # Texts too short for an n-gram can only be exact duplicates, which ingestion drops itself.
         with_grams = sizes > 0
         self._numbers.append(np.array(numbers, np.int64)[with_grams])
         self._sizes.append(sizes[with_grams])
@@ -80,12 +80,12 @@ class NearDuplicateSearch:
         self._keys.append(self._bands(grams, sizes[with_grams]))
 
     def repeats(self) -> dict[int, int]:
-        """Return, for each question to drop, the kept one that it repeats; take all out of memory.
+        """Return the kept question for each question to drop; free the memory of all questions.
 
-        Questions are looked at by number. One is dropped if it was proposed with a kept one and
-        their similarity is the threshold at least; of several the most similar one is named, of
-        equally similar ones the first. So a kept question is never dropped, and no question is
-        dropped for one that it does not resemble.
+        Questions are visited by number. A question is dropped if it was proposed together with a
+        kept one and their similarity is at least the threshold. Of several kept questions the most
+        similar is named, and the first of equally similar ones. So no question is dropped because
+        of one that is dropped itself, or that it does not resemble.
         """
         numbers = np.concatenate([np.zeros(0, np.int64), *self._numbers])
         order = np.argsort(numbers)
@@ -117,13 +117,13 @@ class NearDuplicateSearch:
 
 
 class _Sets:
-    """Sets of n-grams, which are sorted in each set."""
+    """Sets of n-grams, each sorted."""
 
     def __init__(self, grams: Hashes, starts: Integers, sizes: Integers) -> None:
         self._grams, self._starts, self._sizes = grams, starts.tolist(), sizes.tolist()
 
     def similarities(self, one: int, others: list[int]) -> NDArray[np.float64]:
-        """Return the Jaccard similarities of a set to others (shape: others)."""
+        """Return the Jaccard similarities between a set and others (shape: others)."""
         own = self._of(one)
         sizes = np.array([self._sizes[other] for other in others])
         grams = np.concatenate([self._of(other) for other in others])
@@ -138,7 +138,7 @@ class _Sets:
 
 
 def _shared_buckets(keys: Keys) -> tuple[Places, Places]:
-    """Return (rows, buckets): each row's buckets, of those that hold several rows; by row."""
+    """Return (rows, buckets), ordered by row: the buckets of each row that hold several rows."""
     rows, buckets = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     num_buckets = 0
     for band in range(keys.shape[1]):
@@ -157,9 +157,9 @@ def _shared_buckets(keys: Keys) -> tuple[Places, Places]:
 
 
 def _first_come(rows: Places, buckets: Places, sets: _Sets, threshold: float) -> dict[int, int]:
-    """Return the dropped rows with the kept row that each repeats.
+    """Return the dropped rows, each with the kept row that it repeats.
 
-    Dropped rows leave their buckets, so many copies of one question cost no more than as many
+    Dropped rows do not enter their buckets, so copies of one question cost no more than different
     questions.
     """
     kept_in: dict[int, list[int]] = {}
@@ -186,7 +186,7 @@ def _first_come(rows: Places, buckets: Places, sets: _Sets, threshold: float) ->
 def finder(
     spec: Mapping[str, float],
 ) -> Callable[[Iterable[tuple[int, str]]], dict[int, int]]:
-    """Return what finds a pool's near-duplicates, for `ingest`.
+    """Return the function that finds a pool's near-duplicates, for `ingest`.
 
     Args:
         spec: `near_duplicates` of the pool's spec: threshold and ngram.
@@ -204,7 +204,7 @@ def finder(
 
 
 def _said(rows: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Yield all rows, and say now and then how many."""
+    """Yield all rows and log their number from time to time."""
     said = time.monotonic()
     for number, row in enumerate(rows):
         if time.monotonic() - said > _SAY_EVERY_SECONDS:

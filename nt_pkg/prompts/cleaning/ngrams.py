@@ -1,8 +1,8 @@
 """Word n-grams of many texts at once, as 64-bit hashes in numpy.
 
-Words are what white space separates in the lower-cased text. Texts are brought into the form
-"word word word", one text per line; an n-gram then is a piece of this line, from the start of its
-first word to the end of its last, and its hash is a difference of two prefix sums.
+Words are separated by white space in the lower-cased text. Each text is written as a line "word
+word word". An n-gram is then a piece of this line, from the start of its first word to the end of
+its last, and its hash is a difference of two prefix sums.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,21 +20,21 @@ T = TypeVar("T")
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 2**64)
 _BLANK, _NEWLINE = 32, 10
-_BITS_PER_GRAM = 16  # of either bitmap: of other n-grams about one in 16 passes it
+_BITS_PER_GRAM = 16  # in each bitmap; about one in 16 other n-grams passes it
 _THREE = np.uint64(3)
 
 
 @dataclass(frozen=True)
 class Grams:
-    """All n-grams of a block of texts; arrays of one length, texts and words in their order.
+    """All n-grams of a block of texts, as arrays of equal length in the order of texts and words.
 
     Attributes:
         text: the block in UTF-8, one text per line.
         rows: number of the text.
         starts: first byte in `text`.
-        ends: byte behind the last.
-        hashes: of the bytes between; equal bytes have equal hashes.
-        num_words: words of each text (shape: texts); 1 for a text without any.
+        ends: end of the n-gram in `text`, exclusive.
+        hashes: hashes of these bytes; equal bytes have equal hashes.
+        num_words: words of each text (shape: texts); 1 for a text without words.
     """
 
     text: bytes
@@ -50,9 +50,9 @@ class Grams:
 
 
 def words_of(text: str) -> str:
-    """Return the lower-cased words of a text with single blanks between them."""
+    """Return the lower-cased words of a text, separated by single blanks."""
     text = text.lower().strip()
-    # The only white space that is printable is the blank: most texts need not be taken apart.
+    # The blank is the only printable white space, so most texts need no splitting.
     if text.isprintable() and "  " not in text:
         return text
     return " ".join(text.split())
@@ -62,21 +62,21 @@ class Hasher:
     """Finds the n-grams of blocks of texts."""
 
     def __init__(self, n: int, hash_bits: int = 64) -> None:
-        """Prepare n-grams of `n` words (2 at least), with hashes of `hash_bits` bits."""
+        """Prepare for n-grams of `n` words (at least 2), with hashes of `hash_bits` bits."""
         assert n >= 2 and 1 <= hash_bits <= 64, (n, hash_bits)
         self._n = n
         self._shift = np.uint64(64 - hash_bits)
         self._powers = self._inverses = np.ones(1, np.uint64)
 
     def grams(self, texts: Sequence[str]) -> Grams:
-        """Return the n-grams of some texts; memory is about 60 times their bytes."""
+        """Return the n-grams of some texts; this takes about 60 times their bytes of memory."""
         text = "\n".join(map(words_of, texts)).encode("utf-8", "surrogatepass")
         data = np.frombuffer(text, np.uint8)
         gaps = np.flatnonzero((data == _BLANK) | (data == _NEWLINE))
         starts = np.concatenate(([0], gaps + 1))
         ends = np.concatenate((gaps, [len(data)]))
         rows = np.concatenate(([0], np.cumsum(data[gaps] == _NEWLINE)))
-        last = self._n - 1  # position of a gram's last word after its first
+        last = self._n - 1  # from the first word of an n-gram to its last
         firsts = np.flatnonzero(rows[: max(0, len(rows) - last)] == rows[last:])
         starts, ends = starts[firsts], ends[firsts + last]
         return Grams(
@@ -89,7 +89,7 @@ class Hasher:
         )
 
     def _hashes(self, data: NDArray[np.uint8], starts: Integers, ends: Integers) -> Hashes:
-        """Return sum of data[k] * base^(k - start) modulo 2^64 over each piece, its top bits."""
+        """Return the top bits of sum(data[k] * base^(k - start)) modulo 2^64 over each piece."""
         if len(data) > len(self._powers):
             self._powers = _powers(_BASE, 2 * len(data))
             self._inverses = _powers(_INVERSE, 2 * len(data))
@@ -101,7 +101,7 @@ class Hasher:
 
 
 class Sieve:
-    """Says of nearly all hashes that are not in a set that they are not; two bits for each."""
+    """Filters out nearly all hashes that are not in a set, with two bitmaps."""
 
     def __init__(self, hashes: Hashes, hash_bits: int) -> None:
         """Prepare for a set of hashes that have `hash_bits` bits."""
@@ -123,7 +123,7 @@ class Sieve:
 
 
 def blocks(items: Iterable[T], size: Callable[[T], int], limit: int) -> Iterator[list[T]]:
-    """Yield the items in lists; each ends with the item that brings its size to `limit`."""
+    """Yield the items in lists; each list ends with the item that makes its size reach `limit`."""
     block: list[T] = []
     total = 0
     for item in items:

@@ -110,7 +110,7 @@ def test_damaged_checkpoint_is_passed_over_and_the_log_says_why(
 
     assert found is not None
     assert (found.path.name, found.step, found.num_ranks, found.zero_stage) == ("step3", 3, 2, 2)
-    assert "passing over checkpoint step6: " in caplog.text
+    assert "skipping checkpoint step6: " in caplog.text
     assert reason in caplog.text
 
 
