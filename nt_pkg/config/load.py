@@ -152,6 +152,8 @@ def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in overlay.items():
         under = merged.get(key)
-        are_maps = isinstance(value, dict) and isinstance(under, dict)
-        merged[key] = _merge(under, value) if are_maps else value
+        if isinstance(value, dict) and isinstance(under, dict):
+            merged[key] = _merge(under, value)
+        else:
+            merged[key] = value
     return merged
