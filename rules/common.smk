@@ -17,7 +17,7 @@ from nt_pkg.plan.validate import load_study
 from nt_pkg.slurm.takeover import end_leftovers, hold_results, unnoted_outputs
 from nt_pkg.snakemake_io.dry_run import gpu_type
 from nt_pkg.jobs.environments import fixed, own_folders, python_function
-from nt_pkg.cost.forecast import misfits
+from nt_pkg.cost.training import misfits
 from nt_pkg.snakemake_io.launcher import remake_command
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.report.earlier import check_earlier

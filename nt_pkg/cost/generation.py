@@ -16,9 +16,9 @@ from nt_pkg.annotators._base import Example
 from nt_pkg.config.engines import Annotator, EngineRuntime, Teacher
 from nt_pkg.config.students import Student
 from nt_pkg.config.study import Study
-from nt_pkg.cost.flops import memory_bandwidth, peak_flops
-from nt_pkg.cost.forecast import EXAMPLE_TOKENS, Cost, mean_trace, shape_of
-from nt_pkg.cost.memory import Shape, gpu_memory
+from nt_pkg.cost.decoder_shape import Shape, shape_of
+from nt_pkg.cost.hardware import gpu_of, unknown_gpu
+from nt_pkg.cost.training import EXAMPLE_TOKENS, Cost, mean_trace
 from nt_pkg.files.json_files import read_json
 from nt_pkg.plugins.registry import plugin_params
 
@@ -217,16 +217,19 @@ def gpu_seconds(shape: Shape, texts: Texts, machines: EngineRuntime, gpu: str) -
     Raises:
         ValueError: the GPU is not known.
     """
-    peak, bandwidth, size = peak_flops(gpu), memory_bandwidth(gpu), gpu_memory(gpu)
-    if not (peak and bandwidth and size):
-        raise ValueError(f"what a {gpu} can do is not known")
+    known = gpu_of(gpu)
+    peak = known.peak("bfloat16") if known else None
+    if known is None or peak is None:
+        raise ValueError(unknown_gpu(gpu))
     weights = 2 * shape.num_parameters
     context = texts.prompt_tokens + texts.new_tokens / 2  # on average, while it is written
     cache = _CACHE_BYTES * shape.num_hidden_layers * shape.key_width * context
-    room = machines.gpu * size * machines.gpu_memory_percent / 100 - weights
+    room = machines.gpu * known.memory * machines.gpu_memory_percent / 100 - weights
     batch = max(1.0, min(machines.batch, room / cache))
     # A third of training's; a text's last token sees all of it, and the mean one half.
-    written = (weights / batch + cache) / bandwidth + shape.flops_per_token(2 * context) / 3 / peak
+    written = (weights / batch + cache) / known.bandwidth + shape.flops_per_token(
+        2 * context
+    ) / 3 / peak
     read = shape.flops_per_token(texts.prompt_tokens) / 3 / peak
     each = texts.new_tokens * written + texts.prompt_tokens * read
     return texts.count * each / UTILISATION

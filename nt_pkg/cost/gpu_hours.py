@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nt_pkg.config.study import Study
-from nt_pkg.cost.forecast import Cost, Need, cost, need
 from nt_pkg.cost.generation import Answers, Texts, text_cost, texts_of, writer_of
+from nt_pkg.cost.hardware import unknown_gpu
+from nt_pkg.cost.training import Cost, Need, need, training_cost
 from nt_pkg.snakemake_io.dry_run import Job, Timings, gpu_type
 from nt_pkg.snakemake_io.launcher import STAGES
 
@@ -86,9 +87,9 @@ class Forecasts:
             needed = self._need(job.wildcards["student"], gpu)
             if isinstance(needed, str):
                 raise ValueError(needed)
-            if found := cost(self._study, job.wildcards, self._folder, needed):
+            if found := training_cost(self._study, job.wildcards, self._folder, needed):
                 return found
-            raise ValueError(f"what a {gpu} can do is not known")
+            raise ValueError(unknown_gpu(gpu))
         if job.rule not in _OF_TEXT:
             raise ValueError(f"what rule {job.rule} computes is not known")
         writer = writer_of(self._study, job.wildcards)

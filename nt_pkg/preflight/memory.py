@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config.study import Study
-from nt_pkg.cost.forecast import Need, need
-from nt_pkg.cost.memory import gpu_memory
+from nt_pkg.cost.hardware import gpu_of
+from nt_pkg.cost.training import Need, need
 from nt_pkg.preflight.facts import Cluster, Finding, Request
 from nt_pkg.preflight.names import partition_names
 
@@ -64,6 +64,7 @@ def _gpu(request: Request, cluster: Cluster) -> str | None:
     models = {
         gpus.model for node in cluster.nodes if node.partitions & partitions for gpus in node.gpus
     }
-    if not models or any(gpu_memory(model) is None for model in models):
+    known = {model: gpu for model in models if (gpu := gpu_of(model))}
+    if not models or len(known) < len(models):
         return None
-    return min(models, key=lambda model: gpu_memory(model) or 0)
+    return min(known, key=lambda model: known[model].memory)

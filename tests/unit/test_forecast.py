@@ -9,9 +9,9 @@ import pytest
 from nt_pkg.config.engines import EngineRuntime
 from nt_pkg.config.load import read_yaml
 from nt_pkg.config.study import Study
+from nt_pkg.cost.decoder_shape import read_shape
 from nt_pkg.cost.generation import Answers, Texts, gpu_seconds, text_cost, texts_of, writer_of
 from nt_pkg.cost.gpu_hours import Forecasts
-from nt_pkg.cost.memory import read_shape
 from nt_pkg.files.json_files import write_json
 from nt_pkg.plan.validate import load_study
 from nt_pkg.snakemake_io.dry_run import Job, Timings
@@ -89,7 +89,9 @@ def test_writing_is_the_memory_read_and_the_operations(study: Study) -> None:
     assert few > 2.5 * found
     only_read = gpu_seconds(shape, Texts(1, 80, 0), EngineRuntime(gpu=1), "h100")
     assert only_read == pytest.approx(80 * (2 * matrices + 2 * 32 * 4096 * 80) / 989e12 / 0.5)
-    with pytest.raises(ValueError, match="v100 can do is not known"):
+    with pytest.raises(ValueError, match="GPU called rtx_a1000 has is not known"):
+        gpu_seconds(shape, Texts(1, 80, 0), EngineRuntime(gpu=1), "rtx_a1000")
+    with pytest.raises(ValueError, match="a v100 has no bfloat16"):
         gpu_seconds(shape, Texts(1, 80, 0), EngineRuntime(gpu=1), "v100")
 
 
