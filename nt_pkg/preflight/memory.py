@@ -1,13 +1,14 @@
 """Checks of trainings against the memory of the GPUs that they ask for."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config.study import Study
-from nt_pkg.cost.hardware import gpu_of
+from nt_pkg.cost.hardware import gpu_of, unknown_gpu
 from nt_pkg.cost.training import Need, need
 from nt_pkg.preflight.facts import Cluster, Finding, Request
-from nt_pkg.preflight.names import partition_names
+from nt_pkg.snakemake_io.dry_run import gpu_type
 
 CHECK = "GPU memory"
 
@@ -25,7 +26,7 @@ def judge(
     """
     found, fitting = [], []
     for request in requests:
-        if request.rule != "train" or not request.has_gpu:
+        if request.rule != "train" or not request.gpus:
             continue
         for owner in sorted(request.owners):
             kind, _, student = owner.partition(".")
@@ -50,7 +51,8 @@ def judge(
 
 def _misfit(needed: Need) -> Finding:
     if needed.fits is None:
-        text = f"students.{needed.student}: {needed.text}; the memory of that GPU is not known"
+        why = unknown_gpu(needed.gpu) if needed.gpu else "the type of its GPUs is not known"
+        text = f"students.{needed.student}: {needed.text}; {why}"
         return Finding("warn", CHECK, text, "compare it with what the GPU has")
     text = f"students.{needed.student} does not fit: {needed.text}"
     return Finding("FAIL", CHECK, text, needed.todo)
@@ -58,13 +60,12 @@ def _misfit(needed: Need) -> Finding:
 
 def _gpu(request: Request, cluster: Cluster) -> str | None:
     """Return the type of a request's GPUs; where it names none, the smallest that it may get."""
-    if request.gpu_model or cluster.nodes is None or cluster.partitions is None:
-        return request.gpu_model
-    partitions = set(partition_names(request, cluster))
-    models = {
-        gpus.model for node in cluster.nodes if node.partitions & partitions for gpus in node.gpus
-    }
+    if named := gpu_type(dict(request.resources)):
+        return named
+    partitions = cluster.partitions_of(request)
+    gres = [each.shape[2] for each in cluster.nodes or () if each.partition in partitions]
+    models = {model for text in gres for model in re.findall(r"gpu:([^:,(]*[^\d:,(][^:,(]*)", text)}
     known = {model: gpu for model in models if (gpu := gpu_of(model))}
-    if not models or len(known) < len(models):
+    if len(known) < len(models):
         return None
-    return min(known, key=lambda model: known[model].memory)
+    return min(known, key=lambda model: known[model].memory, default=None)

@@ -64,10 +64,10 @@ def command(request: Request | None, profile: Profile, name: str) -> list[str]:
     found = ["srun", f"--job-name={name}", "--ntasks=1", "--time=1", "--mem=200", "--quiet"]
     if request is not None:
         pairs = {
-            "--account": request.account,
-            "--partition": (request.partition or "").split(",")[0],
-            "--qos": profile.get("slurm-qos") or request.qos,
-            "--constraint": request.constraint,
+            "--account": request.get("slurm_account"),
+            "--partition": (request.get("slurm_partition") or "").split(",")[0],
+            "--qos": profile.get("slurm-qos") or request.get("qos"),
+            "--constraint": request.get("constraint"),
             "--reservation": profile.get("slurm-reservation"),
         }
         found += [f"{key}={value}" for key, value in pairs.items() if value]

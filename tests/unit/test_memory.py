@@ -17,10 +17,9 @@ from nt_pkg.cost.training import misfits, need, training_cost
 from nt_pkg.files.json_files import write_json
 from nt_pkg.plan.validate import load_study
 from nt_pkg.preflight import memory as check
-from nt_pkg.preflight.facts import Request
 from nt_pkg.snakemake_io.dry_run import Job, Timings
 from scripts.plan import render
-from tests.unit.preflight_world import facts, only
+from tests.unit.preflight_world import facts, only, request
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
@@ -181,17 +180,20 @@ def _train(student: str, gpu: str = "h100") -> Job:
 
 
 def test_preflight_refuses_what_cannot_fit(study: Study, tmp_path: Path) -> None:
-    request = Request("train", partition="gpu", gpus=8, owners=frozenset({"students.llama-3.1-8b"}))
+    asking = replace(
+        request("train", gpus=8, slurm_partition="gpu"),
+        owners=frozenset({"students.llama-3.1-8b"}),
+    )
     cluster = facts()  # its nodes have H100
-    refused = only(check.judge(study, tmp_path, [request], cluster), "FAIL")
+    refused = only(check.judge(study, tmp_path, [asking], cluster), "FAIL")
     assert "students.llama-3.1-8b does not fit: 230.9 GiB of 79.6 on each of 8 h100" in refused
     assert "activation_checkpointing true" in refused
 
     short = _study(row_tokens=4096)
-    assert [each.level for each in check.judge(short, tmp_path, [request], cluster)] == ["ok"]
+    assert [each.level for each in check.judge(short, tmp_path, [asking], cluster)] == ["ok"]
 
-    unknown = only(check.judge(study, tmp_path, [request], replace(cluster, nodes=None)), "warn")
-    assert "the memory of that GPU is not known" in unknown
+    unknown = only(check.judge(study, tmp_path, [asking], replace(cluster, nodes=None)), "warn")
+    assert "the type of its GPUs is not known" in unknown
 
 
 def test_a_start_refuses_only_what_is_known_not_to_fit(study: Study, tmp_path: Path) -> None:
