@@ -8,7 +8,7 @@ Slurm 22.05). Accounts are looked up as the executor plugin does.
 from collections.abc import Iterator, Mapping, Sequence
 
 from nt_pkg.preflight import parse
-from nt_pkg.preflight.facts import Cluster, Finding, Limits, Request
+from nt_pkg.preflight.facts import Cluster, Finding, Level, Limits, Request
 from nt_pkg.preflight.profile import Profile, some
 from nt_pkg.preflight.sbatch import Asked
 from nt_pkg.snakemake_io.dry_run import gpu_type
@@ -68,7 +68,7 @@ def judge(
         if cluster.enforces("limits"):
             problems += _of_account(request, cluster, cpus.get(request))
         for text, key in problems:
-            level = "FAIL" if request.attempt == 1 else "warn"
+            level: Level = "FAIL" if request.attempt == 1 else "warn"
             verb = "lower" if key in ("runtime", "mem_mb", "gpu", "nodes") else "edit"
             todo = f"{verb} {profile.where_resource(request, key)}"
             if key == "slurm_partition":
