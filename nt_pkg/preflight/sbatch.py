@@ -14,6 +14,7 @@ from nt_pkg.preflight.ask import execute
 from nt_pkg.preflight.facts import Answer, Cluster, Finding, Level, Request
 from nt_pkg.preflight.profile import Profile, shown, some
 from nt_pkg.slurm.submit import submit_arguments
+from nt_pkg.snakemake_io.dry_run import gpu_type
 
 CHECK = "sbatch --test-only"
 _COMMAND = ("sbatch", "--test-only", "--wrap=true")
@@ -28,7 +29,7 @@ _ABOUT = (
     (r"memory required", "mem_mb"),
     (r"node count", "nodes"),
     (r"processors requested", "cpus_per_task"),
-    (r"generic resource", "gpu"),
+    (r"generic resource", "gres"),
     (r"unrecognized option|Invalid option", "slurm_extra"),
 )
 # Resource -> what is left out to see whether it is at fault.
@@ -129,7 +130,10 @@ def _refusal(each: Asked, keys: Sequence[str], cluster: Cluster, profile: Profil
     nodes = [n for n in cluster.nodes or () if n.partition in cluster.partitions_of(request)]
     if "configuration is not available" in why:
         if keys:
-            without = (f"without {key} {request.get(key) or ''}".strip() for key in keys)
+            asked = dict(request.resources)
+            cpus = asked.get("cpus_per_gpu") or asked.get("cpus_per_task") or request.threads
+            values = {"gpu": request.gpus, "gpu_model": gpu_type(asked), "cpus_per_task": cpus}
+            without = (f"without {key} {values.get(key) or asked.get(key)}" for key in keys)
             text += f"; it would be taken {', or '.join(without)}"
         text += f"; partition {request.get('slurm_partition') or '(default)'} has "
         text += "; ".join(n.text for n in nodes) or "no nodes"

@@ -73,12 +73,12 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., li
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
     def judged(
-        train: Request | None = None, there: Cluster | None = None, gpus: int = 4, **changes: object
+        train: Request | None = None, there: Cluster | None = None, **changes: object
     ) -> list[Finding]:
         train = train or asked()[0]
         resources = {**dict(train.resources), **{k: str(v) for k, v in changes.items()}}
         kept = tuple((name, value) for name, value in resources.items() if value)
-        changed = replace(train, resources=kept, gpus=gpus)
+        changed = replace(train, resources=kept, gpus=int(str(changes.get("gpu") or 4)))
         known = there or facts()
         with ThreadPoolExecutor(4) as pool:
             found, refused = sbatch.ask([changed], profile(), pool)
