@@ -1,4 +1,4 @@
-"""What a study's jobs ask Slurm for, from a dry run or, without one, from the profile alone."""
+"""What a study's jobs ask Slurm for, from a dry run."""
 
 import re
 from collections import defaultdict
@@ -65,24 +65,6 @@ def from_jobs(
         )
         for request, group in groups.items()
     ]
-
-
-def from_profile(profile: Profile) -> list[Request]:
-    """Return what the profile says of jobs without GPUs and of those with; a plan would say more.
-
-    Expressions are Snakemake's to evaluate, so numbers are left out.
-    """
-    facts = {name: str(value) for name, value in profile.get("default-resources").items()}
-    names = {"slurm_account", "slurm_partition", "qos", "constraint"}
-    plain = {name: value for name, value in facts.items() if name in names}
-    found = [Request("default", _of_slurm(plain))]
-    if "gpu_partition" in facts:
-        theirs = {"slurm_partition": "gpu_partition", "qos": "gpu_qos", "gpu_model": "gpu_type"}
-        theirs["constraint"] = "gpu_constraint"
-        with_gpus = {name: facts[fact] for name, fact in theirs.items() if fact in facts}
-        asked = {**plain, **with_gpus, "gpu": "1", "nodes": "1"}
-        found.append(Request("default with a GPU", _of_slurm(asked), gpus=1))
-    return found
 
 
 def last_attempts(requests: Sequence[Request], profile: Profile) -> list[Request]:

@@ -72,7 +72,7 @@ def preflight(
             found += machine.moved_configuration(here, without)
         found += _cluster_checks(said, facts, profile)
         found += machine.limits(here, (facts.config or {}).get("PropagateResourceLimits"))
-        asking, findings = _requests(planned.result(), options, profile)
+        asking, findings = _requests(planned.result(), options)
         found += findings
         found += _request_checks(said, facts, profile, asking, pool)
     found += disk.speed(measured)
@@ -138,9 +138,7 @@ def _ask_slurm(
     return found, [each for each in taken if each.title not in titles]
 
 
-def _requests(
-    planned: Answer, options: Options, profile: Profile
-) -> tuple[list[Request], list[Finding]]:
+def _requests(planned: Answer, options: Options) -> tuple[list[Request], list[Finding]]:
     """Return what the study asks for, and what is to be said of the dry run."""
     files = [options.root / "Snakefile", *sorted((options.root / "rules").glob("*.smk"))]
     texts = [file.read_text() for file in files if file.exists()]
@@ -154,10 +152,10 @@ def _requests(
     lines = [line.strip() for line in f"{planned.out}\n{planned.error}".splitlines()]
     telling = [n for n, line in enumerate(lines) if re.search(r"[Ee]rror\b|Exception", line)]
     why = " ".join(line for line in lines[telling[0] if telling else -4 :] if line)[:400]
-    text = f"Snakemake's dry run failed, so only names in the profile were looked at: {why}"
+    text = f"Snakemake's dry run failed, so no job was checked: {why}"
     overlays = "".join(f" --configfile {each}" for each in options.overlays)
-    todo = f"fix this first: snakemake --profile {options.profile}{overlays} -n"
-    return requests.from_profile(profile), [Finding("FAIL", "dry run", text, todo)]
+    todo = f"fix this and start again: snakemake --profile {options.profile}{overlays} -n"
+    return [], [Finding("FAIL", "dry run", text, todo)]
 
 
 def _scratch(profile: Profile) -> list[Path]:

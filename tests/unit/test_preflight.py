@@ -212,8 +212,7 @@ def test_good_cluster(preflight_with: Fake) -> None:
         ),
         (
             {"plan": Answer(1, "", "Building DAG\nerror: the configuration has defects:\n  x: y")},
-            "dry run failed, so only names in the profile were looked at: error: the configuration "
-            "has defects: x: y",
+            "dry run failed, so no job was checked: error: the configuration has defects: x: y",
             "snakemake --profile slurm -n",
         ),
         ({"text": "jobs: ["}, "slurm/profile.yaml cannot be read as YAML", "line 1"),

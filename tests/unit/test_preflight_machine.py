@@ -208,4 +208,4 @@ def test_what_the_probe_means() -> None:
     assert "latency-wait" in judged(replace(good, visible_seconds=50.0), "warn")
     refused = probe.Probed(Answer(1, "", "srun: error: Unable to allocate resources\n"))
     assert "Unable to allocate" in judged(refused, "FAIL")
-    assert "did not start" in judged(probe.Probed(Answer(None, "", "")), "warn")
+    assert "did not end" in judged(probe.Probed(Answer(None, "", "")), "warn")

@@ -198,13 +198,3 @@ def test_arguments_are_the_plugins() -> None:
     assert asked({**TRAIN, **spread})[0].gpus == 8
     extra = {**TRAIN, "slurm_extra": "'--gpus-per-node=h100:4 --exclusive'"}
     assert {"--gpus-per-node=h100:4", "--exclusive"} <= {*_arguments(extra)}
-
-
-def test_without_a_dry_run_the_profile_is_asked() -> None:
-    facts_of_gpus = "gpu_partition: gpu\n  gpu_type: h100\n  mem_mb: 8000"
-    plain, gpu = requests.from_profile(profile(PROFILE.replace("mem_mb: 8000", facts_of_gpus)))
-
-    assert dict(plain.resources) == {"slurm_account": "lab", "slurm_partition": "cpu"}
-    assert (gpu.get("slurm_partition"), gpu.get("gpu_model")) == ("gpu", "h100")
-    [plain] = requests.from_profile(profile("jobs: 1"))
-    assert plain.resources == ()
