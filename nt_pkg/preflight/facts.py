@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from nt_pkg.snakemake_io.dry_run import gpu_type
+
 Level = Literal["ok", "warn", "FAIL"]
 PLACEHOLDER = "CHANGE_ME"
 
@@ -130,6 +132,11 @@ class Request:
         """Return a resource that is a number."""
         value = self.get(name)
         return int(value) if value and value.isdecimal() else None
+
+    @property
+    def gpu_model(self) -> str | None:
+        """Return the type of its GPUs, if it asks for one."""
+        return gpu_type(dict(self.resources))
 
     def without(self, name: str) -> "Request":
         """Return the request less one resource."""

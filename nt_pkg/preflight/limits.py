@@ -11,7 +11,6 @@ from nt_pkg.preflight import parse
 from nt_pkg.preflight.facts import Cluster, Finding, Level, Limits, Request
 from nt_pkg.preflight.profile import Profile, some
 from nt_pkg.preflight.sbatch import Asked
-from nt_pkg.snakemake_io.dry_run import gpu_type
 
 CHECK = "limits"
 Problem = tuple[str, str]  # what is wrong, and the resource to edit
@@ -155,6 +154,6 @@ def _totals(request: Request, num_cpus: int | None) -> Mapping[str, tuple[int, s
         "node": (num_nodes, "nodes"),
         "gres/gpu": (request.gpus, "gpu"),
     }
-    if model := gpu_type(dict(request.resources)):
-        found[f"gres/gpu:{model}"] = (request.gpus, "gpu")
+    if request.gpu_model:
+        found[f"gres/gpu:{request.gpu_model}"] = (request.gpus, "gpu")
     return found

@@ -8,7 +8,6 @@ from nt_pkg.config.study import Study
 from nt_pkg.cost.hardware import gpu_of, unknown_gpu
 from nt_pkg.cost.training import Need, need
 from nt_pkg.preflight.facts import Cluster, Finding, Request
-from nt_pkg.snakemake_io.dry_run import gpu_type
 
 CHECK = "GPU memory"
 
@@ -60,8 +59,8 @@ def _misfit(needed: Need) -> Finding:
 
 def _gpu(request: Request, cluster: Cluster) -> str | None:
     """Return the type of a request's GPUs; where it names none, the smallest that it may get."""
-    if named := gpu_type(dict(request.resources)):
-        return named
+    if request.gpu_model:
+        return request.gpu_model
     partitions = cluster.partitions_of(request)
     gres = [each.shape[2] for each in cluster.nodes or () if each.partition in partitions]
     models = {model for text in gres for model in re.findall(r"gpu:([^:,(]*[^\d:,(][^:,(]*)", text)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from nt_pkg.preflight.facts import Association, Limits, Nodes
 
 # What the parsers below read. The last field of a node may hold anything, and is left alone.
-NODES = ("sinfo", "-a", "-h", "-o", "%R|%D|%T|%c|%m|%G|%f")
+NODES = ("sinfo", "-a", "-h", "-e", "-o", "%R|%D|%T|%c|%m|%G|%f")
 PARTITIONS = ("scontrol", "-a", "-o", "show", "partition")
 CONFIG = ("scontrol", "show", "config")
 ASSOCIATION_FIELDS = "cluster,account,partition,defaultqos,maxwall,maxsubmit,maxtres,grptres"

@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 from nt_pkg.preflight.facts import PLACEHOLDER, Request
-from nt_pkg.snakemake_io.dry_run import gpu_type
 
 _FILE = re.compile(r"(?:profile|config)(?:\.v(\d+)\+)?\.yaml")
 _SNAKEMAKE_MAJOR = 9
@@ -51,9 +50,8 @@ class Profile:
         What the rule takes from the configuration is edited there, and the rest in the profile;
         `default-resources` count only where a rule is silent.
         """
-        rule, value = request.rule, request.get(name)
-        if name == "gpu_model":
-            value = gpu_type(dict(request.resources))
+        rule = request.rule
+        value = request.gpu_model if name == "gpu_model" else request.get(name)
         if self.get("set-resources", rule, name) is not None:
             return self.where("set-resources", rule, name)
         of_gpu_jobs = _OF_GPU_JOBS.get(name)

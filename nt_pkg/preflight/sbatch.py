@@ -11,10 +11,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 from nt_pkg.preflight.ask import execute
-from nt_pkg.preflight.facts import Answer, Cluster, Finding, Level, Request
+from nt_pkg.preflight.facts import Answer, Cluster, Finding, Level, Nodes, Request
 from nt_pkg.preflight.profile import Profile, shown, some
 from nt_pkg.slurm.submit import submit_arguments
-from nt_pkg.snakemake_io.dry_run import gpu_type
 
 CHECK = "sbatch --test-only"
 _COMMAND = ("sbatch", "--test-only", "--wrap=true")
@@ -131,16 +130,16 @@ def _refusal(each: Asked, keys: Sequence[str], cluster: Cluster, profile: Profil
     if "configuration is not available" in why:
         if keys:
             asked = dict(request.resources)
-            cpus = asked.get("cpus_per_gpu") or asked.get("cpus_per_task") or request.threads
-            values = {"gpu": request.gpus, "gpu_model": gpu_type(asked), "cpus_per_task": cpus}
+            values = {
+                "gpu": request.gpus,
+                "gpu_model": request.gpu_model,
+                "cpus_per_task": _num_cpus(request),
+            }
             without = (f"without {key} {values.get(key) or asked.get(key)}" for key in keys)
             text += f"; it would be taken {', or '.join(without)}"
         text += f"; partition {request.get('slurm_partition') or '(default)'} has "
         text += "; ".join(n.text for n in nodes) or "no nodes"
-        up = {n.shape for n in nodes if n.is_usable}
-        enough = sum(n.count for n in nodes) >= (request.number("nodes") or 1)
-        away = [n for n in nodes if not n.is_usable]
-        if any(n.shape not in up for n in away) or (away and enough and list(keys) == ["nodes"]):
+        if _may_come_back(request, keys, nodes):
             return Finding("warn", CHECK, text, "jobs wait until nodes come back, if they would do")
     edits = [
         f"{'lower' if key in _AMOUNTS else 'edit'} {_where(request, key, profile)}"
@@ -148,6 +147,36 @@ def _refusal(each: Asked, keys: Sequence[str], cluster: Cluster, profile: Profil
         for key in keys
     ] or [f"edit set-resources.{request.rule} in {shown(profile.path)}"]
     return Finding(level, CHECK, text, f"{', or '.join(edits)}; try: {' '.join(each.command)}")
+
+
+def _may_come_back(request: Request, keys: Sequence[str], nodes: Sequence[Nodes]) -> bool:
+    """Return whether nodes that are down or drained have what Slurm misses."""
+    num_nodes = request.number("nodes") or 1
+    away = [each for each in nodes if not each.is_usable]
+    if len(away) == len(nodes):
+        return bool(nodes)
+    for each in away:
+        cpus, mem_mb, gres, _ = each.shape
+        has = {
+            "nodes": sum(each.count for each in nodes) >= num_nodes,
+            "mem_mb": int(mem_mb) >= (request.number("mem_mb") or 0),
+            "cpus_per_task": int(cpus) >= _num_cpus(request),
+            "gpu": _num_gpus(gres) >= request.gpus / num_nodes,
+            "gpu_model": bool(request.gpu_model and request.gpu_model in gres),
+        }
+        if keys and all(has.get(key, True) for key in keys):
+            return True
+    return False
+
+
+def _num_cpus(request: Request) -> int:
+    """Return the CPUs of a task."""
+    by_gpu = (request.number("cpus_per_gpu") or 0) * request.gpus
+    return by_gpu or request.number("cpus_per_task") or request.threads
+
+
+def _num_gpus(gres: str) -> int:
+    return sum(map(int, re.findall(r"gpu(?::[^:,(]+)?:(\d+)", gres)))
 
 
 def _where(request: Request, key: str, profile: Profile) -> str:

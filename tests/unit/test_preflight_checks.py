@@ -78,7 +78,10 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., li
         train = train or asked()[0]
         resources = {**dict(train.resources), **{k: str(v) for k, v in changes.items()}}
         kept = tuple((name, value) for name, value in resources.items() if value)
-        changed = replace(train, resources=kept, gpus=int(str(changes.get("gpu") or 4)))
+        threads = int(str(changes.get("threads", train.threads)))
+        changed = replace(
+            train, threads=threads, resources=kept, gpus=int(str(changes.get("gpu") or 4))
+        )
         known = there or facts()
         with ThreadPoolExecutor(4) as pool:
             found, refused = sbatch.ask([changed], profile(), pool)
@@ -131,9 +134,16 @@ def test_nodes_that_are_down_now_only_delay(answers: Callable[..., list[Finding]
     found = answers(**two, tasks_per_gpu=0)
 
     assert only(found, "FAIL") == "" and "1 drained with 64 CPUs" in only(found, "warn")
-    large = Nodes("gpu", 1, "down*", ("64", "999000", "gpu:h100:8", "nvlink"))
+    large = Nodes("gpu", 1, "down*", ("64", "999000", "gpu:h100:8(S:0-1)", "nvlink"))
     there = replace(facts(), nodes=[*(facts().nodes or ()), large])
     assert "jobs wait until nodes come back" in only(answers(there=there, gpu=8), "warn")
+    assert "jobs wait until nodes come back" in only(answers(there=there, mem_mb=600_000), "warn")
+    # One that would not do either changes nothing.
+    assert "lower" in only(answers(there=there, gpu=16), "FAIL")
+    assert "lower" in only(answers(there=there, mem_mb=1_200_000), "FAIL")
+    assert "lower" in only(answers(there=there, threads=80), "FAIL")
+    all_away = replace(there, nodes=[replace(each, state="drained") for each in there.nodes or ()])
+    assert "come back" in only(answers(there=all_away, gpu=16), "warn")
 
 
 def test_an_answer_that_passes_is_a_warning(
