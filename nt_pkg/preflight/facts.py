@@ -102,7 +102,7 @@ class Cluster:
         implied = {"associations": {"limits", "qos", "safe", "wckeys"}, "limits": {"safe"}}
         return bool(found & ({what, "all"} | implied[what]))
 
-    def partitions_of(self, request: "Request") -> list[str]:
+    def partitions_of(self, request: "SlurmRequest") -> list[str]:
         """Return the partitions that a request may run in."""
         if named := request.get("slurm_partition"):
             return named.split(",")
@@ -110,7 +110,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Request:
+class SlurmRequest:
     """What jobs of one rule ask Slurm for."""
 
     rule: str
@@ -138,7 +138,7 @@ class Request:
         """Return the type of its GPUs, if it asks for one."""
         return gpu_type(dict(self.resources))
 
-    def without(self, name: str) -> "Request":
+    def without(self, name: str) -> "SlurmRequest":
         """Return the request less one resource."""
         return replace(self, resources=tuple(each for each in self.resources if each[0] != name))
 

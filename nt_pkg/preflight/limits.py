@@ -8,16 +8,16 @@ Slurm 22.05). Accounts are looked up as the executor plugin does.
 from collections.abc import Iterator, Mapping, Sequence
 
 from nt_pkg.preflight import parse
-from nt_pkg.preflight.facts import Cluster, Finding, Level, Limits, Request
+from nt_pkg.preflight.facts import Cluster, Finding, Level, Limits, SlurmRequest
 from nt_pkg.preflight.profile import Profile, some
 from nt_pkg.preflight.sbatch import Asked
 
-CHECK = "limits"
-Problem = tuple[str, str]  # what is wrong, and the resource to edit
+_CHECK = "limits"
+_Problem = tuple[str, str]  # what is wrong, and the resource to edit
 
 
 def accounts(
-    requests: Sequence[Request], cluster: Cluster, profile: Profile, why_unknown: str
+    requests: Sequence[SlurmRequest], cluster: Cluster, profile: Profile, why_unknown: str
 ) -> list[Finding]:
     """Judge the accounts of the requests as the plugin and as Slurm will.
 
@@ -27,7 +27,7 @@ def accounts(
         profile: to say where to edit.
         why_unknown: what `sacctmgr` and `sshare` said if both failed, else empty.
     """
-    used: dict[str, Request] = {}
+    used: dict[str, SlurmRequest] = {}
     for request in requests:
         if request.is_ready and (account := request.get("slurm_account")):
             used.setdefault(account, request)
@@ -55,8 +55,8 @@ def accounts(
     return found
 
 
-def judge(
-    requests: Sequence[Request], asked: Sequence[Asked], cluster: Cluster, profile: Profile
+def never_starting(
+    requests: Sequence[SlurmRequest], asked: Sequence[Asked], cluster: Cluster, profile: Profile
 ) -> list[Finding]:
     """Judge every request; what a later attempt asks for can only warn."""
     cpus = {request: each.num_cpus for each in asked for request in each.requests}
@@ -73,11 +73,11 @@ def judge(
             if key == "slurm_partition":
                 up = [n for n, row in (cluster.partitions or {}).items() if row["State"] == "UP"]
                 todo += f" (up: {some(sorted(up))}), or ask for access"
-            found.append(Finding(level, CHECK, f"{request.title}: {text}", todo))
+            found.append(Finding(level, _CHECK, f"{request.title}: {text}", todo))
     return found
 
 
-def queue(requests: Sequence[Request], cluster: Cluster, profile: Profile) -> list[Finding]:
+def queue(requests: Sequence[SlurmRequest], cluster: Cluster, profile: Profile) -> list[Finding]:
     """Judge how many jobs the profile keeps in the queue."""
     num = profile.get("jobs")
     if not isinstance(num, int) or not cluster.enforces("limits"):
@@ -92,11 +92,11 @@ def queue(requests: Sequence[Request], cluster: Cluster, profile: Profile) -> li
     return list(found.values())
 
 
-def _named(request: Request, cluster: Cluster) -> list[str]:
+def _named(request: SlurmRequest, cluster: Cluster) -> list[str]:
     return [n for n in cluster.partitions_of(request) if n in (cluster.partitions or {})]
 
 
-def _of_partition(request: Request, name: str, cluster: Cluster) -> Iterator[Problem]:
+def _of_partition(request: SlurmRequest, name: str, cluster: Cluster) -> Iterator[_Problem]:
     row = (cluster.partitions or {})[name]
     if row.get("State") == "DOWN":
         yield f"partition {name} is DOWN: jobs would wait", "slurm_partition"
@@ -120,7 +120,9 @@ def _of_partition(request: Request, name: str, cluster: Cluster) -> Iterator[Pro
             yield f"partition {name} does not take {mine}: {waits}", "slurm_partition"
 
 
-def _of_account(request: Request, cluster: Cluster, num_cpus: int | None) -> Iterator[Problem]:
+def _of_account(
+    request: SlurmRequest, cluster: Cluster, num_cpus: int | None
+) -> Iterator[_Problem]:
     """Yield what is above a limit of an account or a QOS."""
     minutes, totals = request.number("runtime"), _totals(request, num_cpus)
     for label, limits in _limits_of(request, cluster):
@@ -133,7 +135,7 @@ def _of_account(request: Request, cluster: Cluster, num_cpus: int | None) -> Ite
                 yield text, key
 
 
-def _limits_of(request: Request, cluster: Cluster) -> Iterator[tuple[str, Limits]]:
+def _limits_of(request: SlurmRequest, cluster: Cluster) -> Iterator[tuple[str, Limits]]:
     name, account = request.get("qos"), (request.get("slurm_account") or "").lower()
     for each in cluster.associations or ():
         right_partition = each.partition in ("", request.get("slurm_partition"))
@@ -146,7 +148,7 @@ def _limits_of(request: Request, cluster: Cluster) -> Iterator[tuple[str, Limits
             yield f"{label} {qos}", (cluster.qos or {})[qos]
 
 
-def _totals(request: Request, num_cpus: int | None) -> Mapping[str, tuple[int, str]]:
+def _totals(request: SlurmRequest, num_cpus: int | None) -> Mapping[str, tuple[int, str]]:
     num_nodes = request.number("nodes") or 1
     found = {
         "cpu": (num_cpus or 0, "cpus_per_task"),

@@ -7,13 +7,13 @@ from pathlib import Path
 from nt_pkg.config.study import Study
 from nt_pkg.cost.hardware import gpu_of, unknown_gpu
 from nt_pkg.cost.training import Need, need
-from nt_pkg.preflight.facts import Cluster, Finding, Request
+from nt_pkg.preflight.facts import Cluster, Finding, SlurmRequest
 
-CHECK = "GPU memory"
+_CHECK = "GPU memory"
 
 
-def judge(
-    study: Study, folder: Path, requests: Sequence[Request], cluster: Cluster
+def fit_in_gpus(
+    study: Study, folder: Path, requests: Sequence[SlurmRequest], cluster: Cluster
 ) -> list[Finding]:
     """Judge whether each student's training fits on its GPUs, at its ZeRO stage.
 
@@ -35,7 +35,7 @@ def judge(
             try:
                 needed = need(study, student, folder, gpu)
             except ValueError as error:
-                found.append(Finding("warn", CHECK, str(error)))
+                found.append(Finding("warn", _CHECK, str(error)))
                 continue
             if needed.fits:
                 fitting.append(needed)
@@ -44,7 +44,7 @@ def judge(
     if fitting:
         fullest = max(fitting, key=lambda each: sum(each.parts.values()) / (each.gpu_bytes or 1))
         text = f"{len(fitting)} students fit; the fullest: {fullest.student}, {fullest.text}"
-        found.insert(0, Finding("ok", CHECK, text))
+        found.insert(0, Finding("ok", _CHECK, text))
     return found
 
 
@@ -52,12 +52,12 @@ def _misfit(needed: Need) -> Finding:
     if needed.fits is None:
         why = unknown_gpu(needed.gpu) if needed.gpu else "the type of its GPUs is not known"
         text = f"students.{needed.student}: {needed.text}; {why}"
-        return Finding("warn", CHECK, text, "compare it with what the GPU has")
+        return Finding("warn", _CHECK, text, "compare it with what the GPU has")
     text = f"students.{needed.student} does not fit: {needed.text}"
-    return Finding("FAIL", CHECK, text, needed.todo)
+    return Finding("FAIL", _CHECK, text, needed.todo)
 
 
-def _gpu(request: Request, cluster: Cluster) -> str | None:
+def _gpu(request: SlurmRequest, cluster: Cluster) -> str | None:
     """Return the type of a request's GPUs; where it names none, the smallest that it may get."""
     if request.gpu_model:
         return request.gpu_model

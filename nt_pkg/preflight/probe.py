@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nt_pkg.preflight.ask import execute
-from nt_pkg.preflight.facts import Answer, Finding, Level, Request
+from nt_pkg.preflight.facts import Answer, Finding, Level, SlurmRequest
 from nt_pkg.preflight.profile import Profile
 
-SECONDS = 150  # for the job to start and end
+_SECONDS = 150  # for the job to start and end
 _VISIBLE_SECONDS = 60
 # Plain sh, because whether Python is there is one of the questions.
 _ON_NODE = r"""
@@ -59,7 +59,7 @@ class Probed:
     visible_seconds: float | None = None  # until what the node wrote was seen here
 
 
-def command(request: Request | None, profile: Profile, name: str) -> list[str]:
+def command(request: SlurmRequest | None, profile: Profile, name: str) -> list[str]:
     """Return the `srun` call, in the partition of the study's first jobs."""
     found = ["srun", f"--job-name={name}", "--ntasks=1", "--time=1", "--mem=200", "--quiet"]
     if request is not None:
@@ -86,7 +86,7 @@ def probe(
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             arguments = ["sh", "-c", _ON_NODE, "sh", str(place), token, python, *map(str, paths)]
-            answer = execute([*srun, *arguments], seconds=SECONDS)
+            answer = execute([*srun, *arguments], seconds=_SECONDS)
             if answer.status is None:
                 execute(["scancel", f"--name={name}"])
         probed = parse(answer)
@@ -120,11 +120,11 @@ def _wait_for(probed: Probed, path: Path, token: str) -> Probed:
     return probed
 
 
-def judge(probed: Probed, places: Mapping[str, Path], profile: Profile) -> list[Finding]:
+def seen_by_node(probed: Probed, places: Mapping[str, Path], profile: Profile) -> list[Finding]:
     """Judge what the job said."""
     answer = probed.answer
     if not probed.host:
-        why = answer.why if answer.status is not None else f"it did not end in {SECONDS} s"
+        why = answer.why if answer.status is not None else f"it did not end in {_SECONDS} s"
         todo = "try again when nodes are free, or read the reason in `squeue --me`"
         level: Level = "FAIL" if answer.status else "warn"
         return [Finding(level, "probe", f"the job did not run: {why}", todo)]

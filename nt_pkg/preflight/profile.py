@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from nt_pkg.preflight.facts import PLACEHOLDER, Request
+from nt_pkg.preflight.facts import PLACEHOLDER, SlurmRequest
 
 _FILE = re.compile(r"(?:profile|config)(?:\.v(\d+)\+)?\.yaml")
 _SNAKEMAKE_MAJOR = 9
@@ -21,7 +21,7 @@ _OF_GPU_JOBS = {
     "qos": "gpu_qos",
 }
 _IN_CONFIGURATION = ("gpu", "nodes", "mem_mb")  # of an entry's `runtime`
-Keys = tuple[str, ...]
+_Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Profile:
 
     path: Path
     values: dict[str, Any]
-    lines: dict[Keys, int]
+    lines: dict[_Keys, int]
 
     def get(self, *keys: str) -> Any:
         """Return a value, or None."""
@@ -44,7 +44,7 @@ class Profile:
         at = f":{self.lines[keys]}" if keys in self.lines else ""
         return f"{shown(self.path)}{at} {'.'.join(keys)}"
 
-    def where_resource(self, request: Request, name: str) -> str:
+    def where_resource(self, request: SlurmRequest, name: str) -> str:
         """Return where a resource of a request comes from, or can be set.
 
         What the rule takes from the configuration is edited there, and the rest in the profile;
@@ -98,7 +98,7 @@ def read_profile(path: Path) -> Profile:
         raise ValueError(f"{shown(path)} must hold `key: value` pairs")
     for name in ("default-resources", "set-resources", "set-threads"):
         values[name] = _as_map(values.get(name), is_nested=name == "set-resources")
-    lines: dict[Keys, int] = {}
+    lines: dict[_Keys, int] = {}
     if root is not None:
         _collect(root, (), lines)
     return Profile(path, values, lines)
@@ -167,7 +167,7 @@ def _as_map(value: Any, is_nested: bool) -> dict[str, Any]:
     return found
 
 
-def _leaves(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+def _leaves(value: Any, keys: _Keys = ()) -> Iterator[tuple[_Keys, Any]]:
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, (*keys, str(key)))
@@ -178,7 +178,7 @@ def _leaves(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
         yield keys, value
 
 
-def _collect(node: yaml.Node, keys: Keys, lines: dict[Keys, int]) -> None:
+def _collect(node: yaml.Node, keys: _Keys, lines: dict[_Keys, int]) -> None:
     """Note the line of every value; of what an anchor stands for, the line of the anchor's."""
     if keys:
         lines.setdefault(keys, node.start_mark.line + 1)

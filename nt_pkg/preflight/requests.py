@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from nt_pkg.preflight.facts import Request
+from nt_pkg.preflight.facts import SlurmRequest
 from nt_pkg.preflight.profile import Profile
 from nt_pkg.snakemake_io.dry_run import Job
 
@@ -43,7 +43,7 @@ def own_resources(texts: Iterable[str]) -> dict[str, dict[str, str]]:
 
 def from_jobs(
     jobs: Sequence[Job], local: frozenset[str], own: Mapping[str, Mapping[str, str]]
-) -> list[Request]:
+) -> list[SlurmRequest]:
     """Return the different requests of a dry run's jobs, each with the number of its jobs.
 
     Args:
@@ -51,11 +51,11 @@ def from_jobs(
         local: rules whose jobs Slurm does not see.
         own: what rules say of their resources.
     """
-    groups: dict[Request, list[Job]] = defaultdict(list)
+    groups: dict[SlurmRequest, list[Job]] = defaultdict(list)
     for job in jobs:
         if job.rule not in local and job.outputs:
             asked = _of_slurm(job.resources)
-            groups[Request(job.rule, asked, job.threads, job.gpus)].append(job)
+            groups[SlurmRequest(job.rule, asked, job.threads, job.gpus)].append(job)
     return [
         replace(
             request,
@@ -67,7 +67,7 @@ def from_jobs(
     ]
 
 
-def last_attempts(requests: Sequence[Request], profile: Profile) -> list[Request]:
+def last_attempts(requests: Sequence[SlurmRequest], profile: Profile) -> list[SlurmRequest]:
     """Return what jobs ask for at their last retry, where it grows with `attempt`."""
     attempt = int(profile.get("retries") or 0) + 1
     found = []
@@ -84,7 +84,7 @@ def last_attempts(requests: Sequence[Request], profile: Profile) -> list[Request
     return found
 
 
-def _grows(request: Request, name: str, profile: Profile) -> bool:
+def _grows(request: SlurmRequest, name: str, profile: Profile) -> bool:
     """Return whether a resource is multiplied by `attempt`, in the profile or in the rule."""
     text = profile.get("set-resources", request.rule, name)
     if text is None:

@@ -24,7 +24,7 @@ from nt_pkg.preflight import (
     study,
 )
 from nt_pkg.preflight.ask import ask, execute, facts_of
-from nt_pkg.preflight.facts import Answer, Cluster, Finding, Request
+from nt_pkg.preflight.facts import Answer, Cluster, Finding, SlurmRequest
 from nt_pkg.preflight.profile import Profile, find_profile, read_profile, shown
 from nt_pkg.snakemake_io.dry_run import parse_jobs
 
@@ -107,7 +107,7 @@ def _request_checks(
     said: Mapping[str, Answer],
     facts: Cluster,
     profile: Profile,
-    asking: Sequence[Request],
+    asking: Sequence[SlurmRequest],
     pool: Executor,
 ) -> list[Finding]:
     """Judge accounts, then have Slurm judge every request, and add what it does not say."""
@@ -127,18 +127,18 @@ def _request_checks(
 
 
 def _ask_slurm(
-    asking: Sequence[Request], facts: Cluster, profile: Profile, pool: Executor
-) -> tuple[list[Finding], list[Request]]:
+    asking: Sequence[SlurmRequest], facts: Cluster, profile: Profile, pool: Executor
+) -> tuple[list[Finding], list[SlurmRequest]]:
     """Return what Slurm and its limits say of some requests, and those that can run."""
-    answers, found = sbatch.ask(asking, profile, pool)
+    answers, found = sbatch.ask_about(asking, profile, pool)
     taken = [each for answer in answers if answer.answer.is_good for each in answer.requests]
-    waiting = limits.judge(taken, answers, facts, profile)
+    waiting = limits.never_starting(taken, answers, facts, profile)
     titles = {each.found.partition(": ")[0] for each in waiting}
-    found += [*sbatch.judge(answers, facts, profile, pool), *waiting]
+    found += [*sbatch.refusals(answers, facts, profile, pool), *waiting]
     return found, [each for each in taken if each.title not in titles]
 
 
-def _requests(planned: Answer, options: Options) -> tuple[list[Request], list[Finding]]:
+def _requests(planned: Answer, options: Options) -> tuple[list[SlurmRequest], list[Finding]]:
     """Return what the study asks for, and what is to be said of the dry run."""
     files = [options.root / "Snakefile", *sorted((options.root / "rules").glob("*.smk"))]
     texts = [file.read_text() for file in files if file.exists()]
@@ -186,7 +186,7 @@ def _measure(folders: Sequence[Path]) -> dict[Path, disk.Measured | None]:
 
 
 def _places(
-    options: Options, here: machine.Machine, profile: Profile, asking: Sequence[Request]
+    options: Options, here: machine.Machine, profile: Profile, asking: Sequence[SlurmRequest]
 ) -> list[Finding]:
     """Judge where things lie, with the help of a job if one was asked for."""
     places = {name: (options.folder / name).resolve() for name in options.folders}
@@ -209,20 +209,20 @@ def _places(
         probed = probe.probe(srun, folder, sys.executable, paths, name)
     except OSError as error:
         probed = probe.Probed(Answer(1, "", str(error)))
-    found = probe.judge(probed, nearest, profile)
+    found = probe.seen_by_node(probed, nearest, profile)
     works = probed.could_read and probed.visible_seconds is not None
     seen = {label for label, path in nearest.items() if str(path) in probed.seen and works}
     return found + storage.locality(places, storage.mounts(text), frozenset(seen))
 
 
 def _study_checks(
-    options: Options, here: machine.Machine, asking: Sequence[Request], facts: Cluster
+    options: Options, here: machine.Machine, asking: Sequence[SlurmRequest], facts: Cluster
 ) -> list[Finding]:
     files = [options.root / "config" / "config.yaml", *options.overlays]
     checked, found = study.configuration(files)
     if checked is None:
         return found
-    found = [*found, *memory.judge(checked, options.folder, asking, facts)]
+    found = [*found, *memory.fit_in_gpus(checked, options.folder, asking, facts)]
     found += study.keys(checked, here.environment)
     try:
         return found + study.assets(checked, options.folder, options.overlays, here.environment)

@@ -11,11 +11,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 from nt_pkg.preflight.ask import execute
-from nt_pkg.preflight.facts import Answer, Cluster, Finding, Level, Nodes, Request
+from nt_pkg.preflight.facts import Answer, Cluster, Finding, Level, Nodes, SlurmRequest
 from nt_pkg.preflight.profile import Profile, shown, some
 from nt_pkg.slurm.submit import submit_arguments
 
-CHECK = "sbatch --test-only"
+_CHECK = "sbatch --test-only"
 _COMMAND = ("sbatch", "--test-only", "--wrap=true")
 _MOST_ASKED, _MOST_EXPLAINED = 48, 12  # requests
 # Complaints that say what they are about (texts of Slurm 22.05), and the resource it stands in.
@@ -52,12 +52,12 @@ _PASSING = r"busy|timed out|contact|no answer"
 class Asked:
     """Requests that are one to Slurm, what was typed for them, and what it said."""
 
-    requests: tuple[Request, ...]
+    requests: tuple[SlurmRequest, ...]
     command: tuple[str, ...]
     answer: Answer
 
     @property
-    def request(self) -> Request:
+    def request(self) -> SlurmRequest:
         """Return the first of them."""
         return self.requests[0]
 
@@ -76,11 +76,11 @@ class Asked:
         return int(found[1]) if found else None
 
 
-def ask(
-    requests: Sequence[Request], profile: Profile, pool: Executor
+def ask_about(
+    requests: Sequence[SlurmRequest], profile: Profile, pool: Executor
 ) -> tuple[list[Asked], list[Finding]]:
     """Return Slurm's answers, and what the plugin would refuse before Slurm is asked."""
-    commands: dict[tuple[str, ...], list[Request]] = defaultdict(list)
+    commands: dict[tuple[str, ...], list[SlurmRequest]] = defaultdict(list)
     found: dict[str, Finding] = {}
     for request in requests:
         try:
@@ -88,10 +88,10 @@ def ask(
         except ValueError as error:
             todo = f"edit set-resources.{request.rule} in {shown(profile.path)}"
             text = f"{request.title}: the plugin: {error}"
-            found.setdefault(str(error), Finding("FAIL", CHECK, text, todo))
+            found.setdefault(str(error), Finding("FAIL", _CHECK, text, todo))
     chosen = list(commands.items())[:_MOST_ASKED]
     if left := len(commands) - len(chosen):
-        found[""] = Finding("warn", CHECK, f"{left} more requests were not asked about")
+        found[""] = Finding("warn", _CHECK, f"{left} more requests were not asked about")
     answers = list(pool.map(lambda each: execute(each[0]), chosen))
     return [
         Asked(tuple(alike), command, answer)
@@ -99,7 +99,7 @@ def ask(
     ], list(found.values())
 
 
-def judge(
+def refusals(
     asked: Sequence[Asked], cluster: Cluster, profile: Profile, pool: Executor
 ) -> list[Finding]:
     """Judge Slurm's answers; what a later attempt asks for can only warn."""
@@ -108,7 +108,7 @@ def judge(
     if good:
         num_jobs = sum(request.num_jobs for each in good for request in each.requests)
         text = f"{len(good)} different requests of {num_jobs} jobs are accepted"
-        found.append(Finding("ok", CHECK, text))
+        found.append(Finding("ok", _CHECK, text))
     for each in asked:
         if each.answer.is_good:
             continue
@@ -125,7 +125,7 @@ def _refusal(each: Asked, keys: Sequence[str], cluster: Cluster, profile: Profil
     text = f"{request.title}: {why}"
     level: Level = "FAIL" if request.attempt == 1 else "warn"
     if each.answer.status is None or re.search(_PASSING, why, re.I):
-        return Finding("warn", CHECK, text, f"try it by hand: {' '.join(each.command)}")
+        return Finding("warn", _CHECK, text, f"try it by hand: {' '.join(each.command)}")
     nodes = [n for n in cluster.nodes or () if n.partition in cluster.partitions_of(request)]
     if "configuration is not available" in why:
         if keys:
@@ -140,16 +140,18 @@ def _refusal(each: Asked, keys: Sequence[str], cluster: Cluster, profile: Profil
         text += f"; partition {request.get('slurm_partition') or '(default)'} has "
         text += "; ".join(n.text for n in nodes) or "no nodes"
         if _may_come_back(request, keys, nodes):
-            return Finding("warn", CHECK, text, "jobs wait until nodes come back, if they would do")
+            return Finding(
+                "warn", _CHECK, text, "jobs wait until nodes come back, if they would do"
+            )
     edits = [
         f"{'lower' if key in _AMOUNTS else 'edit'} {_where(request, key, profile)}"
         f"{_choices(key, cluster)}"
         for key in keys
     ] or [f"edit set-resources.{request.rule} in {shown(profile.path)}"]
-    return Finding(level, CHECK, text, f"{', or '.join(edits)}; try: {' '.join(each.command)}")
+    return Finding(level, _CHECK, text, f"{', or '.join(edits)}; try: {' '.join(each.command)}")
 
 
-def _may_come_back(request: Request, keys: Sequence[str], nodes: Sequence[Nodes]) -> bool:
+def _may_come_back(request: SlurmRequest, keys: Sequence[str], nodes: Sequence[Nodes]) -> bool:
     """Return whether nodes that are down or drained have what Slurm misses."""
     num_nodes = request.number("nodes") or 1
     away = [each for each in nodes if not each.is_usable]
@@ -169,7 +171,7 @@ def _may_come_back(request: Request, keys: Sequence[str], nodes: Sequence[Nodes]
     return False
 
 
-def _num_cpus(request: Request) -> int:
+def _num_cpus(request: SlurmRequest) -> int:
     """Return the CPUs of a task."""
     by_gpu = (request.number("cpus_per_gpu") or 0) * request.gpus
     return by_gpu or request.number("cpus_per_task") or request.threads
@@ -179,7 +181,7 @@ def _num_gpus(gres: str) -> int:
     return sum(map(int, re.findall(r"gpu(?::[^:,(]+)?:(\d+)", gres)))
 
 
-def _where(request: Request, key: str, profile: Profile) -> str:
+def _where(request: SlurmRequest, key: str, profile: Profile) -> str:
     if key == "qos" and profile.get("slurm-qos"):
         return profile.where("slurm-qos")
     return profile.where_resource(request, key)
@@ -198,7 +200,7 @@ def _choices(key: str, cluster: Cluster) -> str:
     return f" (here: {some(known)})" if known else ""
 
 
-def _blamed(request: Request, profile: Profile, pool: Executor) -> list[str]:
+def _blamed(request: SlurmRequest, profile: Profile, pool: Executor) -> list[str]:
     """Return the resources without one of which Slurm would take the job."""
     asked, tries = dict(request.resources), {}
     for key, names in _LEFT_OUT.items():
@@ -217,7 +219,7 @@ def _blamed(request: Request, profile: Profile, pool: Executor) -> list[str]:
     return [key for key in found if key != "gpu" or "gpu_model" not in found]
 
 
-def _command(request: Request, profile: Profile) -> tuple[str, ...]:
+def _command(request: SlurmRequest, profile: Profile) -> tuple[str, ...]:
     settings: Mapping[str, str | None] = {
         name: profile.get(f"slurm-{name}") for name in ("qos", "reservation")
     }

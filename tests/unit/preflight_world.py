@@ -10,7 +10,7 @@ import pytest
 import snakemake_executor_plugin_slurm  # noqa: F401 - it looks for commands when it is imported
 
 from nt_pkg.preflight import parse, requests
-from nt_pkg.preflight.facts import Cluster, Finding, Request
+from nt_pkg.preflight.facts import Cluster, Finding, SlurmRequest
 from nt_pkg.preflight.profile import Profile, read_profile
 from nt_pkg.snakemake_io.dry_run import parse_jobs
 
@@ -155,15 +155,17 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-def asked(train: dict[str, object] | None = None) -> list[Request]:
+def asked(train: dict[str, object] | None = None) -> list[SlurmRequest]:
     jobs = parse_jobs(dry_run_text(train or TRAIN, GRADE))
     local = frozenset({"fetch_asset", "all"})
     return requests.from_jobs(jobs, local, requests.own_resources([RULES]))
 
 
-def request(rule: str, gpus: int = 0, **resources: object) -> Request:
+def request(rule: str, gpus: int = 0, **resources: object) -> SlurmRequest:
     """Return a request with some resources."""
-    return Request(rule, tuple((name, str(value)) for name, value in resources.items()), gpus=gpus)
+    return SlurmRequest(
+        rule, tuple((name, str(value)) for name, value in resources.items()), gpus=gpus
+    )
 
 
 def with_sbatch(place: Path, enforced: str = "none") -> None:

@@ -185,14 +185,16 @@ def test_preflight_refuses_what_cannot_fit(study: Study, tmp_path: Path) -> None
         owners=frozenset({"students.llama-3.1-8b"}),
     )
     cluster = facts()  # its nodes have H100
-    refused = only(check.judge(study, tmp_path, [asking], cluster), "FAIL")
+    refused = only(check.fit_in_gpus(study, tmp_path, [asking], cluster), "FAIL")
     assert "students.llama-3.1-8b does not fit: 230.9 GiB of 79.6 on each of 8 h100" in refused
     assert "activation_checkpointing true" in refused
 
     short = _study(row_tokens=4096)
-    assert [each.level for each in check.judge(short, tmp_path, [asking], cluster)] == ["ok"]
+    assert [each.level for each in check.fit_in_gpus(short, tmp_path, [asking], cluster)] == ["ok"]
 
-    unknown = only(check.judge(study, tmp_path, [asking], replace(cluster, nodes=None)), "warn")
+    unknown = only(
+        check.fit_in_gpus(study, tmp_path, [asking], replace(cluster, nodes=None)), "warn"
+    )
     assert "the type of its GPUs is not known" in unknown
 
 

@@ -300,8 +300,8 @@ def test_table_wraps_for_terminals_only() -> None:
         Finding("FAIL", "resources", "much " * 30, "edit profile.yaml:7 set-resources.train.gpu"),
     ]
 
-    assert table.render(findings).splitlines()[0] == "ok    flock      works"
-    assert len(table.render(findings).splitlines()) == 4
-    wrapped = table.render(findings, 80).splitlines()
+    assert table.findings_table(findings).splitlines()[0] == "ok    flock      works"
+    assert len(table.findings_table(findings).splitlines()) == 4
+    wrapped = table.findings_table(findings, 80).splitlines()
     assert all(len(line) <= 80 for line in wrapped)
     assert "                 -> edit profile.yaml:7 set-resources.train.gpu" in wrapped

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nt_pkg.preflight import cluster, limits, requests, sbatch
-from nt_pkg.preflight.facts import Answer, Cluster, Finding, Limits, Nodes, Request
+from nt_pkg.preflight.facts import Answer, Cluster, Finding, Limits, Nodes, SlurmRequest
 from tests.unit.preflight_world import (
     PROFILE,
     asked,
@@ -73,7 +73,7 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., li
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
     def judged(
-        train: Request | None = None, there: Cluster | None = None, **changes: object
+        train: SlurmRequest | None = None, there: Cluster | None = None, **changes: object
     ) -> list[Finding]:
         train = train or asked()[0]
         resources = {**dict(train.resources), **{k: str(v) for k, v in changes.items()}}
@@ -84,8 +84,8 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., li
         )
         known = there or facts()
         with ThreadPoolExecutor(4) as pool:
-            found, refused = sbatch.ask([changed], profile(), pool)
-            return [*refused, *sbatch.judge(found, known, profile(), pool)]
+            found, refused = sbatch.ask_about([changed], profile(), pool)
+            return [*refused, *sbatch.refusals(found, known, profile(), pool)]
 
     return judged
 
@@ -182,7 +182,7 @@ def waiting(there: Cluster | None = None, gpus: int = 4, **changes: object) -> s
     train = asked()[0]
     resources = {**dict(train.resources), **{name: str(value) for name, value in changes.items()}}
     changed = replace(train, resources=tuple(resources.items()), gpus=gpus)
-    return only(limits.judge([changed], [], there or facts(), profile()), "FAIL")
+    return only(limits.never_starting([changed], [], there or facts(), profile()), "FAIL")
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_limits_of_qos_and_account() -> None:
     answer = Answer(
         0, "", "sbatch: Job 1 to start at 1 using 8 processors on nodes g1 in partition"
     )
-    found = limits.judge([train], [sbatch.Asked((train,), (), answer)], there, profile())
+    found = limits.never_starting([train], [sbatch.Asked((train,), (), answer)], there, profile())
     assert "8 cpu are above the 4" in only(found, "FAIL")
 
 

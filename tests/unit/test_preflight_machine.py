@@ -194,7 +194,7 @@ def test_what_the_probe_means() -> None:
     places = {"project": Path("/p")}
 
     def judged(probed: probe.Probed, level: str, text: str = PROFILE) -> str:
-        return only(probe.judge(probed, places, profile(text)), level)
+        return only(probe.seen_by_node(probed, places, profile(text)), level)
 
     assert judged(good, "FAIL") == judged(good, "warn") == ""
     assert "ran on node n1, 2.0 s in all" in judged(good, "ok")
