@@ -19,7 +19,8 @@ from benchmarks.sft import PEERS, Side
 from benchmarks.sft_worker import Order
 from nt_pkg.config.students import Training
 from nt_pkg.cost import memory
-from nt_pkg.cost.flops import peak_flops
+from nt_pkg.cost.decoder_shape import read_shape
+from nt_pkg.cost.hardware import gpu_of
 from nt_pkg.cost.memory import GIB, Setup
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import EXAMPLES, Row
@@ -53,7 +54,8 @@ def main() -> None:
     import torch
 
     name = torch.cuda.get_device_name()
-    capacity, peak = torch.cuda.get_device_properties(0).total_memory, peak_flops(name)
+    capacity, gpu = torch.cuda.get_device_properties(0).total_memory, gpu_of(name)
+    peak = gpu.peak("bfloat16") if gpu else None
     lines: list[list[str]] = []
     ratios = {}
     with tempfile.TemporaryDirectory() as place:
@@ -61,7 +63,7 @@ def main() -> None:
         mean = _write_examples(folder / "examples.parquet")
         for model, numbers in _MODELS.items():
             config = _config(numbers)
-            shape = memory.read_shape(config)
+            shape = read_shape(config)
             setups = [Setup(1, 2, _ROW_TOKENS, recomputes=each) for each in (False, True)]
             setup = next((each for each in setups if memory.fits(shape, each, capacity)), None)
             if setup is None:

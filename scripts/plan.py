@@ -21,7 +21,7 @@ from pathlib import Path
 
 from nt_pkg.config.load import read_study
 from nt_pkg.config.study import Study
-from nt_pkg.cost.gpu_hours import ASSUMED_GPU, Forecasts, shown
+from nt_pkg.cost.gpu_hours import ASSUMED_GPU, Forecasts, hours_text
 from nt_pkg.plan.reasons import by_output, explain, unneeded_if_equal
 from nt_pkg.plan.validate import load_study
 from nt_pkg.snakemake_io.arguments import read_command_line
@@ -104,7 +104,7 @@ def render(
     if study:
         forecasts = Forecasts(jobs, study, timings, folder)
         if hours := forecasts.hours(forecasts.jobs):
-            lines[-1] += f", {shown(hours)} GPU-hours"
+            lines[-1] += f", {hours_text(hours)} GPU-hours"
         if table := forecasts.table():
             lines += ["", *table, *forecasts.notes()]
         lines += _needs(jobs, forecasts)
@@ -154,7 +154,7 @@ def _needs(jobs: Sequence[Job], forecasts: Forecasts) -> list[str]:
         costs = Counter(found for job in mine if job.gpus and (found := forecasts.of(job).cost))
         for each, count in sorted(costs.items(), key=lambda pair: pair[0].tokens):
             runs = f"{count} run{'s' if count > 1 else ''}"
-            hours = shown(each.gpu_seconds / 3600)
+            hours = hours_text(each.gpu_seconds / 3600)
             lines.append(
                 f"  {runs} of {each.tokens / 1e6:,.1f} million tokens: {hours} GPU-hours each"
             )

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.preflight.run import Options, preflight
-from nt_pkg.preflight.table import render
+from nt_pkg.preflight.table import findings_table
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("results", "assets", "work", "logs")
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     findings = preflight(options)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    sys.stdout.write(render(findings, width))
+    sys.stdout.write(findings_table(findings, width))
     return int(any(each.level == "FAIL" for each in findings))
 
 

@@ -16,9 +16,9 @@ from nt_pkg.annotators._labeller import labeller
 from nt_pkg.config.engines import Annotator, EngineRuntime, Teacher
 from nt_pkg.config.students import Student
 from nt_pkg.config.study import Study
-from nt_pkg.cost.flops import memory_bandwidth, peak_flops
-from nt_pkg.cost.forecast import EXAMPLE_TOKENS, Cost, mean_trace, shape_of
-from nt_pkg.cost.memory import Shape, gpu_memory
+from nt_pkg.cost.decoder_shape import Shape, shape_of
+from nt_pkg.cost.hardware import gpu_of, unknown_gpu
+from nt_pkg.cost.training import EXAMPLE_TOKENS, Cost, mean_trace
 from nt_pkg.files.json_files import read_json
 from nt_pkg.plugins.registry import plugin
 
@@ -34,7 +34,7 @@ _CACHE_BYTES = 2 * 2  # keys and values, in bfloat16
 
 
 @dataclass(frozen=True)
-class Texts:
+class Workload:
     """What a job reads and writes: texts, and the tokens of one."""
 
     count: float
@@ -43,7 +43,7 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class Writer:
+class JobModel:
     """The model of a job, and what it runs on."""
 
     kind: str  # section of the catalogue
@@ -62,19 +62,19 @@ class Writer:
         return self.entry.sampling.max_tokens
 
 
-def writer_of(study: Study, run: Mapping[str, str]) -> Writer:
+def model_of(study: Study, run: Mapping[str, str]) -> JobModel:
     """Return the model of a job by its wildcards."""
     if "student" in run:
         student = study.students[run["student"]]
-        return Writer("students", run["student"], student, student.runtime.generation)
+        return JobModel("students", run["student"], student, student.runtime.generation)
     if "annotator" in run:
         annotator = study.annotators[run["annotator"]]
-        return Writer("annotators", run["annotator"], annotator, annotator.runtime)
+        return JobModel("annotators", run["annotator"], annotator, annotator.runtime)
     teacher = study.teachers[run["teacher"]]
-    return Writer("teachers", run["teacher"], teacher, teacher.runtime)
+    return JobModel("teachers", run["teacher"], teacher, teacher.runtime)
 
 
-class Answers:
+class PastAnswers:
     """What finished evaluations say of students' answers."""
 
     def __init__(self, folder: Path) -> None:
@@ -131,9 +131,9 @@ def _score(path: Path) -> dict[str, float]:
     return found if "num_questions" in found else {}  # a manifest of samples
 
 
-def texts_of(
-    study: Study, rule: str, run: Mapping[str, str], folder: Path, answers: Answers
-) -> Texts:
+def workload_of(
+    study: Study, rule: str, run: Mapping[str, str], folder: Path, answers: PastAnswers
+) -> Workload:
     """Return what a job of a rule reads and writes.
 
     Raises:
@@ -145,12 +145,12 @@ def texts_of(
     if rule == "annotate":
         return _labels(study, run, rows, mean_trace(folder, run["pool"], run["teacher"]))
     if rule == "annotate_questions":
-        return Texts(rows, QUESTION_TOKENS, 0)
+        return Workload(rows, QUESTION_TOKENS, 0)
     most = study.teachers[run["teacher"]].sampling.max_tokens
-    return Texts(rows, QUESTION_TOKENS, min(EXAMPLE_TOKENS, most))
+    return Workload(rows, QUESTION_TOKENS, min(EXAMPLE_TOKENS, most))
 
 
-def _answers(study: Study, run: Mapping[str, str], answers: Answers) -> Texts:
+def _answers(study: Study, run: Mapping[str, str], answers: PastAnswers) -> Workload:
     name = run["benchmark"]
     entry, student = study.benchmarks[name], study.students[run["student"]]
     params = plugin("benchmarks", entry.kind).params(**entry.params)
@@ -158,12 +158,12 @@ def _answers(study: Study, run: Mapping[str, str], answers: Answers) -> Texts:
     if questions is None:
         raise ValueError(f"give benchmarks.{name} its `expected_questions`")
     expected = min(EXAMPLE_TOKENS, student.sampling.max_tokens)
-    return Texts(
+    return Workload(
         questions * entry.repeats, PROMPT_TOKENS, answers.mean_tokens(run) or float(expected)
     )
 
 
-def _labels(study: Study, run: Mapping[str, str], rows: float, trace: float) -> Texts:
+def _labels(study: Study, run: Mapping[str, str], rows: float, trace: float) -> Workload:
     """Return what an annotator is asked: its own prompt, around a trace of the mean length."""
     name = run["annotator"]
     entry = study.annotators[name]
@@ -174,7 +174,7 @@ def _labels(study: Study, run: Mapping[str, str], rows: float, trace: float) -> 
     reasoning = _TOKEN * max(0, round(trace) - ANSWER_TOKENS)
     shown = Example("", _TOKEN * QUESTION_TOKENS, answer, answer, reasoning, answer, round(trace))
     new = min(LABEL_TOKENS, entry.sampling.max_tokens)
-    return Texts(rows, len(asker.ask.prompt(shown)) / len(_TOKEN), new)
+    return Workload(rows, len(asker.ask.prompt(shown)) / len(_TOKEN), new)
 
 
 def _rows(study: Study, pool: str, folder: Path) -> float:
@@ -190,7 +190,9 @@ def _rows(study: Study, pool: str, folder: Path) -> float:
     return float(rows)
 
 
-def text_cost(writer: Writer, texts: Texts, folder: Path, gpu: str, answers: Answers) -> Cost:
+def generation_cost(
+    writer: JobModel, texts: Workload, folder: Path, gpu: str, answers: PastAnswers
+) -> Cost:
     """Return what a job would take of its GPUs.
 
     Raises:
@@ -209,7 +211,7 @@ def text_cost(writer: Writer, texts: Texts, folder: Path, gpu: str, answers: Ans
     return Cost(tokens, machines.gpu * gpu_seconds(shape, longest, alone, gpu), is_measured=False)
 
 
-def gpu_seconds(shape: Shape, texts: Texts, machines: EngineRuntime, gpu: str) -> float:
+def gpu_seconds(shape: Shape, texts: Workload, machines: EngineRuntime, gpu: str) -> float:
     """Return the seconds of texts by a model in bfloat16, over all its GPUs, by arithmetic.
 
     As many texts are written side by side as the cache has room for, and `batch` at most.
@@ -217,16 +219,19 @@ def gpu_seconds(shape: Shape, texts: Texts, machines: EngineRuntime, gpu: str) -
     Raises:
         ValueError: the GPU is not known.
     """
-    peak, bandwidth, size = peak_flops(gpu), memory_bandwidth(gpu), gpu_memory(gpu)
-    if not (peak and bandwidth and size):
-        raise ValueError(f"what a {gpu} can do is not known")
+    known = gpu_of(gpu)
+    peak = known.peak("bfloat16") if known else None
+    if known is None or peak is None:
+        raise ValueError(unknown_gpu(gpu))
     weights = 2 * shape.num_parameters
     context = texts.prompt_tokens + texts.new_tokens / 2  # on average, while it is written
     cache = _CACHE_BYTES * shape.num_hidden_layers * shape.key_width * context
-    room = machines.gpu * size * machines.gpu_memory_percent / 100 - weights
+    room = machines.gpu * known.memory * machines.gpu_memory_percent / 100 - weights
     batch = max(1.0, min(machines.batch, room / cache))
     # A third of training's; a text's last token sees all of it, and the mean one half.
-    written = (weights / batch + cache) / bandwidth + shape.flops_per_token(2 * context) / 3 / peak
+    written = (weights / batch + cache) / known.bandwidth + shape.flops_per_token(
+        2 * context
+    ) / 3 / peak
     read = shape.flops_per_token(texts.prompt_tokens) / 3 / peak
     each = texts.new_tokens * written + texts.prompt_tokens * read
     return texts.count * each / UTILISATION

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nt_pkg.config.study import Study
-from nt_pkg.cost.forecast import Cost, Need, cost, need
-from nt_pkg.cost.generation import Answers, Texts, text_cost, texts_of, writer_of
+from nt_pkg.cost.generation import PastAnswers, Workload, generation_cost, model_of, workload_of
+from nt_pkg.cost.hardware import unknown_gpu
+from nt_pkg.cost.training import Cost, Need, need, training_cost
 from nt_pkg.snakemake_io.dry_run import Job, gpu_type
 from nt_pkg.snakemake_io.stages import STAGES
 from nt_pkg.snakemake_io.timings import Timings
@@ -45,7 +46,7 @@ class Forecasts:
             folder: where results and assets lie.
         """
         self._study, self._timings, self._folder = study, timings, folder
-        self._answers = Answers(folder)
+        self._answers = PastAnswers(folder)
         self.needs: dict[str, Need | str] = {}
         self.jobs = [job for job in jobs if job.gpus]
         self.is_assumed = any(gpu_type(job.resources) is None for job in self.jobs)
@@ -87,13 +88,13 @@ class Forecasts:
             needed = self._need(job.wildcards["student"], gpu)
             if isinstance(needed, str):
                 raise ValueError(needed)
-            if found := cost(self._study, job.wildcards, self._folder, needed):
+            if found := training_cost(self._study, job.wildcards, self._folder, needed):
                 return found
-            raise ValueError(f"what a {gpu} can do is not known")
+            raise ValueError(unknown_gpu(gpu))
         if job.rule not in _OF_TEXT:
             raise ValueError(f"what rule {job.rule} computes is not known")
-        writer = writer_of(self._study, job.wildcards)
-        return text_cost(writer, self._texts(job), self._folder, gpu, self._answers)
+        writer = model_of(self._study, job.wildcards)
+        return generation_cost(writer, self._texts(job), self._folder, gpu, self._answers)
 
     def _need(self, student: str, gpu: str) -> Need | str:
         if student not in self.needs:
@@ -135,8 +136,8 @@ class Forecasts:
             name,
             f"{len(jobs):,}",
             "-".join(map(str, dict.fromkeys((each[0], each[-1])))),
-            shown(self.hours(jobs)) if known else "?",
-            shown(sum(filter(None, asked)) / 3600) if any(asked) else "?",
+            hours_text(self.hours(jobs)) if known else "?",
+            hours_text(sum(filter(None, asked)) / 3600) if any(asked) else "?",
             basis,
         )
 
@@ -168,7 +169,7 @@ class Forecasts:
         """Return (stage, model) -> requests to its server, tokens to read and to write."""
         found: dict[tuple[str, str], list[float]] = {}
         for job in jobs:
-            if job.rule not in _OF_TEXT or writer_of(self._study, job.wildcards).engine != "openai":
+            if job.rule not in _OF_TEXT or model_of(self._study, job.wildcards).engine != "openai":
                 continue
             try:
                 texts = self._texts(job)
@@ -179,11 +180,11 @@ class Forecasts:
                 sums[at] += texts.count * tokens
         return found
 
-    def _texts(self, job: Job) -> Texts:
-        return texts_of(self._study, job.rule, job.wildcards, self._folder, self._answers)
+    def _texts(self, job: Job) -> Workload:
+        return workload_of(self._study, job.rule, job.wildcards, self._folder, self._answers)
 
 
-def shown(hours: float) -> str:
+def hours_text(hours: float) -> str:
     """Return GPU-hours in as many digits as they deserve."""
     digits = 0 if hours >= 100 else 1 if hours >= 1 else 2
     return f"{hours:,.{digits}f}"

@@ -1,4 +1,4 @@
-"""Memory and work of a training, from the numbers in a config.json: does it fit, what does it cost?
+"""Memory of a training on one GPU: what it needs, and the smallest setup that fits.
 
 Model states follow ZeRO (Rajbhandari et al. 2020, arXiv 1910.02054, section 3): per parameter a
 weight and a gradient in the dtype of training, and 12 bytes of optimiser (float32 weight and two
@@ -7,107 +7,21 @@ weights as well. Activations are counted from what autograd keeps of a decoder l
 `transformers` 5.23 with attention that keeps no scores; a test compares the count with autograd's.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
+
+from nt_pkg.cost.decoder_shape import Shape
 
 GIB = 2**30
-# What drivers report, in MiB; of the two kinds of A100 the smaller, unless the name says 80.
-_GPU_MIB = {"h200": 143_771, "h100": 81_559, "a100-80": 81_920, "a100": 40_960}
 _DTYPE_BYTES = {"bfloat16": 2, "float32": 4}
 # DeepSpeed's defaults, in elements: reduce_bucket_size, stage3_max_live_parameters, sub_group_size.
 _BUCKET, _LIVE, _SUB_GROUP = 500_000_000, 1_000_000_000, 1_000_000_000
-_MAX_LOGITS = 2**27  # in memory at a time: those of a chunk of tokens (nt_pkg/sft)
+# Logits that the loss (nt_pkg/sft/loss.py) has in memory at a time: 256 MiB in float32. Our own
+# choice: at 152,064 words that is 441 tokens, enough for the matrix product to fill a GPU.
+MAX_LOGITS = 2**26
 # CUDA, NCCL and kernels take some 2 GiB before the first tensor, and the allocator cannot use every
 # gap. Our own choice, to be replaced by a measurement on a GPU.
 _RESERVE_BYTES, _RESERVE_SHARE = 2 * GIB, 0.05
-MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A decoder of the Llama family, by the names of config.json."""
-
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int
-    head_dim: int
-    vocab_size: int
-    tie_word_embeddings: bool
-    attention_bias: int  # biased projections of attention: 0, 3 (q, k, v) or 4 (and o)
-    mlp_bias: bool
-    has_head_norms: bool  # of queries and keys
-
-    @property
-    def query_width(self) -> int:
-        """Return the width of all query heads."""
-        return self.num_attention_heads * self.head_dim
-
-    @property
-    def key_width(self) -> int:
-        """Return the width of all key heads, which is that of all value heads."""
-        return self.num_key_value_heads * self.head_dim
-
-    @property
-    def num_embedding(self) -> int:
-        """Return the parameters of the embedding, or of the output layer."""
-        return self.vocab_size * self.hidden_size
-
-    @property
-    def num_parameters(self) -> int:
-        """Return all parameters; tied ones count once."""
-        hidden, wide = self.hidden_size, self.intermediate_size
-        layer = hidden * (2 * self.query_width + 2 * self.key_width + 3 * wide) + 2 * hidden
-        if self.attention_bias:
-            layer += self.query_width + 2 * self.key_width
-        if self.attention_bias > 3:
-            layer += hidden
-        layer += (2 * wide + hidden) if self.mlp_bias else 0
-        layer += 2 * self.head_dim if self.has_head_norms else 0
-        heads = 1 if self.tie_word_embeddings else 2
-        return heads * self.num_embedding + self.num_hidden_layers * layer + hidden
-
-    def flops_per_token(self, document_tokens: float) -> float:
-        """Return the floating-point operations of forward and backward pass for one token.
-
-        As if every token bore loss: 6 per weight of a matrix, and causal attention within a
-        document, half of the 12 x layers x width x tokens of Chowdhery et al. 2022 (PaLM, arXiv
-        2204.02311, appendix B). What activation checkpointing does again is not counted.
-        """
-        matrices = self.num_parameters - (0 if self.tie_word_embeddings else self.num_embedding)
-        attention = 6 * self.num_hidden_layers * self.query_width * document_tokens
-        return 6 * matrices + attention
-
-
-def read_shape(config: Mapping[str, Any]) -> Shape:
-    """Return the shape in a config.json.
-
-    Raises:
-        ValueError: another architecture, or a number is missing.
-    """
-    kind = config.get("model_type", "llama")
-    if kind not in MODEL_TYPES:
-        raise ValueError(f"memory is known for {', '.join(MODEL_TYPES)}, and this is {kind}")
-    try:
-        hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
-        is_biased = bool(config.get("attention_bias", False))
-        return Shape(
-            hidden_size=hidden,
-            intermediate_size=int(config["intermediate_size"]),
-            num_hidden_layers=int(config["num_hidden_layers"]),
-            num_attention_heads=heads,
-            num_key_value_heads=int(config.get("num_key_value_heads") or heads),
-            head_dim=int(config.get("head_dim") or hidden // heads),
-            vocab_size=int(config["vocab_size"]),
-            tie_word_embeddings=bool(config.get("tie_word_embeddings", False)),
-            attention_bias=3 if kind == "qwen2" else 4 if is_biased else 0,
-            mlp_bias=bool(config.get("mlp_bias", False)),
-            has_head_norms=kind == "qwen3",
-        )
-    except KeyError as error:
-        raise ValueError(f"{error.args[0]} is not in the model's config.json") from None
 
 
 @dataclass(frozen=True)
@@ -165,7 +79,7 @@ def parts(shape: Shape, setup: Setup, gpu_bytes: int) -> dict[str, int]:
     """Return what takes the memory of one GPU at the peak of a step, in bytes by part."""
     count, size, stage = shape.num_parameters, _DTYPE_BYTES[setup.dtype], setup.zero_stage
     share = -(-count // setup.num_ranks)
-    chunk = min(setup.micro_batch_tokens, max(1, _MAX_LOGITS // shape.vocab_size))
+    chunk = min(setup.micro_batch_tokens, max(1, MAX_LOGITS // shape.vocab_size))
     # Buckets of gradients are underway; the step turns gradients into float32, whole or by groups.
     buffers = size * min(count, _BUCKET)
     if setup.offload == "none":
@@ -204,13 +118,3 @@ def smallest_that_fits(shape: Shape, wanted: Setup, gpu_bytes: int) -> Setup | N
                 if fits(shape, setup, gpu_bytes):
                     return setup
     return None
-
-
-def gpu_memory(model: str | None) -> int | None:
-    """Return the bytes of a GPU by its name, as Slurm or a vendor writes it, if it is known."""
-    name = _known(model, "a100-80" if "80" in (model or "") else "a100", "h100", "h200")
-    return _GPU_MIB[name] * 2**20 if name else None
-
-
-def _known(model: str | None, *names: str) -> str | None:
-    return next((name for name in names if name[:4] in (model or "").lower()), None)

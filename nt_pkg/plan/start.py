@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.cost.forecast import misfits
+from nt_pkg.cost.training import misfits
 from nt_pkg.files.layout import TRAINING, artifact
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.slurm.takeover import end_leftovers, hold_results

@@ -1,12 +1,11 @@
 """Asks Slurm, with a limit on every answer."""
 
 import getpass
-import grp
 import os
 import subprocess
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from nt_pkg.preflight import parse
 from nt_pkg.preflight.facts import Answer, Cluster
@@ -14,6 +13,7 @@ from nt_pkg.preflight.facts import Answer, Cluster
 SECONDS = 10.0  # for one answer of Slurm
 # Variables that would change what Slurm's commands print, or make a job of a step.
 _KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS")
+_CHANGING = ("SLURM_", "SBATCH_", "SRUN_", "SACCT_", "SINFO_", "SQUEUE_")
 
 
 def execute(command: Sequence[str], seconds: float | None = None) -> Answer:
@@ -21,8 +21,7 @@ def execute(command: Sequence[str], seconds: float | None = None) -> Answer:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("SLURM_", "SBATCH_", "SRUN_", "SACCT_", "SINFO_", "SQUEUE_"))
-        or name in _KEPT
+        if not name.startswith(_CHANGING) or name in _KEPT
     }
     seconds, begun = seconds or SECONDS, time.monotonic()
     try:
@@ -58,8 +57,8 @@ def _end(process: subprocess.Popen[str]) -> None:
             return
 
 
-def ask(pool: ThreadPoolExecutor) -> dict[str, Future[Answer]]:
-    """Start all questions to Slurm at once."""
+def ask(pool: ThreadPoolExecutor) -> dict[str, Answer]:
+    """Ask Slurm everything at once."""
     user = getpass.getuser()
     association = ("sacctmgr", "-nP", "show", "assoc", f"user={user}")
     questions: dict[str, tuple[str, ...]] = {
@@ -72,31 +71,19 @@ def ask(pool: ThreadPoolExecutor) -> dict[str, Future[Answer]]:
         "qos": parse.QOS,
         "sshare": ("sshare", "-U", "-h", "-P", "-o", "Account"),
     }
-    return {name: pool.submit(execute, command) for name, command in questions.items()}
+    return dict(zip(questions, pool.map(execute, questions.values()), strict=True))
 
 
-def facts_of(asked: dict[str, Future[Answer]]) -> Cluster:
+def facts_of(said: Mapping[str, Answer]) -> Cluster:
     """Return what Slurm's answers say."""
-    said = {name: future.result() for name, future in asked.items()}
-
-    def text(name: str) -> str | None:
-        return said[name].out if said[name].is_good else None
-
-    config = parse.config(text("scontrol show config") or "") or None
-    partitions, nodes = text("scontrol show partition"), text("sinfo")
-    associations, qos = text("associations"), text("qos")
+    text = {name: answer.out for name, answer in said.items() if answer.is_good}
+    config = parse.config(text.get("scontrol show config", "")) or None
+    associations, qos = text.get("associations"), text.get("qos")
     name = (config or {}).get("ClusterName")
-    groups = set()
-    for number in os.getgroups():
-        try:
-            groups.add(grp.getgrgid(number).gr_name)
-        except KeyError:
-            continue
     return Cluster(
         config=config,
-        partitions=parse.partitions(partitions) if partitions else None,
-        nodes=parse.nodes(nodes) if nodes else None,
+        partitions=parse.partitions(text.get("scontrol show partition", "")) or None,
+        nodes=parse.nodes(text.get("sinfo", "")) or None,
         associations=None if associations is None else parse.associations(associations, name),
         qos=None if qos is None else parse.qos(qos),
-        groups=frozenset(groups) if os.getuid() else frozenset(),
     )

@@ -7,7 +7,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,79 +98,40 @@ def speed(measured: Mapping[Path, Measured | None]) -> list[Finding]:
     """Judge what was measured per folder; None is a file system that hung."""
     found = []
     for folder, each in measured.items():
-        where = str(folder)
         if each is None:
-            found.append(
-                Finding(
-                    "FAIL",
-                    "storage",
-                    f"{where}: writing 16 small files did not end",
-                    "the file system hangs: wait, or work on another one",
-                )
-            )
+            text = f"{folder}: writing 16 small files did not end"
+            todo = "the file system hangs: wait, or work on another one"
+            found.append(Finding("FAIL", "storage", text, todo))
         elif each.error:
-            found.append(
-                Finding(
-                    "FAIL",
-                    "storage",
-                    f"{where} cannot be written: {each.error}",
-                    "run in a folder of your own, or with --directory",
-                )
-            )
+            text, todo = f"{folder} cannot be written: {each.error}", "run in a folder of your own"
+            found.append(Finding("FAIL", "storage", text, f"{todo}, or with --directory"))
         else:
-            found += [*_latency(where, each), *_locks(where, each), *_space(where, each)]
+            found += _judge(folder, each)
     return found
 
 
-def _latency(where: str, each: Measured) -> list[Finding]:
-    numbers = f"{each.fsync_ms:.1f} ms per synced file, {each.metadata_ms:.1f} ms per file call"
-    found = []
+def _judge(folder: Path, each: Measured) -> Iterator[Finding]:
+    text = f"{folder}: {each.fsync_ms:.1f} ms per synced file, {each.metadata_ms:.1f} ms per call"
     if each.fsync_ms > _SLOW_FSYNC_MS or each.metadata_ms > _SLOW_METADATA_MS:
-        found.append(
-            Finding(
-                "warn",
-                "storage",
-                f"{where} is slow: {numbers}; Snakemake makes 50 to 100 calls per job, and "
-                "answers are synced as they come",
-                "work on a faster file system (scratch instead of home), and use larger shards",
-            )
-        )
+        text += " is slow; Snakemake makes 50 to 100 calls per job, and answers are synced each"
+        todo = "work on a faster file system (scratch instead of home), and use larger shards"
+        yield Finding("warn", "storage", text, todo)
     else:
-        found.append(Finding("ok", "storage", f"{where}: {numbers}"))
+        yield Finding("ok", "storage", text)
     if abs(each.clock_seconds) > 2:
-        found.append(
-            Finding(
-                "warn",
-                "clock",
-                f"new files in {where} are dated {each.clock_seconds:+.0f} s off this node's clock",
-                "ask the administrators for NTP: Snakemake compares the times of files",
-            )
-        )
-    return found
-
-
-def _locks(where: str, each: Measured) -> list[Finding]:
+        text = f"new files in {folder} are {each.clock_seconds:+.0f} s off this node's clock"
+        todo = "ask the administrators for NTP: Snakemake compares the times of files"
+        yield Finding("warn", "clock", text, todo)
     if each.flock == "works":
-        return [Finding("ok", "flock", f"works in {where}")]
-    return [
-        Finding(
-            "FAIL",
-            "flock",
-            f"{where}: {each.flock}",
-            "the workflow locks its results with flock: work on another file system, or have this "
-            "one mounted with it (Lustre: -o flock)",
-        )
-    ]
-
-
-def _space(where: str, each: Measured) -> list[Finding]:
-    text = f"{where} has {each.free_gb:.0f} GB free"
+        yield Finding("ok", "flock", f"works in {folder}")
+    else:
+        todo = "the workflow locks its results: have it mounted with flock, or work elsewhere"
+        yield Finding("FAIL", "flock", f"{folder}: {each.flock}", f"{todo} (Lustre: -o flock)")
+    text = f"{folder} has {each.free_gb:.0f} GB free and room for {each.free_files:,} files"
     todo = "free some, or work elsewhere; a checkpoint of 8 billion weights takes about 100 GB"
     if each.free_gb < _TOO_LITTLE_GB:
-        return [Finding("FAIL", "space", text, todo)]
-    if each.free_gb < _LITTLE_GB:
-        return [Finding("warn", "space", text, todo)]
-    if each.free_files < _FEW_FILES:
-        text = f"{where} has room for {each.free_files} more files only"
-        return [Finding("warn", "space", text, "delete files, or work elsewhere")]
-    return [Finding("ok", "space", f"{text} (quotas are not seen here)")]
+        yield Finding("FAIL", "space", text, todo)
+    elif each.free_gb < _LITTLE_GB or each.free_files < _FEW_FILES:
+        yield Finding("warn", "space", text, todo)
+    else:
+        yield Finding("ok", "space", f"{text} (quotas are not seen here)")

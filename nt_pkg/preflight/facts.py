@@ -1,8 +1,10 @@
 """Facts of a cluster and of what a study asks it for, and what a check says of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from nt_pkg.snakemake_io.dry_run import gpu_type
 
 Level = Literal["ok", "warn", "FAIL"]
 PLACEHOLDER = "CHANGE_ME"
@@ -16,78 +18,6 @@ class Finding:
     check: str
     found: str
     todo: str = ""
-
-
-@dataclass(frozen=True)
-class Gpus:
-    """GPUs of one model in a node."""
-
-    model: str | None
-    count: int
-
-
-@dataclass(frozen=True)
-class Node:
-    """A compute node."""
-
-    name: str
-    partitions: frozenset[str]
-    num_cpus: int
-    mem_mb: int
-    gpus: tuple[Gpus, ...]
-    features: frozenset[str]
-    state: str
-
-    @property
-    def is_usable(self) -> bool:
-        """Return whether jobs can start on it now or when others end."""
-        bad = ("down", "drain", "err", "fail", "inval", "maint", "unk", "futur", "no_resp")
-        state = self.state.lower()
-        # A node that was switched off to save power (idle~, powered_down) starts for a job.
-        return not state.startswith(bad) and not state.endswith("*")
-
-    def num_gpus(self, model: str | None = None) -> int:
-        """Return its GPUs, of one model if one is named."""
-        return sum(each.count for each in self.gpus if model in (None, each.model))
-
-
-@dataclass(frozen=True)
-class Partition:
-    """A partition; None means no limit, an empty tuple that everybody is allowed."""
-
-    name: str
-    state: str = "UP"
-    is_default: bool = False
-    max_minutes: float | None = None
-    max_nodes: int | None = None
-    max_cpus_per_node: int | None = None
-    max_mem_per_node: int | None = None
-    qos: str | None = None
-    allow_accounts: tuple[str, ...] = ()
-    deny_accounts: tuple[str, ...] = ()
-    allow_qos: tuple[str, ...] = ()
-    deny_qos: tuple[str, ...] = ()
-    allow_groups: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Most that one job may ask for under an account or a QOS; None or absent: no limit."""
-
-    max_minutes: float | None = None
-    max_submit: int | None = None
-    tres: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Association:
-    """What Slurm lets the user charge; an empty partition means all."""
-
-    account: str
-    partition: str
-    qos: tuple[str, ...]
-    default_qos: str
-    limits: Limits = Limits()
 
 
 @dataclass(frozen=True)
@@ -112,71 +42,110 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Nodes:
+    """Nodes of one partition that are alike."""
+
+    partition: str
+    count: int
+    state: str
+    shape: tuple[str, ...]  # CPUs, MB, GRES, features
+
+    @property
+    def is_usable(self) -> bool:
+        """Return whether jobs can start on them now or when others end."""
+        bad = ("down", "drain", "err", "fail", "inval", "maint", "unk", "futur", "no_resp")
+        state = self.state.lower()
+        # A node that was switched off to save power (idle~, powered_down) starts for a job.
+        return not state.startswith(bad) and not state.endswith("*")
+
+    @property
+    def text(self) -> str:
+        """Return how the table names them."""
+        cpus, mem_mb, *others = self.shape
+        more = "".join(f", {each}" for each in others if each != "(null)")
+        return f"{self.count} {self.state} with {cpus} CPUs, {mem_mb} MB{more}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Most that one job may ask for under an account or a QOS; None or absent: no limit."""
+
+    max_minutes: float | None = None
+    max_submit: int | None = None
+    tres: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Association:
+    """What Slurm lets the user charge; an empty partition means all."""
+
+    account: str
+    partition: str
+    default_qos: str
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
 class Cluster:
     """What Slurm told about itself; None where it did not answer."""
 
     config: Mapping[str, str] | None
-    partitions: Mapping[str, Partition] | None
-    nodes: Sequence[Node] | None
+    partitions: Mapping[str, Mapping[str, str]] | None  # each as `scontrol show partition` has it
+    nodes: Sequence[Nodes] | None
     associations: Sequence[Association] | None
     qos: Mapping[str, Limits] | None
-    groups: frozenset[str] = frozenset()
 
     def enforces(self, what: str) -> bool:
-        """Return whether AccountingStorageEnforce names associations, limits or qos."""
+        """Return whether AccountingStorageEnforce names associations or limits."""
         words = (self.config or {}).get("AccountingStorageEnforce", "none").lower()
         found = set(words.replace("+", ",").split(","))
         implied = {"associations": {"limits", "qos", "safe", "wckeys"}, "limits": {"safe"}}
-        return bool(found & ({what, "all"} | implied.get(what, set())))
+        return bool(found & ({what, "all"} | implied[what]))
 
-    @property
-    def has_accounting(self) -> bool:
-        """Return whether a database keeps the accounts of jobs."""
-        return (self.config or {}).get("AccountingStorageType", "").endswith("slurmdbd")
-
-    @property
-    def default_partition(self) -> str | None:
-        """Return the partition of jobs that name none."""
-        found = (p.name for p in (self.partitions or {}).values() if p.is_default)
-        return next(found, None)
+    def partitions_of(self, request: "SlurmRequest") -> list[str]:
+        """Return the partitions that a request may run in."""
+        if named := request.get("slurm_partition"):
+            return named.split(",")
+        return [n for n, row in (self.partitions or {}).items() if row.get("Default") == "YES"]
 
 
 @dataclass(frozen=True)
-class Request:
-    """What jobs of one rule ask Slurm for; None where they ask for nothing."""
+class SlurmRequest:
+    """What jobs of one rule ask Slurm for."""
 
     rule: str
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    nodes: int | None = None
-    gpus: int = 0
-    gpu_model: str | None = None
-    gpus_per_node: int | None = None
-    gres: str | None = None
-    mem_mb: int | None = None
-    mem_mb_per_cpu: int | None = None
-    cpus_per_task: int = 1
-    cpus_per_gpu: int | None = None
-    tasks: int | None = None
-    tasks_per_node: int | None = None
-    tasks_per_gpu: int | None = None
-    is_mpi: bool = False
-    runtime: int | None = None
-    extra: str = ""
+    resources: tuple[tuple[str, str], ...]
+    threads: int = 1
+    gpus: int = 0  # of all nodes
     attempt: int = 1
-    not_checked: tuple[str, ...] = ()
     num_jobs: int = field(default=1, compare=False)
     # Entries of the configuration that it is for, such as `students.llama`.
     owners: frozenset[str] = field(default=frozenset(), compare=False)
     # Resources that the rule itself gives, as they are written there; empty if that is not known.
     own: Mapping[str, str] = field(default_factory=dict, compare=False)
 
+    def get(self, name: str) -> str | None:
+        """Return a resource, if it asks for it."""
+        return dict(self.resources).get(name)
+
+    def number(self, name: str) -> int | None:
+        """Return a resource that is a number."""
+        value = self.get(name)
+        return int(value) if value and value.isdecimal() else None
+
     @property
-    def has_gpu(self) -> bool:
-        """Return whether it asks for GPUs."""
-        return bool(self.gpus or self.gpus_per_node)
+    def gpu_model(self) -> str | None:
+        """Return the type of its GPUs, if it asks for one."""
+        return gpu_type(dict(self.resources))
+
+    def without(self, name: str) -> "SlurmRequest":
+        """Return the request less one resource."""
+        return replace(self, resources=tuple(each for each in self.resources if each[0] != name))
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether nothing in it is still to be filled in."""
+        return not any(PLACEHOLDER in value for _, value in self.resources)
 
     @property
     def title(self) -> str:
@@ -186,31 +155,3 @@ class Request:
         again = f", attempt {self.attempt}" if self.attempt > 1 else ""
         jobs = f"{self.num_jobs} job{'s' if self.num_jobs != 1 else ''}"
         return f"{self.rule} ({jobs}{names}{again})"
-
-    @property
-    def node_gpus(self) -> int:
-        """Return the GPUs on each node; all of them where the number of nodes is open."""
-        if self.gpus_per_node is not None:
-            return self.gpus_per_node
-        return -(-self.gpus // (self.nodes or 1))
-
-    @property
-    def node_cpus(self) -> int:
-        """Return the CPUs on each node."""
-        if self.cpus_per_gpu and self.node_gpus:
-            return self.cpus_per_gpu * self.node_gpus
-        if self.tasks_per_node and self.is_mpi:
-            tasks = self.tasks_per_node
-        elif self.gpus and not self.is_mpi:  # the plugin's --ntasks-per-gpu
-            per_gpu = self.tasks_per_gpu if self.tasks_per_gpu is not None else self.tasks
-            tasks = max(1, (per_gpu or 0) * self.node_gpus)
-        else:
-            tasks = -(-(self.tasks or 1) // (self.nodes or 1))
-        return tasks * max(1, self.cpus_per_task)
-
-    @property
-    def node_mem_mb(self) -> int | None:
-        """Return the memory on each node."""
-        if self.mem_mb_per_cpu:
-            return self.mem_mb_per_cpu * self.node_cpus
-        return self.mem_mb

@@ -1,112 +1,161 @@
-"""Checks of every request against the limits of partition, QOS and account."""
+"""Checks of what Slurm takes without a word and then lets wait for ever, or counts as failed.
 
-import re
-from collections.abc import Sequence
+Unless EnforcePartLimits is set, `sbatch --test-only` says nothing of a partition's limits, never of
+one that is DOWN, and of the limits of QOS and accounts only where they have DenyOnLimit (seen with
+Slurm 22.05). Accounts are looked up as the executor plugin does.
+"""
 
-from nt_pkg.preflight.facts import Cluster, Finding, Limits, Request
-from nt_pkg.preflight.names import partition_names
-from nt_pkg.preflight.profile import Profile
+from collections.abc import Iterator, Mapping, Sequence
 
-CHECK = "resources"
-_IN_CONFIGURATION = ("gpu", "nodes", "mem_mb")  # of an entry's `runtime`
+from nt_pkg.preflight import parse
+from nt_pkg.preflight.facts import Cluster, Finding, Level, Limits, SlurmRequest
+from nt_pkg.preflight.profile import Profile, some
+from nt_pkg.preflight.sbatch import Asked
+
+_CHECK = "limits"
+_Problem = tuple[str, str]  # what is wrong, and the resource to edit
 
 
-def queue(requests: Sequence[Request], cluster: Cluster, profile: Profile) -> list[Finding]:
+def accounts(
+    requests: Sequence[SlurmRequest], cluster: Cluster, profile: Profile, why_unknown: str
+) -> list[Finding]:
+    """Judge the accounts of the requests as the plugin and as Slurm will.
+
+    Args:
+        requests: of the study.
+        cluster: facts.
+        profile: to say where to edit.
+        why_unknown: what `sacctmgr` and `sshare` said if both failed, else empty.
+    """
+    used: dict[str, SlurmRequest] = {}
+    for request in requests:
+        if request.is_ready and (account := request.get("slurm_account")):
+            used.setdefault(account, request)
+    mine = {each.account.lower() for each in cluster.associations or ()}
+    if cluster.associations == [] and cluster.enforces("associations"):
+        text = "you have no account on this cluster, and it enforces them"
+        todo = "ask the administrators for an association (`sacctmgr add user`)"
+        return [Finding("FAIL", "account", text, todo)]
+    found = []
+    for account, request in used.items():
+        where = profile.where_resource(request, "slurm_account")
+        if cluster.associations is None and why_unknown:
+            text = f"{account} cannot be looked up ({why_unknown}), and the plugin then refuses it"
+            todo = f"delete {where}: this cluster keeps no accounts"
+            found.append(Finding("FAIL", "account", text, todo))
+        elif mine and account.lower() not in mine:
+            text = f"{account} is not yours, and the plugin refuses it"
+            todo = f"edit {where} (yours: {some(sorted(mine))})"
+            found.append(Finding("FAIL", "account", text, todo))
+        elif not mine:
+            text = f"{account} cannot be checked: the cluster knows no accounts of yours"
+            found.append(Finding("warn", "account", text, f"delete {where} if jobs are refused"))
+        else:
+            found.append(Finding("ok", "account", account))
+    return found
+
+
+def never_starting(
+    requests: Sequence[SlurmRequest], asked: Sequence[Asked], cluster: Cluster, profile: Profile
+) -> list[Finding]:
+    """Judge every request; what a later attempt asks for can only warn."""
+    cpus = {request: each.num_cpus for each in asked for request in each.requests}
+    found = []
+    for request in requests:
+        tries = [list(_of_partition(request, name, cluster)) for name in _named(request, cluster)]
+        problems = min(tries, key=len, default=[])
+        if cluster.enforces("limits"):
+            problems += _of_account(request, cluster, cpus.get(request))
+        for text, key in problems:
+            level: Level = "FAIL" if request.attempt == 1 else "warn"
+            verb = "lower" if key in ("runtime", "mem_mb", "gpu", "nodes") else "edit"
+            todo = f"{verb} {profile.where_resource(request, key)}"
+            if key == "slurm_partition":
+                up = [n for n, row in (cluster.partitions or {}).items() if row["State"] == "UP"]
+                todo += f" (up: {some(sorted(up))}), or ask for access"
+            found.append(Finding(level, _CHECK, f"{request.title}: {text}", todo))
+    return found
+
+
+def queue(requests: Sequence[SlurmRequest], cluster: Cluster, profile: Profile) -> list[Finding]:
     """Judge how many jobs the profile keeps in the queue."""
     num = profile.get("jobs")
-    if not isinstance(num, int) or not cluster.enforces("limits") or cluster.partitions is None:
+    if not isinstance(num, int) or not cluster.enforces("limits"):
         return []
     found = {}
     for request in requests:
-        for name in partition_names(request, cluster)[:1]:
-            qos = cluster.partitions[name].qos if name in cluster.partitions else None
-            for label, limits in _limits_of(request, cluster, qos):
-                if limits.max_submit is not None and limits.max_submit < num:
-                    text = f"up to {num} jobs in the queue, {label} takes {limits.max_submit}"
-                    todo = f"lower {profile.where('jobs')}: a job that is refused counts as failed"
-                    found[label] = Finding("warn", "queue", text, todo)
+        for label, limits in _limits_of(request, cluster):
+            if limits.max_submit is not None and limits.max_submit < num:
+                text = f"up to {num} jobs in the queue, {label} takes {limits.max_submit}"
+                todo = f"lower {profile.where('jobs')}: a job that is refused counts as failed"
+                found[label] = Finding("warn", "queue", text, todo)
     return list(found.values())
 
 
-class Where:
-    """Says what to edit for one request."""
-
-    def __init__(self, request: Request, profile: Profile) -> None:
-        self._request, self._profile = request, profile
-
-    def __call__(self, name: str, value: object = None) -> str:
-        """Return file and key of a resource."""
-        request = self._request
-        resource = self._profile.where_resource(request, name, value)
-        if "(to be added)" not in resource or not request.owners:
-            return resource
-        read = re.search(r"runtime(?:\(\w+\))?\.(\w+)", request.own.get(name, ""))
-        key = read[1] if read else name if not request.own and name in _IN_CONFIGURATION else ""
-        if not key:
-            return resource
-        text = f"{min(request.owners)}.runtime.{key} of the configuration"
-        # Nodes and GPUs are read by the job as well, so they cannot be overridden from outside.
-        return f"{text}, or {resource}" if name == "mem_mb" else text
+def _named(request: SlurmRequest, cluster: Cluster) -> list[str]:
+    return [n for n in cluster.partitions_of(request) if n in (cluster.partitions or {})]
 
 
-def above_limits(request: Request, cluster: Cluster, name: str, where: Where) -> list[Finding]:
-    """Judge a request against the partition, the QOS and the association."""
-    assert cluster.partitions is not None
-    partition = cluster.partitions[name]
-    found = []
-    for most, amount, key, what in (
-        (partition.max_nodes, request.nodes, "nodes", "nodes"),
-        (partition.max_cpus_per_node, request.node_cpus, "cpus_per_task", "CPUs per node"),
-        (partition.max_mem_per_node, request.node_mem_mb, "mem_mb", "MB per node"),
-    ):
-        if most is not None and amount is not None and amount > most:
-            text = f"{amount} {what} are above the {most} that partition {name} allows"
-            found.append(failed(request, text, f"lower {where(key)}"))
-    if not cluster.enforces("limits"):
-        return found
-    for label, limits in _limits_of(request, cluster, partition.qos):
+def _of_partition(request: SlurmRequest, name: str, cluster: Cluster) -> Iterator[_Problem]:
+    row = (cluster.partitions or {})[name]
+    if row.get("State") == "DOWN":
+        yield f"partition {name} is DOWN: jobs would wait", "slurm_partition"
+    if (cluster.config or {}).get("EnforcePartLimits", "NO") != "NO":
+        return
+    waits = "the job would wait for ever"
+    minutes, longest = request.number("runtime"), parse.minutes(row.get("MaxTime", ""))
+    if minutes and longest is not None and minutes > longest:
+        text = f"runtime {minutes} min is above MaxTime {longest:.0f} min of partition {name}"
+        yield f"{text}: {waits}", "runtime"
+    mem_mb, most = request.number("mem_mb"), row.get("MaxMemPerNode", "")
+    if mem_mb and most.isdecimal() and mem_mb > int(most):
+        yield f"mem_mb {mem_mb} is above MaxMemPerNode {most} of {name}: {waits}", "mem_mb"
+    for what, resource in (("Accounts", "slurm_account"), ("Qos", "qos")):
+        mine = (request.get(resource) or "").lower()
+        allowed, denied = (row.get(f"{how}{what}", "").lower() for how in ("Allow", "Deny"))
+        if mine and allowed and mine not in allowed.split(","):
+            text = f"partition {name} takes only {what.lower()} {allowed}, not {mine}: {waits}"
+            yield text, "slurm_partition"
+        elif mine and mine in denied.split(","):
+            yield f"partition {name} does not take {mine}: {waits}", "slurm_partition"
+
+
+def _of_account(
+    request: SlurmRequest, cluster: Cluster, num_cpus: int | None
+) -> Iterator[_Problem]:
+    """Yield what is above a limit of an account or a QOS."""
+    minutes, totals = request.number("runtime"), _totals(request, num_cpus)
+    for label, limits in _limits_of(request, cluster):
         longest = limits.max_minutes
-        if longest is not None and request.runtime and request.runtime > longest:
-            text = f"runtime {request.runtime} min is above MaxWall {longest:.0f} min of {label}"
-            found.append(failed(request, text, f"lower {where('runtime', request.runtime)}"))
-        for tres, (amount, key) in _total(request).items():
-            if amount > limits.tres.get(tres, amount):
-                text = f"{amount} {tres} are above the {limits.tres[tres]} that {label} allows"
-                found.append(failed(request, text, f"lower {where(key)}"))
-    return found
+        if minutes and longest is not None and minutes > longest:
+            yield f"runtime {minutes} min is above MaxWall {longest:.0f} min of {label}", "runtime"
+        for name, (amount, key) in totals.items():
+            if amount > limits.tres.get(name, amount):
+                text = f"{amount} {name} are above the {limits.tres[name]} that {label} allows"
+                yield text, key
 
 
-def _limits_of(
-    request: Request, cluster: Cluster, partition_qos: str | None
-) -> list[tuple[str, Limits]]:
-    found = []
-    name = request.qos
+def _limits_of(request: SlurmRequest, cluster: Cluster) -> Iterator[tuple[str, Limits]]:
+    name, account = request.get("qos"), (request.get("slurm_account") or "").lower()
     for each in cluster.associations or ():
-        if not request.account or each.account.lower() != request.account.lower():
-            continue
-        if each.partition in ("", request.partition):
-            found.append((f"account {each.account}", each.limits))
+        right_partition = each.partition in ("", request.get("slurm_partition"))
+        if each.account.lower() == account and right_partition:
+            yield f"account {each.account}", each.limits
             name = name or each.default_qos or None
-    for qos, label in ((name, "QOS"), (partition_qos, "the partition's QOS")):
-        if qos and cluster.qos and qos in cluster.qos:
-            found.append((f"{label} {qos}", cluster.qos[qos]))
-    return found
+    rows = [(cluster.partitions or {})[n] for n in _named(request, cluster)[:1]]
+    for label, qos in (("QOS", name), *(("the partition's QOS", row.get("QoS")) for row in rows)):
+        if qos and qos in (cluster.qos or {}):
+            yield f"{label} {qos}", (cluster.qos or {})[qos]
 
 
-def _total(request: Request) -> dict[str, tuple[int, str]]:
-    num = request.nodes or 1
-    gpus = request.gpus or (request.gpus_per_node or 0) * num
+def _totals(request: SlurmRequest, num_cpus: int | None) -> Mapping[str, tuple[int, str]]:
+    num_nodes = request.number("nodes") or 1
     found = {
-        "cpu": (request.node_cpus * num, "cpus_per_task"),
-        "mem": ((request.node_mem_mb or 0) * num, "mem_mb"),
-        "node": (num, "nodes"),
-        "gres/gpu": (gpus, "gpu"),
+        "cpu": (num_cpus or 0, "cpus_per_task"),
+        "mem": ((request.number("mem_mb") or 0) * num_nodes, "mem_mb"),
+        "node": (num_nodes, "nodes"),
+        "gres/gpu": (request.gpus, "gpu"),
     }
     if request.gpu_model:
-        found[f"gres/gpu:{request.gpu_model}"] = (gpus, "gpu")
+        found[f"gres/gpu:{request.gpu_model}"] = (request.gpus, "gpu")
     return found
-
-
-def failed(request: Request, text: str, todo: str) -> Finding:
-    """Return the finding that a request cannot be met."""
-    return Finding("FAIL", CHECK, f"{request.title}: {text}", todo)

@@ -5,7 +5,7 @@ import re
 import resource
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -70,39 +70,30 @@ def _version(name: str) -> str | None:
 
 def environment(machine: Machine) -> list[Finding]:
     """Judge interpreter and packages."""
-    found = []
+    python = ".".join(map(str, machine.python))
+    found, bin_folder = [], machine.prefix / "bin"
     if machine.python < (3, 11):
-        text = f"Python {'.'.join(map(str, machine.python))}"
-        found.append(Finding("FAIL", "environment", text, "use 3.11 or newer (`make setup`)"))
+        found.append(Finding("FAIL", "environment", f"Python {python}", "use 3.11 (`make setup`)"))
     for name, (least, below) in _NEEDED.items():
         version = machine.versions.get(name)
+        if version and least <= tuple(map(int, re.findall(r"\d+", version)[:3])) < below:
+            continue
         wanted = f">={'.'.join(map(str, least))},<{'.'.join(map(str, below))}"
-        if version is None:
-            todo = f"{machine.prefix}/bin/python -m pip install '{name}{wanted}'"
-            found.append(Finding("FAIL", "environment", f"{name} is not installed", todo))
-        elif not least <= tuple(map(int, re.findall(r"\d+", version)[:3])) < below:
-            todo = f"{machine.prefix}/bin/python -m pip install '{name}{wanted}'"
-            text = f"{name} {version} was not tried with this workflow"
-            found.append(Finding("FAIL", "environment", text, todo))
+        what = f"{version} was not tried with this workflow" if version else "is not installed"
+        todo = f"{bin_folder}/python -m pip install '{name}{wanted}'"
+        found.append(Finding("FAIL", "environment", f"{name} {what}", todo))
+    if not found:
+        versions = ", ".join(f"{name} {machine.versions[name]}" for name in _NEEDED)
+        found.append(Finding("ok", "environment", f"Python {python}, {versions}"))
     if machine.has_venv and machine.prefix.resolve() != machine.venv.resolve():
-        found.append(
-            Finding(
-                "warn",
-                "environment",
-                f"this runs in {machine.prefix}, not in the project's {shown(machine.venv)}",
-                f"use {shown(machine.venv)}/bin/python -m scripts.preflight, or name the "
-                "environment in VENV",
-            )
-        )
-    own_bin = (machine.prefix / "bin").resolve()  # .venv is a link, and PATH may name either
+        venv = shown(machine.venv)
+        text = f"this runs in {machine.prefix}, not in the project's {venv}"
+        todo = f"use {venv}/bin/python -m scripts.preflight, or name the environment in VENV"
+        found.append(Finding("warn", "environment", text, todo))
+    own_bin = bin_folder.resolve()  # .venv is a link, and PATH may name either
     if machine.snakemake is None or machine.snakemake.parent.resolve() != own_bin:
         text = f"`snakemake` on PATH is {machine.snakemake or 'missing'}"
-        todo = f'export PATH="{machine.prefix}/bin:$PATH"'
-        found.append(Finding("warn", "environment", text, todo))
-    if not any(each.level == "FAIL" for each in found):
-        python = ".".join(map(str, machine.python))
-        versions = ", ".join(f"{name} {machine.versions[name]}" for name in _NEEDED)
-        found.insert(0, Finding("ok", "environment", f"Python {python}, {versions}"))
+        found.append(Finding("warn", "environment", text, f'export PATH="{bin_folder}:$PATH"'))
     return found
 
 
@@ -110,16 +101,12 @@ def inside_job(machine: Machine) -> list[Finding]:
     """Judge whether this runs in a job itself."""
     if "SLURM_JOB_ID" not in machine.environment:
         return []
-    return [
-        Finding(
-            "warn",
-            "inside a job",
-            "SLURM_JOB_ID is set: Snakemake would end with this job's time limit, and count "
-            "against its memory; settings of the job leak into those it submits",
-            "start from a login node (in tmux or screen), or `unset ${!SLURM_*} ${!SBATCH_*}` "
-            "first in a job of days",
-        )
-    ]
+    text = (
+        "SLURM_JOB_ID is set: Snakemake would end with this job's time limit, and settings of the "
+        "job leak into those it submits"
+    )
+    todo = "start from a login node (in tmux or screen), or `unset ${!SLURM_*} ${!SBATCH_*}` first"
+    return [Finding("warn", "inside a job", text, todo)]
 
 
 def moved_configuration(machine: Machine, without: Answer) -> list[Finding]:
@@ -129,18 +116,15 @@ def moved_configuration(machine: Machine, without: Answer) -> list[Finding]:
         machine: facts.
         without: what sinfo says when the variable is not set.
     """
-    if "SLURM_CONF" not in machine.environment or without.is_good:
+    place = machine.environment.get("SLURM_CONF")
+    if not place or without.is_good:
         return []
-    return [
-        Finding(
-            "FAIL",
-            "SLURM_CONF",
-            f"Slurm is found by this variable only ({without.why}); the executor plugin takes all "
-            "SLURM_ variables away from its jobs, whose `srun` then fails",
-            "ask for /etc/slurm/slurm.conf on all nodes (a link to "
-            f"{machine.environment['SLURM_CONF']} will do), or for a configless Slurm",
-        )
-    ]
+    text = (
+        f"Slurm is found by this variable only ({without.why}); the executor plugin takes all "
+        "SLURM_ variables away from its jobs, whose `srun` then fails"
+    )
+    todo = f"ask for /etc/slurm/slurm.conf on all nodes (a link to {place}), or a configless Slurm"
+    return [Finding("FAIL", "SLURM_CONF", text, todo)]
 
 
 def limits(machine: Machine, propagated: str | None) -> list[Finding]:
@@ -150,22 +134,18 @@ def limits(machine: Machine, propagated: str | None) -> list[Finding]:
         machine: facts.
         propagated: PropagateResourceLimits of the cluster.
     """
-    to_jobs = (
-        "; Slurm passes it on to jobs" if propagated and "NONE" not in propagated.upper() else ""
-    )
-    gib = 2**30
-    rules: Sequence[tuple[str, int, str, Callable[[int], str]]] = (
-        ("NOFILE", 1024, "n", lambda n: f"{n} open files"),
-        ("AS", 16 * gib, "v", lambda n: f"{n / gib:.1f} GiB of virtual memory"),
-        ("DATA", 16 * gib, "d", lambda n: f"{n / gib:.1f} GiB of data"),
-        ("CPU", 24 * 3600, "t", lambda n: f"{n} s of CPU time, then Snakemake is killed"),
-        ("NPROC", 256, "u", lambda n: f"{n} processes"),
-    )
+    passed = "; Slurm passes it on to jobs" if "NONE" not in (propagated or "NONE").upper() else ""
     found = []
-    for name, least, letter, say in rules:
+    for name, least, letter, unit, size in (
+        ("NOFILE", 1024, "n", "open files", 1),
+        ("AS", 16, "v", "GiB of virtual memory", 2**30),
+        ("DATA", 16, "d", "GiB of data", 2**30),
+        ("CPU", 24, "t", "hours of CPU time, then Snakemake is killed", 3600),
+        ("NPROC", 256, "u", "processes", 1),
+    ):
         limit = machine.limits.get(name)
-        if limit is not None and limit < least:
+        if limit is not None and limit < least * size:
+            text = f"at most {limit / size:g} {unit}{passed if name != 'CPU' else ''}"
             todo = f"raise it with `ulimit -{letter}`, or ask the administrators"
-            passed = to_jobs if name != "CPU" else ""
-            found.append(Finding("warn", "ulimit", f"at most {say(limit)}{passed}", todo))
+            found.append(Finding("warn", "ulimit", text, todo))
     return found or [Finding("ok", "ulimit", "no limit in the way")]

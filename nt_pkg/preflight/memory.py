@@ -1,19 +1,19 @@
 """Checks of trainings against the memory of the GPUs that they ask for."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config.study import Study
-from nt_pkg.cost.forecast import Need, need
-from nt_pkg.cost.memory import gpu_memory
-from nt_pkg.preflight.facts import Cluster, Finding, Request
-from nt_pkg.preflight.names import partition_names
+from nt_pkg.cost.hardware import gpu_of, unknown_gpu
+from nt_pkg.cost.training import Need, need
+from nt_pkg.preflight.facts import Cluster, Finding, SlurmRequest
 
-CHECK = "GPU memory"
+_CHECK = "GPU memory"
 
 
-def judge(
-    study: Study, folder: Path, requests: Sequence[Request], cluster: Cluster
+def fit_in_gpus(
+    study: Study, folder: Path, requests: Sequence[SlurmRequest], cluster: Cluster
 ) -> list[Finding]:
     """Judge whether each student's training fits on its GPUs, at its ZeRO stage.
 
@@ -25,7 +25,7 @@ def judge(
     """
     found, fitting = [], []
     for request in requests:
-        if request.rule != "train" or not request.has_gpu:
+        if request.rule != "train" or not request.gpus:
             continue
         for owner in sorted(request.owners):
             kind, _, student = owner.partition(".")
@@ -35,7 +35,7 @@ def judge(
             try:
                 needed = need(study, student, folder, gpu)
             except ValueError as error:
-                found.append(Finding("warn", CHECK, str(error)))
+                found.append(Finding("warn", _CHECK, str(error)))
                 continue
             if needed.fits:
                 fitting.append(needed)
@@ -44,26 +44,27 @@ def judge(
     if fitting:
         fullest = max(fitting, key=lambda each: sum(each.parts.values()) / (each.gpu_bytes or 1))
         text = f"{len(fitting)} students fit; the fullest: {fullest.student}, {fullest.text}"
-        found.insert(0, Finding("ok", CHECK, text))
+        found.insert(0, Finding("ok", _CHECK, text))
     return found
 
 
 def _misfit(needed: Need) -> Finding:
     if needed.fits is None:
-        text = f"students.{needed.student}: {needed.text}; the memory of that GPU is not known"
-        return Finding("warn", CHECK, text, "compare it with what the GPU has")
+        why = unknown_gpu(needed.gpu) if needed.gpu else "the type of its GPUs is not known"
+        text = f"students.{needed.student}: {needed.text}; {why}"
+        return Finding("warn", _CHECK, text, "compare it with what the GPU has")
     text = f"students.{needed.student} does not fit: {needed.text}"
-    return Finding("FAIL", CHECK, text, needed.todo)
+    return Finding("FAIL", _CHECK, text, needed.todo)
 
 
-def _gpu(request: Request, cluster: Cluster) -> str | None:
+def _gpu(request: SlurmRequest, cluster: Cluster) -> str | None:
     """Return the type of a request's GPUs; where it names none, the smallest that it may get."""
-    if request.gpu_model or cluster.nodes is None or cluster.partitions is None:
+    if request.gpu_model:
         return request.gpu_model
-    partitions = set(partition_names(request, cluster))
-    models = {
-        gpus.model for node in cluster.nodes if node.partitions & partitions for gpus in node.gpus
-    }
-    if not models or any(gpu_memory(model) is None for model in models):
+    partitions = cluster.partitions_of(request)
+    gres = [each.shape[2] for each in cluster.nodes or () if each.partition in partitions]
+    models = {model for text in gres for model in re.findall(r"gpu:([^:,(]*[^\d:,(][^:,(]*)", text)}
+    known = {model: gpu for model in models if (gpu := gpu_of(model))}
+    if len(known) < len(models):
         return None
-    return min(models, key=lambda model: gpu_memory(model) or 0)
+    return min(known, key=lambda model: known[model].memory, default=None)

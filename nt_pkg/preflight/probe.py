@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nt_pkg.preflight.ask import execute
-from nt_pkg.preflight.facts import Answer, Finding, Request
+from nt_pkg.preflight.facts import Answer, Finding, Level, SlurmRequest
 from nt_pkg.preflight.profile import Profile
 
-SECONDS = 150  # for the job to start and end
+_SECONDS = 150  # for the job to start and end
 _VISIBLE_SECONDS = 60
 # Plain sh, because whether Python is there is one of the questions.
 _ON_NODE = r"""
@@ -59,15 +59,15 @@ class Probed:
     visible_seconds: float | None = None  # until what the node wrote was seen here
 
 
-def command(request: Request | None, profile: Profile, name: str) -> list[str]:
+def command(request: SlurmRequest | None, profile: Profile, name: str) -> list[str]:
     """Return the `srun` call, in the partition of the study's first jobs."""
     found = ["srun", f"--job-name={name}", "--ntasks=1", "--time=1", "--mem=200", "--quiet"]
     if request is not None:
         pairs = {
-            "--account": request.account,
-            "--partition": (request.partition or "").split(",")[0],
-            "--qos": profile.get("slurm-qos") or request.qos,
-            "--constraint": request.constraint,
+            "--account": request.get("slurm_account"),
+            "--partition": (request.get("slurm_partition") or "").split(",")[0],
+            "--qos": profile.get("slurm-qos") or request.get("qos"),
+            "--constraint": request.get("constraint"),
             "--reservation": profile.get("slurm-reservation"),
         }
         found += [f"{key}={value}" for key, value in pairs.items() if value]
@@ -86,7 +86,7 @@ def probe(
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             arguments = ["sh", "-c", _ON_NODE, "sh", str(place), token, python, *map(str, paths)]
-            answer = execute([*srun, *arguments], seconds=SECONDS)
+            answer = execute([*srun, *arguments], seconds=_SECONDS)
             if answer.status is None:
                 execute(["scancel", f"--name={name}"])
         probed = parse(answer)
@@ -120,50 +120,42 @@ def _wait_for(probed: Probed, path: Path, token: str) -> Probed:
     return probed
 
 
-def judge(probed: Probed, places: Mapping[str, Path], profile: Profile) -> list[Finding]:
+def seen_by_node(probed: Probed, places: Mapping[str, Path], profile: Profile) -> list[Finding]:
     """Judge what the job said."""
+    answer = probed.answer
     if not probed.host:
-        why = probed.answer.why
-        if probed.answer.status is None:
-            why = f"it did not start and end in {SECONDS} s"
-        text = f"the job did not run: {why}"
+        why = answer.why if answer.status is not None else f"it did not end in {_SECONDS} s"
         todo = "try again when nodes are free, or read the reason in `squeue --me`"
-        return [Finding("FAIL" if probed.answer.status else "warn", "probe", text, todo)]
+        level: Level = "FAIL" if answer.status else "warn"
+        return [Finding(level, "probe", f"the job did not run: {why}", todo)]
     at = f"node {probed.host}"
-    found = [Finding("ok", "probe", f"ran on {at}, {probed.answer.seconds:.1f} s in all")]
+    said: list[tuple[Level, str, str]] = [("ok", f"ran on {at}, {answer.seconds:.1f} s in all", "")]
     unseen = [f"{label} ({path})" for label, path in places.items() if str(path) not in probed.seen]
     if not probed.could_read or unseen:
         what = ", ".join(unseen) or "a file that was just written"
         todo = "move the project, its results and .venv to storage that compute nodes share"
-        found.append(Finding("FAIL", "probe", f"{at} does not see {what}", todo))
-    elif probed.visible_seconds is None:
-        text = f"a file from {at} is not seen here"
+        said.append(("FAIL", f"{at} does not see {what}", todo))
+    elif (seconds := probed.visible_seconds) is None:
         todo = "work on shared storage where compute nodes may write"
-        found.append(Finding("FAIL", "probe", text, todo))
+        said.append(("FAIL", f"a file from {at} is not seen here", todo))
     else:
-        found += _delay(probed.visible_seconds, at, profile)
+        wait = float(profile.get("latency-wait") or 5)  # Snakemake's default
+        text = f"a file from {at} was seen here after {seconds:.1f} s (latency-wait: {wait:.0f} s)"
+        is_late = seconds >= wait / 2
+        todo = f"raise {profile.where('latency-wait')}" if is_late else ""
+        said.append(("warn" if is_late else "ok", text, todo))
     if "snakemake" in probed.python and "without" not in probed.python:
-        found.append(Finding("ok", "probe", f"{at} has Python {probed.python}"))
+        said.append(("ok", f"{at} has Python {probed.python}", ""))
     else:
         text = f"{at}: the interpreter of this environment is {probed.python}"
         todo = "make .venv on shared storage, with a Python that nodes have (`make setup PYTHON=`)"
-        found.append(Finding("FAIL", "probe", text, todo))
+        said.append(("FAIL", text, todo))
     if probed.lock == "free":
-        text = f"{at} does not see a lock (flock) held here"
         todo = "never start the study on two nodes at once"
-        found.append(Finding("warn", "probe", text, todo))
+        said.append(("warn", f"{at} does not see a lock (flock) held here", todo))
     elif probed.lock == "held":
-        found.append(Finding("ok", "probe", f"{at} sees a lock (flock) held here"))
+        said.append(("ok", f"{at} sees a lock (flock) held here", ""))
     elif probed.lock:
         text = f"flock fails on {at}: {probed.lock}"
-        found.append(Finding("FAIL", "probe", text, "work on a file system with flock"))
-    return found
-
-
-def _delay(seconds: float, at: str, profile: Profile) -> list[Finding]:
-    wait = profile.get("latency-wait")
-    limit = float(wait) if isinstance(wait, int | float) else 5.0  # Snakemake's default
-    text = f"a file from {at} was seen here after {seconds:.1f} s (latency-wait: {limit:.0f} s)"
-    if seconds < limit / 2:
-        return [Finding("ok", "probe", text)]
-    return [Finding("warn", "probe", text, f"raise {profile.where('latency-wait')}")]
+        said.append(("FAIL", text, "work on a file system with flock"))
+    return [Finding(level, "probe", text, todo) for level, text, todo in said]

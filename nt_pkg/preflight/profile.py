@@ -1,17 +1,15 @@
 """A Snakemake profile, and in which file, line and key something stands in it."""
 
-import ast
-import operator
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nt_pkg.preflight.facts import PLACEHOLDER, Request
+from nt_pkg.preflight.facts import PLACEHOLDER, SlurmRequest
 
 _FILE = re.compile(r"(?:profile|config)(?:\.v(\d+)\+)?\.yaml")
 _SNAKEMAKE_MAJOR = 9
@@ -22,7 +20,8 @@ _OF_GPU_JOBS = {
     "constraint": "gpu_constraint",
     "qos": "gpu_qos",
 }
-Keys = tuple[str, ...]
+_IN_CONFIGURATION = ("gpu", "nodes", "mem_mb")  # of an entry's `runtime`
+_Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Profile:
 
     path: Path
     values: dict[str, Any]
-    lines: dict[Keys, int]
+    lines: dict[_Keys, int]
 
     def get(self, *keys: str) -> Any:
         """Return a value, or None."""
@@ -45,34 +44,33 @@ class Profile:
         at = f":{self.lines[keys]}" if keys in self.lines else ""
         return f"{shown(self.path)}{at} {'.'.join(keys)}"
 
-    def where_resource(self, request: Request, name: str, value: Any = None) -> str:
-        """Return where a resource comes from, or can be set if the rule says it itself.
+    def where_resource(self, request: SlurmRequest, name: str) -> str:
+        """Return where a resource of a request comes from, or can be set.
 
-        Args:
-            request: of the jobs that have it.
-            name: name of the resource.
-            value: what they have; default-resources count only where a rule is silent.
+        What the rule takes from the configuration is edited there, and the rest in the profile;
+        `default-resources` count only where a rule is silent.
         """
         rule = request.rule
+        value = request.gpu_model if name == "gpu_model" else request.get(name)
         if self.get("set-resources", rule, name) is not None:
             return self.where("set-resources", rule, name)
-        of_gpu_jobs = _OF_GPU_JOBS.get(name, "")
-        if request.has_gpu and self.get("default-resources", "gpu_partition") is not None:
+        of_gpu_jobs = _OF_GPU_JOBS.get(name)
+        if request.gpus and of_gpu_jobs and self.get("default-resources", "gpu_partition"):
             theirs = self.get("default-resources", of_gpu_jobs)
-            if theirs is not None and value in (None, theirs):
-                return self.where("default-resources", of_gpu_jobs)
-            if of_gpu_jobs and value is None:
-                return self.where("default-resources", of_gpu_jobs) + " (to be added)"
+            if value in (None, theirs):
+                added = "" if theirs else " (to be added)"
+                return self.where("default-resources", of_gpu_jobs) + added
         default = self.get("default-resources", name)
-        is_silent = name not in request.own
-        if default is not None and is_silent and value in (None, default, evaluate(default)):
+        if default is not None and name not in request.own and value in (None, str(default)):
             return self.where("default-resources", name)
-        return self.where("set-resources", rule, name) + " (to be added)"
-
-    def resource(self, rule: str, name: str) -> Any:
-        """Return a resource as far as the profile says it."""
-        found = self.get("set-resources", rule, name)
-        return self.get("default-resources", name) if found is None else found
+        added = self.where("set-resources", rule, name) + " (to be added)"
+        read = re.search(r"runtime(?:\(\w+\))?\.(\w+)", request.own.get(name, ""))
+        key = read[1] if read else name if not request.own and name in _IN_CONFIGURATION else ""
+        if not key or not request.owners:
+            return added
+        text = f"{min(request.owners)}.runtime.{key} of the configuration"
+        # Nodes and GPUs are read by the job as well, so they cannot be overridden from outside.
+        return f"{text}, or {added}" if name == "mem_mb" else text
 
     def placeholders(self) -> list[tuple[str, str]]:
         """Return place and value of everything that still has to be filled in, once per line."""
@@ -100,7 +98,7 @@ def read_profile(path: Path) -> Profile:
         raise ValueError(f"{shown(path)} must hold `key: value` pairs")
     for name in ("default-resources", "set-resources", "set-threads"):
         values[name] = _as_map(values.get(name), is_nested=name == "set-resources")
-    lines: dict[Keys, int] = {}
+    lines: dict[_Keys, int] = {}
     if root is not None:
         _collect(root, (), lines)
     return Profile(path, values, lines)
@@ -129,24 +127,6 @@ def find_profile(name: str, root: Path, cwd: Path) -> tuple[Path, bool]:
     )
 
 
-def evaluate(value: Any, attempt: int = 1) -> float | None:
-    """Return the number that an expression such as `attempt * 64000` stands for, if it is simple.
-
-    Times (`4h`) are in minutes.
-    """
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    if not isinstance(value, str):
-        return None
-    text = value.strip()
-    if time := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])(?:in|ours?|ays?)?", text):
-        return float(time[1]) * {"s": 1 / 60, "m": 1, "h": 60, "d": 1440}[time[2]]
-    try:
-        return _arithmetic(ast.parse(text, mode="eval").body, attempt)
-    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError):
-        return None
-
-
 def shown(path: Path) -> str:
     """Return a path as seen from the current folder, if it lies below."""
     try:
@@ -155,29 +135,10 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-_OPERATORS: dict[type[ast.AST], Any] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-}
-
-
-def _arithmetic(node: ast.expr, attempt: int) -> float:
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return float(node.value) if isinstance(node.value, float) else int(str(node.value))
-    if isinstance(node, ast.Name) and node.id == "attempt":
-        return attempt
-    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        left, right = _arithmetic(node.left, attempt), _arithmetic(node.right, attempt)
-        result: float = _OPERATORS[type(node.op)](left, right)
-        return result
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
-        function = {"min": min, "max": max}.get(node.func.id)
-        if function and node.args:
-            return function(_arithmetic(each, attempt) for each in node.args)
-    raise ValueError("not simple arithmetic")
+def some(values: Sequence[str], most: int = 8) -> str:
+    """Return the first of some values, and how many more there are."""
+    more = f" and {len(values) - most} more" if len(values) > most else ""
+    return ", ".join(values[:most]) + more
 
 
 def _file_in(folder: Path) -> Path | None:
@@ -206,7 +167,7 @@ def _as_map(value: Any, is_nested: bool) -> dict[str, Any]:
     return found
 
 
-def _leaves(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+def _leaves(value: Any, keys: _Keys = ()) -> Iterator[tuple[_Keys, Any]]:
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, (*keys, str(key)))
@@ -217,7 +178,7 @@ def _leaves(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
         yield keys, value
 
 
-def _collect(node: yaml.Node, keys: Keys, lines: dict[Keys, int]) -> None:
+def _collect(node: yaml.Node, keys: _Keys, lines: dict[_Keys, int]) -> None:
     """Note the line of every value; of what an anchor stands for, the line of the anchor's."""
     if keys:
         lines.setdefault(keys, node.start_mark.line + 1)

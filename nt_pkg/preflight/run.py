@@ -7,37 +7,32 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from nt_pkg.preflight import (
     cluster,
     disk,
-    fit,
     limits,
     machine,
     memory,
-    names,
-    parse,
     probe,
     requests,
+    sbatch,
     storage,
     study,
 )
-from nt_pkg.preflight.ask import SECONDS, ask, execute, facts_of
-from nt_pkg.preflight.facts import PLACEHOLDER, Answer, Cluster, Finding, Request
+from nt_pkg.preflight.ask import ask, execute, facts_of
+from nt_pkg.preflight.facts import Answer, Cluster, Finding, SlurmRequest
 from nt_pkg.preflight.profile import Profile, find_profile, read_profile, shown
 from nt_pkg.snakemake_io.arguments import read_command_line
 from nt_pkg.snakemake_io.dry_run import planned_jobs
 from nt_pkg.snakemake_io.events import asking, environment, events_in
-from nt_pkg.snakemake_io.stages import STAGES
 
 _DRY_RUN_SECONDS = 300.0
 _STORAGE_SECONDS = 20.0
-_NUM_TESTS = 24  # requests that sbatch is asked about
 
 
 @dataclass(frozen=True)
@@ -69,20 +64,20 @@ def preflight(
     found = [] if is_found else [_not_found_by_snakemake(options.profile, path)]
     with ThreadPoolExecutor(8) as pool:
         planned = pool.submit(plan or dry_run, options, path)
-        asked = ask(pool)
+        said = ask(pool)
         here = machine.this_machine(options.root)
         measured = _measure([options.folder, *_scratch(profile)])
-        facts = facts_of(asked)
+        facts = facts_of(said)
         found += machine.environment(here)
         found += machine.inside_job(here)
         if "SLURM_CONF" in here.environment:
             without = execute(["env", "-u", "SLURM_CONF", "sinfo", "-h", "-o", "%P"])
             found += machine.moved_configuration(here, without)
-        found += _cluster_checks(asked, facts, profile)
+        found += _cluster_checks(said, facts, profile)
         found += machine.limits(here, (facts.config or {}).get("PropagateResourceLimits"))
-        asking, findings = _requests(planned.result(), options, profile)
+        asking, findings = _requests(planned.result(), options)
         found += findings
-        found += _request_checks(asked, facts, profile, asking, pool)
+        found += _request_checks(said, facts, profile, asking, pool)
     found += disk.speed(measured)
     found += _places(options, here, profile, asking)
     found += _study_checks(options, here, profile, asking, facts)
@@ -105,107 +100,70 @@ def dry_run(options: Options, profile: Path) -> Answer:
         return replace(answer, out=path.read_text()) if answer.is_good else answer
 
 
-def _cluster_checks(
-    asked: dict[str, Future[Answer]], facts: Cluster, profile: Profile
-) -> list[Finding]:
+def _cluster_checks(said: Mapping[str, Answer], facts: Cluster, profile: Profile) -> list[Finding]:
     there = {name: shutil.which(name) is not None for name in cluster.COMMANDS}
     found = cluster.commands(there)
     questions = ("scontrol show config", "scontrol show partition", "sinfo", "squeue")
-    answers = {name: asked[name].result() for name in questions if there[name.split()[0]]}
+    answers = {name: said[name] for name in questions if there[name.split()[0]]}
     found += cluster.controller(answers) if answers else []
-    if facts.config is not None:
-        config = answers["scontrol show config"]
-        # The clock is read here later than there, by what the other questions took.
-        clock = parse.controller_time(config.out)
-        if clock is not None and abs((clock - datetime.now()).total_seconds()) > SECONDS + 5:
-            found += cluster.clock(clock, datetime.now())
     if there["sacct"]:
-        found += cluster.accounting(facts, asked["sacct"].result(), profile)
-    return found + names.placeholders(profile, facts)
+        found += cluster.accounting(facts, said["sacct"], profile)
+    return found + cluster.placeholders(profile, facts)
 
 
 def _request_checks(
-    asked: dict[str, Future[Answer]],
+    said: Mapping[str, Answer],
     facts: Cluster,
     profile: Profile,
-    asking: Sequence[Request],
-    pool: ThreadPoolExecutor,
+    asking: Sequence[SlurmRequest],
+    pool: Executor,
 ) -> list[Finding]:
-    looked_up = asked["associations"].result()
-    why = "" if looked_up.is_good or asked["sshare"].result().is_good else looked_up.why
-    found = names.accounts(asking, facts, profile, why) if facts.config is not None else []
-    found += names.names(asking, facts, profile)
-    refused = {each.found for each in found if each.level == "FAIL"}
-    later = requests.last_attempts(asking, profile)
-    found += fit.fit([*asking, *later], facts, profile)
-    found += limits.queue(asking, facts, profile)
-    if facts.config is None or refused:
-        return found
-    good = [
-        request
-        for request in asking
-        if PLACEHOLDER not in f"{request.partition}{request.account}{request.qos}"
-        and not any(
-            each.level == "FAIL" and each.found.startswith(f"{request.title}:") for each in found
-        )
-    ]
-    return found + _test_only(good, profile, pool)
+    """Judge accounts, then have Slurm judge every request, and add what it does not say."""
+    if facts.config is None:
+        return []
+    why = "" if said["associations"].is_good or said["sshare"].is_good else said["associations"].why
+    found = limits.accounts(asking, facts, profile, why)
+    ready = [request for request in asking if request.is_ready]
+    if any(each.level == "FAIL" for each in found):
+        # Slurm would say nothing else of them.
+        ready = [request.without("slurm_account") for request in ready]
+    if shutil.which("sbatch"):
+        first, accepted = _ask_slurm(ready, facts, profile, pool)
+        later, _ = _ask_slurm(requests.last_attempts(accepted, profile), facts, profile, pool)
+        found += [*first, *later]
+    return found + limits.queue(asking, facts, profile)
 
 
-def _test_only(
-    asking: Sequence[Request], profile: Profile, pool: ThreadPoolExecutor
-) -> list[Finding]:
-    """Ask sbatch about every different request, without submitting one."""
-    rules: dict[tuple[str, ...], Request] = {}
-    for request in asking:
-        rules.setdefault(tuple(requests.sbatch_arguments(request, profile)), request)
-    chosen = list(rules.items())[:_NUM_TESTS]
-    base = ["sbatch", "--test-only", "--wrap=true"]
-    answers = list(pool.map(lambda each: execute([*base, *each[0]]), chosen))
-    found, num_accepted = [], 0
-    for (arguments, request), answer in zip(chosen, answers, strict=True):
-        if answer.is_good:
-            num_accepted += 1
-            continue
-        lines = [line for line in answer.error.splitlines() if line.strip()]
-        why = re.sub(r"^(sbatch: )?(error: )?", "", lines[-1]) if lines else answer.why
-        is_passing = answer.status is None or re.search(r"busy|timed out|contact|Drain", why)
-        found.append(
-            Finding(
-                "warn" if is_passing else "FAIL",
-                "sbatch --test-only",
-                f"{request.title}: {why}",
-                f"edit set-resources.{request.rule} in {shown(profile.path)}; try: "
-                f"{' '.join([*base, *arguments])}",
-            )
-        )
-    if num_accepted:
-        text = f"{num_accepted} different requests are accepted"
-        text += f"; {len(rules) - len(chosen)} not asked" if len(rules) > len(chosen) else ""
-        found.insert(0, Finding("ok", "sbatch --test-only", text))
-    return found
+def _ask_slurm(
+    asking: Sequence[SlurmRequest], facts: Cluster, profile: Profile, pool: Executor
+) -> tuple[list[Finding], list[SlurmRequest]]:
+    """Return what Slurm and its limits say of some requests, and those that can run."""
+    answers, found = sbatch.ask_about(asking, profile, pool)
+    taken = [each for answer in answers if answer.answer.is_good for each in answer.requests]
+    waiting = limits.never_starting(taken, answers, facts, profile)
+    titles = {each.found.partition(": ")[0] for each in waiting}
+    found += [*sbatch.refusals(answers, facts, profile, pool), *waiting]
+    return found, [each for each in taken if each.title not in titles]
 
 
-def _requests(
-    planned: Answer, options: Options, profile: Profile
-) -> tuple[list[Request], list[Finding]]:
+def _requests(planned: Answer, options: Options) -> tuple[list[SlurmRequest], list[Finding]]:
     """Return what the study asks for, and what is to be said of the dry run."""
     files = [options.root / "Snakefile", *sorted((options.root / "rules").glob("*.smk"))]
     texts = [file.read_text() for file in files if file.exists()]
-    local, own = requests.local_rules(texts), requests.own_resources(texts)
     if planned.is_good:
-        asking = requests.from_jobs(planned_jobs(list(events_in(planned.out))), local, own)
-        jobs = sum(request.num_jobs for request in asking)
-        text = f"{jobs} jobs for Slurm, planned in {planned.seconds:.0f} s"
+        jobs = planned_jobs(list(events_in(planned.out)))
+        local, own = requests.local_rules(texts), requests.own_resources(texts)
+        asking = requests.from_jobs(jobs, local, own)
+        num_jobs = sum(request.num_jobs for request in asking)
+        text = f"{num_jobs} jobs for Slurm, planned in {planned.seconds:.0f} s"
         return asking, [Finding("ok", "dry run", text)]
     lines = [line.strip() for line in f"{planned.out}\n{planned.error}".splitlines()]
     telling = [n for n, line in enumerate(lines) if re.search(r"[Ee]rror\b|Exception", line)]
     why = " ".join(line for line in lines[telling[0] if telling else -4 :] if line)[:400]
-    rules = [rule for rule in STAGES if rule not in local]
-    text = f"Snakemake's dry run failed, so resources were taken from the profile alone: {why}"
-    study = "".join(f" --configfile {each}" for each in options.configfiles)
-    todo = f"mend this first: snakemake --profile {options.profile}{study} -n"
-    return requests.from_profile(profile, rules), [Finding("FAIL", "dry run", text, todo)]
+    text = f"Snakemake's dry run failed, so no job was checked: {why}"
+    named = "".join(f" --configfile {each}" for each in options.configfiles)
+    todo = f"fix this and start again: snakemake --profile {options.profile}{named} -n"
+    return [], [Finding("FAIL", "dry run", text, todo)]
 
 
 def _scratch(profile: Profile) -> list[Path]:
@@ -236,7 +194,7 @@ def _measure(folders: Sequence[Path]) -> dict[Path, disk.Measured | None]:
 
 
 def _places(
-    options: Options, here: machine.Machine, profile: Profile, asking: Sequence[Request]
+    options: Options, here: machine.Machine, profile: Profile, asking: Sequence[SlurmRequest]
 ) -> list[Finding]:
     """Judge where things lie, with the help of a job if one was asked for."""
     places = {name: (options.folder / name).resolve() for name in options.folders}
@@ -247,9 +205,9 @@ def _places(
     if not options.probe:
         return storage.locality(places, storage.mounts(text))
     name = f"nt-preflight-{os.getpid()}"
-    ready = [r for r in asking if PLACEHOLDER not in f"{r.partition}{r.account}{r.qos}"]
+    ready = [request for request in asking if request.is_ready]
     # Partitions with GPUs may refuse a job without.
-    first = max(ready, key=lambda each: (not each.has_gpu, each.num_jobs), default=None)
+    first = max(ready, key=lambda each: (not each.gpus, each.num_jobs), default=None)
     srun = probe.command(first, profile, name)
     # Folders that are not there yet are judged by the nearest one that is.
     nearest = {label: _nearest(path) for label, path in places.items()}
@@ -259,7 +217,7 @@ def _places(
         probed = probe.probe(srun, folder, sys.executable, paths, name)
     except OSError as error:
         probed = probe.Probed(Answer(1, "", str(error)))
-    found = probe.judge(probed, nearest, profile)
+    found = probe.seen_by_node(probed, nearest, profile)
     works = probed.could_read and probed.visible_seconds is not None
     seen = {label for label, path in nearest.items() if str(path) in probed.seen and works}
     return found + storage.locality(places, storage.mounts(text), frozenset(seen))
@@ -269,14 +227,14 @@ def _study_checks(
     options: Options,
     here: machine.Machine,
     profile: Profile,
-    asking: Sequence[Request],
+    asking: Sequence[SlurmRequest],
     facts: Cluster,
 ) -> list[Finding]:
     files = options.configfiles or _named_by(profile)
     checked, found = study.configuration(files)
     if checked is None:
         return found
-    found = [*found, *memory.judge(checked, options.folder, asking, facts)]
+    found = [*found, *memory.fit_in_gpus(checked, options.folder, asking, facts)]
     found += study.keys(checked, here.environment)
     try:
         return found + study.assets(checked, options.folder, files, here.environment)

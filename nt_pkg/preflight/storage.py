@@ -71,15 +71,8 @@ def locality(
         elif why is None:
             found.append(Finding("ok", "storage", f"{where}, a shared file system"))
         else:
-            found.append(
-                Finding(
-                    "warn",
-                    "storage",
-                    f"{where}: {why}",
-                    "move the project and its .venv to shared storage, or `--probe` to see "
-                    "whether nodes have it",
-                )
-            )
+            todo = "move the project and its .venv to shared storage, or see with --probe"
+            found.append(Finding("warn", "storage", f"{where}: {why}", todo))
         if mount and (todo := _lock_options(mount)):
             found.append(Finding("warn", "flock", f"{where}: locks count on this node only", todo))
     return found
@@ -95,10 +88,7 @@ def _why_local(mount: Mount | None, path: Path) -> str | None:
         return None
     if path.parts[1:2] == ("tmp",) or path.parts[1:3] == ("var", "tmp"):
         return "a temporary folder of this node; compute nodes have their own"
-    return (
-        "a disk of this node as far as can be told; compute nodes see it only if this node exports "
-        "it"
-    )
+    return "a disk of this node as far as can be told; nodes see it only if this one exports it"
 
 
 def _lock_options(mount: Mount) -> str:

@@ -8,7 +8,7 @@ from nt_pkg.preflight.facts import Finding
 _ARROW = "-> "
 
 
-def render(findings: Sequence[Finding], width: int | None = None) -> str:
+def findings_table(findings: Sequence[Finding], width: int | None = None) -> str:
     """Return one finding per line, what to do behind an arrow, and a last line with the sum.
 
     Args:

@@ -9,11 +9,12 @@ in bfloat16, that is with three digits, and scales gradients by a bfloat16 numbe
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from nt_pkg.cost.memory import MAX_LOGITS
+
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-_MAX_LOGITS = 2**26  # at a time: 256 MiB in float32
 _RESCALES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 
@@ -76,9 +77,9 @@ def summed_loss(
         hidden: tokens x width.
         weight: vocabulary x width.
         targets: tokens.
-        chunk: tokens whose logits are in memory at a time; 0: as many as fit into 256 MiB.
+        chunk: tokens whose logits are in memory at a time; 0: as many as MAX_LOGITS allows.
     """
-    chunk = chunk or max(1, _MAX_LOGITS // len(weight))
+    chunk = chunk or max(1, MAX_LOGITS // len(weight))
     loss: torch.Tensor = _function().apply(hidden, weight, targets, chunk)
     return loss
 

@@ -5,30 +5,47 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nt_pkg.config.students import Training
-from nt_pkg.cost.flops import Shape, peak_flops
+from nt_pkg.cost.decoder_shape import Shape, read_shape
+from nt_pkg.cost.hardware import gpu_of
 from nt_pkg.files.schemas import Row
 from nt_pkg.sft.data import Step
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 
-def flops_of(shape: Shape, steps: Sequence[Step], examples: Sequence[Row]) -> float:
+def known_shape(model: "PreTrainedModel") -> Shape | None:
+    """Return the shape of a model; None if it is of an architecture that is not known."""
+    try:
+        return read_shape(model.config.to_dict())
+    except ValueError:
+        return None
+
+
+def flops_of(shape: Shape | None, steps: Sequence[Step], examples: Sequence[Row]) -> float | None:
     """Return the floating-point operations of all steps."""
+    if shape is None:
+        return None
     chosen = [examples[e] for step in steps for row in step.rows for e in row.examples]
     lengths = [len(example["input_ids"]) for example in chosen]
     return shape.flops(lengths, sum(step.num_loss_tokens for step in steps))
 
 
 def model_flops_utilisation(
-    flops: float, seconds: float, num_ranks: int, device: "torch.device", training: Training
+    flops: float | None,
+    seconds: float,
+    num_ranks: int,
+    device: "torch.device",
+    training: Training,
 ) -> float | None:
-    """Return the operations per second as a share of the GPUs' peak, None without GPUs."""
+    """Return the operations per second as a share of the GPUs' peak, if both are known."""
     import torch
 
-    if device.type != "cuda":
+    if flops is None or device.type != "cuda":
         return None
-    peak = peak_flops(torch.cuda.get_device_name(device), training.dtype)
+    gpu = gpu_of(torch.cuda.get_device_name(device))
+    peak = gpu.peak(training.dtype) if gpu else None
     return round(flops / seconds / num_ranks / peak, 4) if peak else None
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nt_pkg.config.students import Runtime, Training
-from nt_pkg.cost.flops import shape_of
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import digest_int
@@ -24,7 +23,13 @@ from nt_pkg.sft.loss import give_loss
 from nt_pkg.sft.resuming import is_universal
 from nt_pkg.sft.steps import StepLog
 from nt_pkg.sft.stopping import SIGNALS, Notes
-from nt_pkg.sft.summary import flops_of, model_flops_utilisation, peak_memory_mb, versions
+from nt_pkg.sft.summary import (
+    flops_of,
+    known_shape,
+    model_flops_utilisation,
+    peak_memory_mb,
+    versions,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -111,8 +116,9 @@ class _Trainer:
         if job.runtime.activation_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
         give_loss(model)
-        # Read these now: under ZeRO-3 a rank no longer holds the whole tensors.
-        self._num_parameters, self._shape = model.num_parameters(), shape_of(model)
+        # Read this now: under ZeRO-3 a rank no longer holds the whole tensors.
+        self._num_parameters = model.num_parameters()
+        self._shape = known_shape(model)
         self._num_words = model.config.vocab_size
         optimizer = torch.optim.AdamW(
             model.parameters(),

@@ -2,14 +2,16 @@
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import snakemake_executor_plugin_slurm  # noqa: F401 - it looks for commands when it is imported
 
 from nt_pkg.preflight import parse, requests
-from nt_pkg.preflight.facts import Cluster, Finding, Request
+from nt_pkg.preflight.facts import Cluster, Finding, SlurmRequest
 from nt_pkg.preflight.profile import Profile, read_profile
 from nt_pkg.snakemake_io.dry_run import planned_jobs
 from nt_pkg.snakemake_io.events import events_in
@@ -41,19 +43,13 @@ PARTITIONS = (
     + _PARTITION.format("off", "ALL", "NO", "UNLIMITED", "DOWN")
 )
 NODES = "".join(
-    f"n{number}|{partition}|64|256000|{gres}|{state}|{features}\n"
-    for number, state in ((1, "idle"), (2, "mixed"))
-    for partition, gres, features in (
-        ("cpu", "(null)", "(null)"),
-        ("short", "(null)", "(null)"),
-        ("closed", "(null)", "(null)"),
-        ("off", "(null)", "(null)"),
-    )
+    f"{partition}|1|{state}|64|256000|(null)|(null)\n"
+    for state in ("idle", "mixed")
+    for partition in ("cpu", "short", "closed", "off")
 ) + "".join(
-    f"g{number}|gpu|64|512000|gpu:h100:4(S:0-1)|{state}|nvlink,ib\n"
-    for number, state in ((1, "idle"), (2, "drained"))
+    f"gpu|1|{state}|64|512000|gpu:h100:4(S:0-1)|nvlink,ib\n" for state in ("idle", "drained")
 )
-ASSOCIATIONS = "toy|lab||long,normal|normal||||\nelsewhere|other||normal|normal||||\n"
+ASSOCIATIONS = "toy|lab||normal||||\nelsewhere|other||normal||||\n"
 QOS = "normal||||||\nlong|7-00:00:00|||||\n"
 
 PROFILE = """\
@@ -164,8 +160,22 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-def asked(train: dict[str, object] | None = None) -> list[Request]:
+def asked(train: dict[str, object] | None = None) -> list[SlurmRequest]:
     jobs = planned_jobs(list(events_in(planned(train or TRAIN, GRADE))))
-    return requests.from_jobs(
-        jobs, frozenset({"fetch_asset", "all"}), requests.own_resources([RULES])
+    local = frozenset({"fetch_asset", "all"})
+    return requests.from_jobs(jobs, local, requests.own_resources([RULES]))
+
+
+def request(rule: str, gpus: int = 0, **resources: object) -> SlurmRequest:
+    """Return a request with some resources."""
+    return SlurmRequest(
+        rule, tuple((name, str(value)) for name, value in resources.items()), gpus=gpus
     )
+
+
+def with_sbatch(place: Path, enforced: str = "none") -> None:
+    """Put a stand-in for `sbatch` into a folder."""
+    fake = Path(__file__).with_name("fake_sbatch.py")
+    place.mkdir(exist_ok=True)
+    (place / "sbatch").write_text(f'#!/bin/sh\nexec {sys.executable} {fake} "{enforced}" "$@"\n')
+    (place / "sbatch").chmod(0o755)

@@ -9,9 +9,16 @@ import pytest
 from nt_pkg.config.engines import EngineRuntime
 from nt_pkg.config.load import read_study
 from nt_pkg.config.study import Study
-from nt_pkg.cost.generation import Answers, Texts, gpu_seconds, text_cost, texts_of, writer_of
+from nt_pkg.cost.decoder_shape import read_shape
+from nt_pkg.cost.generation import (
+    PastAnswers,
+    Workload,
+    generation_cost,
+    gpu_seconds,
+    model_of,
+    workload_of,
+)
 from nt_pkg.cost.gpu_hours import Forecasts
-from nt_pkg.cost.memory import read_shape
 from nt_pkg.files.json_files import write_json
 from nt_pkg.plan.validate import load_study
 from nt_pkg.snakemake_io.dry_run import Job
@@ -84,34 +91,40 @@ def test_writing_is_the_memory_read_and_the_operations(study: Study) -> None:
     written = (weights / batch + cache) / 3.35e12 + (2 * matrices + attention) / 989e12
     read = 250 * (2 * matrices + 2 * 32 * 4096 * 250) / 989e12
 
-    found = gpu_seconds(shape, Texts(1000, 250, 4500), EngineRuntime(gpu=1, batch=256), "h100")
+    found = gpu_seconds(shape, Workload(1000, 250, 4500), EngineRuntime(gpu=1, batch=256), "h100")
     assert found == pytest.approx(1000 * (4500 * written + read) / 0.5)
     assert 3_500 < 4_500_000 / found < 3_600  # tokens a second
 
-    few = gpu_seconds(shape, Texts(1000, 250, 4500), EngineRuntime(gpu=1, batch=8), "h100")
+    few = gpu_seconds(shape, Workload(1000, 250, 4500), EngineRuntime(gpu=1, batch=8), "h100")
     assert few > 2.5 * found
-    only_read = gpu_seconds(shape, Texts(1, 80, 0), EngineRuntime(gpu=1), "h100")
+    only_read = gpu_seconds(shape, Workload(1, 80, 0), EngineRuntime(gpu=1), "h100")
     assert only_read == pytest.approx(80 * (2 * matrices + 2 * 32 * 4096 * 80) / 989e12 / 0.5)
-    with pytest.raises(ValueError, match="v100 can do is not known"):
-        gpu_seconds(shape, Texts(1, 80, 0), EngineRuntime(gpu=1), "v100")
+    with pytest.raises(ValueError, match="GPU called rtx_a1000 has is not known"):
+        gpu_seconds(shape, Workload(1, 80, 0), EngineRuntime(gpu=1), "rtx_a1000")
+    with pytest.raises(ValueError, match="a v100 has no bfloat16"):
+        gpu_seconds(shape, Workload(1, 80, 0), EngineRuntime(gpu=1), "v100")
 
 
 def test_what_jobs_read_and_write(study: Study, tmp_path: Path) -> None:
-    answers, shard = Answers(tmp_path), 1_145_824 / 64
+    answers, shard = PastAnswers(tmp_path), 1_145_824 / 64
     gpqa = {**RUN, "benchmark": "gpqa_diamond"}
-    assert texts_of(study, "sample_answers", gpqa, tmp_path, answers) == Texts(198 * 24, 250, 4500)
+    assert workload_of(study, "sample_answers", gpqa, tmp_path, answers) == Workload(
+        198 * 24, 250, 4500
+    )
     traced = {**SHARD, "teacher": "served"}
-    assert texts_of(study, "generate_traces", traced, tmp_path, answers) == Texts(shard, 80, 4500)
+    assert workload_of(study, "generate_traces", traced, tmp_path, answers) == Workload(
+        shard, 80, 4500
+    )
     asked = {
-        name: texts_of(study, "annotate", {**traced, "annotator": name}, tmp_path, answers)
+        name: workload_of(study, "annotate", {**traced, "annotator": name}, tmp_path, answers)
         for name in ("domain", "verbosity", "agreement")
     }
     assert {each.count for each in asked.values()} == {shard}
     # The question alone, the reasoning as well, and two answers of 500 tokens.
     assert asked["domain"].prompt_tokens < 400 < 1000 < asked["agreement"].prompt_tokens < 1500
     assert 4000 < asked["verbosity"].prompt_tokens < 4500
-    read = texts_of(study, "annotate_questions", SHARD, tmp_path, answers)
-    assert read == Texts(shard, 80, 0)
+    read = workload_of(study, "annotate_questions", SHARD, tmp_path, answers)
+    assert read == Workload(shard, 80, 0)
 
 
 def test_what_is_there_counts_before_what_is_expected(study: Study, tmp_path: Path) -> None:
@@ -120,12 +133,12 @@ def test_what_is_there_counts_before_what_is_expected(study: Study, tmp_path: Pa
     _scored(tmp_path, {**RUN, "subset": "other"}, 8000)
     _scored(tmp_path, {**RUN, "subset": "none", "format": "none"}, 900)
     _scored(tmp_path, {**RUN, "mode": "no_think"}, 300)
-    answers = Answers(tmp_path)
-    assert texts_of(study, "annotate_questions", SHARD, tmp_path, answers).count == 10_000
+    answers = PastAnswers(tmp_path)
+    assert workload_of(study, "annotate_questions", SHARD, tmp_path, answers).count == 10_000
     new = {**RUN, "subset": "new"}
-    assert texts_of(study, "sample_answers", new, tmp_path, answers).new_tokens == 7000
+    assert workload_of(study, "sample_answers", new, tmp_path, answers).new_tokens == 7000
     untrained = {**RUN, "subset": "none", "seed": "1"}
-    assert texts_of(study, "sample_answers", untrained, tmp_path, answers).new_tokens == 900
+    assert workload_of(study, "sample_answers", untrained, tmp_path, answers).new_tokens == 900
 
 
 def test_finished_jobs_say_how_quick_a_model_is(study: Study, tmp_path: Path) -> None:
@@ -161,12 +174,12 @@ def test_transformers_waits_for_the_longest_answer_on_one_gpu(tmp_path: Path) ->
         found["students"]["llama-3.1-8b"]["engine"] = "transformers"
         found["students"]["llama-3.1-8b"]["runtime"]["generation_gpu"] = 2
 
-    texts, study = Texts(10, 250, 4500), _study(slow)
-    writer = writer_of(study, RUN)
+    texts, study = Workload(10, 250, 4500), _study(slow)
+    writer = model_of(study, RUN)
     alone = EngineRuntime(gpu=1, batch=256)
     shape = read_shape(study.students["llama-3.1-8b"].architecture or {})
-    longest = gpu_seconds(shape, Texts(10, 250, 16_384), alone, "h100")
-    found = text_cost(writer, texts, tmp_path, "h100", Answers(tmp_path))
+    longest = gpu_seconds(shape, Workload(10, 250, 16_384), alone, "h100")
+    found = generation_cost(writer, texts, tmp_path, "h100", PastAnswers(tmp_path))
     assert found.gpu_seconds == pytest.approx(2 * longest)
 
 

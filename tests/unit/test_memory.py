@@ -10,17 +10,17 @@ import pytest
 from nt_pkg.config.load import read_study
 from nt_pkg.config.study import Study
 from nt_pkg.cost import memory
-from nt_pkg.cost.flops import peak_flops
-from nt_pkg.cost.forecast import cost, misfits, need
-from nt_pkg.cost.memory import Setup, read_shape
+from nt_pkg.cost.decoder_shape import read_shape
+from nt_pkg.cost.hardware import gpu_of
+from nt_pkg.cost.memory import Setup
+from nt_pkg.cost.training import misfits, need, training_cost
 from nt_pkg.files.json_files import write_json
 from nt_pkg.plan.validate import load_study
 from nt_pkg.preflight import memory as check
-from nt_pkg.preflight.facts import Request
 from nt_pkg.snakemake_io.dry_run import Job
 from nt_pkg.snakemake_io.timings import Timings
 from scripts.plan import render
-from tests.unit.preflight_world import facts, only
+from tests.unit.preflight_world import facts, only, request
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
@@ -81,6 +81,7 @@ def test_parameters_are_those_of_transformers(more: dict[str, Any]) -> None:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**found))
     assert read_shape(found).num_parameters == model.num_parameters()
+    assert read_shape(model.config.to_dict()) == read_shape(found)  # as a training sees it
 
 
 def test_an_unknown_architecture_is_named() -> None:
@@ -127,8 +128,9 @@ def test_activations_are_what_autograd_keeps(dtype: str) -> None:
 
 def test_what_fits(study: Study) -> None:
     large = read_shape(study.students["llama-3.3-70b"].architecture or {})
-    h200, h100 = memory.gpu_memory("nvidia_h200"), memory.gpu_memory("h100")
-    assert h200 and h100
+    large_gpu, gpu = gpu_of("nvidia_h200"), gpu_of("h100")
+    assert large_gpu and gpu
+    h200, h100 = large_gpu.memory, gpu.memory
     asked = Setup(num_ranks=32, zero_stage=3, micro_batch_tokens=32_768)
     assert not memory.fits(large, asked, h200)
     # The paper trained it on 32 H200.
@@ -140,10 +142,37 @@ def test_what_fits(study: Study) -> None:
     assert memory.smallest_that_fits(large, longest, h200) is None
 
 
-def test_names_of_gpus() -> None:
-    sizes = [memory.gpu_memory(name) for name in ("a100_80gb", "A100", "nvidia-h100-nvl", "v100")]
-    assert sizes == [81_920 * 2**20, 40_960 * 2**20, 81_559 * 2**20, None]
-    assert peak_flops("h200") == 989e12 and peak_flops("") is None
+@pytest.mark.parametrize(
+    ("name", "gib", "teraflops"),
+    [
+        *(("a100", 40, 312), ("A100-PCIE-40GB", 40, 312), ("gpu:a100:4", 40, 312)),
+        *(("a100_80gb", 80, 312), ("NVIDIA A100-SXM4-80GB", 80, 312), ("a100-80", 80, 312)),
+        ("NVIDIA A100 80GB PCIe", 80, 312),
+        *(("h100", 79.6, 989), ("NVIDIA H100 80GB HBM3", 79.6, 989)),
+        *(("NVIDIA H100 PCIe", 79.6, 756), ("nvidia_h100_nvl", 93.6, 835), ("H100-NVL", 93.6, 835)),
+        *(("nvidia_h200", 140.4, 989), ("NVIDIA GH200 480GB", 95.6, 990)),
+        *(("l4", 22.5, 121), ("l40", 45, 181), ("NVIDIA L40S", 45, 362), ("a10", 22.5, 125)),
+        ("AMD Instinct MI300X OAM", 192, 1307),
+        ("tesla_v100-sxm2-32gb", 32, None),
+    ],
+)
+def test_names_of_gpus(name: str, gib: float, teraflops: float | None) -> None:
+    gpu = gpu_of(name)
+    assert gpu and gpu.memory / memory.GIB == pytest.approx(gib, abs=0.05)
+    assert gpu.peak("bfloat16") == (teraflops and teraflops * 1e12)
+    assert gpu.peak("float32") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    # Most begin like a GPU that is known; a slice of one (MIG) is none.
+    [
+        *("rtx_a1000", "a1000", "a100x", "a10g", "a100_1g.5gb", "h100_mig_1g.10gb", "h20", "b200"),
+        *("rtx_4000_ada", "nvidia_geforce_rtx_3090", "mi300a", "gpu", "", None),
+    ],
+)
+def test_gpus_that_only_look_like_one(name: str | None) -> None:
+    assert gpu_of(name) is None
 
 
 def _train(student: str, gpu: str = "h100") -> Job:
@@ -153,23 +182,28 @@ def _train(student: str, gpu: str = "h100") -> Job:
 
 
 def test_preflight_refuses_what_cannot_fit(study: Study, tmp_path: Path) -> None:
-    request = Request("train", partition="gpu", gpus=8, owners=frozenset({"students.llama-3.1-8b"}))
+    asking = replace(
+        request("train", gpus=8, slurm_partition="gpu"),
+        owners=frozenset({"students.llama-3.1-8b"}),
+    )
     cluster = facts()  # its nodes have H100
-    refused = only(check.judge(study, tmp_path, [request], cluster), "FAIL")
-    assert "students.llama-3.1-8b does not fit: 231.4 GiB of 79.6 on each of 8 h100" in refused
+    refused = only(check.fit_in_gpus(study, tmp_path, [asking], cluster), "FAIL")
+    assert "students.llama-3.1-8b does not fit: 230.9 GiB of 79.6 on each of 8 h100" in refused
     assert "activation_checkpointing true" in refused
 
     short = _study(row_tokens=4096)
-    assert [each.level for each in check.judge(short, tmp_path, [request], cluster)] == ["ok"]
+    assert [each.level for each in check.fit_in_gpus(short, tmp_path, [asking], cluster)] == ["ok"]
 
-    unknown = only(check.judge(study, tmp_path, [request], replace(cluster, nodes=None)), "warn")
-    assert "the memory of that GPU is not known" in unknown
+    unknown = only(
+        check.fit_in_gpus(study, tmp_path, [asking], replace(cluster, nodes=None)), "warn"
+    )
+    assert "the type of its GPUs is not known" in unknown
 
 
 def test_a_start_refuses_only_what_is_known_not_to_fit(study: Study, tmp_path: Path) -> None:
     types = {"llama-3.1-8b": "h100", "llama-3.3-70b": "gtx", "micro-llama": "h100"}  # no size known
     (line,) = misfits(study, types, tmp_path)
-    assert line.startswith("students.llama-3.1-8b does not fit: 231.4 GiB of 79.6 on each of 8")
+    assert line.startswith("students.llama-3.1-8b does not fit: 230.9 GiB of 79.6 on each of 8")
     assert "num_ranks and gpu 4, activation_checkpointing true" in line
     assert misfits(_study(row_tokens=4096), types, tmp_path) == []
 
@@ -184,7 +218,7 @@ def test_a_fetched_config_counts_before_the_declared_one(study: Study, tmp_path:
 def test_cost_is_measured_where_a_training_has_ended(study: Study, tmp_path: Path) -> None:
     run = _train("llama-3.1-8b").wildcards
     needed = need(study, run["student"], tmp_path, "h100")
-    before = cost(study, run, tmp_path, needed)
+    before = training_cost(study, run, tmp_path, needed)
     assert before and not before.is_measured
     assert before.tokens == 5000 * 4500 * 10
     flops = 6 * (8_030_261_248 - 128_256 * 4096) + 6 * 32 * 4096 * 4500
@@ -199,7 +233,7 @@ def test_cost_is_measured_where_a_training_has_ended(study: Study, tmp_path: Pat
         folder / "sft" / "llama-3.1-8b" / "other" / "system2" / "seed1" / "run.json",
         {"tokens_per_second": 80_000.0, "world_size": 8},
     )
-    after = cost(study, run, tmp_path, needed)
+    after = training_cost(study, run, tmp_path, needed)
     assert after and after.is_measured
     assert after.gpu_seconds == pytest.approx(4990 * 3000 * 10 / 10_000)
 
@@ -207,7 +241,7 @@ def test_cost_is_measured_where_a_training_has_ended(study: Study, tmp_path: Pat
 def test_a_plan_says_what_fits_and_what_it_costs(study: Study, tmp_path: Path) -> None:
     jobs = [_train("llama-3.1-8b"), _train("qwen-2.5-7b"), _train("micro-llama")]
     text = render(jobs, Timings(tmp_path), study, tmp_path)
-    assert "llama-3.1-8b: DOES NOT FIT: 231.4 GiB of 79.6 on each of 8 h100, ZeRO-3: " in text
+    assert "llama-3.1-8b: DOES NOT FIT: 230.9 GiB of 79.6 on each of 8 h100, ZeRO-3: " in text
     assert "the smallest that fits, in students.qwen-2.5-7b.runtime: " in text
     assert "1 run of 225.0 million tokens: 8.8 GPU-hours each" in text
     assert "micro-llama: the size of students.micro-llama is not known" in text
@@ -216,4 +250,4 @@ def test_a_plan_says_what_fits_and_what_it_costs(study: Study, tmp_path: Path) -
 
     unnamed = render([_train("llama-3.1-8b", "")], Timings(tmp_path), study, tmp_path)
     assert "as if all GPUs were H100: the profile names no gpu_type" in unnamed
-    assert "llama-3.1-8b: DOES NOT FIT if its GPUs are H100: 231.4 GiB of 79.6" in unnamed
+    assert "llama-3.1-8b: DOES NOT FIT if its GPUs are H100: 230.9 GiB of 79.6" in unnamed

@@ -23,6 +23,7 @@ from tests.unit.preflight_world import (
     ROOT,
     TRAIN,
     planned,
+    with_sbatch,
 )
 from tests.unit.preflight_world import elsewhere as elsewhere
 from tests.workflow.sandbox import STUDY
@@ -38,7 +39,6 @@ _ANSWERS = {
     "sacctmgr show assoc": ASSOCIATIONS,
     "sacctmgr show qos": QOS,
     "sshare": "lab\n",
-    "sbatch": "",
     "srun": "",
 }
 _LOCAL_SRUN = '#!/bin/sh\nwhile [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n'
@@ -63,6 +63,7 @@ def preflight_with(
         path: str = "",
     ) -> str:
         folder = tmp_path / "bin"
+        with_sbatch(folder, enforce)
         _stand_ins(folder, {**_ANSWERS, **(answers or {})}, errors or {}, enforce, age)
         (tmp_path / "slurm").mkdir()
         (tmp_path / "slurm" / "profile.yaml").write_text(f"{text}configfile: {STUDY}\n")
@@ -80,13 +81,13 @@ def preflight_with(
 def _stand_ins(
     folder: Path, answers: dict[str, str | None], errors: dict[str, str], enforce: str, age: int
 ) -> None:
-    folder.mkdir()
     scripts: dict[str, list[str]] = {}
     now = datetime.now().isoformat(timespec="seconds")
     for question, answer in answers.items():
         command, _, words = question.partition(" ")
-        if answer is None:
-            continue  # no such command
+        if answer is None:  # no such command
+            (folder / command).unlink(missing_ok=True)
+            continue
         if answer.startswith("#!"):
             scripts[command] = [answer.removeprefix("#!/bin/sh\n")]
             continue
@@ -109,8 +110,7 @@ def test_good_cluster(preflight_with: Fake) -> None:
         "8 Slurm commands are there",
         "sacct works; status by squeue",
         "slurm/profile.yaml has no CHANGE_ME",
-        "3 jobs of 2 rules can start",
-        "2 different requests are accepted",
+        "2 different requests of 3 jobs are accepted",
     ):
         assert line in shown
     assert shown.splitlines()[-1].endswith("nothing is in the way")
@@ -133,17 +133,17 @@ def test_good_cluster(preflight_with: Fake) -> None:
         ),
         (
             {"train": {**TRAIN, "slurm_partition": "gpux"}},
-            "gpux does not exist (train)",
+            "train (2 jobs of llama, qwen): invalid partition specified: gpux",
             "slurm/profile.yaml:7 set-resources.train.slurm_partition (here: closed, cpu, gpu",
         ),
         (
             {"train": {**TRAIN, "slurm_partition": "off", "gpu": 0}},
-            "off is DOWN: jobs would not start",
+            "partition off is DOWN: jobs would wait",
             "set-resources.train.slurm_partition (up: closed, cpu, gpu, short)",
         ),
         (
             {"train": {**TRAIN, "slurm_partition": "closed", "gpu": 0}},
-            "closed takes only jobs of the accounts physics, not lab",
+            "partition closed takes only accounts physics, not lab",
             "set-resources.train.slurm_partition",
         ),
         (
@@ -153,27 +153,28 @@ def test_good_cluster(preflight_with: Fake) -> None:
         ),
         (
             {"train": {**TRAIN, "qos": "night"}, "enforce": "associations,limits,qos"},
-            "night does not exist (train)",
+            "train (2 jobs of llama, qwen): Invalid qos specification",
             "set-resources.train.qos (to be added) (here: long, normal)",
         ),
         (
             {"train": {**TRAIN, "constraint": "fast"}},
-            "no node has the feature fast",
-            "set-resources.train.constraint (to be added) (gpu has: ib, nvlink)",
+            "train (2 jobs of llama, qwen): Invalid feature specification",
+            "set-resources.train.constraint (to be added) (here: ib, nvlink)",
         ),
         (
             {"train": {**TRAIN, "gpu": 8}},
-            "8 GPUs per node are asked for, nodes of partition gpu have at most 4",
-            "slurm/profile.yaml:7 set-resources.train.nodes",
+            "not available; it would be taken without gpu 8; partition gpu has 1 idle with 64 "
+            "CPUs, 512000 MB, gpu:h100:4(S:0-1), nvlink,ib; 1 drained",
+            "lower students.llama.runtime.gpu of the configuration",
         ),
         (
             {"train": {**TRAIN, "gpu_model": "a100"}},
-            "GPU model a100 is not in partition gpu (has: h100)",
+            "it would be taken without gpu_model a100; partition gpu has 1 idle",
             "set-resources.train.gpu_model",
         ),
         (
             {"train": {**TRAIN, "mem_mb": 999_000}},
-            "999000 MB per node are asked for",
+            "it would be taken without mem_mb 999000",
             "students.llama.runtime.mem_mb of the configuration, or slurm/profile.yaml "
             "set-resources.train.mem_mb",
         ),
@@ -193,7 +194,7 @@ def test_good_cluster(preflight_with: Fake) -> None:
         ),
         (
             {"errors": {"sacctmgr show assoc": "no slurmdbd", "sshare": "no slurmdbd"}},
-            "lab cannot be looked up (no slurmdbd), and the plugin then refuses to submit",
+            "lab cannot be looked up (no slurmdbd), and the plugin then refuses it",
             "delete slurm/profile.yaml:2 default-resources.slurm_account",
         ),
         (
@@ -203,15 +204,17 @@ def test_good_cluster(preflight_with: Fake) -> None:
         ),
         ({"answers": {"sbatch": None}}, "not on PATH: sbatch", "module load slurm"),
         (
-            {"errors": {"sbatch": "allocation failure: Invalid qos specification"}},
-            "train (2 jobs of llama, qwen): allocation failure: Invalid qos specification",
+            {
+                "errors": {"sbatch": "allocation failure: Job violates accounting/QOS policy"},
+                "answers": {"sbatch": ""},
+            },
+            "train (2 jobs of llama, qwen): Job violates accounting/QOS policy",
             "edit set-resources.train in slurm/profile.yaml; try: sbatch --test-only --wrap=true "
-            "--account=lab --partition=gpu --time=1440 --mem=100000 --nodes=1 --gpus=4",
+            "-A lab -p gpu -t 1440 --mem 100000 --nodes=1 --cpus-per-task=8 --gpus=4",
         ),
         (
             {"plan": Answer(1, "", "Building DAG\nerror: the configuration has defects:\n  x: y")},
-            "dry run failed, so resources were taken from the profile alone: error: the "
-            "configuration has defects: x: y",
+            "dry run failed, so no job was checked: error: the configuration has defects: x: y",
             "snakemake --profile slurm -n",
         ),
         ({"text": "jobs: ["}, "slurm/profile.yaml cannot be read as YAML", "line 1"),
@@ -231,7 +234,7 @@ def test_no_accounting_is_a_warning(preflight_with: Fake) -> None:
     shown = preflight_with(0, errors=errors)
 
     assert "no GPU or memory accounting, and no fall-back when the controller is away" in shown
-    assert "lab cannot be checked: the cluster keeps no accounts" in shown
+    assert "lab cannot be checked: the cluster knows no accounts of yours" in shown
 
 
 def test_hanging_controller_is_not_waited_for(
@@ -290,7 +293,7 @@ def test_dry_run_of_the_demo() -> None:
 
     assert {"train", "grade", "sample_answers", "build_report"} <= {each.rule for each in found}
     assert not {"all", "fetch_asset"} & {each.rule for each in found}
-    assert all(each.mem_mb and each.runtime for each in found)
+    assert all(each.number("mem_mb") and each.number("runtime") for each in found)
 
 
 def test_table_wraps_for_terminals_only() -> None:
@@ -299,8 +302,8 @@ def test_table_wraps_for_terminals_only() -> None:
         Finding("FAIL", "resources", "much " * 30, "edit profile.yaml:7 set-resources.train.gpu"),
     ]
 
-    assert table.render(findings).splitlines()[0] == "ok    flock      works"
-    assert len(table.render(findings).splitlines()) == 4
-    wrapped = table.render(findings, 80).splitlines()
+    assert table.findings_table(findings).splitlines()[0] == "ok    flock      works"
+    assert len(table.findings_table(findings).splitlines()) == 4
+    wrapped = table.findings_table(findings, 80).splitlines()
     assert all(len(line) <= 80 for line in wrapped)
     assert "                 -> edit profile.yaml:7 set-resources.train.gpu" in wrapped

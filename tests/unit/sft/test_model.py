@@ -124,7 +124,7 @@ def test_loss_in_chunks_is_that_of_all_logits(chunk: int, dtype: str, tolerance:
 
 def test_logits_of_all_tokens_are_never_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Sequence[int]] = []
-    monkeypatch.setattr("nt_pkg.sft.loss._MAX_LOGITS", 5 * 5000)
+    monkeypatch.setattr("nt_pkg.sft.loss.MAX_LOGITS", 5 * 5000)
 
     class Noting(torch.utils._python_dispatch.TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore

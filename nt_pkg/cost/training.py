@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from nt_pkg.config.engines import Annotator, Teacher
-from nt_pkg.config.students import Student
 from nt_pkg.config.study import Study
 from nt_pkg.cost import memory
-from nt_pkg.cost.flops import peak_flops
-from nt_pkg.cost.memory import GIB, Setup, Shape
+from nt_pkg.cost.decoder_shape import Shape, shape_of
+from nt_pkg.cost.hardware import gpu_of
+from nt_pkg.cost.memory import GIB, Setup
 from nt_pkg.files.json_files import read_json
 
 # Share of a GPU's peak that goes into the model. Until a training of the study was measured: what
@@ -34,7 +33,8 @@ class Need:
     @property
     def gpu_bytes(self) -> int | None:
         """Return the memory of that GPU, if it is known."""
-        return memory.gpu_memory(self.gpu)
+        known = gpu_of(self.gpu)
+        return known.memory if known else None
 
     @cached_property
     def parts(self) -> dict[str, int]:
@@ -135,39 +135,6 @@ def misfits(study: Study, gpus: Mapping[str, str | None], folder: Path) -> list[
     return found
 
 
-def shape_of(
-    entry: Student | Teacher | Annotator, name: str, folder: Path, kind: str = "students"
-) -> Shape:
-    """Return the shape of a model from its config.json, or else from the configuration.
-
-    Args:
-        entry: of the catalogue.
-        name: its name there.
-        folder: where assets lie.
-        kind: its section of the catalogue.
-
-    Raises:
-        ValueError: neither is there, or it is of an architecture whose memory is not known.
-    """
-    places = [folder / "assets" / kind / name]
-    places += [Path(entry.source.path)] if entry.source and entry.source.path else []
-    for place in places:
-        if (place / "config.json").is_file():
-            config = read_json(place / "config.json")
-            break
-    else:
-        config = entry.architecture
-    if config is None:
-        raise ValueError(
-            f"the size of {kind}.{name} is not known: fetch it (stage assets), or give its "
-            "`architecture`"
-        )
-    try:
-        return memory.read_shape(config)
-    except ValueError as error:
-        raise ValueError(f"{kind}.{name}: {error}") from None
-
-
 @dataclass(frozen=True)
 class Cost:
     """What a job would take, over all its GPUs."""
@@ -177,7 +144,7 @@ class Cost:
     is_measured: bool  # by finished jobs of this model; else by arithmetic
 
 
-def cost(study: Study, run: Mapping[str, str], folder: Path, needed: Need) -> Cost | None:
+def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Need) -> Cost | None:
     """Return the cost of one training; None if nothing is known of its GPUs.
 
     Args:
@@ -191,7 +158,8 @@ def cost(study: Study, run: Mapping[str, str], folder: Path, needed: Need) -> Co
     tokens = num_examples * mean * epochs
     if speed := _measured_speed(run["student"], folder):
         return Cost(tokens, tokens / speed, is_measured=True)
-    peak = peak_flops(needed.gpu or "")
+    known = gpu_of(needed.gpu)
+    peak = known.peak("bfloat16") if known else None
     if peak is None:
         return None
     return Cost(tokens, tokens * needed.shape.flops_per_token(mean) / (MFU * peak), False)
