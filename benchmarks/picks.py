@@ -67,11 +67,12 @@ def _shares(labels: Labels, key: tuple[str, str], ids: Iterable[str]) -> dict[st
     """Return shares of rows: by bin of length, by domain, and by strategy."""
     ids = list(ids)
     found = labels.histograms(key, ids)
+    assert found.num_tokens is not None, "the traces have no lengths"
     return {
-        "edges": found["num_tokens"]["edges"],
-        "num_tokens": [count / len(ids) for count in found["num_tokens"]["counts"]],
-        "domain": {name: count / len(ids) for name, count in found["domain"].items()},
-        "strategies": {name: count / len(ids) for name, count in found["strategies"].items()},
+        "edges": found.num_tokens.edges,
+        "num_tokens": [count / len(ids) for count in found.num_tokens.counts],
+        "domain": {name: count / len(ids) for name, count in found.domain.items()},
+        "strategies": {name: count / len(ids) for name, count in found.strategies.items()},
     }
 
 

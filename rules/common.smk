@@ -17,7 +17,7 @@ from nt_pkg.plan.inputs import Inputs, names_of
 from nt_pkg.plan.start import cannot_run_yet, start
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
-from nt_pkg.report.earlier import check_earlier
+from nt_pkg.report.summary import check_earlier
 from nt_pkg.slurm.site import Site
 from nt_pkg.snakemake_io.patterns import each
 from nt_pkg.snakemake_io.remake import remake_command

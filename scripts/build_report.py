@@ -6,16 +6,19 @@ is named. Writes index.html, summary.json, tables and figures.
 """
 
 import argparse
+import dataclasses
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from nt_pkg.config.report import Report
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.report.collect import collect, names_in_use
-from nt_pkg.report.earlier import read_summary
+from nt_pkg.report.records import RuleRun, Score, Study, Timings, read_record
+from nt_pkg.report.summary import read_summary
 from nt_pkg.snakemake_io.timings import rules_as_run, seconds_per_stage
 
 Found = TypeVar("Found")
@@ -40,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     spec = json.loads(args.spec)
     ready("build_report")
+    report = Report.model_validate(spec["report"])
     found = collect(
-        spec,
+        Study(spec["study"], report, spec["chance"]),
         args.pools,
         args.traces,
         args.labels,
@@ -51,18 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.scores,
         args.command,
     )
-    study = {"name": spec["study"], "chance": spec["chance"], **spec["report"]}
     names = names_in_use(found)
-    timings = {
-        "seconds_per_stage": seconds_per_stage(args.timings, names),
-        "rules": rules_as_run(args.timings, names),
-    }
+    timings = Timings(
+        seconds_per_stage(args.timings, names),
+        [read_record(RuleRun, rule, args.timings) for rule in rules_as_run(args.timings, names)],
+    )
     earlier = [read_summary(path.parent, spec["study"]) for path in args.earlier]
     build_report(
-        study,
-        **found,
-        timings=timings,
-        out_dir=args.out.parent,
+        dataclasses.replace(found, timings=timings),
+        args.out.parent,
         answers=_beside_scores(read_means),
         lengths=_beside_scores(read_lengths),
         earlier=earlier[0] if earlier else None,
@@ -70,10 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _beside_scores(read: Callable[[Path], Found]) -> Callable[[Mapping[str, Any]], Found]:
+def _beside_scores(read: Callable[[Path], Found]) -> Callable[[Score], Found]:
     """Return a function that reads the file next to a score, each file once."""
     kept = cache(read)
-    return lambda score: kept(Path(score["source"]["path"]))
+
+    def read_beside(score: Score) -> Found:
+        assert score.source is not None, "a score that was read from a file has a source"
+        return kept(Path(score.source.path))
+
+    return read_beside
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.report.earlier import read_summary
+from nt_pkg.config.report import Report
+from nt_pkg.report.records import Study
+from nt_pkg.report.summary import read_summary
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,17 +24,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         new = read_summary(args.new)
-        old = read_summary(args.old, new["study"])
+        old = read_summary(args.old, new.study)
     except ValueError as error:
         parser.error(str(error))
-    from nt_pkg.report.change_tables import say_changes, tabulate_changes
-    from nt_pkg.report.changes import compare_summaries
-    from nt_pkg.report.tables import render_markdown
+    from nt_pkg.report.build import draw_parts
+    from nt_pkg.report.changes.compare import compare_summaries
+    from nt_pkg.report.changes.words import say_changes
+    from nt_pkg.report.material import Material
+    from nt_pkg.report.tables import Table, render_markdown
 
-    changes = compare_summaries(old, new)
-    print(say_changes(changes, str(args.old)))
-    for table in tabulate_changes(changes):
-        print(f"\n{render_markdown(table)}", end="")
+    changes = compare_summaries(old, new, str(args.old))
+    print(say_changes(changes))
+    study = Study(new.study, Report(title=new.study))
+    for each in draw_parts(Material(study, changes=changes))["changes"]:
+        if isinstance(each, Table):
+            print(f"\n{render_markdown(each)}", end="")
     return 0
 
 

@@ -5,6 +5,7 @@ import inspect
 import pkgutil
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from nt_pkg.identity.fingerprint import code_fingerprint
@@ -19,11 +20,20 @@ CONSTANTS = {
 }
 
 
+def module_names(package: str) -> tuple[str, ...]:
+    """Return the sorted names of the modules of `nt_pkg.<package>` without importing any.
+
+    Those with a leading underscore are shared code.
+    """
+    folder = Path(__file__).parents[1].joinpath(*package.split("."))
+    modules = sorted(module.name for module in pkgutil.iter_modules([str(folder)]))
+    return tuple(name for name in modules if not name.startswith("_"))
+
+
 @cache
 def names(package: str) -> tuple[str, ...]:
     """Return the sorted plugin names of `nt_pkg.<package>`: its modules without a leading `_`."""
-    path = importlib.import_module(f"nt_pkg.{package}").__path__
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_")))
+    return module_names(package)
 
 
 def plugin(package: str, name: str) -> Any:

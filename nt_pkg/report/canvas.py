@@ -6,7 +6,7 @@ that colour as fallback, so one file is readable on a light and on a dark page.
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -20,7 +20,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from nt_pkg.files.json_files import atomic_path
-from nt_pkg.report.tables import render_csv
+from nt_pkg.report.tables import Row, render_csv
 from nt_pkg.report.wording import sort_naturally
 
 INK, MUTED, GRID = "#22201d", "#6a665f", "#dedad2"
@@ -76,7 +76,7 @@ class Chart:
     caption: str
     alt: str
     figure: Figure
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Row]
 
 
 @contextmanager

@@ -2,15 +2,15 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
+from nt_pkg.config.base import UNTRAINED
+from nt_pkg.report.filters import list_names
+from nt_pkg.report.records import Reading, Run, Score, Subset
 from nt_pkg.report.wording import sort_modes
+from nt_pkg.statistics.tests import average_seeds
 
-Record = Mapping[str, Any]
 Group = tuple[str, str, str]  # student, subset, format
 
 # Below this accuracy nobody would say that a student solves a benchmark, whatever its chance level.
@@ -41,7 +41,7 @@ class Cell:
     no_answer_rate: float
     thinking_rate: float
     num_failed: int
-    by_category: Mapping[str, tuple[int, float, float | None]]
+    by_category: Mapping[str, Reading]
 
     @property
     def group(self) -> Group:
@@ -56,30 +56,18 @@ class Cell:
     @property
     def is_trained(self) -> bool:
         """Whether the student saw a subset at all."""
-        return self.subset != "none"
+        return self.subset != UNTRAINED
 
 
-def find_sizes(subsets: Sequence[Record], runs: Sequence[Record]) -> dict[str, int]:
+def find_sizes(subsets: Sequence[Subset], runs: Sequence[Run]) -> dict[str, int]:
     """Return the number of examples of every subset, from its manifest or else from a run."""
-    sizes = {run["subset"]: int(run["num_examples"]) for run in runs}
-    return sizes | {subset["subset"]: int(subset["size"]) for subset in subsets}
+    sizes = {run.subset: run.num_examples for run in runs}
+    return sizes | {subset.subset: subset.size for subset in subsets}
 
 
-def average_seeds(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return mean and standard error over seeds; one seed has no error."""
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, None
-    return mean, float(np.std(values, ddof=1)) / math.sqrt(len(values))
-
-
-def build_cells(scores: Sequence[Record], sizes: Mapping[str, int]) -> list[Cell]:
+def build_cells(scores: Sequence[Score], sizes: Mapping[str, int]) -> list[Cell]:
     """Return one cell per run group, benchmark and mode: untrained first, then by size."""
-    groups: dict[tuple[str, ...], list[Record]] = {}
-    for score in scores:
-        key = tuple(score[f] for f in ("student", "subset", "format", "benchmark", "mode"))
-        groups.setdefault(key, []).append(score)
-    cells = [_build_cell(members, sizes) for members in groups.values()]
+    cells = [_build_cell(members, sizes) for _, members in group_scores(scores)]
     modes = sort_modes(sorted({cell.mode for cell in cells}))
     return sorted(
         cells,
@@ -142,48 +130,61 @@ def choose_own_modes(cells: Sequence[Cell]) -> list[Cell]:
     return list(chosen.values())
 
 
-def _build_cell(scores: Sequence[Record], sizes: Mapping[str, int]) -> Cell:
+def group_scores(scores: Sequence[Score]) -> list[tuple[dict[str, str], list[Score]]]:
+    """Return the scores of all seeds together, under the names that they share, in their order."""
+    groups: dict[tuple[str, ...], list[Score]] = {}
+    for score in scores:
+        groups.setdefault(tuple(list_names(score).values()), []).append(score)
+    return [(list_names(members[0]), members) for _, members in groups.items()]
+
+
+def average_readings(entries: Sequence[Reading]) -> tuple[float, float | None]:
+    """Return accuracy over seeds with its error; one seed has the error over questions."""
+    accuracy, error = average_seeds([entry.accuracy for entry in entries])
+    return accuracy, entries[0].standard_error if error is None else error
+
+
+def _build_cell(scores: Sequence[Score], sizes: Mapping[str, int]) -> Cell:
     first = scores[0]
-    accuracy, error = average_seeds([float(s["accuracy"]) for s in scores])
-    question_error = _average_known(scores, "standard_error")
-    lengths, rates = (
-        ("mean_tokens", "median_tokens"),
-        ("truncation_rate", "no_answer_rate", "thinking_rate"),
-    )
-    means: dict[str, Any] = {field: _average_known(scores, field) for field in (*lengths, *rates)}
-    names: dict[str, Any] = {
-        field: first[field] for field in ("student", "subset", "format", "benchmark", "mode")
-    }
+    accuracy, error = average_seeds([score.accuracy for score in scores])
+    question_error = _average_known(score.standard_error for score in scores)
     return Cell(
-        **names,
-        size=sizes.get(first["subset"], 0),
+        student=first.student,
+        subset=first.subset,
+        format=first.format,
+        benchmark=first.benchmark,
+        mode=first.mode,
+        size=sizes.get(first.subset, 0),
         num_seeds=len(scores),
-        num_questions=int(first["num_questions"]),
+        num_questions=first.num_questions,
         accuracy=accuracy,
         standard_error=question_error if error is None else error,
         question_error=question_error,
-        num_failed=sum(int(s["failed"] or 0) for s in scores),
+        mean_tokens=_average_known(score.mean_tokens for score in scores),
+        median_tokens=_average_known(score.median_tokens for score in scores),
+        truncation_rate=_average_known(score.truncation_rate for score in scores),
+        no_answer_rate=_average_known(score.no_answer_rate for score in scores),
+        thinking_rate=_average_known(score.thinking_rate for score in scores),
+        num_failed=sum(score.failed for score in scores),
         by_category=_average_categories(scores),
-        **means,
     )
 
 
-def _average_known(scores: Sequence[Record], field: str) -> float:
+def _average_known(values: Iterable[float | None]) -> float:
     """Return the mean over seeds; a score has no tokens when all its generations failed."""
-    known = [float(s[field]) for s in scores if s[field] is not None]
+    known = [value for value in values if value is not None]
     return math.fsum(known) / len(known) if known else 0.0
 
 
-def _average_categories(scores: Sequence[Record]) -> dict[str, tuple[int, float, float | None]]:
-    entries: dict[str, list[Record]] = {}
+def _average_categories(scores: Sequence[Score]) -> dict[str, Reading]:
+    entries: dict[str, list[Reading]] = {}
     for score in scores:
-        for name, entry in (score["by_category"] or {}).items():
+        for name, entry in score.by_category.items():
             entries.setdefault(name, []).append(entry)
     found = {}
     for name, members in entries.items():
-        accuracy, error = average_seeds([float(entry["accuracy"]) for entry in members])
-        own = members[0].get("standard_error")  # over questions: one seed has no other
-        found[name] = (int(members[0]["num"]), accuracy, own if error is None else error)
+        accuracy, error = average_readings(members)
+        found[name] = Reading(accuracy, error, num=members[0].num)
     return {name: entry for name, entry in found.items() if name}
 
 

@@ -1,27 +1,15 @@
-"""Claims of a paper, each judged by one comparison or several.
+"""Claims of a study (`report.claims`), each judged by one comparison or several."""
 
-A claim (`report.claims` of the configuration) has `name`, `text` and the names of `comparisons`.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from nt_pkg.report.effects import (
-    Effect,
-    show_effect,
-    show_effect_error,
-    show_effect_interval,
-    show_effect_paper,
-)
-from nt_pkg.report.tables import Column, Row, Table
-from nt_pkg.report.wording import DASH, show_p_value
-
-Record = Mapping[str, Any]
+from nt_pkg.config.report import Claim
+from nt_pkg.report.records import Effect
+from nt_pkg.statistics.verdicts import judge_together
 
 
 @dataclass(frozen=True)
-class Claim:
+class JudgedClaim:
     """A claim with its verdict and the comparisons that it rests on."""
 
     name: str
@@ -30,11 +18,8 @@ class Claim:
     parts: tuple[Effect, ...]
 
 
-def judge_claims(claims: Sequence[Record], effects: Sequence[Effect]) -> list[Claim]:
+def judge_claims(claims: Sequence[Claim], effects: Sequence[Effect]) -> list[JudgedClaim]:
     """Return every claim with its verdict.
-
-    `opposite` if one part is; else `not enough data` if one part has too little; `supported` if
-    all parts are; else `not supported`.
 
     Raises:
         ValueError: a claim names a comparison that does not exist.
@@ -42,70 +27,10 @@ def judge_claims(claims: Sequence[Record], effects: Sequence[Effect]) -> list[Cl
     known = {effect.name: effect for effect in effects}
     found = []
     for claim in claims:
-        missing = [name for name in claim["comparisons"] if name not in known]
+        missing = [name for name in claim.comparisons if name not in known]
         if missing:
-            raise ValueError(f"claim {claim['name']}: there is no comparison {missing[0]!r}")
-        parts = tuple(known[name] for name in claim["comparisons"])
-        verdict = _combine([part.verdict for part in parts])
-        found.append(Claim(claim["name"], claim["text"], verdict, parts))
+            raise ValueError(f"claim {claim.name}: there is no comparison {missing[0]!r}")
+        parts = tuple(known[name] for name in claim.comparisons)
+        verdict = judge_together([part.verdict for part in parts])
+        found.append(JudgedClaim(claim.name, claim.text, verdict, parts))
     return found
-
-
-def tabulate_claims(claims: Sequence[Claim]) -> Table | None:
-    """Return the parts of every claim, ours beside the paper's; the claim heads its parts."""
-    if not claims:
-        return None
-    rows = tuple(
-        {
-            **{"claim": claim.name, "text": claim.text, "claim_verdict": claim.verdict},
-            **{"part": part.name, "contrast": part.contrast, "benchmark": part.benchmark},
-            **{"verdict": part.verdict, "difference": part.difference, "paper": part.paper},
-            **{"p_value": part.p_value, "within": part.within, "tokens": part.tokens},
-            **{"tokens_ratio": part.tokens_ratio, "says": part.claim, "basis": part.basis},
-            "note": part.note,
-        }
-        for claim in claims
-        for part in claim.parts
-    )
-    shown = {part.name: part for claim in claims for part in claim.parts}
-    columns = (
-        Column("part", "Part", show=lambda r: str(r["says"] or r["part"]), detail=_say_contrast),
-        Column("verdict", "Verdict", "verdict"),
-        Column("difference", "Ours", "number", lambda r: show_effect(shown[r["part"]])),
-        Column("paper", "Paper", "number", lambda r: show_effect_paper(shown[r["part"]])),
-        Column("error", "s.e.", "number", lambda r: show_effect_error(shown[r["part"]])),
-        Column(
-            "interval", "95 % interval", "number", lambda r: show_effect_interval(shown[r["part"]])
-        ),
-        Column("p_value", "p (Holm)", "number", lambda r: show_p_value(r["p_value"])),
-        Column("basis", "Over", show=_show_basis),
-    )
-    caption = (
-        "The claims and the comparisons that each rests on: our difference and the paper's, in "
-        "points; where a claim is about lengths, the ratio of tokens (\u00d7). A claim is "
-        f"supported if all its parts are. {DASH}: not measured, or not known of the paper."
-    )
-    return Table("claims", caption, columns, rows, _head_claim)
-
-
-def _combine(verdicts: Sequence[str]) -> str:
-    for decisive in ("opposite", "not enough data"):
-        if decisive in verdicts:
-            return decisive
-    return "supported" if all(each == "supported" for each in verdicts) else "not supported"
-
-
-def _head_claim(row: Row) -> tuple[str, str]:
-    return f"{row['claim']}. {row['text'].rstrip('.')}.", str(row["claim_verdict"])
-
-
-def _say_contrast(row: Row) -> str:
-    margin = f"within {100 * row['within']:g} points" if row["within"] is not None else ""
-    where = "" if row["benchmark"] in row["contrast"] else row["benchmark"]
-    return "; ".join(filter(None, [row["contrast"], where, margin, row["note"]]))
-
-
-def _show_basis(row: Row) -> str:
-    if row["difference"] is None or row["verdict"] == "not enough data":
-        return DASH
-    return str(row["basis"])

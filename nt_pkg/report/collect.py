@@ -1,4 +1,4 @@
-"""What a report is made of, gathered from the artifacts of a study."""
+"""The records of a report, read from the artifacts of a study."""
 
 import json
 import shlex
@@ -11,11 +11,24 @@ from nt_pkg.dialogue.strategy_names import normalise_strategy
 from nt_pkg.files.json_files import digest, read_json
 from nt_pkg.files.parquet import read_names, read_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, SUBSET
-from nt_pkg.report.earlier import digest_ids
+from nt_pkg.report.records import (
+    AnnotationCounts,
+    Histogram,
+    Histograms,
+    Inputs,
+    Pool,
+    Run,
+    RunName,
+    Sample,
+    Score,
+    Study,
+    Subset,
+    TraceSet,
+    read_record,
+)
+from nt_pkg.report.summary import digest_ids
 
 _NUM_BINS = 12
-# Annotator -> histogram of the report.
-_HISTOGRAMS = {"domain": "domain", "strategies": "strategies"}
 _TraceSet = tuple[str, str]  # pool, teacher
 _ANY = "any"  # teacher of labels of questions
 
@@ -44,7 +57,7 @@ class Labels:
                 elif row["status"] == "failed":
                     failed[row["error"]] += 1
 
-    def summaries(self) -> list[dict[str, Any]]:
+    def summaries(self) -> list[AnnotationCounts]:
         """Return counts of each annotator: rows, failures by reason, values."""
         found = []
         for (pool, teacher, annotator), failed in sorted(self._failed.items()):
@@ -56,42 +69,53 @@ class Labels:
                 for each in (value if isinstance(value, list) else [value])
             )
             found.append(
-                {
-                    "pool": pool,
-                    "teacher": teacher,
-                    "annotator": annotator,
-                    "num_rows": self._num_ok[pool, teacher, annotator] + failed.total(),
-                    "failed": dict(failed),
-                    "values": dict(sorted(counts.items())),
-                }
+                AnnotationCounts(
+                    pool=pool,
+                    teacher=teacher,
+                    annotator=annotator,
+                    num_rows=self._num_ok[pool, teacher, annotator] + failed.total(),
+                    failed=dict(failed),
+                    values=dict(sorted(counts.items())),
+                )
             )
         return found
 
-    def histograms(self, key: _TraceSet, ids: Iterable[str] | None) -> dict[str, Any]:
+    def histograms(self, key: _TraceSet, ids: Iterable[str] | None) -> Histograms:
         """Return token, domain and strategy histograms of some rows, or of all of them."""
-        labels = self.values[key]
-        found: dict[str, Any] = {}
-        if "length" in labels:
-            tokens = {row_id: value["num_tokens"] for row_id, value in labels["length"].items()}
-            width = max(1, -(-max(tokens.values()) // _NUM_BINS))
-            bins = Counter(tokens[row_id] // width for row_id in (tokens if ids is None else ids))
-            found["num_tokens"] = {
-                "edges": [width * at for at in range(_NUM_BINS + 2)],
-                "counts": [bins[at] for at in range(_NUM_BINS + 1)],
-            }
-        for annotator, name in _HISTOGRAMS.items():
-            if annotator in labels:
-                known = labels[annotator]
-                counts: Counter[str] = Counter()
-                for row_id in known if ids is None else ids:
-                    value = known.get(row_id, "unlabelled")
-                    counts.update(value if isinstance(value, list) else [value])
-                found[name] = dict(sorted(counts.items()))
-        return found
+        ids = None if ids is None else list(ids)
+        return Histograms(
+            num_tokens=self._count_tokens(key, ids),
+            domain=self._count_values(key, "domain", ids),
+            strategies=self._count_values(key, "strategies", ids),
+        )
+
+    def _count_tokens(self, key: _TraceSet, ids: Sequence[str] | None) -> Histogram | None:
+        labels = self.values[key].get("length")
+        if not labels:
+            return None
+        tokens = {row_id: value["num_tokens"] for row_id, value in labels.items()}
+        width = max(1, -(-max(tokens.values()) // _NUM_BINS))
+        bins = Counter(tokens[row_id] // width for row_id in (tokens if ids is None else ids))
+        return Histogram(
+            edges=[width * at for at in range(_NUM_BINS + 2)],
+            counts=[bins[at] for at in range(_NUM_BINS + 1)],
+        )
+
+    def _count_values(
+        self, key: _TraceSet, annotator: str, ids: Sequence[str] | None
+    ) -> dict[str, int]:
+        labels = self.values[key].get(annotator)
+        if not labels:
+            return {}
+        counts: Counter[str] = Counter()
+        for row_id in labels if ids is None else ids:
+            value = labels.get(row_id, "unlabelled")
+            counts.update(value if isinstance(value, list) else [value])
+        return dict(sorted(counts.items()))
 
 
 def collect(
-    spec: Mapping[str, Any],
+    study: Study,
     pools: Sequence[Path],
     traces: Sequence[Path],
     labels: Sequence[Path],
@@ -100,11 +124,11 @@ def collect(
     runs: Sequence[Path],
     scores: Sequence[Path],
     command: str = "snakemake",
-) -> dict[str, list[dict[str, Any]]]:
-    """Return the arguments of `build_report` that come from files.
+) -> Inputs:
+    """Return the records of a report, without the timings.
 
     Args:
-        spec: spec of the report; its `subsets` say which pool and teacher each subset is of.
+        study: what the study asks for.
         pools: `pool.json` files.
         traces: statistics of the traces, one file per pool and teacher.
         labels: label shards.
@@ -112,42 +136,35 @@ def collect(
         examples: manifests of training data.
         runs: `run.json` files.
         scores: score files.
-        command: what makes a file anew if the file stands behind it.
+        command: what rebuilds a file if the file stands behind it.
+
+    Raises:
+        ValueError: a field of an artifact is missing or of another type.
     """
     known = Labels(labels)
-    trained_on = {_run_key(each): each for each in map(read_json, examples)}
-    samples: list[dict[str, Any]] = []
-    score_list = []
-    for path in scores:
-        found = _with_source(path, command)
-        shown = found.pop("examples", [])
-        if not found.get("is_confidential"):
-            samples.extend({**_run_names(found), **each} for each in shown)
-        score_list.append(found)
-    return {
-        "pools": [_pool(read_json(path), known) for path in pools],
-        "traces": [_trace_set(path) for path in traces],
-        "annotations": known.summaries(),
-        "subsets": [_subset(ids, manifest, spec, known, command) for ids, manifest in subsets],
-        "runs": [
-            {**found, "dropped": data["dropped"], "examples": data["spec"]}
-            for found in (_with_source(path, command) for path in runs)
-            for data in [trained_on[_run_key(found)]]
-        ],
-        "scores": score_list,
-        "samples": samples,
-    }
+    trained_on = {_run_key(path, each): each for path in examples for each in [read_json(path)]}
+    found = [(path, _with_source(path, command)) for path in scores]
+    return Inputs(
+        study=study,
+        pools=[_pool(path, known) for path in pools],
+        traces=[_trace_set(path) for path in traces],
+        annotations=known.summaries(),
+        subsets=[_subset(ids, manifest, known, command) for ids, manifest in subsets],
+        runs=[_run(path, trained_on, command) for path in runs],
+        scores=[read_record(Score, score, path) for path, score in found],
+        samples=[sample for path, score in found for sample in _samples(path, score)],
+    )
 
 
-def names_in_use(collected: Mapping[str, list[dict[str, Any]]]) -> set[str]:
+def names_in_use(inputs: Inputs) -> set[str]:
     """Return the names of pools, subsets, students and so on that a study's artifacts carry."""
-    keys = ("pool", "teacher", "annotator", "subset", "student", "format", "benchmark")
     return {
-        str(record[key])
-        for records in collected.values()
-        for record in records
-        for key in keys
-        if key in record
+        *(pool.pool for pool in inputs.pools),
+        *(name for each in inputs.traces for name in (each.pool, each.teacher)),
+        *(n for each in inputs.annotations for n in (each.pool, each.teacher, each.annotator)),
+        *(n for subset in inputs.subsets for n in (subset.pool, subset.teacher, subset.subset)),
+        *(name for run in inputs.runs for name in (run.student, run.subset, run.format)),
+        *(name for s in inputs.scores for name in (s.student, s.subset, s.format, s.benchmark)),
     }
 
 
@@ -158,70 +175,59 @@ def _as_counted(annotator: str, value: Any) -> Any:
     return sorted({normalise_strategy(str(each)) for each in value})
 
 
-def _trace_set(path: Path) -> dict[str, Any]:
+def _trace_set(path: Path) -> TraceSet:
     found = read_json(path)
-    return {
-        "pool": found["pool"],
-        "teacher": found["teacher"],
-        "num_rows": found["num_rows"],
-        "failed": found["failed"],
-        "incomplete": found["incomplete"],
-        "mean_tokens": found["num_tokens"]["mean"],
-    }
+    mean = found.get("num_tokens", {}).get("mean")
+    return read_record(TraceSet, {**found, "mean_tokens": mean}, path)
 
 
-def _pool(manifest: dict[str, Any], labels: Labels) -> dict[str, Any]:
+def _pool(path: Path, labels: Labels) -> Pool:
+    found = read_json(path)
     other = ("pool", "read", "kept", "decontamination", "spec")
-    reasons = {k: v for k, v in manifest.items() if k not in other}
-    key = next((each for each in labels.values if each[0] == manifest["pool"]), None)
-    return {
-        "pool": manifest["pool"],
-        "num_rows_in": manifest["read"],
-        "num_kept": manifest["kept"],
-        "dropped": reasons,
-        "spec": manifest["spec"],
-        **({"histograms": labels.histograms(key, None)} if key else {}),
-    }
+    dropped = {reason: number for reason, number in found.items() if reason not in other}
+    numbers = {"num_rows_in": found.get("read"), "num_kept": found.get("kept")}
+    key = next((each for each in labels.values if each[0] == found.get("pool")), None)
+    histograms = labels.histograms(key, None) if key else Histograms()
+    return read_record(
+        Pool, {**found, **numbers, "dropped": dropped, "histograms": histograms}, path
+    )
 
 
-def _subset(
-    ids: Path, manifest: Path, spec: Mapping[str, Any], labels: Labels, command: str
-) -> dict[str, Any]:
+def _subset(ids: Path, manifest: Path, labels: Labels, command: str) -> Subset:
     found = _with_source(manifest, command)
     chosen = [row["id"] for row in read_parquet(ids, SUBSET)]
-    own = found["spec"]
-    return {
-        "subset": found["subset"],
-        "selector": own["selector"],
-        "size": len(chosen),
-        "num_available": found["num_candidates"],
-        "unusable": found["unusable"],
-        "seed": int(found["seed"]),
-        "pool": found["pool"],
-        "teacher": found["teacher"],
-        "params": own["params"],
-        "spec": own,
-        **digest_ids(chosen),
-        "source": found["source"],
-        "histograms": labels.histograms((found["pool"], found["teacher"]), chosen),
-    }
+    own = found.get("spec", {})
+    how = {"selector": own.get("selector"), "params": own.get("params")}
+    numbers = {"size": len(chosen), "num_available": found.get("num_candidates")}
+    key = found.get("pool", ""), found.get("teacher", "")
+    histograms = labels.histograms(key, chosen)
+    more = {**how, **numbers, **digest_ids(chosen), "histograms": histograms}
+    return read_record(Subset, {**found, **more}, manifest)
+
+
+def _run(path: Path, trained_on: Mapping[RunName, Mapping[str, Any]], command: str) -> Run:
+    found = _with_source(path, command)
+    data = trained_on[_run_key(path, found)]
+    return read_record(
+        Run, {**found, "dropped": data.get("dropped"), "examples": data.get("spec")}, path
+    )
+
+
+def _samples(path: Path, score: Mapping[str, Any]) -> list[Sample]:
+    if score.get("is_confidential"):
+        return []
+    return [read_record(Sample, {**score, **each}, path) for each in score.get("examples", [])]
 
 
 def _with_source(path: Path, command: str) -> dict[str, Any]:
     found: dict[str, Any] = read_json(path)
-    if "seed" in found:
-        found["seed"] = int(found["seed"])
     found["source"] = {
         "path": path.as_posix(),
-        "spec_digest": digest(found["spec"]),
+        "spec_digest": digest(found.get("spec")),
         "command": f"{command} {shlex.quote(path.as_posix())}",
     }
     return found
 
 
-def _run_key(found: Mapping[str, Any]) -> tuple[str, str, str, int]:
-    return found["student"], found["subset"], found["format"], int(found["seed"])
-
-
-def _run_names(score: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: score[key] for key in ("student", "subset", "format", "seed", "benchmark", "mode")}
+def _run_key(path: Path, found: Mapping[str, Any]) -> RunName:
+    return read_record(RunName, found, path)

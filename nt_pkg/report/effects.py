@@ -4,14 +4,20 @@ Filters are those of `nt_pkg.report.filters`. Accuracies and differences are sha
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-import numpy as np
-
-from nt_pkg.report.filters import Cells, expand_comparison, match_scores, repeat_untrained
+from nt_pkg.config.report import Comparison, Published
+from nt_pkg.report.filters import (
+    Filter,
+    ScoresBySeed,
+    expand_comparison,
+    match_scores,
+    repeat_untrained,
+)
 from nt_pkg.report.published import find_published, find_published_tokens
+from nt_pkg.report.records import Effect, Score
 from nt_pkg.report.wording import (
     describe_filter,
     describe_filters,
@@ -33,48 +39,18 @@ from nt_pkg.statistics.ratios import (
     pair_questions,
 )
 from nt_pkg.statistics.tests import (
-    ALPHA,
     MIN_SEEDS,
     Answers,
     Paired,
     compare_alike,
     compare_questions,
     correct_holm,
-    judge,
     run_paired_t,
 )
+from nt_pkg.statistics.verdicts import judge, judge_alike
 
-Record = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Effect:
-    """One comparison of a study; `p_value` is Holm-corrected, `p_value_raw` is not.
-
-    Where the claim is about lengths (`tokens`), p values and verdict are of the ratio of tokens;
-    the difference in accuracy stands beside them untested.
-    """
-
-    name: str
-    kind: str
-    claim: str | None
-    contrast: str
-    benchmark: str
-    verdict: str = "not enough data"
-    num_seeds: int = 0
-    difference: float | None = None
-    standard_error: float | None = None
-    interval: tuple[float, float] | None = None
-    p_value: float | None = None
-    p_value_raw: float | None = None
-    tokens_ratio: float | None = None
-    tokens_error: float | None = None  # these two where the claim is about lengths
-    tokens_interval: tuple[float, float] | None = None
-    note: str = ""
-    basis: str = "seeds"  # what the test goes over: seeds or questions
-    paper: float | None = None  # the published difference; of a claim about lengths, their ratio
-    within: float | None = None  # the claim is that the difference is smaller than this
-    tokens: str | None = None  # the claim is about lengths: longer, fewer or alike
+AnswersOf = Callable[[Score], Answers]
+LengthsOf = Callable[[Score], Lengths]
 
 
 def show_effect(effect: Effect) -> str:
@@ -104,28 +80,27 @@ def show_effect_paper(effect: Effect) -> str:
 
 
 def measure_effect(
-    comparison: Record,
-    scores: Sequence[Record],
-    answers: Answers | None = None,
-    published: Sequence[Record] = (),
-    lengths: Lengths | None = None,
+    comparison: Comparison,
+    scores: Sequence[Score],
+    answers: AnswersOf | None = None,
+    published: Sequence[Published] = (),
+    lengths: LengthsOf | None = None,
 ) -> Effect:
     """Return one comparison measured but not yet judged (Holm needs all of them)."""
     a, b = expand_comparison(comparison)
-    name = comparison["name"]
-    benchmarks = sorted({s["benchmark"] for s in scores})
+    name = comparison.name
+    benchmarks = sorted({score.benchmark for score in scores})
     named = a.get("benchmark", benchmarks)
     wanted = named if isinstance(named, list) else [named]
-    margin = comparison.get("within")
     effect = Effect(
         name=name,
-        kind=comparison["kind"],
-        claim=comparison.get("claim"),
+        kind=comparison.kind,
+        claim=comparison.claim,
         contrast=describe_filters(a, b),
         benchmark=wanted[0] if len(wanted) == 1 else f"mean of {len(wanted)}",
-        paper=_find_paper(published, a, b, wanted, is_ratio=bool(comparison.get("tokens"))),
-        within=None if margin is None else margin / 100,
-        tokens=comparison.get("tokens"),
+        paper=_find_paper(published, a, b, wanted, is_ratio=bool(comparison.tokens)),
+        within=None if comparison.within is None else comparison.within / 100,
+        tokens=comparison.tokens,
     )
     left, right = match_scores(scores, a, name), match_scores(scores, b, name)
     empty = [text for text, cells in ((a, left), (b, right)) if not cells]
@@ -144,11 +119,9 @@ def measure_effect(
     paired, basis = _test(left, right, seeds, wanted, answers)
     if basis == "seeds" and paired.standard_error == 0:
         notes.append("the same difference at every seed")
-    if comparison["kind"] == "modes":
+    if comparison.kind == "modes":
         notes += _describe_adaptive(comparison, scores, wanted)
-    tokens = [
-        sum(_average(side[s], wanted, "mean_tokens") for s in seeds) for side in (left, right)
-    ]
+    tokens = [sum(_average_tokens(side[s], wanted) for s in seeds) for side in (left, right)]
     measured = replace(
         effect,
         num_seeds=len(seeds),
@@ -166,17 +139,17 @@ def measure_effect(
 
 
 def measure_effects(
-    comparisons: Sequence[Record],
-    scores: Sequence[Record],
-    answers: Answers | None = None,
-    published: Sequence[Record] = (),
-    lengths: Lengths | None = None,
+    comparisons: Sequence[Comparison],
+    scores: Sequence[Score],
+    answers: AnswersOf | None = None,
+    published: Sequence[Published] = (),
+    lengths: LengthsOf | None = None,
 ) -> list[Effect]:
     """Return every comparison with its verdict, p values corrected over all tested ones (Holm).
 
     Args:
-        comparisons: see `nt_pkg.report.build`.
-        scores: score JSONs.
+        comparisons: `report.comparisons` of the configuration.
+        scores: all scores of the study.
         answers: gives the share right of every question of a score. With it, a comparison of fewer
             than three seeds is tested over questions instead.
         published: rows of a paper's tables, for its own differences.
@@ -203,7 +176,7 @@ def _is_tested(effect: Effect) -> bool:
 
 def _judge(effect: Effect, p_value: float) -> str:
     if effect.within is not None or effect.tokens == "alike":
-        return "supported" if p_value < ALPHA else "not supported"
+        return judge_alike(p_value)
     assert effect.difference is not None
     found = effect.difference
     if effect.tokens:
@@ -213,16 +186,17 @@ def _judge(effect: Effect, p_value: float) -> str:
 
 
 def _test(
-    left: Cells,
-    right: Cells,
+    left: ScoresBySeed,
+    right: ScoresBySeed,
     seeds: Sequence[int],
     wanted: Sequence[str],
-    answers: Answers | None,
+    answers: AnswersOf | None,
 ) -> tuple[Paired, str]:
     """Return the test over seeds, or where they are too few the one over questions."""
     if len(seeds) < MIN_SEEDS and answers is not None:
-        pairs = {bench: [(left[s][bench], right[s][bench]) for s in seeds] for bench in wanted}
-        found = compare_questions(pairs, answers)
+        found = compare_questions(
+            {b: [(answers(left[s][b]), answers(right[s][b])) for s in seeds] for b in wanted}
+        )
         if found is not None:
             return found, "questions"
     differences = [_average(left[s], wanted) - _average(right[s], wanted) for s in seeds]
@@ -231,19 +205,21 @@ def _test(
 
 def _measure_lengths(
     effect: Effect,
-    left: Cells,
-    right: Cells,
+    left: ScoresBySeed,
+    right: ScoresBySeed,
     seeds: Sequence[int],
     wanted: Sequence[str],
-    lengths: Lengths | None,
+    lengths: LengthsOf | None,
 ) -> Effect:
     """Return the effect with p value, error and interval of its ratio, if its claim is about it."""
     if not effect.tokens:
         return effect
     ratio, basis = _pair_tokens(left, right, seeds, wanted), "seeds"
     if lengths is not None and (ratio is None or ratio.degrees + 1 < MIN_SEEDS):
-        pairs = {bench: [(left[s][bench], right[s][bench]) for s in seeds] for bench in wanted}
-        if (found := pair_questions(pairs, lengths)) is not None:
+        found = pair_questions(
+            {b: [(lengths(left[s][b]), lengths(right[s][b])) for s in seeds] for b in wanted}
+        )
+        if found is not None:
             ratio, basis = found, "questions"
     if ratio is None or not ratio.degrees:
         return replace(effect, p_value_raw=None, basis=basis)
@@ -259,20 +235,25 @@ def _measure_lengths(
 
 
 def _pair_tokens(
-    left: Cells, right: Cells, seeds: Sequence[int], wanted: Sequence[str]
+    left: ScoresBySeed, right: ScoresBySeed, seeds: Sequence[int], wanted: Sequence[str]
 ) -> Ratio | None:
     """Return the ratio over seeds; a score has no tokens when all its generations failed."""
     known = [
         seed
         for seed in seeds
-        if all(side[seed][b]["mean_tokens"] is not None for side in (left, right) for b in wanted)
+        if all(side[seed][b].mean_tokens is not None for side in (left, right) for b in wanted)
     ]
-    a, b = ([_average(side[s], wanted, "mean_tokens") for s in known] for side in (left, right))
+    a, b = ([_average_tokens(side[s], wanted) for s in known] for side in (left, right))
     return pair_lengths(a, b)
 
 
 def _find_paper(
-    published: Sequence[Record], a: Record, b: Record, wanted: Sequence[str], *, is_ratio: bool
+    published: Sequence[Published],
+    a: Filter,
+    b: Filter,
+    wanted: Sequence[str],
+    *,
+    is_ratio: bool,
 ) -> float | None:
     """Return the published difference in accuracy (a share), or the ratio of tokens."""
     find = find_published_tokens if is_ratio else find_published
@@ -282,19 +263,21 @@ def _find_paper(
     return first / second if is_ratio else first - second
 
 
-def _average(
-    by_benchmark: Mapping[str, Record], wanted: Sequence[str], field: str = "accuracy"
-) -> float:
-    return math.fsum(float(by_benchmark[bench][field] or 0) for bench in wanted) / len(wanted)
+def _average(by_benchmark: Mapping[str, Score], wanted: Sequence[str]) -> float:
+    return math.fsum(by_benchmark[bench].accuracy for bench in wanted) / len(wanted)
+
+
+def _average_tokens(by_benchmark: Mapping[str, Score], wanted: Sequence[str]) -> float:
+    return math.fsum(by_benchmark[bench].mean_tokens or 0 for bench in wanted) / len(wanted)
 
 
 def _describe_adaptive(
-    comparison: Record, scores: Sequence[Record], wanted: Sequence[str]
+    comparison: Comparison, scores: Sequence[Score], wanted: Sequence[str]
 ) -> list[str]:
-    cells = match_scores(scores, {**comparison["a"], "mode": "adaptive"}, comparison["name"])
+    cells = match_scores(scores, {**comparison.a, "mode": "adaptive"}, comparison.name)
     complete = [cell for cell in cells.values() if all(bench in cell for bench in wanted)]
     if not complete:
         return []
-    accuracy = float(np.mean([_average(cell, wanted) for cell in complete]))
-    tokens = float(np.mean([_average(cell, wanted, "mean_tokens") for cell in complete]))
+    accuracy = statistics.fmean(_average(cell, wanted) for cell in complete)
+    tokens = statistics.fmean(_average_tokens(cell, wanted) for cell in complete)
     return [f"adaptive: {show_accuracy(accuracy, None)} % at {show_count(tokens)} tokens"]

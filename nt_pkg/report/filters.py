@@ -6,15 +6,64 @@ benchmarks is meant, with a list of them the mean over those.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Protocol
+
+from nt_pkg.config.base import UNTRAINED
+from nt_pkg.config.report import Comparison
+from nt_pkg.report.records import Score
 
 FILTER_FIELDS = ("student", "subset", "format", "mode", "benchmark")
 
-Record = Mapping[str, Any]
-Cells = dict[int, dict[str, Record]]  # seed -> benchmark -> score
+Filter = Mapping[str, str | list[str]]
+ScoresBySeed = dict[int, dict[str, Score]]  # seed -> benchmark -> score
 
 
-def match_scores(scores: Sequence[Record], wanted: Record, where: str) -> Cells:
+class Named(Protocol):
+    """What a filter can be held against: a score, or an average of scores."""
+
+    @property
+    def student(self) -> str:
+        """The student."""
+
+    @property
+    def subset(self) -> str:
+        """The subset it was trained on."""
+
+    @property
+    def format(self) -> str:
+        """The format it was trained in."""
+
+    @property
+    def mode(self) -> str:
+        """The mode it was asked in."""
+
+    @property
+    def benchmark(self) -> str:
+        """The benchmark."""
+
+
+def list_names(found: Named) -> dict[str, str]:
+    """Return student, subset, format, benchmark and mode."""
+    return {
+        "student": found.student,
+        "subset": found.subset,
+        "format": found.format,
+        "benchmark": found.benchmark,
+        "mode": found.mode,
+    }
+
+
+def fits(found: Named, wanted: Filter) -> bool:
+    """Return whether a filter selects something; one of unknown fields selects nothing."""
+    names = list_names(found)
+    return all(_is_one_of(names.get(field), value) for field, value in wanted.items())
+
+
+def _is_one_of(value: str | None, wanted: str | list[str]) -> bool:
+    return value in wanted if isinstance(wanted, list) else value == wanted
+
+
+def match_scores(scores: Sequence[Score], wanted: Filter, where: str) -> ScoresBySeed:
     """Return the scores that a filter selects, by seed and benchmark.
 
     Raises:
@@ -26,61 +75,49 @@ def match_scores(scores: Sequence[Record], wanted: Record, where: str) -> Cells:
         raise ValueError(
             f"comparison {where}: filter fields {unknown} do not exist; use {list(FILTER_FIELDS)}"
         )
-    cells: Cells = {}
+    cells: ScoresBySeed = {}
     for score in scores:
-        if any(not _fits(score[field], value) for field, value in wanted.items()):
+        if not fits(score, wanted):
             continue
-        by_benchmark = cells.setdefault(int(score["seed"] or 0), {})
-        if score["benchmark"] in by_benchmark:
-            other = by_benchmark[score["benchmark"]]
-            differing = [f for f in FILTER_FIELDS if score[f] != other[f]]
+        by_benchmark = cells.setdefault(score.seed, {})
+        if score.benchmark in by_benchmark:
+            names, others = list_names(score), list_names(by_benchmark[score.benchmark])
+            differing = [field for field in FILTER_FIELDS if names[field] != others[field]]
             raise ValueError(
                 f"comparison {where}: the filter {dict(wanted)} selects more than one score of "
-                "seed "
-                f"{score['seed']} on {score['benchmark']}; add "
+                f"seed {score.seed} on {score.benchmark}; add "
                 f"{' and '.join(differing) or 'fields'} to it"
             )
-        by_benchmark[score["benchmark"]] = score
+        by_benchmark[score.benchmark] = score
     return cells
 
 
-def _fits(value: object, wanted: object) -> bool:
-    return value in wanted if isinstance(wanted, list) else value == wanted
-
-
-def repeat_untrained(cells: Cells, wanted: Record, seeds: Sequence[int]) -> Cells:
+def repeat_untrained(cells: ScoresBySeed, wanted: Filter, seeds: Sequence[int]) -> ScoresBySeed:
     """Return the untrained student's only score once per seed: it is a constant, not a sample."""
-    if wanted.get("subset") != "none" or len(cells) != 1:
+    if wanted.get("subset") != UNTRAINED or len(cells) != 1:
         return cells
     (only,) = cells.values()
     return {seed: only for seed in seeds}
 
 
-def expand_comparison(comparison: Record) -> tuple[Record, Record]:
+def expand_comparison(comparison: Comparison) -> tuple[Filter, Filter]:
     """Return the filters (a, b) whose difference a - b is the effect of a comparison.
 
     Raises:
-        ValueError: The kind is unknown, a scaling has fewer than two groups, or a and b differ in
-            benchmark.
+        ValueError: A scaling has fewer than two groups, or a and b differ in benchmark.
     """
-    name, kind = comparison["name"], comparison["kind"]
-    if kind == "difference":
-        a, b = comparison["a"], comparison["b"]
-    elif kind == "scaling":
-        groups = comparison["groups"]
+    name = comparison.name
+    a: Filter = comparison.a
+    b: Filter = comparison.b
+    if comparison.kind == "scaling":
+        groups = comparison.groups
         if len(groups) < 2:
             raise ValueError(
                 f"comparison {name}: a scaling needs two groups or more, smallest first"
             )
         a, b = groups[-1], groups[0]
-    elif kind == "modes":
-        a = comparison["a"]
-        if comparison.get("b"):
-            b = comparison["b"]
-        else:
-            a, b = {**a, "mode": "think"}, {**a, "mode": "no_think"}
-    else:
-        raise ValueError(f"comparison {name}: kind {kind!r}; use difference, scaling or modes")
+    elif comparison.kind == "modes" and not b:
+        a, b = {**a, "mode": "think"}, {**a, "mode": "no_think"}
     if a.get("benchmark") != b.get("benchmark"):
         raise ValueError(f"comparison {name}: both sides must name the same benchmark, or none")
     return a, b

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from nt_pkg.report.cells import Cell
-from nt_pkg.report.claims import Claim
-from nt_pkg.report.effects import Effect, show_effect, show_effect_interval
+from nt_pkg.report.cells import Cell, find_unsolved
+from nt_pkg.report.changes.words import say_changes
+from nt_pkg.report.claims import JudgedClaim
+from nt_pkg.report.effects import show_effect, show_effect_interval
+from nt_pkg.report.material import Material
+from nt_pkg.report.records import Effect, Pool, Score, Subset, TraceSet
 from nt_pkg.report.wording import (
     DASH,
     show_accuracy,
@@ -18,8 +20,6 @@ from nt_pkg.report.wording import (
     show_points,
     sort_modes,
 )
-
-Record = Mapping[str, Any]
 
 MICRO_WORLD = (
     "These are numbers of a micro-world: a tiny student on questions made by this project. They "
@@ -41,18 +41,52 @@ class Finding:
         return f"{self.verdict.capitalize()}: {self.text} {self.numbers}"
 
 
+@dataclass(frozen=True)
+class Headline:
+    """The first section: what was run and what changed, what to beware of, what was found."""
+
+    opening: Sequence[str]
+    warnings: Sequence[str]
+    findings: Sequence[Finding]
+
+    @property
+    def lines(self) -> list[str]:
+        """The headline as lines of plain text."""
+        return [*self.opening, *self.warnings, *map(str, self.findings)]
+
+
+def say_headline(material: Material) -> Headline:
+    """Return the headline of a study."""
+    cells, chance = material.cells, material.study.chance
+    opening = [say_what_was_run(material.scores, material.pools, material.traces)]
+    if material.changes is not None:
+        opening.append(say_changes(material.changes))
+    unsolved = find_unsolved(cells, chance)
+    num_trained = len({cell.benchmark for cell in cells if cell.is_trained})
+    warnings = [
+        MICRO_WORLD if material.study.report.is_micro else "",
+        say_unsolved(unsolved, chance, num_trained),
+    ]
+    # Differences between students that all fail do not belong into a headline.
+    is_hopeless = bool(unsolved) and len(unsolved) == num_trained
+    findings = [] if is_hopeless else say_effects(material.effects, material.claims)
+    return Headline(opening, [text for text in warnings if text], findings)
+
+
 def say_what_was_run(
-    scores: Sequence[Record], pools: Sequence[Record], traces: Sequence[Record]
+    scores: Sequence[Score], pools: Sequence[Pool], traces: Sequence[TraceSet]
 ) -> str:
     """Return one or two sentences about the size of the study."""
     if not scores:
         return "No run of this study has a score yet."
     runs = {
-        (s["student"], s["subset"], s["format"], s["seed"]) for s in scores if s["subset"] != "none"
+        (score.student, score.subset, score.format, score.seed)
+        for score in scores
+        if score.is_trained
     }
-    students = sorted({s["student"] for s in scores})
-    questions = {s["benchmark"]: int(s["num_questions"]) for s in scores}
-    modes = sort_modes(sorted({s["mode"] for s in scores}))
+    students = sorted({score.student for score in scores})
+    questions = {score.benchmark: score.num_questions for score in scores}
+    modes = sort_modes(sorted({score.mode for score in scores}))
     parts = [
         f"{show_plural(len(runs), 'training run')} of {show_list(students)} ("
         f"{show_plural(len({r[1] for r in runs}), 'subset')}, "
@@ -65,12 +99,12 @@ def say_what_was_run(
     ]
     if traces:
         sets = [
-            f"{show_count(t['num_rows'])} traces of teacher {t['teacher']} over pool {t['pool']}"
-            for t in traces
+            f"{show_count(each.num_rows)} traces of teacher {each.teacher} over pool {each.pool}"
+            for each in traces
         ]
         parts.append(f"The examples are {show_list(sets)}.")
     if not traces:
-        parts += [f"Pool {p['pool']} holds {show_count(p['num_kept'])} prompts." for p in pools]
+        parts += [f"Pool {pool.pool} holds {show_count(pool.num_kept)} prompts." for pool in pools]
     return " ".join(parts)
 
 
@@ -97,7 +131,7 @@ def say_unsolved(unsolved: Mapping[str, Cell], chance: Mapping[str, float], benc
     )
 
 
-def say_effects(effects: Sequence[Effect], claims: Sequence[Claim] = ()) -> list[Finding]:
+def say_effects(effects: Sequence[Effect], claims: Sequence[JudgedClaim] = ()) -> list[Finding]:
     """Return one finding per claim, then the comparisons that claim nothing, by verdict.
 
     Comparisons that a claim of several rests on are not repeated.
@@ -126,11 +160,11 @@ def say_effects(effects: Sequence[Effect], claims: Sequence[Claim] = ()) -> list
     return findings
 
 
-def say_seed_scope(subsets: Sequence[Record]) -> str:
+def say_seed_scope(subsets: Sequence[Subset]) -> str:
     """Return what differs between seeds, and so what the intervals cover."""
     draws: dict[str, set[int]] = {}
     for subset in subsets:
-        draws.setdefault(subset["subset"], set()).add(int(subset["seed"] or 0))
+        draws.setdefault(subset.subset, set()).add(subset.seed)
     if not draws:
         return ""
     if all(len(seeds) > 1 for seeds in draws.values()):

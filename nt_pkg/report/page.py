@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from nt_pkg.report.canvas import Chart, theme_variables
 from nt_pkg.report.headline import Finding
+from nt_pkg.report.records import Sample
 from nt_pkg.report.tables import Table, render_html, render_links
+from nt_pkg.report.wording import name_subset
 
 # Only what really scrolls is a stop for the Tab key; without scripts everything that may scroll is.
 FOCUS_SCRIPT = """
@@ -57,10 +58,8 @@ def finding_list(findings: Sequence[Finding]) -> str:
     return f'<ul class="findings">{items}</ul>' if items else ""
 
 
-def figure(chart: Chart | None, inline_svg: Mapping[str, str]) -> str:
-    """Return a figure with its caption and links to its files; nothing without a chart."""
-    if chart is None:
-        return ""
+def figure(chart: Chart, inline_svg: Mapping[str, str]) -> str:
+    """Return a figure with its caption and links to its files."""
     base = f"figures/{chart.name}"
     links = " ".join(
         f'<a href="{base}.{end}">{label}</a>'
@@ -75,44 +74,35 @@ def figure(chart: Chart | None, inline_svg: Mapping[str, str]) -> str:
     )
 
 
-def table(content: Table | None) -> str:
-    """Return a table, or nothing."""
-    return "" if content is None else render_html(content)
-
-
-def fold_table(summary: str, content: Table | None) -> str:
-    """Return a table that a reader can open; of a very long one the links to its files."""
-    if content is None:
-        return ""
+def table(content: Table) -> str:
+    """Return a table; one with a `fold` has to be opened, and of a very long one are the links."""
+    if not content.fold:
+        return render_html(content)
+    summary = escape(content.fold)
     if len(content.rows) <= MAX_ROWS:
-        return fold(summary, render_html(content))
+        return f"<details><summary>{summary}</summary>\n{render_html(content)}\n</details>"
     number = f"{len(content.rows):,} rows, too many for a page: "
-    return f"<p>{escape(summary)}: {number}{render_links(content.name)}</p>"
+    return f"<p>{summary}: {number}{render_links(content.name)}</p>"
 
 
-def fold(summary: str, body: str) -> str:
-    """Return a part that a reader can open; nothing for an empty body."""
-    return f"<details><summary>{escape(summary)}</summary>\n{body}\n</details>" if body else ""
-
-
-def sample(record: Mapping[str, Any]) -> str:
+def sample(shown: Sample) -> str:
     """Return one answered question that a reader can open."""
-    is_correct = bool(record["is_correct"])
-    mark = "right" if is_correct else "wrong"
-    run = f"{record['subset']}, {record['format']}, seed {record['seed']}"
-    run = "as it came" if record["subset"] == "none" else run
-    who = f"{record['student']}, {run}, {record['mode']}"
-    parts = (
-        ("Question", "question"),
-        ("Reasoning", "reasoning"),
-        ("Answer", "answer"),
-        ("Gold", "gold"),
-    )
+    mark = "right" if shown.is_correct else "wrong"
+    run = name_subset(shown.subset)
+    if shown.is_trained:
+        run = f"{run}, {shown.format}, seed {shown.seed}"
+    who = f"{shown.student}, {run}, {shown.mode}"
+    parts = {
+        "Question": shown.question,
+        "Reasoning": shown.reasoning,
+        "Answer": shown.answer,
+        "Gold": shown.gold,
+    }
     rows = "".join(
-        f'<dt>{label}</dt><dd class="text">{escape(str(record[key] or "")) or "<i>empty</i>"}</dd>'
-        for label, key in parts
+        f'<dt>{label}</dt><dd class="text">{escape(text or "") or "<i>empty</i>"}</dd>'
+        for label, text in parts.items()
     )
-    question = escape(" ".join(str(record["question"]).split())[:140])
+    question = escape(" ".join(shown.question.split())[:140])
     return (
         f'<details class="sample"><summary><span class="mark" data-correct="{mark}">{mark}</span> '
         f'<span class="asked">{question}</span> <span class="who">{escape(who)}</span></summary>'

@@ -179,18 +179,17 @@ def _cells(row: Published, ours: Record) -> Iterator[Row]:
 
 
 def _claim_rows(report: Report, ours: Record) -> Iterator[Row]:
-    published = [row.model_dump() for row in report.published]
-    everywhere = sorted({name for row in published for name in row["accuracy"]})
+    everywhere = sorted({name for row in report.published for name in row.accuracy})
     comparisons = {each.name: each for each in report.comparisons}
     for claim in report.claims:
         verdict = ours.get("claims", {}).get(claim.name, NOT_RUN)
         heading = f"**{claim.name}.** {claim.text.rstrip('.')}: {verdict}"
         for name in claim.comparisons:
             comparison = comparisons[name]
-            a, b = expand_comparison(comparison.model_dump())
+            a, b = expand_comparison(comparison)
             named = a.get("benchmark") or everywhere
             benchmarks = [named] if isinstance(named, str) else list(named)
-            papers = [find_published(published, side, benchmarks) for side in (a, b)]
+            papers = [find_published(report.published, side, benchmarks) for side in (a, b)]
             known = None not in papers and not comparison.tokens
             yield {
                 **{"claim": heading, "says": comparison.claim, "tokens": comparison.tokens},

@@ -1,34 +1,42 @@
 """Which answers a reader can open on the page, and how much of each."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nt_pkg.report.records import Sample
 
 MAX_SAMPLES = 24  # of one benchmark: more is not read, and 100 runs of long traces are megabytes
 MAX_LETTERS = 6000  # of one text: the beginning and the end of a reasoning say most about it
 
-Record = Mapping[str, Any]
 
-
-def choose_samples(samples: Sequence[Record]) -> list[dict[str, Any]]:
+def choose_samples(samples: Sequence[Sample]) -> list[Sample]:
     """Return up to 24 samples of every benchmark, spread over the runs, half of them right.
 
     Texts of more than 6,000 characters lose their middle, and say how much of it.
     """
-    chosen: list[Record] = []
-    for benchmark in sorted({sample["benchmark"] for sample in samples}):
-        inside = [sample for sample in samples if sample["benchmark"] == benchmark]
-        right = [sample for sample in inside if sample["is_correct"]]
-        wrong = [sample for sample in inside if not sample["is_correct"]]
+    chosen: list[Sample] = []
+    for benchmark in sorted({sample.benchmark for sample in samples}):
+        inside = [sample for sample in samples if sample.benchmark == benchmark]
+        right = [sample for sample in inside if sample.is_correct]
+        wrong = [sample for sample in inside if not sample.is_correct]
         fewer = min(len(right), len(wrong), MAX_SAMPLES // 2)
         few, many = sorted((right, wrong), key=len)
         kept = [*_spread(few, fewer), *_spread(many, MAX_SAMPLES - fewer)]
         places = {id(sample) for sample in kept}
         chosen += [sample for sample in inside if id(sample) in places]
-    texts = ("question", "reasoning", "answer", "gold")
-    return [{**each, **{key: _shorten(str(each[key] or "")) for key in texts}} for each in chosen]
+    return [
+        replace(
+            sample,
+            question=_shorten(sample.question),
+            reasoning=_shorten(sample.reasoning or ""),
+            answer=_shorten(sample.answer or ""),
+            gold=_shorten(sample.gold or ""),
+        )
+        for sample in chosen
+    ]
 
 
-def _spread(samples: Sequence[Record], number: int) -> list[Record]:
+def _spread(samples: Sequence[Sample], number: int) -> list[Sample]:
     """Return about evenly spaced members, the first one among them."""
     if len(samples) <= number:
         return list(samples)

@@ -1,169 +1,120 @@
-"""The order of the page and the words between its tables and figures."""
+"""The sections of the page in reading order, and the words around their tables and figures.
 
-from collections.abc import Mapping, Sequence
+Which tables and figures a section has is said by these themselves; see `nt_pkg.report.parts._base`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from nt_pkg.report import page
 from nt_pkg.report.canvas import Chart
-from nt_pkg.report.headline import Finding
-from nt_pkg.report.page import Section, paragraph
-from nt_pkg.report.tables import Table
-from nt_pkg.report.wording import show_percent, show_plural, show_seconds
+from nt_pkg.report.headline import say_headline, say_seed_scope
+from nt_pkg.report.material import Material
+from nt_pkg.report.page import paragraph
+from nt_pkg.report.parts._base import Drawn
+from nt_pkg.report.samples import choose_samples
+from nt_pkg.report.wording import show_plural
 from nt_pkg.statistics.ratios import LONGER
-from nt_pkg.statistics.tests import ALPHA, MIN_SEEDS
+from nt_pkg.statistics.tests import MIN_SEEDS
+from nt_pkg.statistics.verdicts import ALPHA, NO_DATA
 
-MOST_CHANGED = 20  # rows of scores that the page shows without being asked
+Words = Callable[[Material], Sequence[str]]
+
+
+def _nothing(material: Material) -> Sequence[str]:
+    return []
 
 
 @dataclass(frozen=True)
-class Contents:
-    """What the sections are filled with; charts and tables by name."""
+class Section:
+    """A section: its words stand before and after its tables and figures.
 
-    study: Mapping[str, Any]
-    opening: Sequence[str]
-    warnings: Sequence[str]
-    findings: Sequence[Finding]
-    seed_scope: str
-    num_tested: int
-    benchmarks: Sequence[str]
-    charts: Mapping[str, Chart]
-    inline_svg: Mapping[str, str]
-    tables: Mapping[str, Table]
-    samples: Sequence[Mapping[str, Any]]
-    timings: Mapping[str, Any]
-    has_chance: bool
-    is_compared: bool = False  # with an earlier report
+    One without tables and figures is left out, unless it `has_own_words`.
+    """
 
-    def figure(self, name: str) -> str:
-        """Return a figure's HTML, or nothing when it was not drawn."""
-        return page.figure(self.charts.get(name), self.inline_svg)
-
-    def table(self, name: str) -> str:
-        """Return a table's HTML, or nothing when it was not made."""
-        return page.table(self.tables.get(name))
+    id: str
+    title: str
+    before: Words = _nothing
+    after: Words = _nothing
+    has_own_words: bool = False
 
 
-def build_sections(contents: Contents) -> list[Section]:
-    """Return the page's sections in reading order; one without data has an empty body."""
+def build_sections(
+    material: Material, drawn: Mapping[str, Sequence[Drawn]], inline_svg: Mapping[str, str]
+) -> list[page.Section]:
+    """Return the page's sections in reading order; one without data has an empty body.
+
+    Args:
+        material: what the page is about.
+        drawn: tables and figures by section.
+        inline_svg: figures as they stand on the page, by name.
+
+    Raises:
+        ValueError: a table or figure wants to stand in a section that does not exist.
+    """
+    if unknown := sorted(set(drawn) - {section.id for section in SECTIONS}):
+        raise ValueError(
+            f"a table or figure is of section {unknown[0]!r}; there are "
+            f"{', '.join(section.id for section in SECTIONS)}"
+        )
+    return [_fill(section, material, drawn.get(section.id, ()), inline_svg) for section in SECTIONS]
+
+
+def _fill(
+    section: Section, material: Material, drawn: Sequence[Drawn], inline_svg: Mapping[str, str]
+) -> page.Section:
+    if not drawn and not section.has_own_words:
+        return page.Section(section.id, section.title, [])
+    shown = [
+        page.figure(each, inline_svg) if isinstance(each, Chart) else page.table(each)
+        for each in drawn
+    ]
+    parts = [*section.before(material), *shown, *section.after(material)]
+    return page.Section(section.id, section.title, parts)
+
+
+def _say_headline(material: Material) -> Sequence[str]:
+    found = say_headline(material)
     return [
-        _headline(contents),
-        _effects(contents),
-        _changes(contents),
-        _scores(contents),
-        _paper(contents),
-        _with_words(
-            contents,
-            ("scaling", "More examples", "scaling"),
-            "Only the number of training examples differs along a line.",
-        ),
-        _with_words(
-            contents,
-            ("tokens", "Accuracy against tokens", "tokens"),
-            "A student that can switch its mode moves along its line; one that cannot stays where "
-            "it is.",
-        ),
-        Section(
-            "lengths",
-            "How long answers and traces are",
-            [contents.figure("lengths"), contents.figure("trace_lengths")],
-        ),
-        Section(
-            "difficulty",
-            "By category of question",
-            [
-                contents.figure("difficulty"),
-                page.fold_table("All categories in numbers", contents.tables.get("categories")),
-                page.fold_table("Further groups of questions", contents.tables.get("levels")),
-            ],
-        ),
-        Section(
-            "selectors",
-            "What each selector picked",
-            [contents.figure("selectors"), contents.table("subsets")],
-        ),
-        Section("strategies", "Strategies of the traces", [contents.figure("strategies")]),
-        _samples(contents),
-        Section("training", "Training", [contents.figure("losses"), contents.table("training")]),
-        _lost(contents),
-        Section("workflow", "The workflow as it ran", [contents.figure("workflow")]),
-        _costs(contents),
-        _provenance(contents),
+        *(paragraph(text) for text in found.opening),
+        *(page.note(text) for text in found.warnings),
+        page.finding_list(found.findings),
+        paragraph("" if material.effects else "This study asks for no comparison."),
     ]
 
 
-def _with_words(contents: Contents, names: tuple[str, str, str], words: str) -> Section:
-    section_id, title, chart = names
-    drawn = contents.figure(chart)
-    return Section(section_id, title, [paragraph(words), drawn] if drawn else [])
-
-
-def _headline(contents: Contents) -> Section:
-    empty = "" if contents.tables.get("effects") else "This study asks no comparison."
-    return Section(
-        "headline",
-        "In short",
-        [
-            *(paragraph(text) for text in contents.opening),
-            *(page.note(text) for text in contents.warnings),
-            page.finding_list(contents.findings),
-            paragraph(empty),
-        ],
-    )
-
-
-def _effects(contents: Contents) -> Section:
-    table = contents.table("effects")
-    if not table:
-        return Section("effects", "Effects", [])
+def _say_how_judged(material: Material) -> Sequence[str]:
+    num_tested = sum(effect.p_value is not None for effect in material.effects)
     rule = (
         "Every comparison is paired by seed: one side's accuracy minus the other's, averaged over "
-        "the "
-        "benchmarks where none is named. The differences of the seeds give the mean, its standard "
-        "error "
-        "and a 95 % t interval with one degree of freedom less than seeds. p values are two-sided "
-        "and "
-        f"Holm-corrected over the {show_plural(contents.num_tested, 'tested comparison')} of this "
-        "page; "
-        "intervals are not corrected, so an interval can leave out zero where the corrected p does "
-        "not "
-        "reach its mark."
+        "the benchmarks where none is named. The differences of the seeds give the mean, its "
+        "standard error and a 95 % t interval with one degree of freedom less than seeds. p values "
+        "are two-sided and Holm-corrected over the "
+        f"{show_plural(num_tested, 'tested comparison')} of this page; intervals are not "
+        "corrected, so an interval can exclude zero although the corrected p is not below "
+        f"{ALPHA}."
     )
     verdicts = (
         f"With fewer than {MIN_SEEDS} seeds, and no test over questions in their place, the "
-        "verdict is \u201cnot enough data\u201d. A claim is "
-        f"\u201csupported\u201d if the corrected p is below {ALPHA} and the sign is the claimed "
-        "one, "
-        "\u201copposite\u201d if the sign is the other one, else \u201cnot supported\u201d: these "
-        "seeds do "
-        "not show it, which is no proof of the contrary. Where nothing was claimed in advance the "
-        "words "
-        "are \u201cabove\u201d, \u201cbelow\u201d and \u201cno difference seen\u201d."
+        f"verdict is \u201c{NO_DATA}\u201d. A claim is \u201csupported\u201d if the corrected p is "
+        f"below {ALPHA} and the sign is the claimed one, \u201copposite\u201d if the sign is the "
+        "other one, else \u201cnot supported\u201d: these seeds do not show it, which does not "
+        "prove the contrary. Where nothing was claimed in advance, the verdicts are "
+        "\u201cabove\u201d, \u201cbelow\u201d and \u201cno difference seen\u201d."
     )
-    claims = contents.table("claims")
-    if claims:  # they hold most of its rows already
-        table = page.fold("All comparisons in numbers", table)
-    return Section(
-        "effects",
-        "The effects, and how they were judged",
-        [
-            contents.figure("effects"),
-            claims,
-            table,
-            "<h3>How they were judged</h3>",
-            paragraph(rule),
-            paragraph(verdicts),
-            paragraph(contents.seed_scope),
-            paragraph(_say_questions(contents)),
-        ],
-    )
+    return [
+        "<h3>How they were judged</h3>",
+        paragraph(rule),
+        paragraph(verdicts),
+        paragraph(say_seed_scope(material.subsets)),
+        paragraph(_say_questions(material)),
+    ]
 
 
-def _say_questions(contents: Contents) -> str:
-    rows = contents.tables["effects"].rows
+def _say_questions(material: Material) -> str:
     parts = []
-    if any(row["basis"] == "questions" for row in rows):
+    if any(effect.basis == "questions" for effect in material.effects):
         parts.append(
             f"Where a comparison has fewer than {MIN_SEEDS} seeds, it is tested over the questions "
             "that both sides answered instead (paired, every question once whatever its repeats; "
@@ -171,7 +122,7 @@ def _say_questions(contents: Contents) -> str:
             "sampling of answers; it does not cover the luck of a draw and a training, so it says "
             "that these two models differ, and not that training again would show it."
         )
-    if any(row["tokens"] for row in rows):
+    if any(effect.tokens for effect in material.effects):
         parts.append(
             "A claim about lengths is tested on the tokens of the answers, paired in the same way "
             f"and corrected together with the others: \u201clonger\u201d means at least {LONGER:g} "
@@ -179,7 +130,7 @@ def _say_questions(contents: Contents) -> str:
             f"{LONGER:g} times either way (two one-sided tests; never \u201copposite\u201d). The "
             "interval of a ratio is Fieller\u2019s."
         )
-    if any(row["within"] is not None for row in rows):
+    if any(effect.within is not None for effect in material.effects):
         parts.append(
             "A claim that a difference is small is supported if two one-sided tests show it to lie "
             "within the margin stated; it is never \u201copposite\u201d."
@@ -187,134 +138,99 @@ def _say_questions(contents: Contents) -> str:
     return " ".join(parts)
 
 
-def _changes(contents: Contents) -> Section:
-    title = "What changed since the earlier report"
-    if not contents.is_compared:
-        return Section("changes", title, [])
-    names = [f"changes-{name}" for name in ("verdicts", "scores", "made", "runs")]
-    if not any(name in contents.tables for name in names):
-        return Section("changes", title, [paragraph("Nothing did.")])
-    scores = contents.tables.get("changes-scores")
-    number = len(scores.rows) if scores else 0
-    shown = contents.table("changes-scores")
-    if number > MOST_CHANGED:
-        shown = page.fold(f"All {number:,} averages that changed", shown)
+def _say_changes(material: Material) -> Sequence[str]:
+    changes = material.changes
+    if changes is None:
+        return []
+    if not (changes.scores or changes.verdicts or changes.origins or changes.runs):
+        return [paragraph("Nothing changed.")]
+    if not changes.scores:
+        return []
     words = (
         "A change is tested over seeds, paired, where both reports have "
-        f"{MIN_SEEDS} or more and asked the same; else over questions, with the errors of both "
-        "sides added as if they had answered different ones, which overlooks changes rather than "
-        "invents them. p values are Holm-corrected over the "
-        f"{show_plural(number, 'average')} that changed. A test over questions does not cover the "
-        "luck of a training."
+        f"{MIN_SEEDS} or more and used the same prompts; otherwise over questions, with the errors "
+        "of both sides added as if they had answered different ones, which misses changes rather "
+        "than invents them. p values are Holm-corrected over the "
+        f"{show_plural(len(changes.scores), 'average')} that changed. A test over questions does "
+        "not cover the luck of a training."
     )
-    return Section(
-        "changes",
-        title,
-        [
-            contents.table("changes-verdicts"),
-            paragraph(words if number else ""),
-            shown,
-            *map(contents.table, names[2:]),
-        ],
-    )
+    return [paragraph(words)]
 
 
-def _scores(contents: Contents) -> Section:
-    if not contents.benchmarks:
-        return Section("scores", "Scores", [])
+def _say_scores(material: Material) -> Sequence[str]:
     words = "Fewer tokens are cheaper. An answer that cannot be read counts as wrong."
-    if contents.has_chance:
-        words += " A uniform guess picks one of the possible answers blindly."
-    return Section(
-        "scores",
-        "Scores",
-        [
-            paragraph(words),
-            *(contents.table(f"scores-{benchmark}") for benchmark in contents.benchmarks),
-            page.fold_table(
-                "How answers ended: cut, unreadable, with reasoning", contents.tables.get("rates")
-            ),
-            page.fold_table(
-                "Read otherwise: macro averages and others' graders",
-                contents.tables.get("readings"),
-            ),
-        ],
-    )
+    if material.study.chance:
+        words += " A uniform guess picks one of the possible answers at random."
+    return [paragraph(words)]
 
 
-def _samples(contents: Contents) -> Section:
-    if not contents.samples:
-        return Section("samples", "Read some answers", [])
+def _show_samples(material: Material) -> Sequence[str]:
+    samples = choose_samples(material.samples)
+    if not samples:
+        return []
     parts = [
         paragraph(
             "Some answers as the students gave them, right and wrong ones, spread over the runs. "
             "All of them are in the samples files beside the scores."
         )
     ]
-    for benchmark in sorted({sample["benchmark"] for sample in contents.samples}):
+    for benchmark in sorted({sample.benchmark for sample in samples}):
         parts.append(f"<h3>{escape(benchmark)}</h3>")
-        parts += [page.sample(s) for s in contents.samples if s["benchmark"] == benchmark]
-    return Section("samples", "Read some answers", parts)
+        parts += [page.sample(sample) for sample in samples if sample.benchmark == benchmark]
+    return parts
 
 
-def _lost(contents: Contents) -> Section:
-    table = contents.table("rows_lost")
-    words = (
-        "No row disappears silently: what was dropped, failed, left incomplete or could not be "
-        "read is "
-        "counted here with its reason. Training rows are counted once per run; answers that were "
-        "cut or "
-        "unreadable stay in the scores."
-    )
-    return Section("rows-lost", "Rows lost on the way", [paragraph(words), table] if table else [])
+def _say(words: str) -> Words:
+    return lambda material: [paragraph(words)]
 
 
-def _costs(contents: Contents) -> Section:
-    timings = contents.timings
-    facts = []
-    if timings.get("wall_seconds") is not None:
-        facts.append(
-            f"The study took {show_seconds(float(timings['wall_seconds']))} from start to end"
-        )
-    if timings.get("startup_share") is not None:
-        facts.append(f"{show_percent(float(timings['startup_share']))} % of the work was start-up")
-    if timings.get("peak_mib") is not None:
-        facts.append(f"the largest job needed {float(timings['peak_mib']):,.0f} MiB of memory")
-    words = "; ".join(facts)
-    return Section(
-        "costs",
-        "What it cost",
-        [
-            paragraph(f"{words[0].upper()}{words[1:]}." if words else ""),
-            contents.figure("costs"),
-            page.fold("The same in numbers", contents.table("costs")),
-        ],
-    )
-
-
-def _paper(contents: Contents) -> Section:
-    names = [name for name in contents.tables if name.startswith("paper-")]
-    words = (
-        "Published numbers and ours, row by row. Marks say how sure a published number is: A, "
-        "stated by two sources or more; B, by one."
-    )
-    return Section(
+SECTIONS = (
+    Section("headline", "In short", before=_say_headline, has_own_words=True),
+    Section("effects", "The effects, and how they were judged", after=_say_how_judged),
+    Section(
+        "changes",
+        "What changed since the earlier report",
+        before=_say_changes,
+        has_own_words=True,
+    ),
+    Section("scores", "Scores", before=_say_scores),
+    Section(
         "paper",
         "Beside the paper",
-        [paragraph(words), *map(contents.table, names)] if names else [],
-    )
-
-
-def _provenance(contents: Contents) -> Section:
-    sources = contents.tables.get("provenance")
-    number = len(sources.rows) if sources else 0
-    return Section(
-        "provenance",
-        "Where the numbers come from",
-        [
-            contents.table("sampling"),
-            page.fold(
-                f"All {number:,} files and the commands that rebuild them", page.table(sources)
-            ),
-        ],
-    )
+        before=_say(
+            "Published numbers and ours, row by row. Marks say how sure a published number is: A, "
+            "stated by two sources or more; B, by one."
+        ),
+    ),
+    Section(
+        "scaling",
+        "More examples",
+        before=_say("Only the number of training examples differs along a line."),
+    ),
+    Section(
+        "tokens",
+        "Accuracy against tokens",
+        before=_say(
+            "A student that can switch its mode moves along its line; one that cannot stays where "
+            "it is."
+        ),
+    ),
+    Section("lengths", "How long answers and traces are"),
+    Section("difficulty", "By category of question"),
+    Section("selectors", "What each selector picked"),
+    Section("strategies", "Strategies of the traces"),
+    Section("samples", "Read some answers", before=_show_samples, has_own_words=True),
+    Section("training", "Training"),
+    Section(
+        "rows-lost",
+        "Rows lost on the way",
+        before=_say(
+            "No row disappears silently: what was dropped, failed, left incomplete or could not be "
+            "read is counted here with its reason. Training rows are counted once per run; answers "
+            "that were cut or unreadable stay in the scores."
+        ),
+    ),
+    Section("workflow", "The workflow as it ran"),
+    Section("costs", "What it cost"),
+    Section("provenance", "Where the numbers come from"),
+)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from nt_pkg.report.wording import DASH
 
-Row = Mapping[str, Any]
+Row = Mapping[str, Any]  # a line of the CSV: values by the name of their column
 Kind = Literal["text", "number", "code", "verdict"]
 
 
@@ -49,6 +49,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     heading: Callable[[Row], tuple[str, str]] | None = None
+    fold: str = ""  # under these words the page folds the table away
 
     @property
     def groups(self) -> Iterator[tuple[tuple[str, str] | None, list[Row]]]:

@@ -1,8 +1,10 @@
 """Numbers and names as a reader sees them: one spelling for the page, Markdown and the headline."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from nt_pkg.config.base import UNTRAINED
 
 DASH = "\u2013"
 MINUS = "\u2212"
@@ -76,9 +78,28 @@ def show_plural(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
+def show_settings(settings: Mapping[str, object]) -> str:
+    """Return `top_p 0.95, temperature 0.6`, what is not set left out."""
+    return ", ".join(
+        f"{key} {value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in sorted(settings.items())
+        if value is not None
+    )
+
+
 def show_list(names: Sequence[str]) -> str:
     """Return `a, b and c`."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def name_subset(subset: str) -> str:
+    """Return the name of a subset; the student that saw none is untrained."""
+    return "untrained" if subset == UNTRAINED else subset
+
+
+def name_run(subset: str, form: str) -> str:
+    """Return the name of a run: its subset and format."""
+    return name_subset(subset) if subset == UNTRAINED else f"{subset} / {form}"
 
 
 def sort_naturally(names: Sequence[str]) -> list[str]:
@@ -98,12 +119,12 @@ def sort_modes(modes: Sequence[str]) -> list[str]:
     return sorted(modes, key=lambda m: (MODES.index(m) if m in MODES else len(MODES), m))
 
 
-def describe_filter(wanted: Mapping[str, Any]) -> str:
+def describe_filter(wanted: Mapping[str, str | list[str]]) -> str:
     """Return the values of a filter on scores, in its order."""
     return " / ".join(_describe(value) for value in wanted.values()) or "the study"
 
 
-def describe_filters(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
+def describe_filters(a: Mapping[str, str | list[str]], b: Mapping[str, str | list[str]]) -> str:
     """Return what is subtracted from what, then what both sides share in brackets."""
     shared = [_describe(a[key]) for key in a if a[key] == b.get(key)]
     left = [_describe(a[key]) for key in a if a[key] != b.get(key)]

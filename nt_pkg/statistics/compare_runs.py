@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from scipy.special import stdtrit
 
 from nt_pkg.files.parquet import read_parquet
-from nt_pkg.files.schemas import GRADES, SAMPLES
-from nt_pkg.statistics.tests import ALPHA, MIN_QUESTIONS, correct_holm, run_paired_t
+from nt_pkg.files.schemas import GRADES, SAMPLES, Row
+from nt_pkg.statistics.tests import MIN_QUESTIONS, correct_holm, run_paired_t
+from nt_pkg.statistics.verdicts import ALPHA
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Difference:
     p_value: float
 
 
-def question_means(grades: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def question_means(grades: Sequence[Row]) -> dict[str, float]:
     """Return the share of right answers of every question, from rows of the grades artifact."""
     found: dict[str, list[bool]] = defaultdict(list)
     for grade in grades:
@@ -61,7 +61,7 @@ def read_means(score: Path) -> dict[str, float]:
     return question_means(read_parquet(grades, GRADES, ("question_id", "is_correct")))
 
 
-def question_lengths(samples: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+def question_lengths(samples: Sequence[Row]) -> dict[str, float | None]:
     """Return the mean tokens of the answers to every question, from rows of the samples artifact.
 
     Failed answers have no length; a question with no other is None.

@@ -6,22 +6,21 @@ that this test does not reject (Fieller 1954), so interval and test cannot disag
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from nt_pkg.statistics.tests import ALPHA, MIN_QUESTIONS
+from nt_pkg.statistics.tests import MIN_QUESTIONS
+from nt_pkg.statistics.verdicts import ALPHA
 
 # From here on one answer is called longer than another. Our choice: the paper's System-2 student
 # writes 1.7 times as much when asked to think and counts as unable to switch; between System-1 and
 # System-2 there is a factor of 27.
 LONGER = 2.0
 
-Record = Mapping[str, Any]
-Lengths = Callable[[Record], Mapping[str, float | None]]  # score -> question id -> mean tokens
+Lengths = Mapping[str, float | None]  # question id -> mean tokens; None: all answers failed
 
 
 @dataclass(frozen=True)
@@ -89,24 +88,21 @@ def pair_lengths(a: Sequence[float], b: Sequence[float]) -> Ratio | None:
     return Ratio(*means, float(spread[0, 0]), float(spread[1, 1]), float(spread[0, 1]), len(a) - 1)
 
 
-def pair_questions(
-    pairs: Mapping[str, Sequence[tuple[Record, Record]]], lengths: Lengths
-) -> Ratio | None:
+def pair_questions(pairs: Mapping[str, Sequence[tuple[Lengths, Lengths]]]) -> Ratio | None:
     """Return the ratio of mean tokens over the questions that both sides answered.
 
     Every question counts once, whatever its repeats and seeds; benchmarks count alike. A question
     whose answers all failed on one side has no length and is left out.
 
     Args:
-        pairs: by benchmark, the scores of both sides, one pair a seed.
-        lengths: gives the mean tokens of every question of a score.
+        pairs: by benchmark, the lengths of both sides, one pair a seed.
 
     Returns:
         None where a benchmark has fewer than 30 such questions, or the sides other questions.
     """
     parts = []
     for members in pairs.values():
-        sides = [[lengths(score) for score in side] for side in zip(*members, strict=True)]
+        sides = list(zip(*members, strict=True))
         asked = set(sides[0][0])
         if any(set(found) != asked for side in sides for found in side):
             return None

@@ -1,19 +1,18 @@
 """Tests of differences: over seeds, over questions, for being alike; corrected for their number."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from nt_pkg.statistics.verdicts import ALPHA
+
 MIN_SEEDS = 3
 MIN_QUESTIONS = 30  # below, a t test on differences of 0 and 1 is no test
-ALPHA = 0.05
 
-Record = Mapping[str, Any]
-Answers = Callable[[Record], Mapping[str, float]]  # score -> question id -> share right
+Answers = Mapping[str, float]  # question id -> share right
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,7 @@ def run_paired_t(differences: Sequence[float]) -> Paired:
     error = float(values.std(ddof=1)) / math.sqrt(len(values))
     if error < 1e-12:  # rounding noise of equal differences, not a spread
         return Paired(mean, 0.0, (mean, mean), 1.0 if abs(mean) < 1e-12 else 0.0)
-    degrees = len(values) - 1
-    half_width = float(stdtrit(degrees, 1 - ALPHA / 2)) * error
-    p_value = 2 * float(stdtr(degrees, -abs(mean / error)))
-    return Paired(mean, error, (mean - half_width, mean + half_width), p_value, degrees)
+    return _test_mean(mean, error, len(values) - 1)
 
 
 def correct_holm(p_values: Sequence[float]) -> list[float]:
@@ -56,18 +52,15 @@ def correct_holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def judge(difference: float, p_value: float, *, has_claim: bool) -> str:
-    """Return the verdict on a tested difference; a claim always says that it is positive."""
-    if p_value >= ALPHA or difference == 0:
-        return "not supported" if has_claim else "no difference seen"
-    if difference > 0:
-        return "supported" if has_claim else "above"
-    return "opposite" if has_claim else "below"
+def average_seeds(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return mean and standard error over seeds; one seed has no error."""
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, None
+    return mean, float(np.std(values, ddof=1)) / math.sqrt(len(values))
 
 
-def compare_questions(
-    pairs: Mapping[str, Sequence[tuple[Record, Record]]], answers: Answers
-) -> Paired | None:
+def compare_questions(pairs: Mapping[str, Sequence[tuple[Answers, Answers]]]) -> Paired | None:
     """Return the mean difference over benchmarks, tested over the questions both sides answered.
 
     Every question counts once, whatever its repeats and seeds; benchmarks count alike. The error
@@ -75,15 +68,13 @@ def compare_questions(
     degrees of freedom are those of the smallest benchmark.
 
     Args:
-        pairs: by benchmark, the scores of both sides, one pair a seed.
-        answers: gives the share right of every question of a score.
+        pairs: by benchmark, the answers of both sides, one pair a seed.
 
     Returns:
         None where a benchmark has fewer than 30 questions, or the sides other questions.
     """
     tests = []
-    for members in pairs.values():
-        sides = [(answers(a), answers(b)) for a, b in members]
+    for sides in pairs.values():
         questions = set(sides[0][0])
         if len(questions) < MIN_QUESTIONS or any(
             set(side) != questions for pair in sides for side in pair
@@ -101,6 +92,25 @@ def compare_questions(
     if error == 0:
         return Paired(mean, 0.0, (mean, mean), 1.0 if abs(mean) < 1e-12 else 0.0)
     degrees = min(test.degrees for test in tests if test.degrees)
+    return _test_mean(mean, error, degrees)
+
+
+def compare_independent(mean: float, errors: Sequence[float], num_questions: int) -> Paired:
+    """Return the test of a mean difference over seeds from the errors of both sides of each.
+
+    The errors are over questions, and added as if both sides had answered other ones. All seeds
+    answer the same questions, so more seeds do not make the error smaller.
+
+    Args:
+        mean: mean difference over seeds.
+        errors: standard errors of both sides, seed by seed.
+        num_questions: of the score that has fewest.
+    """
+    error = math.sqrt(math.fsum(each**2 for each in errors) / (len(errors) / 2))
+    return _test_mean(mean, error, num_questions - 1)
+
+
+def _test_mean(mean: float, error: float, degrees: int) -> Paired:
     half_width = float(stdtrit(degrees, 1 - ALPHA / 2)) * error
     p_value = 2 * float(stdtr(degrees, -abs(mean / error)))
     return Paired(mean, error, (mean - half_width, mean + half_width), p_value, degrees)

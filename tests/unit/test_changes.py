@@ -2,25 +2,45 @@
 
 import json
 from collections.abc import Callable
-from copy import deepcopy
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nt_pkg.config.report import Report
 from nt_pkg.files.json_files import write_json
 from nt_pkg.identity.seeds import rng
-from nt_pkg.report.build import build_report
-from nt_pkg.report.change_tables import say_changes, tabulate_changes
-from nt_pkg.report.changes import Changes, compare_summaries, measure_change
-from nt_pkg.report.earlier import KEPT_IDS, VERSION, digest_ids, keep_record, read_summary
-from nt_pkg.report.made import share_kept
+from nt_pkg.report.build import build_report, draw_parts
+from nt_pkg.report.changes.causes import share_kept
+from nt_pkg.report.changes.compare import Changes, compare_summaries, measure_change
+from nt_pkg.report.changes.words import say_changes
+from nt_pkg.report.records import (
+    Effect,
+    Histogram,
+    Inputs,
+    Pool,
+    Run,
+    Score,
+    Study,
+    TraceSet,
+    read_record,
+)
+from nt_pkg.report.summary import (
+    KEPT_IDS,
+    VERSION,
+    KeptScore,
+    KeptSubset,
+    Summary,
+    digest_ids,
+    read_summary,
+    summarise,
+)
 from scripts import compare_reports
+from tests.unit.report_study import make_material, make_subset
 
-Records = dict[str, list[dict[str, Any]]]
-Edit = Callable[[Records], None]
+Edit = Callable[[Inputs], Inputs]
 SEEDS = range(4)
-RUN = {"student": "s", "format": "system2"}
 
 
 def ids(*numbers: int) -> list[str]:
@@ -34,69 +54,117 @@ def accuracy(subset: str, seed: int) -> float:
     return 0.4 + 0.1 * (subset == "long") + rng(subset, str(seed)).uniform(-0.01, 0.01)
 
 
-def make_records() -> Records:
+def make_inputs() -> Inputs:
     """Return a study of two subsets and four seeds, and an untrained student."""
-    score = {
-        **{"benchmark": "m", "mode": "think", "num_questions": 400, "repeats": 1},
-        **{"mean_tokens": 40.0, "standard_error": 0.025, "prompt_digest": "p1"},
-        **{"spec": {"code": ["g1"]}, "sampling": {"temperature": 0.0}, "versions": {"torch": "2"}},
-        "engine": {"kind": "transformers", "model": "m1"},
-    }
-    runs: list[dict[str, Any]] = [
-        {**RUN, "subset": subset, "seed": seed} for subset in IDS for seed in SEEDS
-    ]
-    untrained = {"student": "s", "subset": "none", "format": "none", "seed": 0}
-    return {
-        "scores": [
-            *({**score, **run, "accuracy": accuracy(run["subset"], run["seed"])} for run in runs),
-            {**score, **untrained, "accuracy": 0.1},
+    score = Score(
+        student="s",
+        subset="none",
+        format="none",
+        seed=0,
+        benchmark="m",
+        mode="think",
+        num_questions=400,
+        repeats=1,
+        accuracy=0.1,
+        standard_error=0.025,
+        mean_tokens=40.0,
+        median_tokens=40.0,
+        truncation_rate=0.0,
+        no_answer_rate=0.0,
+        thinking_rate=1.0,
+        failed=0,
+        token_histogram=Histogram([0], []),
+        sampling={"temperature": 0.0},
+        prompt_digest="p1",
+        versions={"torch": "2"},
+        engine={"kind": "transformers", "model": "m1"},
+        spec={"code": ["g1"]},
+    )
+    run = Run(
+        student="s",
+        subset="none",
+        format="system2",
+        seed=0,
+        num_examples=10,
+        num_tokens=900,
+        num_steps=5,
+        final_loss=0.5,
+        loss_curve=[],
+        wall_seconds=1.0,
+        tokens_per_second=9.0,
+        world_size=1,
+        zero_stage=2,
+        spec={"training": {}},
+        versions={"torch": "2"},
+    )
+    draws = [(subset, seed) for subset in IDS for seed in SEEDS]
+    return Inputs(
+        study=Study("x", Report(title="T")),
+        scores=[
+            *(
+                replace(
+                    score,
+                    **{"subset": subset, "seed": seed, "format": "system2"},
+                    accuracy=accuracy(subset, seed),
+                )
+                for subset, seed in draws
+            ),
+            score,
         ],
-        "runs": [
-            {
-                **{**run, "num_examples": 10, "num_tokens": 900, "final_loss": 0.5},
-                **{"spec": {"training": {}}, "examples": {}, "versions": {"torch": "2"}},
-            }
-            for run in runs
+        runs=[replace(run, subset=subset, seed=seed) for subset, seed in draws],
+        subsets=[
+            make_subset(
+                subset,
+                seed,
+                **{"size": 10, "pool": "p", "teacher": "t"},
+                **{"spec": {"params": {"scale": 60}}, **digest_ids(IDS[subset])},
+            )
+            for subset, seed in draws
         ],
-        "subsets": [
-            {
-                **{"pool": "p", "teacher": "t", "subset": subset, "seed": seed, "size": 10},
-                **{"spec": {"params": {"scale": 60}}, **digest_ids(rows)},
-            }
-            for subset, rows in IDS.items()
-            for seed in SEEDS
+        pools=[Pool(pool="p", num_rows_in=100, num_kept=100)],
+        traces=[
+            TraceSet(
+                pool="p", teacher="t", num_rows=100, failed={}, incomplete={}, mean_tokens=50.5
+            )
         ],
-        "pools": [{"pool": "p", "num_kept": 100, "spec": {}}],
-        "traces": [{"pool": "p", "teacher": "t", "num_rows": 100, "mean_tokens": 50.5}],
-    }
+    )
 
 
-def summarise(records: Records, **verdicts: str) -> dict[str, Any]:
+def summary_of(inputs: Inputs, **verdicts: str) -> Summary:
     """Return a summary as it comes back from its file."""
     effects = [
-        {"name": name, "verdict": verdict, "difference": 0.1, "standard_error": 0.02}
+        Effect(
+            name=name,
+            kind="difference",
+            claim=None,
+            contrast="",
+            benchmark="m",
+            verdict=verdict,
+            difference=0.1,
+            standard_error=0.02,
+        )
         for name, verdict in ({"long_vs_random": "above"} | verdicts).items()
     ]
-    found = {**keep_record(**records), "study": "x", "effects": effects, "claims": []}
-    return dict(json.loads(json.dumps(found)))
+    written = json.loads(json.dumps(asdict(summarise(inputs, effects))))
+    return read_record(Summary, written, "summary.json")
 
 
 def changes_after(*edits: Edit, **verdicts: str) -> Changes:
-    records = make_records()
-    before = summarise(records)
-    now = deepcopy(records)
+    before = now = make_inputs()
     for edit in edits:
-        edit(now)
-    return compare_summaries(before, summarise(now, **verdicts))
+        now = edit(now)
+    return compare_summaries(summary_of(before), summary_of(now, **verdicts), "old")
 
 
 def set_all(section: str, where: dict[str, Any], **values: Any) -> Edit:
     """Return an edit of all records of a section that have some values."""
 
-    def edit(records: Records) -> None:
-        for record in records[section]:
-            if where.items() <= record.items():
-                record.update(values)
+    def edit(inputs: Inputs) -> Inputs:
+        found = [
+            replace(each, **values) if where.items() <= vars(each).items() else each
+            for each in getattr(inputs, section)
+        ]
+        return replace(inputs, **{section: found})
 
     return edit
 
@@ -104,19 +172,28 @@ def set_all(section: str, where: dict[str, Any], **values: Any) -> Edit:
 def shift(by: float, jitter: float = 0.002, **where: Any) -> Edit:
     """Return an edit that moves the accuracies of some scores, not all alike."""
 
-    def edit(records: Records) -> None:
-        for record in records["scores"]:
-            if where.items() <= record.items():
-                record["accuracy"] += by + jitter * record["seed"]
+    def edit(inputs: Inputs) -> Inputs:
+        found = [
+            replace(each, accuracy=each.accuracy + by + jitter * each.seed)
+            if where.items() <= vars(each).items()
+            else each
+            for each in inputs.scores
+        ]
+        return replace(inputs, scores=found)
 
     return edit
+
+
+def tables_of(changes: Changes) -> list[str]:
+    """Return the names of the tables that show what changed."""
+    return [each.name for each in draw_parts(make_material([], changes=changes)).get("changes", [])]
 
 
 def test_nothing_changed() -> None:
     found = changes_after()
 
-    assert tabulate_changes(found) == []
-    assert say_changes(found, "old") == (
+    assert tables_of(found) == []
+    assert say_changes(found) == (
         "Since the earlier report (old): none of 9 scores changed; none of 1 verdict."
     )
 
@@ -130,20 +207,18 @@ def test_another_selection_explains_its_scores_and_no_others() -> None:
     )
 
     [row] = found.scores
-    assert (row["subset"], row["num_seeds"], row["num_changed"]) == ("long", 4, 4)
-    assert row["difference"] == pytest.approx(-0.197)
-    assert (row["verdict"], row["basis"], row["causes"]) == ("below", "seeds", "other rows picked")
-    [made] = found.made
-    assert made["differences"] == "params.scale: 60 -> 80"
-    assert made["result"] == "other rows; 40.0 % were there before"
-    assert say_changes(found, "old") == (
+    assert (row.subset, row.num_seeds, row.num_changed) == ("long", 4, 4)
+    assert row.difference == pytest.approx(-0.197)
+    assert (row.verdict, row.basis, row.causes) == ("below", "seeds", "other rows picked")
+    [origin] = found.origins
+    assert origin.differences == "params.scale: 60 -> 80"
+    assert origin.result == "other rows; 40.0 % were there before"
+    assert say_changes(found) == (
         "Since the earlier report (old): 4 of 9 scores changed (1 of 3 averages over seeds, 1 by "
         "more than chance); 1 of 1 verdict: long_vs_random from above to below; 1 of 2 subsets "
         "picked other rows."
     )
-    assert [table.name for table in tabulate_changes(found)] == [
-        *("changes-verdicts", "changes-scores", "changes-made"),
-    ]
+    assert tables_of(found) == ["changes-verdicts", "changes-scores", "changes-made"]
 
 
 @pytest.mark.parametrize(
@@ -151,12 +226,12 @@ def test_another_selection_explains_its_scores_and_no_others() -> None:
     [
         (
             set_all("scores", {"subset": "long"}, sampling={"temperature": 0.6}),
-            "answers drawn otherwise",
+            "other sampling",
             ["sampling.temperature: 0.0 -> 0.6"],
         ),
         (
             set_all("scores", {"subset": "long"}, spec={"code": ["g2"]}),
-            "graded otherwise",
+            "other grading",
             ["grading.code edited"],
         ),
         (
@@ -171,7 +246,7 @@ def test_another_selection_explains_its_scores_and_no_others() -> None:
         ),
         (
             set_all("runs", {"subset": "long"}, spec={"training": {"epochs": 2}}),
-            "trained otherwise",
+            "other training",
             ["training.epochs: default -> 2"],
         ),
         (set_all("runs", {"subset": "long"}, num_tokens=7), "other texts of the same rows", []),
@@ -186,8 +261,8 @@ def test_another_selection_explains_its_scores_and_no_others() -> None:
 def test_what_differs_behind_a_score(edit: Edit, cause: str, differences: list[str]) -> None:
     found = changes_after(shift(0.01, subset="long"), edit)
 
-    assert [row["causes"] for row in found.scores] == [cause]
-    assert [row["differences"] for row in found.made] == differences
+    assert [row.causes for row in found.scores] == [cause]
+    assert [row.differences for row in found.origins] == differences
 
 
 def test_an_untrained_student_may_be_another_model() -> None:
@@ -195,7 +270,7 @@ def test_an_untrained_student_may_be_another_model() -> None:
     engine = {"kind": "transformers", "model": "m2"}
     found = changes_after(shift(0.01), set_all("scores", {}, engine=engine))
 
-    assert {row["subset"]: row["causes"] for row in found.scores} == {
+    assert {row.subset: row.causes for row in found.scores} == {
         **{"long": "nothing on record", "random": "nothing on record", "none": "another model"},
     }
 
@@ -203,60 +278,58 @@ def test_an_untrained_student_may_be_another_model() -> None:
 def test_edited_selector_with_the_same_rows() -> None:
     found = changes_after(set_all("subsets", {"subset": "long"}, spec={"params": {"scale": 61}}))
 
-    assert [(row["what"], row["result"]) for row in found.made] == [("long", "the same rows")]
+    assert [(row.what, row.result) for row in found.origins] == [("long", "the same rows")]
     assert found.scores == ()
 
 
 def test_scores_that_came_and_went_are_not_compared() -> None:
-    def edit(records: Records) -> None:
-        kept = [s for s in records["scores"] if (s["subset"], s["seed"]) != ("long", 3)]
-        new = [{**s, "subset": "topics"} for s in kept if s["subset"] == "long"]
-        records["scores"] = kept + new
+    def edit(inputs: Inputs) -> Inputs:
+        kept = [s for s in inputs.scores if (s.subset, s.seed) != ("long", 3)]
+        new = [replace(s, subset="topics") for s in kept if s.subset == "long"]
+        return replace(inputs, scores=kept + new)
 
     found = changes_after(edit)
 
     assert [
-        (row["change"], row["subset"], row["seeds"], row["num_scores"], row["is_whole"])
-        for row in found.runs
+        (row.change, row.subset, row.seeds, row.num_scores, row.is_whole) for row in found.runs
     ] == [("came", "topics", "0, 1, 2", 3, True), ("went", "long", "3", 1, False)]
     assert (found.num_scores, found.scores) == (8, ())
-    assert "3 scores came; 1 score went" in say_changes(found, "old")
+    assert "3 scores came; 1 score went" in say_changes(found)
 
 
 def test_comparison_of_one_report_only_is_no_changed_verdict() -> None:
     found = changes_after(topics="below")
 
-    assert [(row["name"], row["before"], row["now"]) for row in found.verdicts] == [
+    assert [(row.name, row.before, row.now) for row in found.verdicts] == [
         ("topics", "not asked", "below")
     ]
-    assert "none of 1 verdict" in say_changes(found, "old")
+    assert "none of 1 verdict" in say_changes(found)
 
 
 def test_comparison_may_move_and_keep_its_verdict() -> None:
-    before, now = summarise(make_records()), summarise(make_records())
-    now["effects"][0]["difference"] = 0.09
+    before = summary_of(make_inputs())
+    now = replace(before, effects=[replace(before.effects[0], difference=0.09)])
 
     found = compare_summaries(before, now)
 
     assert found.verdicts == ()
-    assert "none of 1 verdict, 1 with another difference." in say_changes(found, "old")
+    assert "none of 1 verdict, 1 with another difference." in say_changes(found)
 
 
 def test_scores_of_one_seed_are_no_averages() -> None:
-    records = make_records()
-    records["scores"] = [score for score in records["scores"] if score["seed"] == 0]
-    before = summarise(records)
-    shift(0.3, subset="long")(records)
+    whole = make_inputs()
+    before = replace(whole, scores=[score for score in whole.scores if score.seed == 0])
+    now = shift(0.3, subset="long")(before)
 
-    found = compare_summaries(before, summarise(records))
+    found = compare_summaries(summary_of(before), summary_of(now))
 
-    assert [(row["basis"], row["verdict"]) for row in found.scores] == [("questions", "above")]
-    assert "1 of 3 scores changed (1 by more than chance)" in say_changes(found, "old")
+    assert [(row.basis, row.verdict) for row in found.scores] == [("questions", "above")]
+    assert "1 of 3 scores changed (1 by more than chance)" in say_changes(found)
 
 
-def pair(before: float, now: float, **both: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    score = {"standard_error": 0.03, "num_questions": 200, **both}
-    return {**score, "accuracy": before}, {**score, "accuracy": now}
+def pair(before: float, now: float, **both: Any) -> tuple[KeptScore, KeptScore]:
+    score = replace(summary_of(make_inputs()).scores[0], standard_error=0.03, num_questions=200)
+    return replace(score, accuracy=before, **both), replace(score, accuracy=now, **both)
 
 
 @pytest.mark.parametrize(
@@ -283,15 +356,20 @@ def test_what_a_change_is_tested_over(
     assert (found.p_value is None) == (error is None)
 
 
+def keep_draw(rows: list[str]) -> KeptSubset:
+    names: Any = {"pool": "p", "teacher": "t", "subset": "s", "seed": 0, "made": ""}
+    return KeptSubset(**names, size=len(rows), **digest_ids(rows))
+
+
 def test_share_of_rows_from_samples_of_large_subsets() -> None:
     draw = rng("ids")
     rows = [f"{draw.getrandbits(128):032x}" for _ in range(20_000)]
-    old, now = (digest_ids(part) for part in (rows[:12_000], rows[8_000:]))
+    old, now = (keep_draw(part) for part in (rows[:12_000], rows[8_000:]))
 
-    assert len(old["some_ids"].split()) == KEPT_IDS
+    assert len(old.some_ids.split()) == KEPT_IDS
     assert share_kept(old, now) == pytest.approx(1 / 3, abs=0.05)
     # A few rows that were picked from many: too few of them lie among the smallest ids.
-    assert share_kept(old, digest_ids(rows[:200])) is None
+    assert share_kept(old, keep_draw(rows[:200])) is None
 
 
 @pytest.mark.parametrize(
@@ -319,19 +397,15 @@ def test_page_says_what_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], is_compared: bool
 ) -> None:
     """From an earlier report's folder alone; without one there is no word of it."""
-    rest: dict[str, Any] = {"annotations": [], "samples": [], "timings": {}}
-    data = {**make_records(), "runs": [], "subsets": [], "pools": [], "traces": [], **rest}
-    for row in data["scores"]:
-        row |= {
-            **{"by_category": {}, "token_histogram": {"edges": [0], "counts": []}, "failed": 0},
-            **{"median_tokens": 40, "truncation_rate": 0, "no_answer_rate": 0, "thinking_rate": 1},
-        }
-    study = {"name": "x", "title": "T"}
-    build_report(study, **data, out_dir=tmp_path / "old")
-    shift(-0.2, subset="long")(data)
+    whole = make_inputs()
+    before = Inputs(Study("x", Report(title="T")), whole.scores)
+    build_report(before, tmp_path / "old")
+    now = replace(
+        shift(-0.2, subset="long")(before), study=Study("x", Report(title="T", earlier="old"))
+    )
     earlier = read_summary(tmp_path / "old", "x") if is_compared else None
 
-    build_report({**study, "earlier": "old"}, **data, out_dir=tmp_path / "new", earlier=earlier)
+    build_report(now, tmp_path / "new", earlier=earlier)
 
     text = (tmp_path / "new" / "index.html").read_text()
     headline = json.loads((tmp_path / "new" / "summary.json").read_text())["headline"]

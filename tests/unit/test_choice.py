@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,13 @@ from nt_pkg.benchmarks._choice import OPTION_LETTERS, extract_letter
 from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.config.engines import Sampling
 from nt_pkg.config.load import read_study
+from nt_pkg.config.report import Report
 from nt_pkg.engines._base import Completion, Request
 from nt_pkg.evaluation.sample_and_grade import grade_samples, sample_answers
 from nt_pkg.files.json_files import write_json
 from nt_pkg.report.collect import collect
+from nt_pkg.report.records import Study
+from tests.unit import report_study
 from tests.unit.growth import assert_linear
 
 ROOT = Path(__file__).parents[2]
@@ -266,16 +270,16 @@ def test_trap_20_text_of_gpqa_stays_in_the_samples(
 
 def test_trap_20_a_report_takes_no_example_of_a_confidential_score(tmp_path: Path) -> None:
     """Even if a score file had some."""
-    names = {"student": "s", "subset": "none", "format": "none", "seed": 0, "benchmark": "b"}
-    shown = {"question": SECRET, "answer": "A"}
+    invented = asdict(report_study.score("none", "none", 0, "think"))
+    shown = {"question": SECRET, "reasoning": "", "answer": "A", "gold": "A", "is_correct": True}
     for name, is_confidential in (("a", True), ("b", False)):
-        score = {**names, "mode": name, "spec": {}, "examples": [shown]}
+        score = {**invented, "mode": name, "examples": [shown]}
         write_json(tmp_path / f"{name}.json", {**score, "is_confidential": is_confidential})
     paths = [tmp_path / "a.json", tmp_path / "b.json"]
-    found = collect({}, [], [], [], [], [], [], paths)
+    found = collect(Study("s", Report(title="T")), [], [], [], [], [], [], paths)
 
-    assert [each["mode"] for each in found["samples"]] == ["b"]
-    assert SECRET not in json.dumps(found["scores"])
+    assert [each.mode for each in found.samples] == ["b"]
+    assert SECRET not in str(found.scores)
 
 
 def test_traps_3_4_8_15_17_in_a_score(confidential: Any) -> None:

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.files.json_files import digest, write_json
+from nt_pkg.config.report import Report
+from nt_pkg.files.json_files import digest, read_json, write_json
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, SUBSET
 from nt_pkg.report.collect import Labels, collect
+from nt_pkg.report.records import Histograms, Sample, Source, Study, TraceSet
 
 NAMES = {"pool": "p", "teacher": "t"}
 RUN = {"student": "s", "subset": "long", "format": "system2", "seed": "1"}
+ANSWER: Any = {"question": "q", "reasoning": "r", "answer": "a", "gold": "g", "is_correct": False}
 
 
 def write_labels(path: Path, annotator: str, values: dict[str, Any]) -> Path:
@@ -63,11 +66,18 @@ def study(tmp_path: Path) -> dict[str, Any]:
          "spec": {"selector": "long", "params": {"power": 2.0}, "size": 2}},
     )  # fmt: skip
     write_json(tmp_path / "examples.json", {**RUN, "dropped": {"long": 1}, "spec": {}})
-    write_json(tmp_path / "run.json", {**RUN, "final_loss": 0.5, "spec": {"training": {}}})
+    run = {"num_examples": 2, "num_tokens": 9, "num_steps": 1, "final_loss": 0.5}
+    run |= {"loss_curve": [[1, 0.5]], "wall_seconds": 1.0, "tokens_per_second": 9.0}
+    run |= {"world_size": 1, "zero_stage": 2, "spec": {"training": {}}}
+    write_json(tmp_path / "run.json", {**RUN, **run})
     score = {**RUN, "benchmark": "m", "mode": "think", "accuracy": 0.5, "spec": {}}
-    write_json(tmp_path / "score.json", {**score, "examples": [{"question": "q"}]})
+    score |= {"num_questions": 2, "repeats": 1, "standard_error": None, "failed": 2}
+    score |= {"mean_tokens": None, "median_tokens": None, "truncation_rate": 0.0}
+    score |= {"no_answer_rate": 1.0, "thinking_rate": 0.0}
+    score |= {"token_histogram": {"edges": [0, 1], "counts": [0]}}
+    write_json(tmp_path / "score.json", {**score, "examples": [ANSWER]})
     return {
-        "spec": {"subsets": {}},
+        "study": Study("s", Report(title="T")),
         "pools": [tmp_path / "pool.json"],
         **files,
         "subsets": [(subset, tmp_path / "subset.json")],
@@ -78,64 +88,86 @@ def study(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_traces_are_counted_by_what_became_of_them(study: dict[str, Any]) -> None:
-    assert collect(**study)["traces"] == [
-        {
+    assert collect(**study).traces == [
+        TraceSet(
             **NAMES,
-            "num_rows": 5,
-            "failed": {"no text": 1},
-            "incomplete": {"no answer": 1},
-            "mean_tokens": 20.0,
-        }
+            num_rows=5,
+            failed={"no text": 1},
+            incomplete={"no answer": 1},
+            mean_tokens=20.0,
+        )
     ]
 
 
 def test_pool_says_what_was_dropped(study: dict[str, Any]) -> None:
-    [pool] = collect(**study)["pools"]
+    [pool] = collect(**study).pools
 
-    assert (pool["num_rows_in"], pool["num_kept"], pool["dropped"]) == (7, 5, {"duplicate": 2})
-    assert pool["histograms"]["domain"] == {"days": 2, "winds": 1}
-    assert pool["histograms"]["strategies"] == {"x": 2, "y": 1}
-    assert sum(pool["histograms"]["num_tokens"]["counts"]) == 3
+    assert (pool.num_rows_in, pool.num_kept, pool.dropped) == (7, 5, {"duplicate": 2})
+    assert pool.histograms.domain == {"days": 2, "winds": 1}
+    assert pool.histograms.strategies == {"x": 2, "y": 1}
+    assert pool.histograms.num_tokens is not None
+    assert sum(pool.histograms.num_tokens.counts) == 3
 
 
 def test_subset_has_the_histograms_of_its_own_rows(study: dict[str, Any]) -> None:
-    [subset] = collect(**study)["subsets"]
+    [subset] = collect(**study).subsets
 
-    assert (subset["size"], subset["num_available"], subset["unusable"]) == (2, 3, {"x": 2})
-    assert (subset["selector"], subset["params"], subset["seed"]) == ("long", {"power": 2.0}, 1)
-    assert subset["histograms"]["domain"] == {"days": 1, "winds": 1}
-    assert subset["histograms"]["strategies"] == {"x": 1, "y": 1}
-    histogram = subset["histograms"]["num_tokens"]
+    assert (subset.size, subset.num_available, subset.unusable) == (2, 3, {"x": 2})
+    assert (subset.selector, subset.params, subset.seed) == ("long", {"power": 2.0}, 1)
+    assert subset.histograms.domain == {"days": 1, "winds": 1}
+    assert subset.histograms.strategies == {"x": 1, "y": 1}
+    histogram = subset.histograms.num_tokens
+    assert histogram is not None
     for tokens in (10, 30):
-        at = next(n for n, edge in enumerate(histogram["edges"]) if edge > tokens) - 1
-        assert histogram["counts"][at] == 1
-    assert sum(histogram["counts"]) == 2
+        at = next(n for n, edge in enumerate(histogram.edges) if edge > tokens) - 1
+        assert histogram.counts[at] == 1
+    assert sum(histogram.counts) == 2
 
 
 def test_annotators_are_counted_with_their_failures(study: dict[str, Any]) -> None:
-    found = {each["annotator"]: each for each in collect(**study)["annotations"]}
+    found = {each.annotator: each for each in collect(**study).annotations}
 
-    assert found["agreement"]["num_rows"] == 3
-    assert found["agreement"]["failed"] == {"why": 1}
-    assert found["agreement"]["values"] == {"False": 1, "True": 1}
-    assert (found["length"]["num_rows"], found["length"]["values"]) == (3, {})
-    assert found["strategies"]["values"] == {"x": 2, "y": 1}
+    assert found["agreement"].num_rows == 3
+    assert found["agreement"].failed == {"why": 1}
+    assert found["agreement"].values == {"False": 1, "True": 1}
+    assert (found["length"].num_rows, found["length"].values) == (3, {})
+    assert found["strategies"].values == {"x": 2, "y": 1}
 
 
 def test_runs_and_scores_say_where_they_come_from(study: dict[str, Any], tmp_path: Path) -> None:
     found = collect(**study)
 
-    [run], [score], [sample] = found["runs"], found["scores"], found["samples"]
-    assert (run["seed"], run["dropped"], run["final_loss"]) == (1, {"long": 1}, 0.5)
-    assert (score["seed"], score["accuracy"]) == (1, 0.5)
-    assert "examples" not in score
-    assert sample == {**RUN, "seed": 1, "benchmark": "m", "mode": "think", "question": "q"}
+    [run], [score], [sample] = found.runs, found.scores, found.samples
+    assert (run.seed, run.dropped, run.final_loss) == (1, {"long": 1}, 0.5)
+    assert (score.seed, score.accuracy) == (1, 0.5)
+    names: Any = {**RUN, "seed": 1, "benchmark": "m", "mode": "think"}
+    assert sample == Sample(**names, **ANSWER)
     path = (tmp_path / "run.json").as_posix()
-    assert run["source"] == {
-        "path": path,
-        "spec_digest": digest({"training": {}}),
-        "command": f"snakemake {path}",
-    }
+    assert run.source == Source(path, digest({"training": {}}), f"snakemake {path}")
+
+
+@pytest.mark.parametrize(
+    ("file", "field", "value", "message"),
+    [
+        ("score.json", "accuracy", None, r"score.json is not a Score .*accuracy: Input should be"),
+        ("score.json", "repeats", ..., r"score.json is not a Score .*repeats: Field required"),
+        ("run.json", "world_size", ..., r"run.json is not a Run .*world_size: Field required"),
+        ("run.json", "loss_curve", [[1]], r"run.json is not a Run .*loss_curve.0.1"),
+        ("subset.json", "pool", ..., r"subset.json is not a Subset .*pool: Field required"),
+        ("statistics.json", "failed", 3, r"statistics.json is not a TraceSet .*failed: Input"),
+        ("pool.json", "kept", "many", r"pool.json is not a Pool .*num_kept: Input should be"),
+        ("examples.json", "seed", ..., r"examples.json is not a RunName .*seed: Field required"),
+    ],
+)
+def test_a_missing_or_wrong_field_is_named_with_its_file(
+    study: dict[str, Any], tmp_path: Path, file: str, field: str, value: Any, message: str
+) -> None:
+    found = read_json(tmp_path / file)
+    found[field] = value
+    write_json(tmp_path / file, {key: each for key, each in found.items() if each is not ...})
+
+    with pytest.raises(ValueError, match=message):
+        collect(**study)
 
 
 def test_annotator_that_failed_on_every_row(study: dict[str, Any], tmp_path: Path) -> None:
@@ -146,8 +178,8 @@ def test_annotator_that_failed_on_every_row(study: dict[str, Any], tmp_path: Pat
 
     found = collect(**study)
 
-    assert found["annotations"][1]["failed"] == {"down": 3}
-    assert found["subsets"][0]["histograms"] == {}
+    assert found.annotations[1].failed == {"down": 3}
+    assert found.subsets[0].histograms == Histograms()
 
 
 def test_labels_of_two_teachers_are_kept_apart(tmp_path: Path) -> None:
@@ -160,12 +192,12 @@ def test_labels_of_two_teachers_are_kept_apart(tmp_path: Path) -> None:
 
     labels = Labels(paths)
 
-    assert labels.histograms(("p", "t"), ["a"])["domain"] == {"t": 1}
-    assert labels.histograms(("p", "u"), None)["domain"] == {"u": 1}
+    assert labels.histograms(("p", "t"), ["a"]).domain == {"t": 1}
+    assert labels.histograms(("p", "u"), None).domain == {"u": 1}
 
 
 def test_spellings_of_one_strategy_are_counted_together(tmp_path: Path) -> None:
     path = tmp_path / "s"
     labels = Labels([write_labels(path, "strategies", {"a": ["verify", "Verifying"], "b": []})])
 
-    assert labels.histograms(("p", "t"), None)["strategies"] == {"verify": 1}
+    assert labels.histograms(("p", "t"), None).strategies == {"verify": 1}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nt_pkg.benchmarks._base import Item
+from nt_pkg.config.report import Report
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity.question_id import normalise_question
@@ -20,6 +21,7 @@ from nt_pkg.prompts.cleaning.decontamination import Decontamination, Match, Ques
 from nt_pkg.prompts.cleaning.ngrams import words_of
 from nt_pkg.prompts.ingest import ingest
 from nt_pkg.report.collect import collect
+from nt_pkg.report.records import Study
 
 Matches = dict[int, list[Match]]
 
@@ -202,9 +204,10 @@ def test_report_counts_the_rows_and_nothing_else_of_it(tmp_path: Any) -> None:
     pool = {"pool": "p", "read": 7, "kept": 5, "contaminated": 2, "spec": {}}
     write_json(tmp_path / "pool.json", {**pool, "decontamination": {"matches": [{"a": 1}]}})
 
-    [found] = collect({}, [tmp_path / "pool.json"], [], [], [], [], [], [])["pools"]
+    study = Study("s", Report(title="T"))
+    [found] = collect(study, [tmp_path / "pool.json"], [], [], [], [], [], []).pools
 
-    assert found["dropped"] == {"contaminated": 2}
+    assert found.dropped == {"contaminated": 2}
 
 
 def planned(demo: dict[str, Any], **changes: Any) -> Plan:

@@ -12,7 +12,7 @@ from nt_pkg.files.json_files import write_json
 from nt_pkg.plan import study_plan as plan
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
-from nt_pkg.report.earlier import VERSION, check_earlier
+from nt_pkg.report.summary import VERSION, check_earlier
 from nt_pkg.selectors import long
 
 Config = dict[str, Any]

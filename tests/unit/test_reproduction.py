@@ -11,9 +11,10 @@ from nt_pkg.config.load import read_study
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.build import build_report
+from nt_pkg.report.records import Inputs, Study
 from nt_pkg.report.reproduction import read_report, reproduction_page
 from scripts import reproduction
-from tests.unit.test_report import NO_DATA, make_bare, score
+from tests.unit.report_study import make_bare, score
 from tests.workflow.sandbox import PAPER
 
 ROOT = reproduction.ROOT
@@ -27,19 +28,16 @@ def plan() -> Plan:
 
 def write_report(plan: Plan, name: str, folder: Path) -> None:
     """Write the report of a study with two runs on two benchmarks."""
-    scores: list[dict[str, Any]] = [
-        {
-            **score(subset, "system2", 0, "think", benchmark),
-            **{"student": "llama-3.1-8b", "accuracy": accuracy, "standard_error": 0.0123},
-        }
+    more: Any = {"student": "llama-3.1-8b", "standard_error": 0.0123}
+    scores = [
+        score(subset, "system2", 0, "think", benchmark, **more, accuracy=accuracy)
         for subset, benchmark, accuracy in (
             ("nt-random-1k", "math500", 0.6),
             ("nt-random-1k", "gpqa_diamond", 0.38),
             ("nt-random-10k", "gpqa_diamond", 0.40),
         )
     ]
-    report = {**plan.study.report.model_dump(), "name": name}
-    build_report(report, make_bare(scores), **NO_DATA, out_dir=folder)
+    build_report(Inputs(Study(name, plan.study.report), make_bare(scores)), folder)
 
 
 def row_of(page: str, *wanted: str) -> str:

@@ -1,16 +1,16 @@
-"""The figure of the rules as they ran for a study: what reads what, jobs and time of each."""
+"""The figure of the rules as they ran for a study (the paper's figure 4)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Line
 
 from nt_pkg.report.canvas import INK, MUTED, SERIES, Chart, make_axes
+from nt_pkg.report.material import Material
+from nt_pkg.report.parts._base import Part
+from nt_pkg.report.records import RuleRun
 from nt_pkg.report.wording import show_list, show_plural, show_seconds
-
-Rule = Mapping[str, Any]  # rule, stage, num_jobs, seconds, reads (names of rules)
 
 WIDTH, HEIGHT = 1.72, 0.5  # of a box, in inches
 STEP_X, STEP_Y = 2.15, 0.88
@@ -18,17 +18,18 @@ LEFT = 1.15  # where the first box of a row begins; names of stages stand left o
 MARGIN = 0.55  # lanes right of the boxes, for what reads over several rows
 
 
-def draw_flow(rules: Sequence[Rule]) -> Chart | None:
-    """Return the rules of a study, a row a stage, and what each reads (the paper's figure 4).
+def draw_workflow(material: Material) -> Chart | None:
+    """Return the rules of a study, a row a stage, and what each reads.
 
     Edges that follow from others are left out: what reads a trace's labels has read the trace.
     """
+    rules = material.timings.rules
     if len(rules) < 2:
         return None
-    stages = list(dict.fromkeys(rule["stage"] for rule in rules))
-    rows = [[rule for rule in rules if rule["stage"] == stage] for stage in stages]
+    stages = list(dict.fromkeys(rule.stage for rule in rules))
+    rows = [[rule for rule in rules if rule.stage == stage] for stage in stages]
     places = {
-        rule["rule"]: (LEFT + STEP_X * column, -STEP_Y * row)
+        rule.rule: (LEFT + STEP_X * column, -STEP_Y * row)
         for row, members in enumerate(rows)
         for column, rule in enumerate(members)
     }
@@ -39,7 +40,7 @@ def draw_flow(rules: Sequence[Rule]) -> Chart | None:
     for row, stage in enumerate(stages):
         axes.text(0, HEIGHT / 2 - STEP_Y * row, stage, va="center", color=MUTED, fontsize=9)
     for rule in rules:
-        _draw_box(axes, rule, places[rule["rule"]])
+        _draw_box(axes, rule, places[rule.rule])
     edges = reduce_edges(rules)
     lanes = 0
     for source, target in edges:
@@ -47,7 +48,7 @@ def draw_flow(rules: Sequence[Rule]) -> Chart | None:
         lanes += is_far
         lane = width - MARGIN + 0.12 * lanes if is_far else None
         _draw_edge(axes, places[source], places[target], lane)
-    said = "; ".join(_say_rule(rule, [b for a, b in edges if a == rule["rule"]]) for rule in rules)
+    said = "; ".join(_say_rule(rule, [b for a, b in edges if a == rule.rule]) for rule in rules)
     return Chart(
         "workflow",
         "The rules of the workflow as they ran for this study, with the number of their jobs and "
@@ -55,13 +56,13 @@ def draw_flow(rules: Sequence[Rule]) -> Chart | None:
         "arrows that follow from others are left out.",
         f"Flow chart of {len(rules)} rules. {said}.",
         figure,
-        [{**rule, "reads": " ".join(rule["reads"])} for rule in rules],
+        [{**vars(rule), "reads": " ".join(rule.reads)} for rule in rules],
     )
 
 
-def reduce_edges(rules: Sequence[Rule]) -> list[tuple[str, str]]:
+def reduce_edges(rules: Sequence[RuleRun]) -> list[tuple[str, str]]:
     """Return (source, reader) of what each rule reads directly and by no way round."""
-    reads = {rule["rule"]: set(rule["reads"]) for rule in rules}
+    reads = {rule.rule: set(rule.reads) for rule in rules}
     reads = {name: found & reads.keys() for name, found in reads.items()}
 
     def reach(name: str) -> set[str]:
@@ -75,7 +76,7 @@ def reduce_edges(rules: Sequence[Rule]) -> list[tuple[str, str]]:
     ]
 
 
-def _draw_box(axes: Axes, rule: Rule, place: tuple[float, float]) -> None:
+def _draw_box(axes: Axes, rule: RuleRun, place: tuple[float, float]) -> None:
     x, y = place
     axes.add_patch(
         FancyBboxPatch(
@@ -88,7 +89,7 @@ def _draw_box(axes: Axes, rule: Rule, place: tuple[float, float]) -> None:
             linewidth=0.8,
         )
     )
-    axes.text(x + 0.1, y + 0.32, rule["rule"], va="center", color=INK, fontsize=8.5)
+    axes.text(x + 0.1, y + 0.32, rule.rule, va="center", color=INK, fontsize=8.5)
     axes.text(x + 0.1, y + 0.14, _count(rule), va="center", color=MUTED, fontsize=8)
 
 
@@ -115,12 +116,15 @@ def _draw_edge(
     )
 
 
-def _count(rule: Rule) -> str:
-    if rule["seconds"] is None:
-        return show_plural(rule["num_jobs"], "job")
-    return f"{show_plural(rule['num_jobs'], 'job')}, {show_seconds(rule['seconds'])}"
+def _count(rule: RuleRun) -> str:
+    if rule.seconds is None:
+        return show_plural(rule.num_jobs, "job")
+    return f"{show_plural(rule.num_jobs, 'job')}, {show_seconds(rule.seconds)}"
 
 
-def _say_rule(rule: Rule, readers: Sequence[str]) -> str:
+def _say_rule(rule: RuleRun, readers: Sequence[str]) -> str:
     behind = f", read by {show_list(readers)}" if readers else ""
-    return f"{rule['rule']}: {_count(rule)}{behind}"
+    return f"{rule.rule}: {_count(rule)}{behind}"
+
+
+PART = Part(section="workflow", place=10, draw=draw_workflow)

@@ -1,0 +1,1 @@
+"""The tables and figures of the page, one a module; see `_base`."""

@@ -1,0 +1,60 @@
+"""A part of the page: a table or a figure. Each is a module of this folder with one `PART`.
+
+    PART = Part(section="training", place=30, draw=tabulate_steps)
+
+The module is found by its name; nothing has to be registered.
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nt_pkg.plugins import registry as plugins
+from nt_pkg.report.canvas import Chart
+from nt_pkg.report.material import Material
+from nt_pkg.report.tables import Table
+
+PACKAGE = "report.parts"
+Drawn = Chart | Table
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where a table or figure stands on the page, and what draws it.
+
+    section: id of one of `nt_pkg.report.sections.SECTIONS`. place: parts of a section stand in this
+    order. draw: returns None where the study has nothing to show.
+    """
+
+    section: str
+    place: int
+    draw: Callable[[Material], Drawn | Sequence[Drawn] | None]
+
+
+def load_parts() -> list[Part]:
+    """Return all parts by section and place.
+
+    Raises:
+        ValueError: a module has no `PART`, or two want the same place.
+    """
+    found: dict[tuple[str, int], tuple[str, Part]] = {}
+    for name in plugins.module_names(PACKAGE):
+        part = getattr(importlib.import_module(f"nt_pkg.{PACKAGE}.{name}"), "PART", None)
+        where = f"nt_pkg/report/parts/{name}.py"
+        if not isinstance(part, Part):
+            raise ValueError(f"{where} has no PART: give it one, or a name with a leading _")
+        other, _ = found.setdefault((part.section, part.place), (where, part))
+        if other != where:
+            raise ValueError(
+                f"{other} and {where} both want place {part.place} of section {part.section!r}: "
+                "give one of them another"
+            )
+    return [part for _, (_, part) in sorted(found.items())]
+
+
+def draw_part(part: Part, material: Material) -> list[Drawn]:
+    """Return what a part shows of a study."""
+    drawn = part.draw(material)
+    if drawn is None:
+        return []
+    return [drawn] if isinstance(drawn, Chart | Table) else list(drawn)

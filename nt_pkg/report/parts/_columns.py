@@ -1,0 +1,50 @@
+"""Columns that several tables have, and what stands in them."""
+
+from collections.abc import Collection
+
+from nt_pkg.config.base import UNTRAINED
+from nt_pkg.report.cells import Cell
+from nt_pkg.report.tables import Column, Row
+from nt_pkg.report.wording import DASH, name_subset
+
+
+def subset_column() -> Column:
+    """Return the column of subsets."""
+    return Column("subset", "Subset", show=lambda row: name_subset(row["subset"]))
+
+
+def format_column() -> Column:
+    """Return the column of formats; the untrained student has none."""
+    return Column("format", "Format", show=_show_format)
+
+
+def student_columns(students: Collection[str]) -> tuple[Column, ...]:
+    """Return the column of students, if there are several."""
+    return (Column("student", "Student"),) if len(set(students)) > 1 else ()
+
+
+def describe_cell(cell: Cell) -> dict[str, object]:
+    """Return the values that say what a cell is of."""
+    return {
+        "student": cell.student,
+        "subset": cell.subset,
+        "format": cell.format,
+        "benchmark": cell.benchmark,
+        "mode": cell.mode,
+    }
+
+
+def describe_point(cell: Cell) -> dict[str, object]:
+    """Return the values of a point in a figure: what it is of, and what was measured."""
+    return {
+        **describe_cell(cell),
+        "size": cell.size,
+        "num_seeds": cell.num_seeds,
+        "accuracy": cell.accuracy,
+        "standard_error": cell.standard_error,
+        "mean_tokens": cell.mean_tokens,
+    }
+
+
+def _show_format(row: Row) -> str:
+    return DASH if row["format"] in (UNTRAINED, None) else str(row["format"])

@@ -1,0 +1,18 @@
+"""Published numbers of the run that a cell is of."""
+
+from collections.abc import Sequence
+
+from nt_pkg.config.report import Published
+from nt_pkg.report.cells import Cell
+from nt_pkg.report.filters import list_names
+from nt_pkg.report.published import find_published, find_published_tokens
+
+
+def paper_accuracy(cell: Cell, published: Sequence[Published]) -> float | None:
+    """Return the published accuracy, a share."""
+    return find_published(published, list_names(cell), [cell.benchmark])
+
+
+def paper_tokens(cell: Cell, published: Sequence[Published]) -> float | None:
+    """Return the published mean tokens."""
+    return find_published_tokens(published, list_names(cell), [cell.benchmark])

@@ -1,0 +1,70 @@
+"""The table of claims with the comparisons that each rests on."""
+
+from nt_pkg.report.effects import (
+    show_effect,
+    show_effect_error,
+    show_effect_interval,
+    show_effect_paper,
+)
+from nt_pkg.report.material import Material
+from nt_pkg.report.parts._base import Part
+from nt_pkg.report.tables import Column, Row, Table
+from nt_pkg.report.wording import DASH, show_p_value
+from nt_pkg.statistics.verdicts import NO_DATA
+
+
+def tabulate_claims(material: Material) -> Table | None:
+    """Return the parts of every claim, ours beside the paper's; the claim heads its parts."""
+    claims = material.claims
+    if not claims:
+        return None
+    rows = tuple(
+        {
+            **{"claim": claim.name, "text": claim.text, "claim_verdict": claim.verdict},
+            **{"part": part.name, "contrast": part.contrast, "benchmark": part.benchmark},
+            **{"verdict": part.verdict, "difference": part.difference, "paper": part.paper},
+            **{"p_value": part.p_value, "within": part.within, "tokens": part.tokens},
+            **{"tokens_ratio": part.tokens_ratio, "says": part.claim, "basis": part.basis},
+            "note": part.note,
+        }
+        for claim in claims
+        for part in claim.parts
+    )
+    shown = {part.name: part for claim in claims for part in claim.parts}
+    columns = (
+        Column("part", "Part", show=lambda r: str(r["says"] or r["part"]), detail=_say_contrast),
+        Column("verdict", "Verdict", "verdict"),
+        Column("difference", "Ours", "number", lambda r: show_effect(shown[r["part"]])),
+        Column("paper", "Paper", "number", lambda r: show_effect_paper(shown[r["part"]])),
+        Column("error", "s.e.", "number", lambda r: show_effect_error(shown[r["part"]])),
+        Column(
+            "interval", "95 % interval", "number", lambda r: show_effect_interval(shown[r["part"]])
+        ),
+        Column("p_value", "p (Holm)", "number", lambda r: show_p_value(r["p_value"])),
+        Column("basis", "Over", show=_show_basis),
+    )
+    caption = (
+        "The claims and the comparisons that each rests on: our difference and the paper's, in "
+        "points; where a claim is about lengths, the ratio of tokens (\u00d7). A claim is "
+        f"supported if all its parts are. {DASH}: not measured, or not known of the paper."
+    )
+    return Table("claims", caption, columns, rows, _head_claim)
+
+
+def _head_claim(row: Row) -> tuple[str, str]:
+    return f"{row['claim']}. {row['text'].rstrip('.')}.", str(row["claim_verdict"])
+
+
+def _say_contrast(row: Row) -> str:
+    margin = f"within {100 * row['within']:g} points" if row["within"] is not None else ""
+    where = "" if row["benchmark"] in row["contrast"] else row["benchmark"]
+    return "; ".join(filter(None, [row["contrast"], where, margin, row["note"]]))
+
+
+def _show_basis(row: Row) -> str:
+    if row["difference"] is None or row["verdict"] == NO_DATA:
+        return DASH
+    return str(row["basis"])
+
+
+PART = Part(section="effects", place=20, draw=tabulate_claims)

@@ -1,0 +1,69 @@
+"""The figure of all differences with their intervals."""
+
+from matplotlib.axes import Axes
+
+from nt_pkg.report.canvas import INK, MUTED, SERIES, Chart, make_axes
+from nt_pkg.report.material import Material
+from nt_pkg.report.parts._base import Part
+from nt_pkg.report.records import Effect
+from nt_pkg.report.tables import Row
+from nt_pkg.report.wording import show_interval, show_list, show_points
+
+
+def draw_effects(material: Material) -> Chart | None:
+    """Return every measured difference with its interval; filled where the corrected p is small."""
+    shown = [each for each in material.effects if each.difference is not None and not each.tokens]
+    if not shown:
+        return None
+    figure, (axes,) = make_axes(1, 1, 6.8, 0.34 * len(shown) + 0.9)
+    axes.axvline(0, color=MUTED, linewidth=1)
+    for place, effect in enumerate(reversed(shown)):
+        _draw_effect(axes, place, effect)
+    axes.set_yticks(range(len(shown)), [e.name for e in reversed(shown)])
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("difference in accuracy, percentage points")
+    said = "; ".join(
+        f"{e.name} {show_points(e.difference)} ({show_interval(e.interval)}), {e.verdict}"
+        for e in shown
+    )
+    bases = sorted({e.basis for e in shown}, reverse=True)
+    has_papers = any(e.paper is not None for e in shown)
+    papers = " Diamonds are the paper's own differences." if has_papers else ""
+    return Chart(
+        "effects",
+        f"Differences in accuracy with their 95 % intervals over {show_list(bases)}. A filled mark "
+        "has a corrected p below 0.05, a hollow one has not; no bar means too few seeds for an "
+        f"interval.{papers}",
+        f"Dot plot of differences in percentage points: {said}.",
+        figure,
+        [_describe_effect(effect) for effect in shown],
+    )
+
+
+def _draw_effect(axes: Axes, place: int, effect: Effect) -> None:
+    assert effect.difference is not None
+    is_seen = effect.verdict in ("supported", "opposite", "above", "below")
+    colour = SERIES[1] if effect.verdict in ("opposite", "below") else SERIES[0]
+    colour = colour if is_seen else MUTED
+    if effect.interval is not None and (effect.num_seeds > 2 or effect.basis == "questions"):
+        axes.plot([100 * x for x in effect.interval], [place, place], color=colour, linewidth=2)
+    if effect.paper is not None:
+        x = [100 * effect.paper]
+        axes.plot(x, [place], marker="D", markersize=5, color=INK, markerfacecolor="none")
+    face = colour if is_seen else "none"
+    x = [100 * effect.difference]
+    axes.plot(x, [place], marker="o", markersize=7, color=colour, markerfacecolor=face)
+
+
+def _describe_effect(effect: Effect) -> Row:
+    low, high = effect.interval or (None, None)
+    return {
+        **{"name": effect.name, "difference": effect.difference, "low": low, "high": high},
+        **{"verdict": effect.verdict, "basis": effect.basis, "paper": effect.paper},
+    }
+
+
+PART = Part(section="effects", place=10, draw=draw_effects)

@@ -1,0 +1,86 @@
+"""The table of all comparisons."""
+
+from nt_pkg.report.effects import (
+    show_effect,
+    show_effect_error,
+    show_effect_interval,
+    show_effect_paper,
+)
+from nt_pkg.report.material import Material
+from nt_pkg.report.parts._base import Part
+from nt_pkg.report.tables import Column, Row, Table
+from nt_pkg.report.wording import DASH, show_p_value, show_ratio
+
+
+def tabulate_effects(material: Material) -> Table | None:
+    """Return every comparison with its difference, interval, p value and verdict."""
+    effects = material.effects
+    if not effects:
+        return None
+    rows = tuple(
+        {
+            "name": e.name,
+            "claim": e.claim,
+            "contrast": e.contrast,
+            "benchmark": e.benchmark,
+            "difference": e.difference,
+            "standard_error": e.standard_error,
+            "low": e.interval[0] if e.interval else None,
+            "high": e.interval[1] if e.interval else None,
+            "num_seeds": e.num_seeds,
+            "p_value": e.p_value,
+            "p_value_raw": e.p_value_raw,
+            "verdict": e.verdict,
+            "tokens_ratio": e.tokens_ratio,
+            "note": e.note,
+            "basis": e.basis,
+            "within": e.within,
+            "paper": e.paper,
+            "tokens": e.tokens,
+            "tokens_error": e.tokens_error,
+            "tokens_low": e.tokens_interval[0] if e.tokens_interval else None,
+            "tokens_high": e.tokens_interval[1] if e.tokens_interval else None,
+        }
+        for e in effects
+    )
+    shown = {e.name: e for e in effects}
+    has_tokens = any(e.tokens for e in effects)
+    has_paper = any(row["paper"] is not None for row in rows)
+    columns = (
+        Column("name", "Comparison", detail=_describe_row),
+        Column("verdict", "Verdict", "verdict"),
+        Column(
+            "difference",
+            "Points, or \u00d7" if has_tokens else "Points",
+            "number",
+            lambda r: show_effect(shown[r["name"]]),
+        ),
+        Column("low", "95 % interval", "number", lambda r: show_effect_interval(shown[r["name"]])),
+        Column("standard_error", "s.e.", "number", lambda r: show_effect_error(shown[r["name"]])),
+        *(
+            [Column("paper", "Paper", "number", lambda r: show_effect_paper(shown[r["name"]]))]
+            if has_paper
+            else []
+        ),
+        Column("num_seeds", "Seeds", "number"),
+        *([Column("basis", "Over")] if len({row["basis"] for row in rows}) > 1 else []),
+        Column("p_value", "p (Holm)", "number", lambda r: show_p_value(r["p_value"])),
+        Column("tokens_ratio", "Tokens", "number", lambda r: show_ratio(r["tokens_ratio"])),
+    )
+    caption = (
+        "Every comparison of the study; what is subtracted from what stands under its name. "
+        "Tokens: length of the first side's answers over the second's"
+        + ("; where the claim is about it (\u00d7), the test is too." if has_tokens else ".")
+        + f" {DASH}: not available."
+    )
+    # The table of claims holds most of its rows already.
+    fold = "All comparisons in numbers" if material.claims else ""
+    return Table("effects", caption, columns, rows, fold=fold)
+
+
+def _describe_row(row: Row) -> str:
+    parts = (row["contrast"], row["note"])
+    return "; ".join(part for part in parts if part)
+
+
+PART = Part(section="effects", place=30, draw=tabulate_effects)

@@ -1,0 +1,294 @@
+"""What a report is made of: a frozen record for each kind of artifact.
+
+A record has only what the report reads. Its fields are called as in the artifact; `read_record`
+checks their types, so a missing field is an error that names the file, and one that no record has
+is an error of the type checker.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from nt_pkg.config.base import UNTRAINED
+from nt_pkg.config.report import Report
+from nt_pkg.statistics.verdicts import NO_DATA
+
+Settings = Mapping[str, object]  # a spec, sampling, versions: whatever it was made with
+Counts = Mapping[str, int]
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a record comes from: its file, the digest of its spec, what rebuilds it."""
+
+    path: str
+    spec_digest: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts in bins from one edge to the next."""
+
+    edges: Sequence[int]
+    counts: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Histograms:
+    """Lengths, domains and strategies of some rows; empty where nobody labelled them."""
+
+    num_tokens: Histogram | None = None
+    domain: Counts = field(default_factory=dict)
+    strategies: Counts = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.num_tokens or self.domain or self.strategies)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An accuracy beside the main one: of a group of questions, of groups, of another grader."""
+
+    accuracy: float
+    standard_error: float | None = None
+    num: int = 0  # questions of a group
+    num_groups: int = 0  # of a macro average
+    no_answer_rate: float | None = None  # of another grader
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunName:
+    """Names of a run. The untrained student has subset and format "none"."""
+
+    student: str
+    subset: str
+    format: str
+    seed: int
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the student saw a subset at all."""
+        return self.subset != UNTRAINED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score(RunName):
+    """A score file: one run on one benchmark in one mode."""
+
+    benchmark: str
+    mode: str
+    num_questions: int
+    repeats: int
+    accuracy: float
+    standard_error: float | None
+    mean_tokens: float | None  # None: all generations failed
+    median_tokens: float | None
+    truncation_rate: float
+    no_answer_rate: float
+    thinking_rate: float
+    failed: int
+    token_histogram: Histogram
+    by_category: Mapping[str, Reading] = field(default_factory=dict)
+    by_level: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
+    macro: Mapping[str, Reading] = field(default_factory=dict)
+    alternatives: Mapping[str, Reading] = field(default_factory=dict)
+    sampling: Settings = field(default_factory=dict)
+    prompt_digest: str | None = None
+    versions: Settings = field(default_factory=dict)
+    engine: Settings = field(default_factory=dict)
+    spec: Settings = field(default_factory=dict)
+    source: Source | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(RunName):
+    """A finished training, with what was left out of its examples."""
+
+    num_examples: int
+    num_tokens: int
+    num_steps: int
+    final_loss: float
+    loss_curve: Sequence[tuple[int, float]]
+    wall_seconds: float
+    tokens_per_second: float
+    world_size: int
+    zero_stage: int
+    dropped: Counts = field(default_factory=dict)
+    examples: Settings = field(default_factory=dict)  # spec of the examples
+    versions: Settings = field(default_factory=dict)
+    spec: Settings = field(default_factory=dict)
+    source: Source | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subset:
+    """One draw of a subset."""
+
+    subset: str
+    selector: str
+    seed: int
+    size: int
+    num_available: int
+    pool: str
+    teacher: str
+    params: Settings = field(default_factory=dict)
+    unusable: Counts = field(default_factory=dict)
+    ids: str = ""  # digest of which rows it has
+    some_ids: str = ""  # a sample of them
+    histograms: Histograms = field(default_factory=Histograms)
+    spec: Settings = field(default_factory=dict)
+    source: Source | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """A pool as it was ingested."""
+
+    pool: str
+    num_rows_in: int
+    num_kept: int
+    dropped: Counts = field(default_factory=dict)
+    histograms: Histograms = field(default_factory=Histograms)
+    spec: Settings = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceSet:
+    """The traces of a teacher over a pool, by what became of them."""
+
+    pool: str
+    teacher: str
+    num_rows: int
+    failed: Counts
+    incomplete: Counts
+    mean_tokens: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotationCounts:
+    """The labels of an annotator: rows, failures by reason, values."""
+
+    pool: str
+    teacher: str
+    annotator: str
+    num_rows: int
+    failed: Counts
+    values: Counts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(RunName):
+    """An answer that a reader can open."""
+
+    benchmark: str
+    mode: str
+    question: str
+    reasoning: str | None
+    answer: str | None
+    gold: str | None
+    is_correct: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleRun:
+    """A rule as it ran: its jobs, their seconds together, the rules whose files it reads."""
+
+    rule: str
+    stage: str
+    num_jobs: int
+    seconds: float | None  # None: it is under way
+    reads: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """What the work took, by stage and by rule."""
+
+    seconds_per_stage: Mapping[str, float] = field(default_factory=dict)
+    rules: Sequence[RuleRun] = ()
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One comparison of a study; `p_value` is Holm-corrected, `p_value_raw` is not.
+
+    Where the claim is about lengths (`tokens`), p values and verdict are of the ratio of tokens;
+    the difference in accuracy stands beside them untested.
+    """
+
+    name: str
+    kind: str
+    claim: str | None
+    contrast: str
+    benchmark: str
+    verdict: str = NO_DATA
+    num_seeds: int = 0
+    difference: float | None = None
+    standard_error: float | None = None
+    interval: tuple[float, float] | None = None
+    p_value: float | None = None
+    p_value_raw: float | None = None
+    tokens_ratio: float | None = None
+    tokens_error: float | None = None  # these two where the claim is about lengths
+    tokens_interval: tuple[float, float] | None = None
+    note: str = ""
+    basis: str = "seeds"  # what the test goes over: seeds or questions
+    paper: float | None = None  # the published difference; of a claim about lengths, their ratio
+    within: float | None = None  # the claim is that the difference is smaller than this
+    tokens: str | None = None  # the claim is about lengths: longer, fewer or alike
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the study asks for: its part `report`, and the accuracy of a uniform guess."""
+
+    name: str
+    report: Report
+    chance: Mapping[str, float] = field(default_factory=dict)  # by benchmark
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything a report is made of. Where a list is empty, its parts are left out."""
+
+    study: Study
+    scores: Sequence[Score] = ()
+    subsets: Sequence[Subset] = ()
+    pools: Sequence[Pool] = ()
+    traces: Sequence[TraceSet] = ()
+    annotations: Sequence[AnnotationCounts] = ()
+    runs: Sequence[Run] = ()
+    samples: Sequence[Sample] = ()
+    timings: Timings = field(default_factory=Timings)
+
+
+def read_record(kind: type[Kind], found: Mapping[str, object], where: Path | str) -> Kind:
+    """Return a record of the fields that were found; further fields are left out.
+
+    Raises:
+        ValueError: a field is missing or of another type; `where` and the field are named.
+    """
+    try:
+        adapter: TypeAdapter[Kind] = _adapter(cast(Hashable, kind))
+        record = adapter.validate_python(found)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
+        )
+        raise ValueError(
+            f"{where} is not a {kind.__name__} as the report reads it ({wrong}): it was edited or "
+            "written by another version; delete it and run again"
+        ) from error
+    return record
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
