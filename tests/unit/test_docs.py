@@ -96,6 +96,18 @@ print(json.dumps(Counter(
 )))
 """
 
+# Writes a report of two subsets and three seeds.
+REPORT = """
+from pathlib import Path
+from nt_pkg.report.build import build_report
+from nt_pkg.report.records import Inputs
+from tests.unit.report_study import make_bare, make_study, score
+
+scores = [score(name, "system2", seed, "think") for name in "ab" for seed in range(3)]
+build_report(Inputs(make_study(), make_bare(scores)), Path("report"))
+"""
+PARTS = ("A report table", "A report figure")
+
 
 def _python(folder: Path, script: str) -> Any:
     return json.loads(run(folder, [sys.executable, "-c", script]))
@@ -192,6 +204,29 @@ def test_schema_is_all_that_has_to_be_written_for_new_plugins(extended: Path) ->
     listed = (extended / "config" / "schema.json").read_text()
     assert all(f'"{name}"' in listed for name in ("dense", "repetition", "exam", "program"))
     assert "### pools: homework" in (extended / "docs" / "config.md").read_text()
+
+
+def test_new_parts_of_the_report_are_on_its_page(tmp_path: Path) -> None:
+    """One module each, and nothing else touched."""
+    copy_repository(tmp_path)
+    for name in PARTS:
+        assert all(
+            re.fullmatch(r"nt_pkg/report/parts/\w+\.py", path) for path in _touched(DIFFS[name])
+        )
+        assert len(_touched(DIFFS[name])) == 1
+        apply(tmp_path, DIFFS[name])
+
+    run(tmp_path, [sys.executable, "-c", REPORT])
+
+    page = (tmp_path / "report/index.html").read_text()
+    scores = page[page.index('<section id="scores"') :].partition("</section>")[0]
+    assert "How far apart the seeds are" in scores
+    assert "The accuracy of every seed." in scores
+    table = (tmp_path / "report/tables/seed_range.csv").read_text().splitlines()
+    assert table[0] == "student,subset,format,benchmark,mode,lowest,highest"
+    assert len(table) == 1 + 2
+    dots = (tmp_path / "report/figures/seed_range.csv").read_text().splitlines()
+    assert len(dots) == 1 + 2 * 3
 
 
 @every_page
