@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from nt_pkg.config.report import Report
 from nt_pkg.files.json_files import write_json
@@ -330,6 +331,32 @@ def test_scores_of_one_seed_are_no_averages() -> None:
 def pair(before: float, now: float, **both: Any) -> tuple[KeptScore, KeptScore]:
     score = replace(summary_of(make_inputs()).scores[0], standard_error=0.03, num_questions=200)
     return replace(score, accuracy=before, **both), replace(score, accuracy=now, **both)
+
+
+def test_interval_of_a_change_has_the_degrees_of_the_fewest_questions() -> None:
+    """Scipy's t interval and p value with 30 degrees; the other seed has 200 questions."""
+    pairs = [pair(0.4, 0.5, num_questions=31), pair(0.4, 0.5)]
+
+    found, _ = measure_change(pairs, is_asked_alike=False)
+
+    error = 0.03 * 2**0.5
+    assert found.interval == pytest.approx(stats.t.interval(0.95, 30, loc=0.1, scale=error))
+    assert found.p_value == pytest.approx(2 * stats.t.sf(0.1 / error, 30))
+
+
+def test_changes_are_corrected_over_all_that_changed() -> None:
+    """Holm: the smaller of two p values is doubled; sides of several seeds have their spread."""
+    found = changes_after(shift(-0.2, subset="long"), shift(0.004, 0.002, subset="random"))
+
+    raw = {}
+    inputs = make_inputs()
+    for subset, by in (("long", -0.2), ("random", 0.004)):
+        raw[subset] = stats.ttest_1samp([by + 0.002 * seed for seed in SEEDS], 0).pvalue
+    shown = {row.subset: row for row in found.scores}
+    assert shown["long"].p_value == pytest.approx(2 * raw["long"])
+    assert shown["random"].p_value == pytest.approx(raw["random"])
+    before = [s.accuracy for s in inputs.scores if s.subset == "long"]
+    assert shown["long"].before_error == pytest.approx(stats.sem(before))
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,9 @@ def test_many_pairs_are_corrected() -> None:
     assert smallest.p_value == pytest.approx(min(1, 3 * smallest.p_value_raw))
     assert all(e.joint_interval[0] < e.interval[0] < e.interval[1] for e in found)
     assert len(compare_runs(runs, only_with_first=True)) == 2
+    for each in found:
+        span = stats.t.interval(1 - 0.05 / 3, 99, loc=each.difference, scale=each.standard_error)
+        assert each.joint_interval == pytest.approx(span), "Bonferroni, 99 degrees of freedom"
 
 
 def test_other_questions_are_refused() -> None:
