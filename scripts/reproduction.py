@@ -7,6 +7,7 @@ the page.
 """
 
 import argparse
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ from nt_pkg.config.load import read_study
 from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
-from nt_pkg.report.reproduction import read_report, reproduction_page
+from nt_pkg.report.records import read_record
+from nt_pkg.report.reproduction import Ours, read_report, reproduction_page
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reproduction.md"
@@ -33,14 +35,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not (args.report / "summary.json").exists():
         parser.error(f"{args.report} holds no finished report: summary.json is missing")
     try:
-        numbers = read_report(args.report)
+        ours = read_report(args.report)
     except ValueError as error:
         parser.error(str(error))
     commit = subprocess.run(
         ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True
     )
-    taken = {"date": date.today().isoformat(), "commit": commit.stdout.strip() or "unknown"}
-    write_json(OURS, taken | numbers)
+    taken = dataclasses.replace(
+        ours, date=date.today().isoformat(), commit=commit.stdout.strip() or "unknown"
+    )
+    write_json(OURS, dataclasses.asdict(taken))
     PAGE.write_text(page())
     print(f"written: {PAGE} and {OURS}")
     return 0
@@ -49,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def page() -> str:
     """Return the page for the repository's configuration and the numbers written so far."""
     plan = Plan(load_study(read_study([ROOT / PAPER])))
-    return reproduction_page(plan, read_json(OURS) if OURS.exists() else None, PAPER)
+    ours = read_record(Ours, read_json(OURS), OURS) if OURS.exists() else None
+    return reproduction_page(plan, ours, PAPER)
 
 
 if __name__ == "__main__":

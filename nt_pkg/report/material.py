@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nt_pkg.report.cells import Cell
-from nt_pkg.report.changes.compare import Changes
+from nt_pkg.report.changes.records import Changes
 from nt_pkg.report.claims import JudgedClaim
 from nt_pkg.report.records import Effect, Inputs
 

@@ -14,22 +14,20 @@ Ours are what `docs/reproduction.json` holds (shares, not per cent):
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from nt_pkg.config.report import Published, Report
-from nt_pkg.files.json_files import read_json
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.report.filters import expand_comparison
 from nt_pkg.report.published import find_published
+from nt_pkg.report.records import read_record
+from nt_pkg.report.summary import read_summary
 from nt_pkg.report.tables import Column, Row, Table, render_markdown
 from nt_pkg.report.wording import show_count, show_percent, show_plural, show_points, show_ratio
 
-Record = Mapping[str, Any]
-
 STUDY = "paper"
 NOT_RUN = "not run yet"
-EFFECT_KEYS = ("difference", "standard_error", "tokens_ratio", "verdict")
 _INTRO = """# Reproduction
 
 Generated from `config/paper_numbers.yaml` and `config/paper_claims.yaml` by `make schema`; a test
@@ -85,7 +83,40 @@ tested.
 """
 
 
-def reproduction_page(plan: Plan, ours: Record | None, file: str) -> str:
+@dataclass(frozen=True)
+class OwnNumber:
+    """A number of ours beside a published one."""
+
+    table: str
+    row: str
+    benchmark: str
+    ours: float | None
+    standard_error: float | None
+    tokens: float | None
+
+
+@dataclass(frozen=True)
+class OwnEffect:
+    """What a comparison of ours came to; nothing where it was not run."""
+
+    difference: float | None = None
+    standard_error: float | None = None
+    tokens_ratio: float | None = None
+    verdict: str | None = None
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What docs/reproduction.json holds: effects and verdicts of claims by name."""
+
+    numbers: Sequence[OwnNumber] = ()
+    effects: Mapping[str, OwnEffect] = field(default_factory=dict)
+    claims: Mapping[str, str] = field(default_factory=dict)
+    date: str = ""
+    commit: str = ""
+
+
+def reproduction_page(plan: Plan, ours: Ours | None, file: str) -> str:
     """Return the page as Markdown.
 
     Args:
@@ -94,7 +125,8 @@ def reproduction_page(plan: Plan, ours: Record | None, file: str) -> str:
         file: the study.
     """
     report = plan.study.report
-    cells = [cell for row in report.published for cell in _cells(row, ours or {})]
+    known = ours or Ours()
+    cells = [cell for row in report.published for cell in _cells(row, known)]
     commits = "".join(
         f"- **A commit.** `{line.partition(':')[0]}`:{line.partition(':')[2]}.\n"
         for line in plan.missing_commits()
@@ -114,30 +146,24 @@ def reproduction_page(plan: Plan, ours: Record | None, file: str) -> str:
         rows = tuple(cell for cell in cells if cell["table"] == name)
         parts.append(f"\n### Table {name}\n{_render(_NUMBER_COLUMNS, rows)}")
     parts.append(_CLAIMS)
-    parts.append(_render(_CLAIM_COLUMNS, tuple(_claim_rows(report, ours or {}))))
+    parts.append(_render(_CLAIM_COLUMNS, tuple(_claim_rows(report, known))))
     return "".join(parts)
 
 
-def read_report(folder: Path) -> dict[str, Any]:
+def read_report(folder: Path) -> Ours:
     """Return what the page needs of a finished report, without date and commit.
 
     Raises:
         ValueError: it is not the report of the paper's study, or it has no published numbers.
     """
-    summary = read_json(folder / "summary.json")
-    if summary.get("study") != STUDY:
+    summary = read_summary(folder)
+    if summary.study != STUDY:
         raise ValueError(
-            f"{folder} is the report of study {summary.get('study')!r}: only that of {STUDY!r} has "
+            f"{folder} is the report of study {summary.study!r}: only that of {STUDY!r} has "
             "the runs of the published numbers"
         )
     numbers = [
-        {
-            **{key: row[key] for key in ("table", "row", "benchmark")},
-            **{
-                key: float(row[key]) if row.get(key) else None
-                for key in ("ours", "standard_error", "tokens")
-            },
-        }
+        read_record(OwnNumber, {key: value or None for key, value in row.items()}, path)
         for path in sorted((folder / "tables").glob("paper-*.csv"))
         for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())
         if row["ours"]
@@ -147,42 +173,48 @@ def read_report(folder: Path) -> dict[str, Any]:
             f"{folder} has no number of ours beside a published one: build it with "
             "a study that includes config/paper_numbers.yaml, as config/paper.yaml does"
         )
-    return {
-        "numbers": numbers,
-        "effects": {
-            each["name"]: {key: each[key] for key in EFFECT_KEYS} for each in summary["effects"]
-        },
-        "claims": {each["name"]: each["verdict"] for each in summary["claims"]},
+    effects = {
+        effect.name: OwnEffect(
+            effect.difference, effect.standard_error, effect.tokens_ratio, effect.verdict
+        )
+        for effect in summary.effects
     }
+    return Ours(numbers, effects, {claim.name: claim.verdict for claim in summary.claims})
 
 
-def _cells(row: Published, ours: Record) -> Iterator[Row]:
+def _cells(row: Published, ours: Ours) -> Iterator[Row]:
     found = {
-        each["benchmark"]: each
-        for each in ours.get("numbers", [])
-        if (each["table"], each["row"]) == (row.table, row.row)
+        each.benchmark: each
+        for each in ours.numbers
+        if (each.table, each.row) == (row.table, row.row)
     }
     run = " / ".join(row.filter.values())
     note = row.note
     for kind, published in (("accuracy", row.accuracy), ("tokens", row.tokens)):
         scale = 100 if kind == "accuracy" else 1
         for benchmark, paper in published.items():
-            own = found.get(benchmark, {})
+            own = found.get(benchmark)
             yield {
                 **{"table": row.table, "row": row.row, "note": note, "run": run, "kind": kind},
                 **{"benchmark": benchmark, "paper": paper / scale},
                 "mark": row.marks.get(benchmark, ""),
-                "ours": own.get("ours" if kind == "accuracy" else "tokens"),
-                "standard_error": own.get("standard_error") if kind == "accuracy" else None,
+                "ours": _measured(own, kind),
+                "standard_error": own.standard_error if own and kind == "accuracy" else None,
             }
             note = ""  # once a row
 
 
-def _claim_rows(report: Report, ours: Record) -> Iterator[Row]:
+def _measured(own: OwnNumber | None, kind: str) -> float | None:
+    if own is None:
+        return None
+    return own.ours if kind == "accuracy" else own.tokens
+
+
+def _claim_rows(report: Report, ours: Ours) -> Iterator[Row]:
     everywhere = sorted({name for row in report.published for name in row.accuracy})
     comparisons = {each.name: each for each in report.comparisons}
     for claim in report.claims:
-        verdict = ours.get("claims", {}).get(claim.name, NOT_RUN)
+        verdict = ours.claims.get(claim.name, NOT_RUN)
         heading = f"**{claim.name}.** {claim.text.rstrip('.')}: {verdict}"
         for name in claim.comparisons:
             comparison = comparisons[name]
@@ -197,13 +229,12 @@ def _claim_rows(report: Report, ours: Record) -> Iterator[Row]:
                 if len(benchmarks) < len(everywhere)
                 else "mean of all",
                 "paper": (papers[0] or 0) - (papers[1] or 0) if known else None,
-                **dict.fromkeys(EFFECT_KEYS),
-                **ours.get("effects", {}).get(name, {}),
+                **vars(ours.effects.get(name, OwnEffect())),
             }
             heading = ""
 
 
-def _say_state(cells: Sequence[Row], ours: Record | None) -> str:
+def _say_state(cells: Sequence[Row], ours: Ours | None) -> str:
     done = sum(cell["ours"] is not None for cell in cells)
     if not ours or not done:
         return (
@@ -212,7 +243,7 @@ def _say_state(cells: Sequence[Row], ours: Record | None) -> str:
         )
     return (
         f"{done:,} of {len(cells):,} published numbers stand beside ours, from a report that was "
-        f"taken over on {ours['date']} at commit {ours['commit']}."
+        f"taken over on {ours.date} at commit {ours.commit}."
     )
 
 

@@ -14,7 +14,8 @@ from nt_pkg.files.json_files import write_json
 from nt_pkg.identity.seeds import rng
 from nt_pkg.report.build import build_report, draw_parts
 from nt_pkg.report.changes.causes import share_kept
-from nt_pkg.report.changes.compare import Changes, compare_summaries, measure_change
+from nt_pkg.report.changes.compare import compare_summaries, measure_change
+from nt_pkg.report.changes.records import Changes
 from nt_pkg.report.changes.words import say_changes
 from nt_pkg.report.records import (
     Effect,

@@ -1,10 +1,10 @@
 """What was made differently in two reports of a study, and which scores it explains."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from nt_pkg.plan.spec_diff import describe_differences
+from nt_pkg.report.changes.records import ChangedOrigin
 from nt_pkg.report.records import RunName, Settings
 from nt_pkg.report.summary import (
     KEPT_IDS,
@@ -46,18 +46,6 @@ class Kept(Protocol):
 Each = TypeVar("Each")
 AnyKept = TypeVar("AnyKept", bound=Kept)
 Pair = tuple[Each, Each]  # before, now
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChangedOrigin:
-    """Something that was made differently: how many of how many, what differs, what came of it."""
-
-    stage: str
-    what: str
-    number: int
-    of: int
-    differences: str
-    result: str
 
 
 class Sides:

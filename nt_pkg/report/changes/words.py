@@ -1,6 +1,6 @@
 """What changed between two reports, in one sentence."""
 
-from nt_pkg.report.changes.compare import NOT_ASKED, Changes
+from nt_pkg.report.changes.records import NOT_ASKED, Changes
 from nt_pkg.report.wording import show_list, show_plural
 
 _MOST_NAMED = 3  # verdicts that the headline spells out

@@ -1,6 +1,6 @@
 """The table of verdicts that changed since an earlier report."""
 
-from nt_pkg.report.changes.compare import NOT_ASKED
+from nt_pkg.report.changes.records import NOT_ASKED
 from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
 from nt_pkg.report.tables import Column, Row, Table
