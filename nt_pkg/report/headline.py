@@ -23,8 +23,7 @@ from nt_pkg.report.wording import (
 
 MICRO_WORLD = (
     "These are numbers of a micro-world: a tiny student on questions made by this project. They "
-    "say "
-    "nothing about the paper's models, questions or effect sizes."
+    "say nothing about the paper's models, questions or effect sizes."
 )
 
 
@@ -120,14 +119,12 @@ def say_unsolved(unsolved: Mapping[str, Cell], chance: Mapping[str, float], benc
     if len(unsolved) < benchmarks:
         return (
             f"No trained student solves {show_list(list(unsolved))} ({best}): differences there "
-            "are "
-            "differences between students that fail."
+            "are differences between students that fail."
         )
     return (
         f"The student does not solve {'this benchmark' if benchmarks == 1 else 'these benchmarks'} "
         f"({best}). This study only shows that the workflow runs on these rows; its differences "
-        "say "
-        "nothing about selection or format."
+        "say nothing about selection or format."
     )
 
 
@@ -170,15 +167,13 @@ def say_seed_scope(subsets: Sequence[Subset]) -> str:
     if all(len(seeds) > 1 for seeds in draws.values()):
         return (
             "Every seed draws its own subset, trains its own student and samples its own answers, "
-            "so "
-            "the intervals cover the luck of all three. A rule without chance picks the same rows "
-            "at "
-            "every seed."
+            "so the intervals cover the luck of all three. A rule without chance picks the same "
+            "rows at every seed."
         )
     return (
-        "Not every subset was drawn more than once: where it was drawn once, seeds repeat the "
-        "training "
-        "and the answers but not the selection, and the luck of the draw is not in the intervals."
+        "Not every subset was drawn more than once. Where it was drawn once, seeds repeat the "
+        "training and the answers but not the selection, and the intervals leave out the luck of "
+        "the draw."
     )
 
 

@@ -145,7 +145,7 @@ def render_page(title: str, kicker: str, lede: Sequence[str], sections: Sequence
 {body}
 </main>
 <footer><p>Made by a workflow that reproduces NaturalThoughts (arXiv 2507.01921). One file, no
-network; its tables and figures lie beside it in <code>tables/</code> and <code>figures/</code>, the
+network; its tables and figures are beside it in <code>tables/</code> and <code>figures/</code>, the
 effects in <code>summary.json</code>.</p></footer>
 <script>{FOCUS_SCRIPT}</script>
 </body>

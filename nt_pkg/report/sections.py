@@ -89,7 +89,7 @@ def _say_how_judged(material: Material) -> Sequence[str]:
     rule = (
         "Every comparison is paired by seed: one side's accuracy minus the other's, averaged over "
         "the benchmarks where none is named. The differences of the seeds give the mean, its "
-        "standard error and a 95 % t interval with one degree of freedom less than seeds. p values "
+        "standard error and a 95 % t interval (n - 1 degrees of freedom for n seeds). p values "
         "are two-sided and Holm-corrected over the "
         f"{show_plural(num_tested, 'tested comparison')} of this page; intervals are not "
         "corrected, so an interval can exclude zero although the corrected p is not below "

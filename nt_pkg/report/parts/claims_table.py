@@ -46,7 +46,7 @@ def tabulate_claims(material: Material) -> Table | None:
     caption = (
         "The claims and the comparisons that each rests on: our difference and the paper's, in "
         "points; where a claim is about lengths, the ratio of tokens (\u00d7). A claim is "
-        f"supported if all its parts are. {DASH}: not measured, or not known of the paper."
+        f"supported if all its parts are. {DASH}: not measured, or not stated by the paper."
     )
     return Table("claims", caption, columns, rows, _head_claim)
 

@@ -34,8 +34,8 @@ def draw_effects(material: Material) -> Chart | None:
     papers = " Diamonds are the paper's own differences." if has_papers else ""
     return Chart(
         "effects",
-        f"Differences in accuracy with their 95 % intervals over {show_list(bases)}. A filled mark "
-        "has a corrected p below 0.05, a hollow one has not; no bar means too few seeds for an "
+        f"Differences in accuracy with their 95 % intervals over {show_list(bases)}. Filled mark: "
+        "the corrected p is below 0.05; hollow: it is not; without a bar: too few seeds for an "
         f"interval.{papers}",
         f"Dot plot of differences in percentage points: {said}.",
         figure,

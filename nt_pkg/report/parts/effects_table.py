@@ -68,9 +68,9 @@ def tabulate_effects(material: Material) -> Table | None:
         Column("tokens_ratio", "Tokens", "number", lambda r: show_ratio(r["tokens_ratio"])),
     )
     caption = (
-        "Every comparison of the study; what is subtracted from what stands under its name. "
-        "Tokens: length of the first side's answers over the second's"
-        + ("; where the claim is about it (\u00d7), the test is too." if has_tokens else ".")
+        "Every comparison of the study, with its two sides below its name. Tokens: length of the "
+        "first side's answers divided by that of the second's"
+        + ("; where the claim is about this ratio (\u00d7), so is the test." if has_tokens else ".")
         + f" {DASH}: not available."
     )
     # The table of claims holds most of its rows already.
