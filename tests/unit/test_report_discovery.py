@@ -20,10 +20,10 @@ from tests.workflow.sandbox import ROOT, run
 
 SPEC = """
 from pathlib import Path
-from nt_pkg.config.load import read_yaml
+from nt_pkg.config.load import read_study
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
-print(Plan(load_study(read_yaml([Path("config/config.yaml")]))).report_spec())
+print(Plan(load_study(read_study([Path("config/demo.yaml")]))).report_spec())
 """
 PARTS = Path("nt_pkg/report/parts")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from nt_pkg.config.report import Claim, Comparison, Published
 from nt_pkg.identity.seeds import rng
@@ -208,3 +209,23 @@ def test_claims_need_all_their_parts(tmp_path: Path) -> None:
     assert summary["effects"][0]["paper"] == pytest.approx(0.025)
     assert "Supported: A. Claim A. 2 of 2 comparisons supported." in summary["headline"]
     assert "+2.5" in (tmp_path / "tables" / "claims.md").read_text()
+
+
+@pytest.mark.parametrize(("num_seeds", "basis"), [(2, "questions"), (3, "seeds")])
+def test_three_seeds_are_enough_for_a_test_over_seeds(num_seeds: int, basis: str) -> None:
+    """Of accuracies and of lengths; with fewer the questions stand in for them."""
+    rows = [score(s, "system2", seed, "think") for s in "ab" for seed in range(num_seeds)]
+    plain = compare(side("a"), side("b"))
+    lengths = plain.model_copy(update={"name": "lengths", "tokens": "fewer"})
+
+    found = measure_effects(
+        [plain, lengths],
+        rows,
+        lambda r: {f"q{n}": r.accuracy + n / 100 for n in range(40)},
+        lengths=lambda r: {f"q{n}": (r.mean_tokens or 0) + n for n in range(40)},
+    )
+
+    assert [(each.basis, each.num_seeds) for each in found] == [(basis, num_seeds)] * 2
+    if basis == "seeds":
+        sides = [[r.mean_tokens for r in rows if r.subset == name] for name in "ab"]
+        assert found[1].p_value_raw == pytest.approx(stats.ttest_rel(*sides).pvalue)
