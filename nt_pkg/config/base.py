@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 NAME = r"[a-z0-9][a-z0-9._-]*"
-UNTRAINED = "none"  # subset and format of the student as it came
+UNTRAINED = "none"  # subset and format of the untrained student
 AGREEMENT = "agreement"  # annotator that difficulty mixes need
 Mode = Literal["think", "no_think", "adaptive"]
 BEFORE_PLANS = "the GPU-hours of plans (docs/performance.md) that are made before"
