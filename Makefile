@@ -93,6 +93,7 @@ lint: $(READY) ## Check form and types
 	ruff format --check .
 	mypy
 	mypy envs/install.py
+	lint-imports
 	snakefmt --check Snakefile rules
 	python -m snakemake --lint --configfile config/demo.yaml
 

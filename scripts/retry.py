@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from nt_pkg.config.load import read_study
+from nt_pkg.files import layout
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, TRACES
 from nt_pkg.plan.study_plan import Plan, Wildcards
@@ -57,11 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     shards = []
     if args.teacher or not args.annotator:
         names = [n for n in plan.traces() if args.teacher in (None, n["teacher"])]
-        shards += failed(given.folder, "traces/{pool}/{teacher}", names, TRACES)
+        shards += failed(given.folder, layout.TRACES, names, TRACES)
     if args.annotator or not args.teacher:
         names = [n for n in plan.annotations() if args.annotator in (None, n["annotator"])]
-        folder = "annotations/{pool}/{teacher}/{annotator}"
-        shards += failed(given.folder, folder, names, ANNOTATIONS)
+        shards += failed(given.folder, layout.LABELS, names, ANNOTATIONS)
     sys.stdout.write("\n".join(map(describe, shards)) + "\n" if shards else "no row failed\n")
     if not shards or not args.run:
         return 0
@@ -72,20 +72,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def failed(
-    directory: Path, folder: str, wildcards: Sequence[Wildcards], schema: pa.Schema
+    directory: Path, pattern: str, wildcards: Sequence[Wildcards], schema: pa.Schema
 ) -> list[Shard]:
     """Return the existing shards with failed rows.
 
     Args:
         directory: folder with `results`.
-        folder: pattern of a shard's folder in `results`.
+        pattern: path of a shard (nt_pkg/files/layout.py).
         wildcards: wildcards of the study's shards.
         schema: schema of the shards.
     """
     found = []
     for names in wildcards:
-        name = "shard-{shard}-of-{num_shards}.parquet".format(**names)
-        path = directory / "results" / folder.format(**names) / name
+        path = layout.artifact(pattern, directory, **names)
         if not path.exists():
             continue
         rows = read_parquet(path, schema, ["status", "error"])

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config.load import read_study
+from nt_pkg.files import layout
 from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.terminal import headline
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         startup = Path(passing, "startup.jsonl")
         lines = startup.read_text().splitlines() if startup.exists() else []
     history.add(meter.stop(), view, [json.loads(line) for line in lines], status == 0)
-    report = folder / "results/report" / study.study
+    report = layout.artifact(layout.REPORT, folder, study=study.study).parent
     if status == 0 and (report / "summary.json").exists() and not given.is_dry_run:
         history.complete(report / "summary.json")
         sys.stdout.write(headline(report))

@@ -19,6 +19,7 @@ from nt_pkg.config.study import Study
 from nt_pkg.cost.decoder_shape import Shape, shape_of
 from nt_pkg.cost.hardware import gpu_of, unknown_gpu
 from nt_pkg.cost.training import EXAMPLE_TOKENS, Cost, mean_trace
+from nt_pkg.files import layout
 from nt_pkg.files.json_files import read_json
 from nt_pkg.plugins.registry import plugin
 
@@ -111,11 +112,11 @@ class PastAnswers:
         return seconds / tokens if tokens else None
 
     def _of(self, student: str) -> list[tuple[Path, float, float]]:
-        """Return (path below results/evals, mean tokens, answers) of each score."""
+        """Return (path below the folder of all scores, mean tokens, answers) of each score."""
         if student not in self._found:
-            root = self._folder / "results" / "evals"
+            root = self._folder / layout.SCORE.partition("/{")[0]
             self._found[student] = found = []
-            for path in sorted(root.glob(f"{student}/*/*/seed*/*/*.json")):
+            for path in layout.artifacts(layout.SCORE, self._folder, student=student):
                 score = _score(path)
                 if score.get("mean_tokens"):
                     count = score["num_questions"] * score["repeats"]
@@ -179,7 +180,7 @@ def _labels(study: Study, run: Mapping[str, str], rows: float, trace: float) -> 
 
 def _rows(study: Study, pool: str, folder: Path) -> float:
     """Return the rows of a pool: counted, or else expected."""
-    manifest = folder / "results" / "prompts" / pool / "pool.json"
+    manifest = layout.artifact(layout.POOL, folder, pool=pool)
     if manifest.exists():
         return float(read_json(manifest)["kept"])
     entry = study.pools[pool]

@@ -12,6 +12,7 @@ from nt_pkg.cost import memory
 from nt_pkg.cost.decoder_shape import Shape, shape_of
 from nt_pkg.cost.hardware import gpu_of
 from nt_pkg.cost.memory import GIB, Setup
+from nt_pkg.files import layout
 from nt_pkg.files.json_files import read_json
 
 # Share of a GPU's peak that goes into the model. Until a training of the study was measured: what
@@ -168,8 +169,7 @@ def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Ne
 def _examples(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, float]:
     """Return (examples, mean tokens of one): counted, or else expected."""
     student, subset = run["student"], run["subset"]
-    built = folder / "results" / "sft_data" / student / subset / run["format"]
-    manifest = built / f"seed{run['seed']}.json"
+    manifest = layout.artifact(layout.EXAMPLES, folder, **run)
     if manifest.exists():
         found = read_json(manifest)
         return found["num_examples"], found["num_tokens"] / found["num_examples"]
@@ -180,7 +180,7 @@ def _examples(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, 
 
 def mean_trace(folder: Path, pool: str, teacher: str) -> float:
     """Return the tokens of a trace: counted, or else expected."""
-    traces = folder / "results" / "traces" / pool / teacher / "statistics.json"
+    traces = layout.artifact(layout.TRACE_STATISTICS, folder, pool=pool, teacher=teacher)
     mean = read_json(traces)["num_tokens"]["mean"] if traces.exists() else None
     return float(mean or EXAMPLE_TOKENS)
 
@@ -188,7 +188,7 @@ def mean_trace(folder: Path, pool: str, teacher: str) -> float:
 def _measured_speed(student: str, folder: Path) -> float | None:
     """Return the tokens a second and rank of this student's finished trainings, their median."""
     speeds = []
-    for path in (folder / "results" / "sft" / student).glob("*/*/seed*/run.json"):
+    for path in layout.artifacts(layout.TRAINING, folder, student=student):
         try:
             run = read_json(path)
             speeds.append(run["tokens_per_second"] / run["world_size"])

@@ -7,6 +7,7 @@ compares the patterns here with those of the rules.
 import re
 from pathlib import Path
 
+RESULTS = "results"
 POOL = "results/prompts/{pool}/pool.json"
 TRACES = "results/traces/{pool}/{teacher}/shard-{shard}-of-{num_shards}.parquet"
 TRACE_STATISTICS = "results/traces/{pool}/{teacher}/statistics.json"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.cost.training import misfits
+from nt_pkg.files import layout
 from nt_pkg.files.layout import TRAINING, artifact
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.slurm.takeover import end_leftovers, hold_results
@@ -47,7 +48,7 @@ def start(workflow: Any, plan: Plan, under_way: UnderWay, say: Callable[[str], N
     """
     if unknown := plan.missing_commits():
         raise RuntimeError("\n".join(unknown))
-    hold_results(Path("results"))
+    hold_results(Path(layout.RESULTS))
     if workflow.executor_plugin.name == "slurm":
         gpus = gpus_of_trainings(plan, workflow.dag.needrun_jobs())
         if too_big := misfits(plan.study, gpus, Path()):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nt_pkg.config.base import UNTRAINED
 from nt_pkg.config.study import Study
+from nt_pkg.files import layout
 from nt_pkg.files.json_files import digest, read_json
 from nt_pkg.report.records import Effect, Inputs, RuleRun, RunName, Score, Settings, read_record
 
@@ -211,7 +212,10 @@ def check_earlier(study: Study) -> None:
     """
     if study.report.earlier is None:
         return
-    folder, own = Path(study.report.earlier), Path("results/report") / study.study
+    folder, own = (
+        Path(study.report.earlier),
+        layout.artifact(layout.REPORT, study=study.study).parent,
+    )
     if folder.resolve() == own.resolve():
         raise ValueError(
             f"report.earlier: {folder} is where this study's own report is written: copy it "

@@ -3,7 +3,6 @@
 import logging
 import multiprocessing
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -28,10 +27,7 @@ from nt_pkg.slurm import jobs as slurm
 
 logger = logging.getLogger(__name__)
 _AGAIN = "run the same command again to continue at the last checkpoint"
-_NUM_LINES = 20  # shown of a rank that failed
 _KEPT_LINES = 2000
-# srun's message about tasks that failed: node, tasks, how they ended.
-_ENDED = re.compile(r"srun: error: (\S+): tasks? ([\d,-]+): (.+)")
 
 
 def train(job: Job) -> dict[str, Any]:
@@ -179,27 +175,12 @@ def _run_placed(job: Job, signals: Forwarding, watch: threading.Thread) -> None:
             process.terminate()
             raise
     if status:
-        raise RuntimeError(f"srun ended with status {status}; {_AGAIN}. {first_failure(lines)}")
+        raise RuntimeError(
+            f"srun ended with status {status}; {_AGAIN}. {slurm.first_failure(lines)}"
+        )
 
 
 def _as_child() -> None:
     """End the tasks when this process ends, and unblock for srun the signals that we block."""
     die_with_parent(signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-
-
-def first_failure(lines: Sequence[str]) -> str:
-    """Return which rank failed first, how, and its last lines, from the output of srun --label.
-
-    When one rank fails, the others are killed or lose their connections, so the last lines of the
-    output do not show the cause.
-    """
-    ended = next((found for line in lines if (found := _ENDED.search(line))), None)
-    if ended is None:
-        return "\n".join(["The last lines:", *list(lines)[-_NUM_LINES:]])
-    node, tasks, how = ended.groups()
-    rank = int(re.split("[,-]", tasks)[0])
-    own = [line for line in lines if re.match(rf"\s*0*{rank}: ", line)]
-    return "\n".join(
-        [f"Rank {rank} on {node} ended first: {how}. Its last lines:", *own[-_NUM_LINES:]]
-    )

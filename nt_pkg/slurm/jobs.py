@@ -17,6 +17,9 @@ from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
 _IN_OWN_STEP = "NT_IN_OWN_STEP"
+_NUM_LINES = 20  # shown of a task that failed
+# srun's message about tasks that failed: node, tasks, how they ended.
+_ENDED = re.compile(r"srun: error: (\S+): tasks? ([\d,-]+): (.+)")
 _POLL_SECONDS = 600.0  # an administrator may change the limit of a running job
 
 
@@ -128,6 +131,23 @@ def srun(
         *((f"--gpus-per-node={gpus_per_node}",) if gpus_per_node else ()),
         "--kill-on-bad-exit=1",
         *more,
+    )
+
+
+def first_failure(lines: Sequence[str]) -> str:
+    """Return which rank failed first, how, and its last lines, from the output of srun --label.
+
+    When one rank fails, the others are killed or lose their connections, so the last lines of the
+    output do not show the cause.
+    """
+    ended = next((found for line in lines if (found := _ENDED.search(line))), None)
+    if ended is None:
+        return "\n".join(["The last lines:", *list(lines)[-_NUM_LINES:]])
+    node, tasks, how = ended.groups()
+    rank = int(re.split("[,-]", tasks)[0])
+    own = [line for line in lines if re.match(rf"\s*0*{rank}: ", line)]
+    return "\n".join(
+        [f"Rank {rank} on {node} ended first: {how}. Its last lines:", *own[-_NUM_LINES:]]
     )
 
 

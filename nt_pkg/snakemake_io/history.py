@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nt_pkg.files import layout
 from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.snakemake_io.progress_view import ProgressView
 from nt_pkg.snakemake_io.timings import seconds_per_stage
@@ -56,7 +57,8 @@ class History:
     def __init__(self, path: Path) -> None:
         """Read the starts so far; a folder without results begins anew."""
         self._path = path
-        fresh = not Path("results").exists() or not any(Path("results").glob("*/"))
+        results = Path(layout.RESULTS)
+        fresh = not results.exists() or not any(results.glob("*/"))
         self._starts: list[dict[str, Any]] = read_json(path) if path.exists() and not fresh else []
 
     def add(

@@ -15,6 +15,7 @@ from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.sft import launch, rank
 from nt_pkg.sft import train as loop
 from nt_pkg.sft.stopping import Stopped
+from nt_pkg.slurm.jobs import first_failure
 from tests.unit.sft.tiny import (
     EXAMPLES,
     Runs,
@@ -133,11 +134,11 @@ def test_first_failure_is_found_among_the_last_words_of_the_others() -> None:
         "srun: error: n2: task 2: Terminated",
     ]
 
-    assert launch.first_failure(lines) == (
+    assert first_failure(lines) == (
         "Rank 3 on n2 ended first: Exited with exit code 1. Its last lines:\n"
         "3: Traceback (most recent call last):\n3: RuntimeError: CUDA out of memory"
     )
-    assert launch.first_failure(["srun: error: Unable to create step"]).endswith("create step")
+    assert first_failure(["srun: error: Unable to create step"]).endswith("create step")
 
 
 def test_ranks_of_one_machine_listen_on_the_loopback_only(
