@@ -6,7 +6,6 @@ from typing import Any
 
 from nt_pkg.cost.training import misfits
 from nt_pkg.files import layout
-from nt_pkg.files.layout import TRAINING, artifact
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.slurm.takeover import end_leftovers, hold_results
 from nt_pkg.snakemake_io.dry_run import gpu_type
@@ -29,7 +28,7 @@ def cannot_run_yet(plan: Plan, gpu: str | None, is_overwritten: bool) -> list[st
         run["student"]: gpu
         for run in plan.sft()
         if plan.study.students[run["student"]].runtime.gpu
-        and not artifact(TRAINING, **run).exists()
+        and not layout.artifact(layout.TRAINING, **run).exists()
     }
     return [*lines, *misfits(plan.study, gpus, Path())]
 
