@@ -26,6 +26,8 @@ from nt_pkg.plan.validate import load_study
 from nt_pkg.snakemake_io.arguments import read_command_line
 
 ROOT = Path(__file__).resolve().parent.parent
+# Options of this script, and how many values they take.
+_OWN = {"--teacher": 1, "--annotator": 1, "--run": 0, "-h": 0, "--help": 0}
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--teacher", help="only traces of this teacher")
     parser.add_argument("--annotator", help="only labels of this annotator")
     parser.add_argument("--run", action="store_true", help="retry; by default only show failures")
-    args, others = parser.parse_known_args(argv)
+    own, targets, others = _split(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(own)
     options = ["-s", str(ROOT / "Snakefile")]
     if not any(each.split("=")[0] in ("--profile", "--workflow-profile") for each in others):
         options += ["--profile", str(ROOT / "profiles" / "local")]
@@ -65,10 +68,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdout.write("\n".join(map(describe, shards)) + "\n" if shards else "no row failed\n")
     if not shards or not args.run:
         return 0
-    # First, so that the next option ends their list.
-    again = ["--forcerun", *(str(each.path.relative_to(given.folder)) for each in shards)]
+    # These come first, so that the next option ends their list.
+    again = [*targets, "--forcerun", *(str(each.path.relative_to(given.folder)) for each in shards)]
     sys.stdout.flush()
     return subprocess.run([sys.executable, "-m", "snakemake", *again, *options]).returncode
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """Return this script's own options, the targets after them, and Snakemake's arguments.
+
+    A word after an option of Snakemake may be its value, a word after one of ours is a target.
+    """
+    own: list[str] = []
+    targets: list[str] = []
+    others: list[str] = []
+    place, num_values = targets, 0
+    for each in arguments:
+        name, equals, _ = each.partition("=")
+        if num_values:
+            own.append(each)
+            num_values -= 1
+        elif name in _OWN:
+            own.append(each)
+            place, num_values = targets, 0 if equals else _OWN[name]
+        else:
+            place = others if each.startswith("-") else place
+            place.append(each)
+    return own, targets, others
 
 
 def failed(

@@ -289,7 +289,7 @@ def test_dry_run_of_the_demo() -> None:
     files = [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
     local = requests.local_rules(file.read_text() for file in files)
     assert answer.is_good, answer.why
-    found = requests.from_jobs(planned_jobs(list(events_in(answer.out))), local)
+    found = requests.from_jobs(planned_jobs(list(events_in(answer.out))), local, {})
 
     assert {"train", "grade", "sample_answers", "build_report"} <= {each.rule for each in found}
     assert not {"all", "fetch_asset"} & {each.rule for each in found}

@@ -6,5 +6,6 @@ from tests.workflow.kill_check import main
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_results_survive_kills() -> None:
     assert main(["--kills", "3", "--kinds", "rank", "job", "snakemake"]) == 0
