@@ -396,7 +396,7 @@ class Plan:
                     code_fingerprint("nt_pkg.report.collect", ["collect"]),
                     *(
                         code_fingerprint(f"nt_pkg.report.parts.{name}", ["PART"])
-                        for name in plugins.module_names("report.parts")
+                        for name in plugins.names("report.parts")
                     ),
                 ],
                 "style": sha256_file(Path(__file__).parents[1] / "report" / "page.css"),

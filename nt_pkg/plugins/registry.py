@@ -20,7 +20,8 @@ CONSTANTS = {
 }
 
 
-def module_names(package: str) -> tuple[str, ...]:
+@cache
+def names(package: str) -> tuple[str, ...]:
     """Return the sorted names of the modules of `nt_pkg.<package>` without importing any.
 
     Those with a leading underscore are shared code.
@@ -28,12 +29,6 @@ def module_names(package: str) -> tuple[str, ...]:
     folder = Path(__file__).parents[1].joinpath(*package.split("."))
     modules = sorted(module.name for module in pkgutil.iter_modules([str(folder)]))
     return tuple(name for name in modules if not name.startswith("_"))
-
-
-@cache
-def names(package: str) -> tuple[str, ...]:
-    """Return the sorted plugin names of `nt_pkg.<package>`: its modules without a leading `_`."""
-    return module_names(package)
 
 
 def plugin(package: str, name: str) -> Any:

@@ -38,7 +38,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return what lets the folder of parts have some modules, with a `PART` or None in each."""
 
     def replace(**parts: Any) -> None:
-        monkeypatch.setattr(plugins, "module_names", lambda package: tuple(parts))
+        monkeypatch.setattr(plugins, "names", lambda package: tuple(parts))
         for name, part in parts.items():
             module = ModuleType(name)
             module.PART = part  # type: ignore[attr-defined]
@@ -50,7 +50,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_every_module_is_a_part_with_a_place_of_its_own() -> None:
     parts = load_parts()
 
-    assert len(parts) == len(plugins.module_names(PACKAGE)) > 25
+    assert len(parts) == len(plugins.names(PACKAGE)) > 25
     assert [(part.section, part.place) for part in parts] == sorted(
         {(part.section, part.place) for part in parts}
     )

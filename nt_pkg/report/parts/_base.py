@@ -38,7 +38,7 @@ def load_parts() -> list[Part]:
         ValueError: a module has no `PART`, or two want the same place.
     """
     found: dict[tuple[str, int], tuple[str, Part]] = {}
-    for name in plugins.module_names(PACKAGE):
+    for name in plugins.names(PACKAGE):
         part = getattr(importlib.import_module(f"nt_pkg.{PACKAGE}.{name}"), "PART", None)
         where = f"nt_pkg/report/parts/{name}.py"
         if not isinstance(part, Part):
