@@ -245,9 +245,11 @@ def _study_checks(
 def _named_by(profile: Profile) -> tuple[Path, ...]:
     """Return the files of the study that a profile names."""
     try:
-        return read_command_line(["--profile", str(profile.path)]).configfiles
+        named = read_command_line(["--profile", str(profile.path)]).configfiles
     except SystemExit:  # Snakemake refuses the profile, which the dry run has said
         return ()
+    # A profile names its file as `profiles/slurm/../../config/demo.yaml`.
+    return tuple(each.parent.resolve() / each.name for each in named)
 
 
 def _not_found_by_snakemake(name: str, path: Path) -> Finding:
