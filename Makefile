@@ -41,7 +41,7 @@ paper-small: $(READY) ## Run the paper's study with tiny models and made-up rows
 plan: $(READY) ## Say what of the demo would run again, why, and how long it would take
 	python -m scripts.plan --configfile config/demo.yaml
 
-check: lint ## Lint, and the tests that need no torch and start no other Python (under a minute)
+check: lint ## Lint, and the tests that need no torch and start no other Python (2 CPU minutes)
 	python -m pytest -p tests.light -m "not slow" $(PARALLEL)
 
 test: $(READY) ## Run the tests that need neither a GPU nor a cluster
