@@ -68,7 +68,7 @@ def _labels(
         labels = by.annotate(checked, examples)
         return dict(zip((each.id for each in examples), labels, strict=True))
     if isinstance(by, QuestionAnnotator):
-        raise ValueError(f"kind {kind} labels questions, not traces: it has a rule of its own")
+        raise ValueError(f"kind {kind} labels questions, not traces: it has its own rule")
     assert ask_model is not None
     triaged = by.triage(checked, examples)
     is_open = [each for each in triaged if isinstance(each, Example)]

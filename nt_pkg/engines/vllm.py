@@ -20,19 +20,19 @@ _ON_A_CPU = {
 
 
 class VllmParams(ChatParams):
-    """What of vLLM can change a text."""
+    """The settings of vLLM that can change a text."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="What the model computes in; auto: what its files say."
+        "auto", description="Dtype of the computation; auto: as in the model's files."
     )
     max_model_len: int | None = Field(
         None,
         ge=1,
-        description="Most tokens of prompt and answer together; none: what the model can do. A "
-        "smaller number leaves more memory for requests side by side.",
+        description="Maximum of tokens of prompt and answer together; absent: the model's limit. "
+        "A smaller number leaves more memory for concurrent requests.",
     )
     quantization: str | None = Field(
-        None, description="vLLM's name of a quantisation; none: what the model's files say."
+        None, description="vLLM's name of a quantisation; if absent, as in the model's files."
     )
 
 
@@ -49,7 +49,7 @@ class VllmEngine:
     def __init__(self, params: VllmParams, runtime: EngineRuntime, model: Model | None) -> None:
         """Load the model; this takes minutes for a large one."""
         assert model is not None
-        os.environ["VLLM_NO_USAGE_STATS"] = "1"  # no word of it leaves the machine
+        os.environ["VLLM_NO_USAGE_STATS"] = "1"  # no usage data leave the machine
         if not runtime.gpu:
             cache_gib = max(1, runtime.mem_mb // 4096)  # a quarter of the job's memory
             for name, value in {**_ON_A_CPU, "VLLM_CPU_KVCACHE_SPACE": str(cache_gib)}.items():

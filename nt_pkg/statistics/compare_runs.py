@@ -105,7 +105,7 @@ def compare_runs(runs: Sequence[Answered], *, only_with_first: bool = False) -> 
         if not only_with_first or a is members[0]
     ]
     if not pairs:
-        raise ValueError("nothing to compare: give two scores or more of one benchmark")
+        raise ValueError("nothing to compare: give at least two scores of one benchmark")
     tested = [(a, b, run_paired_t(_differences(a, b))) for a, b in pairs]
     raw = [float(test.p_value) for *_, test in tested if test.p_value is not None]
     found = []
@@ -135,7 +135,7 @@ def _differences(a: Answered, b: Answered) -> list[float]:
     apart = set(a.means) ^ set(b.means)
     if apart:
         raise ValueError(
-            f"{where} do not have the same questions: {len(apart)} stand on one side only, such as "
+            f"{where} do not have the same questions: {len(apart)} are on one side only, such as "
             f"{min(apart)}; grade both with the same version and parameters of the benchmark"
         )
     if len(a.means) < MIN_QUESTIONS:

@@ -100,8 +100,8 @@ def _near(annotations: Mapping[str, pa.Table]) -> tuple[Candidates, Counter[str]
     found, lost = _candidates(traces, annotations)
     if not len(found):
         raise ValueError(
-            f"no question to be near to has its labels ({dict(lost) or 'the pool is empty'}): look "
-            "at the subset's `near`"
+            f"no question of the `near` pool has labels ({dict(lost) or 'the pool is empty'}): "
+            "check the subset's `near`"
         )
     return found, lost
 

@@ -119,7 +119,7 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (
             teacher(runtime={"server": {"base_url": "http://a/v1"}}),
-            ["teachers.micro-teacher: engine micro asks no server"],
+            ["teachers.micro-teacher: engine micro does not use a server"],
         ),
         (
             teacher(runtime={"server": {"base_url": "http://me:secret@a/v1"}}),
@@ -277,7 +277,7 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (
             put("subsets", "long-300", "near", value="micro"),
-            ["subsets.long-300.near: selector long looks for no neighbours: remove it"],
+            ["subsets.long-300.near: selector long does not use it: remove it"],
         ),
         (
             nearest("hashed_words"),
