@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         place = folder.absolute()
-        sys.exit(f"error: {place} is not writable ({error}): run in a folder of your own")
+        sys.exit(f"error: {place} cannot be written ({error}): run in a folder of your own")
     history, meter = History(folder / f"work/invocations-{study.study}.json"), Meter()
     events_path.unlink(missing_ok=True)
     # Short, because a socket's address may have about 100 characters.

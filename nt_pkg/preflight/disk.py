@@ -103,7 +103,7 @@ def speed(measured: Mapping[Path, Measured | None]) -> list[Finding]:
             todo = "the file system hangs: wait, or use another one"
             found.append(Finding("FAIL", "storage", text, todo))
         elif each.error:
-            text, todo = f"{folder} is not writable: {each.error}", "run in a folder of your own"
+            text, todo = f"{folder} cannot be written: {each.error}", "run in a folder of your own"
             found.append(Finding("FAIL", "storage", text, f"{todo}, or with --directory"))
         else:
             found += _judge(folder, each)

@@ -100,7 +100,7 @@ def test_results_that_cannot_be_written(tmp_path: Path) -> None:
     done = dry_run(folder, wrapper=wrapper)
 
     assert_one_clean_message(
-        done, f"error: {folder / 'results'} is not writable", "run in a folder of your own"
+        done, f"error: {folder / 'results'} cannot be written", "run in a folder of your own"
     )
 
 

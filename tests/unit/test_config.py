@@ -240,7 +240,7 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (
             put("annotators", "length", value={"kind": "length", **ASKED}),
-            ["annotators.length: kind length asks no model: remove `engine`"],
+            ["annotators.length: kind length does not use a model: remove `engine`"],
         ),
         (
             put("annotators", "length", value={"kind": "length", "sampling": {}}),
