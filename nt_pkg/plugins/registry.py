@@ -1,4 +1,4 @@
-"""Plugins: one module each, found by name; nothing has to be registered."""
+"""Plugins: one module each, found by name, without registration."""
 
 import importlib
 import inspect
