@@ -217,7 +217,7 @@ def test_good_cluster(preflight_with: Fake) -> None:
             "dry run failed, so no job was checked: error: the configuration has defects: x: y",
             "snakemake --profile slurm -n",
         ),
-        ({"text": "jobs: ["}, "slurm/profile.yaml cannot be read as YAML", "line 1"),
+        ({"text": "jobs: ["}, "slurm/profile.yaml is not valid YAML", "line 1"),
     ],
     ids=lambda value: None if isinstance(value, dict) else str(value)[:24],
 )
@@ -233,7 +233,7 @@ def test_no_accounting_is_a_warning(preflight_with: Fake) -> None:
     errors = dict.fromkeys(("sacct", "sacctmgr show assoc", "sacctmgr show qos"), "no slurmdbd")
     shown = preflight_with(0, errors=errors)
 
-    assert "no GPU or memory accounting, and no fall-back when the controller is away" in shown
+    assert "no GPU or memory accounting, and no fallback when the controller does not answer" in shown
     assert "lab cannot be checked: the cluster lists no accounts of yours" in shown
 
 

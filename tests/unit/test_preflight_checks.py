@@ -100,16 +100,16 @@ def test_good_requests_are_accepted(answers: Callable[..., list[Finding]]) -> No
 @pytest.mark.parametrize(
     ("changes", "says", "edit"),
     [
-        ({"gpu": 8}, "taken without gpu 8;", "lower students.llama.runtime.gpu of the conf"),
-        ({"gpu_model": "a100"}, "taken without gpu_model a100;", "train.gpu_model"),
+        ({"gpu": 8}, "accepted without gpu 8;", "lower students.llama.runtime.gpu of the conf"),
+        ({"gpu_model": "a100"}, "accepted without gpu_model a100;", "train.gpu_model"),
         ({"gpu_model": "H100"}, "gpu_model H100; partition gpu has 1 idle with 64 CPUs", "gpu_m"),
         ({"slurm_partition": "cpu"}, "accepted without gpu 4; partition cpu has 1 idle", "train"),
-        ({"mem_mb": 600_000}, "taken without mem_mb 600000", "students.llama.runtime.mem_mb"),
+        ({"mem_mb": 600_000}, "accepted without mem_mb 600000", "students.llama.runtime.mem_mb"),
         ({"cpus_per_task": 65}, "without cpus_per_task 65", "set-resources.train.cpus_per_task"),
         ({"cpus_per_gpu": 20}, "without cpus_per_task", "set-resources.train.cpus_per_task"),
         (
             {"nodes": 3, "gpu": "", "gres": "gpu:4", "mpi": "srun", "tasks": 3, "tasks_per_gpu": 0},
-            "taken without nodes 3",
+            "accepted without nodes 3",
             "set-resources.train.nodes",
         ),
         ({"gpu": 8, "mem_mb": 600_000}, "not available; partition gpu has", "resources.train in"),
