@@ -26,7 +26,7 @@ demo: $(READY) ## Run the demo study on this machine and open its report
 	python -m scripts.study --configfile config/demo.yaml
 	@[ ! -t 1 ] || python -m webbrowser -t "file://$(CURDIR)/results/report/demo/index.html" >/dev/null
 
-demo-dry-run: $(READY) ## Plan the demo again; after a finished demo: nothing to be done
+demo-dry-run: $(READY) ## Plan the demo; after a finished demo, nothing to be done
 	python -m snakemake --profile profiles/local -n -q rules all --configfile config/demo.yaml
 
 real-rows: $(READY) ## Run the workflow on GSM8K and MATH-500 rows from ../shared/data
@@ -38,7 +38,7 @@ paper-dry-run: $(READY) ## Plan the paper's study with the Slurm profile (needs 
 paper-small: $(READY) ## Run the paper's study with tiny models and made-up rows, in paper-small/
 	python -m tests.workflow.paper_small
 
-plan: $(READY) ## Say what of the demo would run again, why, and how long it would take
+plan: $(READY) ## Show what of the demo would run again, why, and how long it would take
 	python -m scripts.plan --configfile config/demo.yaml
 
 check: lint ## Lint, and the tests that need no torch and start no other Python (2 CPU minutes)
@@ -62,24 +62,24 @@ slurm-test: $(READY) ## Run a tiny study and faults on a Slurm of its own (root 
 slurm-demo: $(READY) ## Run the demo on a Slurm of its own and compare (an hour; NT_SLURM_SEEDS=1: less)
 	python -m pytest tests/slurm -m demo -v -rs
 
-bench-plan: $(READY) ## Measure what planning 1,000 shards and dispatching a job cost
+bench-plan: $(READY) ## Measure the time to plan 1,000 shards and to dispatch a job
 	python -m benchmarks.plan
 
-bench-quick: $(READY) ## Run all benchmarks in a small form without peers: do they still work?
+bench-quick: $(READY) ## Check that all benchmarks work: run them in a small form, without peers
 	set -e; for each in plan data checkpoints sft grade clusters; do \
 		echo "benchmarks.$$each --quick"; python -W ignore -m benchmarks.$$each --quick; \
 	done
 
-bench-data: $(READY) peers ## Measure every stage of data at up to 1.1 million rows, beside other tools
+bench-data: $(READY) peers ## Measure every data stage at up to 1.1 million rows, next to other tools
 	python -m benchmarks.data $(if $(ROWS),--rows $(ROWS))
 
-bench-checkpoints: $(READY) ## Measure what checkpoints and export of a training cost
+bench-checkpoints: $(READY) ## Measure the time of checkpoints and export in a training
 	python -m benchmarks.checkpoints
 
-bench-sft: $(READY) ## Measure training against TRL and a bare loop (makes .venv-peers-sft; BENCH=--gpu: on a GPU)
+bench-sft: $(READY) ## Measure training against TRL and a bare loop (creates .venv-peers-sft; BENCH=--gpu: on a GPU)
 	python -m benchmarks.sft $(BENCH)
 
-bench-clusters: $(READY) ## Measure what `semantic` recovers of clusters that are known
+bench-clusters: $(READY) ## Measure how well `semantic` recovers known clusters
 	python -m benchmarks.clusters
 
 bench-grade: $(READY) ## Measure grading against lighteval and lm-evaluation-harness
@@ -88,7 +88,7 @@ bench-grade: $(READY) ## Measure grading against lighteval and lm-evaluation-har
 base: $(READY) ## Pre-train the micro-world's base student again (about 20 minutes)
 	python -m snakemake --profile profiles/local results/micro-base/manifest.json
 
-lint: $(READY) ## Check form and types
+lint: $(READY) ## Check formatting, types and imports
 	ruff check .
 	ruff format --check .
 	mypy
@@ -97,27 +97,27 @@ lint: $(READY) ## Check form and types
 	snakefmt --check Snakefile rules
 	python -m snakemake --lint --configfile config/demo.yaml
 
-format: $(READY) ## Bring code into form
+format: $(READY) ## Format the code
 	ruff check --fix-only -q .
 	ruff format .
 	snakefmt Snakefile rules
 
-schema: $(READY) ## Write the JSON schema and the generated pages of docs/ anew
+schema: $(READY) ## Rebuild the JSON schema and the generated pages of docs/
 	python -m scripts.schema
 
-docs: ## Make a site of the documentation, site/index.html (makes .venv-docs)
+docs: ## Build the documentation as a site, site/index.html (creates .venv-docs)
 	@envs/install.sh docs $(DOCS)
 	rm -rf site
 	$(DOCS)/bin/sphinx-build -q -E -W --keep-going -d $(DOCS)/doctrees -c docs . site
 
 # Asked every time: install.sh leaves an environment that is what its list says.
-setup: ## Make the environment of everything but vLLM, .venv
+setup: ## Create the environment of everything but vLLM, .venv
 	@envs/install.sh local $(VENV)
 
-setup-inference: ## Make that of vLLM, .venv-inference (INFERENCE=inference-cpu: without GPUs)
+setup-inference: ## Create the environment of vLLM, .venv-inference (INFERENCE=inference-cpu: without GPUs)
 	envs/install.sh $(INFERENCE) .venv-inference
 
-peers: ## Make the environment of what bench-data measures beside ours, .venv-peers
+peers: ## Create the environment of the other tools in bench-data, .venv-peers
 	@envs/install.sh peers $(PEERS)
 
 images: ## Build a container image for each kind of job (needs Apptainer)
@@ -126,7 +126,7 @@ images: ## Build a container image for each kind of job (needs Apptainer)
 		apptainer build --force --build-arg kind=$$kind images/$${kind%-cpu}.sif envs/image.def; \
 	done
 
-lock: $(READY) ## Pin all environments anew from envs/*.in (UPGRADE=--upgrade: the newest of everything)
+lock: $(READY) ## Update all locked lists from envs/*.in (UPGRADE=--upgrade: to the newest versions)
 	envs/lock.sh $(UPGRADE)
 
 lock-check: $(READY) ## Check that all lists resolve on Python 3.11, 3.12 and 3.13; installs nothing

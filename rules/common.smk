@@ -1,5 +1,5 @@
-# What all rules share: the checked study, wildcard patterns, and the shell that jobs run in.
-# While this is read nothing is written: what a start has to write down it does in `onstart`.
+# Shared by all rules: the checked study, wildcard patterns, and the shell that jobs run in.
+# Parsing writes nothing: what a start has to record, it records in `onstart`.
 
 import os
 import sys
@@ -30,7 +30,7 @@ try:
     texts = study_files(settings.configfiles)
     PLAN = Plan(load_study(merge_study(texts.values(), settings.config_args or ())))
     workflow.configfiles[:] = texts  # for --archive and --report
-    if workflow.is_main_process:  # jobs elsewhere need not see the sources
+    if workflow.is_main_process:  # jobs on other nodes may not see the sources
         for values in PLAN.assets():
             PLAN.asset_spec(**values)
         check_earlier(PLAN.study)

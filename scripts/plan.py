@@ -1,12 +1,12 @@
-"""Say what a study would run, why, and what it would cost, before anything runs.
+"""Show what a study would run, why, and what it would cost, before anything runs.
 
     python -m scripts.plan                                   # the demo, as profiles/local has it
     python -m scripts.plan --configfile config/real_rows.yaml
     python -m scripts.plan sft                               # one stage
     python -m scripts.plan --profile profiles/slurm          # on a cluster, with GPU-hours
 
-Everything behind the program's name goes to Snakemake's dry run; targets stand first. With a
-cluster's profile it also says how many GPU-hours each stage and model would take, and whether each
+All arguments go to Snakemake's dry run; put targets first. With a
+cluster's profile it also shows how many GPU-hours each stage and model would take, and whether each
 student's training fits on the GPUs it asks for.
 """
 
@@ -31,7 +31,7 @@ from nt_pkg.snakemake_io.timings import Timings
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / "profiles" / "local"
-_NUM_NAMES = 3  # names of one kind in a line; of more, their number
+_NUM_NAMES = 3  # names of one kind in a line; more are only counted
 _NOT_SHOWN = ("num_shards", "kind")
 _IMPLIED = ("pool", "teacher")  # by a subset
 
@@ -49,11 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         sys.exit(f"error: {error}")
     done = dry_run(options, os.environ)
-    if done.status or not done.is_plan:  # or another command than a plan, such as --lint
+    if done.status or not done.is_plan:  # or the command is not a plan, such as --lint
         sys.stdout.write(done.said)
         return done.status
     jobs = [job for job in done.jobs if job.rule in STAGES]
-    # Jobs on this machine hold none of the GPUs that they would ask a cluster for.
+    # Jobs on this machine do not use the GPUs that they would request from a cluster.
     is_cluster = any(each.resolve() != LOCAL for each in given.profiles)
     notes = "".join(f"{note}\n" for note in done.notes)
     timings = Timings(given.folder / "timings")
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Return a plan with its lines wrapped at a width, below the column of their words."""
+    """Return a plan with its lines wrapped at a width, indented to the column of reasons."""
     lines = []
     for line in text.splitlines():
         row = re.match(r"\w+ +\w+ +\d+ +(\S+ \w+|\?)  ", line)
@@ -81,10 +81,10 @@ def render(
     """Return the plan as text.
 
     Args:
-        jobs: that would run.
-        timings: what jobs took before.
-        study: if the jobs run on a cluster: the checked study, for what they need of its GPUs.
-        folder: where results and assets lie.
+        jobs: the jobs that would run.
+        timings: how long jobs took before.
+        study: the checked study if jobs run on a cluster, to estimate their use of GPUs.
+        folder: folder of results and assets.
     """
     if not jobs:
         return "nothing to be done\n"
@@ -112,7 +112,7 @@ def render(
 
 
 def _sums(jobs: Sequence[Job], timings: Timings) -> list[str]:
-    """Return what the jobs take together, one after the other; the last line has all of them."""
+    """Return the total time of the jobs, one after the other; the last line has all of them."""
     lines = []
     if unneeded := unneeded_if_equal(jobs):
         lines.append(
@@ -139,7 +139,7 @@ def _about(jobs: Sequence[Job], timings: Timings) -> str:
 
 
 def _needs(jobs: Sequence[Job], forecasts: Forecasts) -> list[str]:
-    """Return the part of the plan on the trainings' GPUs, two or more lines a student."""
+    """Return the part of the plan on the trainings' GPUs, two or more lines per student."""
     lines = [""] if forecasts.needs else []
     condition = f" if its GPUs are {ASSUMED_GPU.upper()}" if forecasts.is_assumed else ""
     for student, needed in forecasts.needs.items():
@@ -162,7 +162,7 @@ def _needs(jobs: Sequence[Job], forecasts: Forecasts) -> list[str]:
 
 
 def _names(jobs: Sequence[Job]) -> str:
-    """Return which entries of the catalogue a group of jobs is about."""
+    """Return the entries of the catalogue that a group of jobs belongs to."""
     values: dict[str, list[str]] = defaultdict(list)
     for job in jobs:
         for name, value in job.wildcards.items():

@@ -1,13 +1,13 @@
-"""Run a study on this machine and show how far it is.
+"""Run a study on this machine and show its progress.
 
     python -m scripts.study                                   # the demo, as profiles/local has it
     python -m scripts.study --configfile config/real_rows.yaml
     python -m scripts.study sft                               # one stage
 
-Everything behind the program's name goes to Snakemake; targets stand first. Beside it runs a warm
-interpreter, so that jobs start in milliseconds (nt_pkg/jobs/warm_interpreter.py). Killed at any
-moment, the same command continues. Ends with the headline table of the study that ran; how long it
-took is added to summary.json of its report.
+All arguments go to Snakemake; put targets first. A warm interpreter runs next to it,
+so that jobs start in milliseconds (nt_pkg/jobs/warm_interpreter.py). Killed at any
+moment, the same command continues. It ends with the headline table of the study, and adds the
+time that the study took to summary.json of its report.
 """
 
 import json
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.exit(f"error: {place} cannot be written ({error}): run in a folder of your own")
     history, meter = History(folder / f"work/invocations-{study.study}.json"), Meter()
     events_path.unlink(missing_ok=True)
-    # Short, because a socket's address may have some 100 characters.
+    # Short, because a socket's address may have about 100 characters.
     with tempfile.TemporaryDirectory(prefix="nt-") as passing:
         environment = {
             **with_plugin(os.environ),
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _start(server, environment, stdout=warm_log, stderr=warm_log) as warm,
             _start(command, environment, stdout=output, stderr=output) as snakemake,
         ):
-            # The jobs of a Snakemake that was killed end with it.
+            # The jobs of a killed Snakemake end with it.
             threading.Thread(target=_kill_after, args=(warm, snakemake), daemon=True).start()
             events, view = Tail(events_path), ProgressView(output_path, os.cpu_count() or 1)
             meter.start()
@@ -100,9 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _follow(snakemake: subprocess.Popen[str], events: Tail, view: ProgressView) -> int:
-    """Show what Snakemake does until it has ended, and return its status."""
+    """Show Snakemake's progress until it ends, and return its status."""
     while True:
-        status = snakemake.poll()  # before the last look
+        status = snakemake.poll()  # before the last read
         for event in events.new():
             view.take(event)
         if status is not None:

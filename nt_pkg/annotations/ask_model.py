@@ -1,4 +1,4 @@
-"""Asking a model about traces: a request each, answers that survive a kill, labels or reasons."""
+"""Asking a model about traces: one request per trace, resumable, with labels or reasons."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,10 +14,10 @@ from nt_pkg.files.json_files import canonical
 
 
 def model_asker(entry: Annotator, model: Model | None, folder: Path) -> AskModel:
-    """Return what asks the model of a catalogue entry.
+    """Return a function that asks the model of a catalogue entry.
 
     Args:
-        entry: one with an engine.
+        entry: an entry with an engine.
         model: the files of its source, if it has one.
         folder: where answers are kept until the job has ended.
     """
@@ -51,7 +51,7 @@ def ask_model(
 
 
 def read_label(ask: Ask, completion: Completion) -> Label:
-    """Return what a completion says; one that was cut off is not read, for half a list fits too."""
+    """Return the label in a completion; a cut one is not read, as half a list would also parse."""
     if completion.error is not None:
         return Label(None, completion.error)
     if completion.finish_reason != "stop":

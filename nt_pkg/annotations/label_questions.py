@@ -1,4 +1,4 @@
-"""Labels of questions: some at a time, kept as they come where a model makes them."""
+"""Labels of questions, in parts; labels of a model are saved as they are made."""
 
 import json
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ def label_questions(
     batch: int = 1,
     work: Path | None = None,
 ) -> list[Row]:
-    """Return one annotation row per prompt, ordered by id; questions without a label have a reason.
+    """Return one annotation row per prompt, ordered by id, with a label or a reason.
 
-    Prompts of one question, where a pool keeps several answers to it, share its label.
-    Questions of about the same length are labelled together, the longest first, so that memory that
-    does not suffice shows at once.
+    Prompts of one question share its label, if a pool has several answers to it.
+    Questions of similar length are labelled together, the longest first, so that a lack of memory
+    shows at once.
 
     Args:
         kind: module of nt_pkg/annotators.
@@ -35,7 +35,7 @@ def label_questions(
         model: folder of the model's files, if the kind runs one.
         batch: questions that the model reads at a time.
         work: where finished labels are kept until the job has ended; a start with the same folder
-            continues. None: nowhere.
+            continues. None: not saved.
 
     Raises:
         ValueError: the kind labels traces.

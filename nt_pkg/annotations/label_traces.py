@@ -24,8 +24,8 @@ def annotate(
 ) -> list[Row]:
     """Return one annotation row per trace, ordered by id.
 
-    Traces that are not complete get a row with status `skipped` and the reason, labels that could
-    not be given one with status `failed`.
+    Incomplete traces get a row with status `skipped` and the reason; traces that could
+    not be labelled get one with status `failed`.
 
     Args:
         kind: module of nt_pkg/annotators.
@@ -61,14 +61,14 @@ def annotate(
 def _labels(
     kind: str, params: dict[str, Any], examples: list[Example], ask_model: AskModel | None
 ) -> dict[str, Label]:
-    """Return labels by id: of the rules, and of the model where they leave an example open."""
+    """Return labels by id: from the rules, and from the model for examples that they leave open."""
     by, _ = labeller(kind, ask_model is not None)
     checked = by.params(**params)
     if isinstance(by, TraceAnnotator):
         labels = by.annotate(checked, examples)
         return dict(zip((each.id for each in examples), labels, strict=True))
     if isinstance(by, QuestionAnnotator):
-        raise ValueError(f"kind {kind} labels questions, not traces: it has a rule of its own")
+        raise ValueError(f"kind {kind} labels questions, not traces: it has its own rule")
     assert ask_model is not None
     triaged = by.triage(checked, examples)
     is_open = [each for each in triaged if isinstance(each, Example)]
@@ -82,7 +82,7 @@ def _labels(
 
 
 def example(prompt: Row, trace: Row) -> Example:
-    """Return what an annotator sees of a row."""
+    """Return a row as annotators see it."""
     return Example(
         id=prompt["id"],
         question=prompt["question"],

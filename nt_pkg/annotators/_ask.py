@@ -1,7 +1,7 @@
-"""What a model is asked about a trace, and how its answer is read.
+"""How a model is asked about a trace, and how its answer is read.
 
 The paper's prompts are not known; these are ours. Each annotator holds one `Ask`. The JSON
-schema is for engines that can hold a model to it; the parser also takes what models without one
+schema is for engines that can enforce it; the parser also accepts what other models
 write around or instead of the JSON.
 """
 
@@ -15,12 +15,12 @@ from nt_pkg.annotators._base import Example, Label
 from nt_pkg.config.base import NoParams, Strict
 from nt_pkg.dialogue.split_reasoning import split_reasoning
 
-MAX_ANSWER_CHARS = 20_000  # of the end of an answer that are read; an honest one has some hundreds
-_MAX_TRIES = 50  # places at which JSON is looked for
+MAX_ANSWER_CHARS = 20_000  # read from the end of an answer; a normal one has some hundreds
+_MAX_TRIES = 50  # places to look for JSON
 
 
 class UnreadableError(ValueError):
-    """An answer that says nothing, or nothing that is allowed; its text is the reason."""
+    """An answer without a valid label; its text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def enclosed(name: str, text: str) -> str:
 
 
 def said(text: str) -> str:
-    """Return what a model said at the end, without its own reasoning.
+    """Return the end of a model's answer, without its reasoning.
 
     Raises:
         UnreadableError: nothing.

@@ -39,9 +39,9 @@ class TraceAnnotator:
 
 @dataclass(frozen=True)
 class QuestionAnnotator:
-    """Labels questions, whoever answers them; the label of one question depends on no other.
+    """Labels questions, whatever their answers; the label of one question depends on no other.
 
-    Its labels belong to a pool and to no teacher, and are there without a trace.
+    Its labels belong to a pool and to no teacher, and need no trace.
 
     Attributes:
         params: model of the parameters.

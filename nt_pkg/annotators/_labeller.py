@@ -1,4 +1,4 @@
-"""What labels for an entry of the catalogue: rules, or a model that is asked."""
+"""The labeller of an entry of the catalogue: rules, or a model."""
 
 from nt_pkg.annotators._ask import Asker
 from nt_pkg.annotators._base import QuestionAnnotator, TraceAnnotator
@@ -18,7 +18,7 @@ def labeller(kind: str, has_engine: bool) -> tuple[TraceAnnotator | Asker | Ques
     if has_engine and not isinstance(found, Asker):
         constant, found = WITH_ENGINE, plugins.second("annotators", kind, WITH_ENGINE)
         if found is None:
-            raise ValueError(f"kind {kind} asks no model: remove `engine` and what belongs to it")
+            raise ValueError(f"kind {kind} does not use a model: remove `engine` and its settings")
     if not has_engine and isinstance(found, Asker):
         raise ValueError(
             f"kind {kind} asks a model: add `engine` (openai, vllm or transformers), and what that "

@@ -35,7 +35,7 @@ from nt_pkg.config.base import Strict
 from nt_pkg.identity.question_id import normalise_question
 
 MAX_EXPRESSION_CHARS = 200  # answers of benchmarks are shorter; longer ones are prose or hostile
-MAX_SHOWN_CHARS = 8_000  # of the end of each answer, where it says what it comes to
+MAX_SHOWN_CHARS = 8_000  # of the end of each answer, where its result is
 _COMMAND = re.compile(r"\\(?!text|mathrm|mbox|operatorname)[A-Za-z]+")
 _WORD = re.compile(r"[^\W\d_]{2}")
 _VERDICT = re.compile(r"\W{0,9}(yes|no|true|false)\b", re.IGNORECASE)
@@ -44,15 +44,15 @@ AnswerPair = tuple[str, str]
 
 
 class AgreementParams(Strict):
-    """What the teacher's answer is compared with."""
+    """Settings of the comparison with the teacher's answer."""
 
     against: Literal["second_answer", "reference_answer"] = Field(
         "second_answer", description="Column of the pool."
     )
     undecided: Literal["disagree", "fail"] = Field(
         "disagree",
-        description="What becomes of answers that no rule can compare: false, or no label and a "
-        "counted failure. Long answers in words are nearly always among them.",
+        description="Label of answers that no rule can compare: false, or none and a "
+        "counted failure. Long answers in prose are nearly always among them.",
     )
 
 
@@ -77,7 +77,7 @@ def _label(params: AgreementParams, verdict: bool | None) -> Label:
 
 
 class JudgedParams(Strict):
-    """What the teacher's answer is compared with; a model judges where no rule can."""
+    """Settings of the comparison with the teacher's answer; a model judges if no rule can."""
 
     against: Literal["second_answer", "reference_answer"] = Field(
         "second_answer", description="Column of the pool."
@@ -135,7 +135,7 @@ def answers_agree(one: str, other: str) -> bool:
 
 
 def _stated(answer: str) -> str:
-    """Return what an answer comes down to, or the answer itself where it does not say."""
+    """Return the result that an answer states, or the answer itself if it states none."""
     return extract_answer(answer) or answer
 
 

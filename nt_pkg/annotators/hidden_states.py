@@ -1,4 +1,4 @@
-"""A vector of what a model makes of a question: the mean of its hidden states over the tokens.
+"""A vector of a question: the mean of a model's hidden states over the tokens.
 
 The paper clusters questions by embeddings of Llama-3.1-8B-Instruct (section 3.2). Which layer, and
 how tokens are pooled, is not known; ours are the last layer, after its normalisation, and the mean
@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # a start of Snakemake imports the annotators of its study
 
 
 class HiddenStatesParams(Strict):
-    """Which states, and onto how many numbers."""
+    """Settings of the states and of their projection."""
 
     dimensions: int = Field(
         384,
@@ -43,7 +43,7 @@ class HiddenStatesParams(Strict):
         "is silent).",
     )
     max_tokens: int = Field(
-        1024, ge=1, description="Tokens of a question that are read (ours); the rest is cut off."
+        1024, ge=1, description="Tokens of a question that are read (ours); the rest is ignored."
     )
     seed: int = Field(0, ge=0, description="Seed of the projection.")
 

@@ -15,7 +15,7 @@ from nt_pkg.config.base import Strict
 
 
 class KeywordsParams(Strict):
-    """Which words stand for which label."""
+    """Words of each label, and how to search for them."""
 
     where: Literal["question", "reasoning"] = Field(description="Text that is searched.")
     multiple: bool = Field(False, description="Every label with a hit, or only the one with most.")

@@ -43,7 +43,7 @@ def parse_strategies(text: str) -> list[str]:
     """Return the names in the order given, none twice.
 
     Raises:
-        UnreadableError: there is no list, or one of something else than short names.
+        UnreadableError: there is no list, or its items are not short names.
     """
     answer = said(text)
     value = last_value(answer, "strategies")
@@ -63,7 +63,7 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _listed(answer: str) -> list[str]:
-    """Return the items of a list in plain text: bullets, numbers, or behind "strategies:"."""
+    """Return the items of a list in plain text: bullets, numbers, or after "strategies:"."""
     items = _ITEM.findall(answer)
     if not items and (lines := _LISTED.findall(answer)):
         items = lines[-1].split(",")

@@ -1,4 +1,4 @@
-"""What every part of the configuration shares: strict models, names, and errors in words."""
+"""What all parts of the configuration share: strict models, names, and readable errors."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -13,22 +13,22 @@ BEFORE_PLANS = "the GPU-hours of plans (docs/performance.md) that are made befor
 
 
 class Strict(BaseModel):
-    """A frozen model that refuses keys it does not know."""
+    """A frozen model that rejects unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NoParams(Strict):
-    """Of plug-ins without parameters."""
+    """The parameters of plug-ins without any."""
 
 
 def checked_params(
     model: type[Strict], params: dict[str, Any], where: str, key: str = "params"
 ) -> Any:
-    """Return parameters that fit their model.
+    """Return parameters, checked by their model.
 
     Raises:
-        ValueError: they do not; `where` and the key they stand under are named.
+        ValueError: they do not fit; the message has `where` and their key.
     """
     try:
         return model(**params)
@@ -38,11 +38,11 @@ def checked_params(
 
 
 def explain(error: ValidationError, known: Sequence[str] | None = None) -> str:
-    """Return one line per defect: place, problem, and for a misspelt key the nearest known one.
+    """Return one line per error: place, problem, and for a misspelt key the nearest known one.
 
     Args:
         error: what pydantic found.
-        known: keys there are; by default those of all models of this package.
+        known: valid keys; by default those of all models in this package.
     """
     import difflib
 

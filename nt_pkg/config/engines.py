@@ -1,4 +1,4 @@
-"""Teachers and annotators: how text is generated, drawn and placed."""
+"""Teachers and annotators: engines, sampling and where they run."""
 
 from typing import Annotated, Any, Self
 
@@ -10,18 +10,19 @@ from nt_pkg.config.sources import Source
 Architecture = Annotated[
     dict[str, Any] | None,
     Field(
-        description=f"What its model's config.json says of its size, for {BEFORE_PLANS} "
-        "it is fetched."
+        description=f"Size of its model, as in its config.json, for {BEFORE_PLANS} it is fetched."
     ),
 ]
 
 
 class Sampling(Strict):
-    """How an engine draws text."""
+    """How an engine samples text."""
 
     temperature: float = Field(0.0, ge=0, le=2, description="0 means greedy decoding.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus mass; only with temperature > 0.")
-    max_tokens: int = Field(16384, ge=1, description="Most new tokens per answer (paper: 16,384).")
+    max_tokens: int = Field(
+        16384, ge=1, description="Maximum of new tokens per answer (paper: 16,384)."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -33,49 +34,53 @@ class Sampling(Strict):
 
 
 class Server(Strict):
-    """A server of the OpenAI protocol, and how it is asked. Never part of a result's identity."""
+    """A server with the OpenAI protocol, and its requests. Never part of a result's identity."""
 
     base_url: str = Field(
         pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$",
-        description="Address up to and with the version, such as http://10.0.0.1:8000/v1.",
+        description="Address, including the version, such as http://10.0.0.1:8000/v1.",
     )
     key_env: str | None = Field(
         None,
         pattern="^[A-Za-z_][A-Za-z0-9_]*$",
-        description="Name of the environment variable that holds the key; none: no key is sent.",
+        description="Name of the environment variable with the API key; if absent, no key is sent.",
     )
     timeout_seconds: float = Field(
-        3600, gt=0, description="Longest wait for one answer; a long trace takes many minutes."
+        3600,
+        gt=0,
+        description="Longest wait for one answer, in seconds; a long trace takes many minutes.",
     )
-    retries: int = Field(6, ge=0, le=20, description="Further tries before a row fails.")
+    retries: int = Field(6, ge=0, le=20, description="Retries before a row fails.")
     backoff_seconds: float = Field(
-        1.0, gt=0, description="Wait before the second try; doubled each time, up to 60 s."
+        1.0, gt=0, description="Seconds before the first retry; doubled each time, up to 60 s."
     )
     start_seconds: float = Field(
-        0.0, ge=0, description="How long to wait for a server that is still starting."
+        0.0, ge=0, description="Seconds to wait for a server that is still starting."
     )
 
 
 class EngineRuntime(Strict):
-    """What a job of a teacher or an annotator runs on. Never part of a result's identity."""
+    """The resources of a teacher's or annotator's job. Never part of a result's identity."""
 
-    nodes: int = Field(1, ge=1, description="Nodes of one job; more than one runs on Slurm only.")
+    nodes: int = Field(1, ge=1, description="Nodes of one job; several need Slurm.")
     gpu: int = Field(0, ge=0, description="GPUs of one job, over all its nodes.")
     mem_mb: int = Field(16_000, ge=1, description="Main memory of one job in MB, per node.")
     minutes: int = Field(720, ge=1, description="Time limit of one job.")
     batch: int = Field(
         64,
         ge=1,
-        description="Texts generated side by side: the batch of transformers, and what vLLM or a "
-        "server works on at a time.",
+        description="Texts generated at the same time: the batch size of transformers, and the "
+        "number of requests that vLLM or a server processes.",
     )
     pipeline_parallel: int = Field(
-        1, ge=1, description="vLLM: groups of GPUs that share the layers among them."
+        1,
+        ge=1,
+        description="vLLM: number of groups of GPUs that each hold part of the layers.",
     )
     gpu_memory_percent: int = Field(
-        90, ge=1, le=100, description="vLLM: share of a GPU's memory for weights and cache."
+        90, ge=1, le=100, description="vLLM: per cent of a GPU's memory for weights and cache."
     )
-    server: Server | None = Field(None, description="The server that the openai engine asks.")
+    server: Server | None = Field(None, description="The server of the openai engine.")
 
     @property
     def num_tasks(self) -> int:
@@ -84,7 +89,7 @@ class EngineRuntime(Strict):
 
     @property
     def tensor_parallel(self) -> int:
-        """Return the GPUs that share every layer; 1 without GPUs."""
+        """Return the number of GPUs that share every layer; 1 without GPUs."""
         return max(1, self.gpu // self.pipeline_parallel)
 
     @model_validator(mode="after")
@@ -106,36 +111,36 @@ JobRuntime = Annotated[EngineRuntime, Field(description="How its jobs run; edits
 
 
 class Teacher(Strict):
-    """A model, or a stand-in for one, that writes traces."""
+    """A model, or a substitute for one, that writes traces."""
 
     engine: str = Field(
-        description="Module of nt_pkg/engines that makes the text (docs/engines.md)."
+        description="Module of nt_pkg/engines that generates the text (docs/engines.md)."
     )
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the engine.")
     source: Source | None = Field(
         None, description="Files of the model, for the engines vllm and transformers."
     )
     architecture: Architecture = None
-    sampling: Sampling = Field(Sampling(), description="How the teacher draws text.")
+    sampling: Sampling = Field(Sampling(), description="How the teacher samples text.")
     seed: int = Field(
-        0, ge=0, description="Seed of its draws; every row has a seed of its own below it."
+        0, ge=0, description="Seed of its sampling; the seed of every row is derived from it."
     )
     max_trace_tokens: int = Field(
         16_384,
         ge=1,
-        description="Longer traces are marked incomplete and never selected (paper: 16,384); in "
-        "the engine's own count.",
+        description="Longer traces are marked incomplete and never selected (paper: 16,384); "
+        "as counted by the engine.",
     )
     runtime: JobRuntime = EngineRuntime()
 
 
 class Annotator(Strict):
-    """Something that labels every trace. Selectors ask for annotators by their catalogue name."""
+    """Labels every trace. Selectors refer to annotators by their catalogue name."""
 
     kind: str = Field(description="Module of nt_pkg/annotators.")
     params: dict[str, Any] = Field(
         default_factory=dict,
-        description="Parameters of that module; null takes away those of a file under this one.",
+        description="Parameters of that module; null removes those of an earlier file.",
     )
     engine: str | None = Field(
         None,
@@ -144,20 +149,20 @@ class Annotator(Strict):
     )
     engine_params: dict[str, Any] = Field(
         default_factory=dict,
-        description="Parameters of that engine; one that is null takes away that of a file under "
-        "this one.",
+        description="Parameters of that engine; null for one of them removes that of an earlier "
+        "file.",
     )
     source: Source | None = Field(
         None,
         description="Files of the model, for the engines vllm and transformers, and for kinds that "
-        "run a model themselves; null takes away that of a file under this one.",
+        "run a model themselves; null removes that of an earlier file.",
     )
     architecture: Architecture = None
-    # The longest answer that a schema allows, 30 strategies of 80 characters, has some 700 tokens.
+    # The longest answer that a schema allows, 30 strategies of 80 characters, has about 700 tokens.
     sampling: Sampling = Field(
         Sampling(max_tokens=1024),
-        description="How the model answers: greedily, so that it answers alike again, and within "
-        "1,024 tokens, which every answer that fits its schema does.",
+        description="How the model answers: by default greedily, so that answers repeat, within "
+        "1,024 tokens, enough for every answer that fits its schema.",
     )
     runtime: JobRuntime = EngineRuntime()
 
@@ -178,7 +183,6 @@ class Annotator(Strict):
             given.append("runtime.server")
         if self.engine is None and given:
             raise ValueError(
-                f"{', '.join(given)} without `engine`: add the engine that it is meant for, or "
-                "remove it"
+                f"{', '.join(given)} without `engine`: add the engine that it is for, or remove it"
             )
         return self

@@ -1,4 +1,4 @@
-"""Reading a study: the base, the files that it is made of, and what the command line overrides."""
+"""Reading a study: the base, its files, and the overrides of the command line."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,14 +15,14 @@ NO_STUDY = (
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of a study for editors; a file may leave to others what it needs."""
+    """Return the JSON schema of a study for editors; other files may give required keys."""
     schema = Study.model_json_schema()
     del schema["required"]
     return schema
 
 
 def read_study(files: Iterable[Path], overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what a study says, merged: maps merge, lists and values replace.
+    """Return a study, merged: maps merge, lists and values replace.
 
     Snakemake merges the same files and does not know the key `include`, so its result is not used.
 
@@ -37,14 +37,14 @@ def read_study(files: Iterable[Path], overrides: Sequence[str] = ()) -> dict[str
 
 
 def merge_study(texts: Iterable[dict[str, Any]], overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what stands in the files of a study, merged, and what overrides it.
+    """Return the files of a study and their overrides, merged.
 
     Args:
-        texts: what stands in each file, in order.
+        texts: the contents of each file, in order.
         overrides: as for `read_study`.
 
     Raises:
-        ValueError: an override is none.
+        ValueError: an override is not valid.
     """
     merged: dict[str, Any] = {}
     for found in [*texts, *map(_override, overrides)]:
@@ -53,10 +53,10 @@ def merge_study(texts: Iterable[dict[str, Any]], overrides: Sequence[str] = ()) 
 
 
 def study_files(files: Iterable[Path]) -> dict[Path, dict[str, Any]]:
-    """Return what stands in each file of a study, in the order in which they are merged.
+    """Return the contents of each file of a study, in the order in which they are merged.
 
-    The base is first. What a file includes comes before it, and a file that is named twice stands
-    where it was named first.
+    The base is first. Included files come before the file that includes them, and a file that is
+    named twice is read where it is named first.
 
     Args:
         files: as given with --configfile.
@@ -74,12 +74,12 @@ def study_files(files: Iterable[Path]) -> dict[Path, dict[str, Any]]:
 
 
 def _visit(path: Path, above: tuple[Path, ...], found: dict[Path, dict[str, Any]]) -> None:
-    """Add what a file includes, and then the file.
+    """Add the files that a file includes, then the file itself.
 
     Args:
-        path: of the file.
+        path: the file.
         above: the files that led to it.
-        found: what was read so far.
+        found: the contents read so far.
     """
     place = path.resolve()
     if place in found:
@@ -92,7 +92,7 @@ def _visit(path: Path, above: tuple[Path, ...], found: dict[Path, dict[str, Any]
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ValueError(f"the configuration file {path}{by} {what}")
     text = _read(path)
-    # Seen from the file as it was named, so that a link to a file does not move what it includes.
+    # Relative to the file as named, so that includes work through a link to the file.
     for included in _included(path, text.pop(INCLUDE, None)):
         _visit(path.parent / included, (*above, place), found)
     found[place] = text
@@ -103,7 +103,7 @@ def _included(path: Path, value: Any) -> list[str]:
         return []
     if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
         raise ValueError(
-            f"{path}: `{INCLUDE}` must be a list of files seen from this one, such as "
+            f"{path}: `{INCLUDE}` must be a list of files, relative to this one, such as "
             f"`{INCLUDE}: [demo.yaml]`; it is {value!r}"
         )
     return value

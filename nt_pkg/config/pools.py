@@ -9,7 +9,7 @@ from nt_pkg.config.sources import Source
 
 
 class Decontaminate(Strict):
-    """Benchmarks whose text must not be in a pool."""
+    """Benchmarks whose text must not occur in a pool."""
 
     against: tuple[str, ...] = Field(min_length=1, description="Names of benchmarks.")
     ngram: int = Field(

@@ -1,4 +1,4 @@
-"""What the report of a study compares and shows."""
+"""The comparisons and contents of a study's report."""
 
 from typing import Any, Literal, Self
 
@@ -20,7 +20,7 @@ class Comparison(Strict):
     groups: list[dict[str, Any]] = Field(
         default_factory=list, description="Filters, small to large."
     )
-    claim: str | None = Field(None, description="What is expected; none: nothing is claimed.")
+    claim: str | None = Field(None, description="What is expected; if absent, nothing is claimed.")
     within: float | None = Field(
         None,
         gt=0,
@@ -44,12 +44,12 @@ class Comparison(Strict):
 
 
 class Claim(Strict):
-    """A sentence that several comparisons decide together."""
+    """A sentence that is judged by several comparisons together."""
 
     name: str = Field(description="Short name, such as C1.")
     text: str = Field(description="The sentence.")
     comparisons: tuple[str, ...] = Field(
-        min_length=1, description="Names of the comparisons that have to be supported, all of them."
+        min_length=1, description="Names of the comparisons; all have to be supported."
     )
 
 
@@ -57,12 +57,12 @@ RunField = Literal["student", "subset", "format", "mode"]
 
 
 class Published(Strict):
-    """A row of a paper's table, shown beside the run of ours that repeats it."""
+    """A row of a paper's table, shown next to our run that repeats it."""
 
     table: str = Field(pattern=f"^{NAME}$", description="Number of the table.")
-    row: str = Field(description="Its name there.")
+    row: str = Field(description="Name of the row.")
     accuracy: dict[str, float] = Field(
-        default_factory=dict, description="Per cent, by benchmark; what is not known is left out."
+        default_factory=dict, description="Per cent, by benchmark; leave out unknown ones."
     )
     tokens: dict[str, float] = Field(
         default_factory=dict, description="Mean tokens of an answer, by benchmark."
@@ -71,9 +71,10 @@ class Published(Strict):
         default_factory=dict, description="How sure each number is, by benchmark."
     )
     filter: dict[RunField, str] = Field(
-        default_factory=dict, description="The run of ours that repeats it; none: there is none."
+        default_factory=dict,
+        description="Filter for our run that repeats it; empty if there is none.",
     )
-    note: str = Field("", description="What differs between it and ours.")
+    note: str = Field("", description="What differs from our run.")
 
     @model_validator(mode="after")
     def _has_numbers(self) -> Self:
@@ -85,20 +86,23 @@ class Published(Strict):
 
 
 class Report(Strict):
-    """What the report shows beyond the runs themselves."""
+    """What the report shows in addition to the runs."""
 
     title: str = Field(description="Headline of the page.")
-    notes: str = Field("", description="A paragraph under it.")
+    notes: str = Field("", description="A paragraph under the title.")
     is_micro: bool = Field(
-        False, description="Micro-world numbers say nothing of the paper's models."
+        False,
+        description="The study is of the micro-world; the page warns about its numbers.",
     )
     comparisons: list[Comparison] = Field(default_factory=list)
-    annotators: tuple[str, ...] = Field((), description="Annotations it shows beside those in use.")
+    annotators: tuple[str, ...] = Field(
+        (), description="Annotators to show in addition to those in use."
+    )
     claims: list[Claim] = Field(
-        default_factory=list, description="Claims that comparisons decide together."
+        default_factory=list, description="Claims, each judged by one or more comparisons."
     )
     published: list[Published] = Field(
-        default_factory=list, description="Numbers of a paper, shown beside ours."
+        default_factory=list, description="Numbers of a paper, shown next to ours."
     )
     earlier: str | None = Field(
         None,

@@ -28,8 +28,8 @@ class Subset(Strict):
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
     near: str | None = Field(
         None,
-        description="Catalogue name of the pool whose questions the selector looks for neighbours "
-        "of, for those that do.",
+        description="Catalogue name of the pool with the questions whose neighbours the selector "
+        "picks, for selectors that need it.",
     )
 
 
@@ -57,11 +57,11 @@ class Runs(Strict):
 
 
 class Study(Strict):
-    """Everything a study needs: the catalogue, the plan and the report."""
+    """A whole study: the catalogue, the plan and the report."""
 
     include: list[str] = Field(
         default_factory=list,
-        description="Files that this one builds on, seen from it: they are read before it, in this "
+        description="Files that this one builds on, relative to it; read before it, in this "
         "order, and each once.",
     )
     study: str = Field(pattern=f"^{NAME}$", description="Name: results/report/{study}.")
@@ -105,7 +105,7 @@ class Study(Strict):
         for section in ("subsets", "formats"):
             if UNTRAINED in getattr(self, section):
                 raise ValueError(
-                    f"{section}.{UNTRAINED}: this name means the untrained student; take another"
+                    f"{section}.{UNTRAINED}: this name means the untrained student; choose another"
                 )
         for name, subset in self.subsets.items():
             self.require("pools", subset.pool, f"subsets.{name}.pool")
@@ -126,7 +126,7 @@ class Study(Strict):
         """Check that a section of the catalogue has an entry.
 
         Raises:
-            ValueError: it does not; the text says `where` the name stands, and what there is.
+            ValueError: it has none; the message says `where` the name is and lists the entries.
         """
         entries = getattr(self, section)
         if name not in entries:

@@ -1,1 +1,1 @@
-"""What a study costs: memory, FLOPs and GPU-hours, before anything ran."""
+"""The cost of a study, estimated before it runs: memory, FLOPs and GPU-hours."""

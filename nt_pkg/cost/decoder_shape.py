@@ -1,14 +1,14 @@
-"""The shape of a decoder, from the numbers in a config.json: its parameters and its operations.
+"""The shape of a decoder, from the numbers in a config.json: its parameters and operations.
 
 Operations are the multiplications and additions that a training needs, forward and backward (three
 times forward), as in Chowdhery et al. 2022 (PaLM, arXiv 2204.02311, appendix B):
 
 - 6 x tokens x parameters of the layers: one multiplication and one addition per weight;
-- 6 x tokens that bear loss x parameters of the output layer, since only they have logits;
+- 6 x tokens with loss x parameters of the output layer, since only they have logits;
 - 6 x layers x width of attention x the sum of squared document lengths: scores and their use, half
   of each square, since attention is causal and stays within a document.
 
-What activation checkpointing computes again is not counted, nor are padding, norms and softmax.
+Recomputation by activation checkpointing, padding, norms and softmax are not counted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ class Shape:
 
         Args:
             lengths: tokens of each document.
-            loss_tokens: tokens that bear loss; only they have logits.
+            loss_tokens: tokens with loss; only they have logits.
         """
         squares = sum(length**2 for length in lengths)
         return 6.0 * (
@@ -88,7 +88,7 @@ class Shape:
         )
 
     def flops_per_token(self, document_tokens: float) -> float:
-        """Return the operations for one token of a document in which every token bears loss."""
+        """Return the operations for one token of a document in which every token has loss."""
         return self.flops([document_tokens], document_tokens) / document_tokens
 
 
@@ -100,7 +100,7 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
     """
     kind = config.get("model_type", "llama")
     if kind not in MODEL_TYPES:
-        raise ValueError(f"its size is known for {', '.join(MODEL_TYPES)}, and this is {kind}")
+        raise ValueError(f"its size is known only for {', '.join(MODEL_TYPES)}, and this is {kind}")
     try:
         hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
         is_biased = bool(config.get("attention_bias", False))
@@ -124,16 +124,16 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
 def shape_of(
     entry: Student | Teacher | Annotator, name: str, folder: Path, kind: str = "students"
 ) -> Shape:
-    """Return the shape of a model from its config.json, or else from the configuration.
+    """Return the shape of a model from its config.json, or otherwise from the configuration.
 
     Args:
         entry: of the catalogue.
         name: its name there.
-        folder: where assets lie.
+        folder: folder of the assets.
         kind: its section of the catalogue.
 
     Raises:
-        ValueError: neither is there, or it is of an architecture whose memory is not known.
+        ValueError: neither exists, or the memory of its architecture is not known.
     """
     places = [folder / "assets" / kind / name]
     places += [Path(entry.source.path)] if entry.source and entry.source.path else []

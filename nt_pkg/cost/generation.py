@@ -1,8 +1,8 @@
-"""What jobs that read or write text with a model would take of GPUs, reckoned before they run.
+"""The GPU time of jobs that read or write text with a model, estimated before they run.
 
-A token that is written reads all weights, shared with the texts beside it, and its own text's cache
+Writing a token reads all weights, shared with the other texts of its batch, and its text's cache
 (keys and values in bfloat16); its operations, and those of the prompts, come on top. Both at the
-GPU's peak are the least that it can take, of which vLLM reaches a share: `UTILISATION`.
+GPU's peak are the least time that it can take. vLLM reaches a share of that speed: `UTILISATION`.
 """
 
 import json
@@ -27,7 +27,7 @@ from nt_pkg.plugins.registry import plugin
 # and four H200) comes to 0.54 and 0.47, NVIDIA's tables for TensorRT-LLM to 0.55 to 0.85.
 # docs/performance.md has the numbers.
 UTILISATION = 0.5
-# Tokens of texts nobody has counted yet; our own choices. Questions of NaturalReasoning have 55
+# Tokens of texts that are not counted yet; our own choices. Questions of NaturalReasoning have 55
 # words, those of benchmarks options as well, labels are short JSON.
 QUESTION_TOKENS, PROMPT_TOKENS, ANSWER_TOKENS, LABEL_TOKENS = 80, 250, 500, 64
 _TOKEN = "word"  # four letters, of which English has some a token
@@ -36,7 +36,7 @@ _CACHE_BYTES = 2 * 2  # keys and values, in bfloat16
 
 @dataclass(frozen=True)
 class Workload:
-    """What a job reads and writes: texts, and the tokens of one."""
+    """The texts that a job reads and writes: their number, and the tokens of one."""
 
     count: float
     prompt_tokens: float
@@ -45,7 +45,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class JobModel:
-    """The model of a job, and what it runs on."""
+    """The model of a job, and its resources."""
 
     kind: str  # section of the catalogue
     name: str
@@ -76,13 +76,13 @@ def model_of(study: Study, run: Mapping[str, str]) -> JobModel:
 
 
 class PastAnswers:
-    """What finished evaluations say of students' answers."""
+    """The lengths and speeds of students' answers in finished evaluations."""
 
     def __init__(self, folder: Path) -> None:
         """Read nothing yet.
 
         Args:
-            folder: where results and timings lie.
+            folder: folder of results and timings.
         """
         self._folder = folder
         self._found: dict[str, list[tuple[Path, float, float]]] = {}
@@ -90,7 +90,7 @@ class PastAnswers:
     def mean_tokens(self, run: Mapping[str, str]) -> float | None:
         """Return the mean of this student's answers to the same benchmark in the same mode.
 
-        Those of the untrained student stand for themselves only.
+        Those of the untrained student apply only to itself.
         """
         file, is_trained = f"{run['mode']}.json", run["subset"] != "none"
         means = [
@@ -102,7 +102,7 @@ class PastAnswers:
         return sum(means) / len(means) if means else None
 
     def seconds_per_token(self, student: str) -> float | None:
-        """Return what a token took in this student's jobs, loading included."""
+        """Return the time of a token in this student's jobs, including loading."""
         seconds, tokens = 0.0, 0.0
         for path, mean, count in self._of(student):
             timing = self._folder / "timings" / "sample_answers" / path.with_suffix(".jsonl")
@@ -138,7 +138,7 @@ def workload_of(
     """Return what a job of a rule reads and writes.
 
     Raises:
-        ValueError: it is not known, and what to do about it.
+        ValueError: it is not known; the message says what to do.
     """
     if rule == "sample_answers":
         return _answers(study, run, answers)
@@ -165,12 +165,12 @@ def _answers(study: Study, run: Mapping[str, str], answers: PastAnswers) -> Work
 
 
 def _labels(study: Study, run: Mapping[str, str], rows: float, trace: float) -> Workload:
-    """Return what an annotator is asked: its own prompt, around a trace of the mean length."""
+    """Return an annotator's prompts: its own text around a trace of the mean length."""
     name = run["annotator"]
     entry = study.annotators[name]
     asker, _ = labeller(entry.kind, entry.engine is not None)
     if not isinstance(asker, Asker):
-        raise ValueError(f"what kind {entry.kind} of annotators.{name} computes is not known")
+        raise ValueError(f"the work of kind {entry.kind} of annotators.{name} is not known")
     answer = _TOKEN * ANSWER_TOKENS
     reasoning = _TOKEN * max(0, round(trace) - ANSWER_TOKENS)
     shown = Example("", _TOKEN * QUESTION_TOKENS, answer, answer, reasoning, answer, round(trace))
@@ -179,7 +179,7 @@ def _labels(study: Study, run: Mapping[str, str], rows: float, trace: float) -> 
 
 
 def _rows(study: Study, pool: str, folder: Path) -> float:
-    """Return the rows of a pool: counted, or else expected."""
+    """Return the rows of a pool: counted, or otherwise expected."""
     manifest = layout.artifact(layout.POOL, folder, pool=pool)
     if manifest.exists():
         return float(read_json(manifest)["kept"])
@@ -194,7 +194,7 @@ def _rows(study: Study, pool: str, folder: Path) -> float:
 def generation_cost(
     writer: JobModel, texts: Workload, folder: Path, gpu: str, answers: PastAnswers
 ) -> Cost:
-    """Return what a job would take of its GPUs.
+    """Return the GPU time of a job.
 
     Raises:
         ValueError: its model, or the GPU, is not known.
@@ -206,7 +206,7 @@ def generation_cost(
     machines = writer.machines
     if writer.engine == "vllm":
         return Cost(tokens, gpu_seconds(shape, texts, machines, gpu), is_measured=False)
-    # The others work on the first GPU alone, and a batch waits for its longest answer.
+    # The others use only the first GPU, and a batch waits for its longest answer.
     alone = machines.model_copy(update={"gpu": 1})
     longest = replace(texts, new_tokens=writer.most_tokens if texts.new_tokens else 0)
     return Cost(tokens, machines.gpu * gpu_seconds(shape, longest, alone, gpu), is_measured=False)
@@ -215,7 +215,7 @@ def generation_cost(
 def gpu_seconds(shape: Shape, texts: Workload, machines: EngineRuntime, gpu: str) -> float:
     """Return the seconds of texts by a model in bfloat16, over all its GPUs, by arithmetic.
 
-    As many texts are written side by side as the cache has room for, and `batch` at most.
+    As many texts are written at the same time as the cache has room for, at most `batch`.
 
     Raises:
         ValueError: the GPU is not known.

@@ -1,4 +1,4 @@
-"""GPU-hours of the jobs of a plan: as timed, or by the speed of finished jobs, or by arithmetic."""
+"""GPU-hours of the jobs of a plan: timed, or from the speed of finished jobs, or arithmetic."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,17 +13,17 @@ from nt_pkg.snakemake_io.dry_run import Job, gpu_type
 from nt_pkg.snakemake_io.stages import STAGES
 from nt_pkg.snakemake_io.timings import Timings
 
-ASSUMED_GPU = "h100"  # where the profile names no type
+ASSUMED_GPU = "h100"  # if the profile names no type
 # Jobs that write text; without GPUs of their own, they may ask a server that has some.
 _OF_TEXT = ("generate_traces", "annotate", "annotate_questions", "sample_answers")
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a job would take of its GPUs."""
+    """The estimated GPU time of a job."""
 
     gpu_seconds: float | None  # None: it is not known
-    basis: str  # where the number is from, or why there is none
+    basis: str  # the source of the number, or why there is none
     cost: Cost | None = None  # of a training
 
 
@@ -31,19 +31,19 @@ class Forecasts:
     """Forecasts for the jobs of a plan that ask for GPUs, or ask a server for text.
 
     Attributes:
-        jobs: those that ask for GPUs.
-        is_assumed: whether some of them ask for GPUs of no type.
-        needs: student -> what its trainings need of a GPU, or why that is not known.
+        jobs: those that request GPUs.
+        is_assumed: whether some of them request GPUs without a type.
+        needs: student -> its trainings' GPU memory, or why that is not known.
     """
 
     def __init__(self, jobs: Sequence[Job], study: Study, timings: Timings, folder: Path) -> None:
         """Make all of them.
 
         Args:
-            jobs: of the dry run.
+            jobs: the jobs of the dry run.
             study: the checked study.
             timings: what jobs took before.
-            folder: where results and assets lie.
+            folder: folder of results and assets.
         """
         self._study, self._timings, self._folder = study, timings, folder
         self._answers = PastAnswers(folder)
@@ -58,7 +58,7 @@ class Forecasts:
         return self._by_job[id(job)]
 
     def hours(self, jobs: Iterable[Job]) -> float:
-        """Return the GPU-hours of some jobs, as far as they are known."""
+        """Return the GPU-hours of some jobs, if known."""
         return sum(self.of(job).gpu_seconds or 0.0 for job in jobs) / 3600
 
     def _forecast(self, job: Job) -> Forecast:
@@ -92,7 +92,7 @@ class Forecasts:
                 return found
             raise ValueError(unknown_gpu(gpu))
         if job.rule not in _OF_TEXT:
-            raise ValueError(f"what rule {job.rule} computes is not known")
+            raise ValueError(f"the work of rule {job.rule} is not known")
         writer = model_of(self._study, job.wildcards)
         return generation_cost(writer, self._texts(job), self._folder, gpu, self._answers)
 
@@ -150,17 +150,17 @@ class Forecasts:
         return ", ".join([*words, *([f"{late} longer than asked for"] if late else [])])
 
     def notes(self) -> list[str]:
-        """Return what is in the table and what is not."""
+        """Return notes on what the table contains."""
         lines = []
         if any(each.basis == "arithmetic" for each in self._by_job.values()):
             lines = [
-                "arithmetic: nothing was measured; loading of models and failed jobs are not in it",
-                "asked for: GPUs x time limit, once; a longer training goes on in another job",
+                "arithmetic: estimated, not measured; without loading of models and failed jobs",
+                "asked for: GPUs x time limit, once; a longer training continues in another job",
             ]
         unknown = {each.basis for each in self._by_job.values() if each.gpu_seconds is None}
         lines += [f"no forecast: {reason}" for reason in sorted(unknown - {*self.needs.values()})]
         return lines + [
-            f"{stage} by {model}: {each[0]:,.0f} requests to a server, whose GPUs are not in it; "
+            f"{stage} by {model}: {each[0]:,.0f} requests to a server, whose GPUs are not counted; "
             f"it reads {each[1] / 1e6:,.0f} and writes {each[2] / 1e6:,.0f} million tokens"
             for (stage, model), each in self._served.items()
         ]
@@ -185,7 +185,7 @@ class Forecasts:
 
 
 def hours_text(hours: float) -> str:
-    """Return GPU-hours in as many digits as they deserve."""
+    """Return GPU-hours with a suitable number of digits."""
     digits = 0 if hours >= 100 else 1 if hours >= 1 else 2
     return f"{hours:,.{digits}f}"
 
@@ -196,7 +196,7 @@ def _model(job: Job) -> str:
 
 
 def _asked(job: Job) -> float | None:
-    """Return the GPU-seconds that a job asks for."""
+    """Return the GPU-seconds that a job requests."""
     minutes = job.resources.get("runtime", "")
     return job.gpus * 60.0 * int(minutes) if minutes.isdecimal() else None
 

@@ -1,8 +1,8 @@
-"""The one table of GPUs: their memory, their bandwidth, and their speed in bfloat16.
+"""The table of GPUs: their memory, bandwidth, and speed in bfloat16.
 
-A name counts only if every word of it is known here, since names of other GPUs begin alike: an
-`rtx_a1000` is no A100, and `a100_1g.5gb` is a slice of one. A GPU that is not here is unknown, and
-whoever asks says so.
+A name matches only if every word of it is known here, since names of other GPUs begin alike: an
+`rtx_a1000` is not an A100, and `a100_1g.5gb` is a slice of one. A GPU that is not listed is
+unknown, and messages say so.
 """
 
 import re
@@ -27,7 +27,7 @@ class Gpu:
         return self.bfloat16 if dtype == "bfloat16" else None
 
 
-# Chip, words that a name must have beside it, words that it may have. Of a chip with several
+# Chip, words that a name must also have, words that it may have. Of a chip with several
 # memories, the smallest has no word of its own. Speeds and bandwidths are those of the vendors'
 # data sheets without sparsity; memory is what `nvidia-smi` and `rocm-smi` show (GDDR6 with ECC on).
 # MI250X is left out: it is two GPUs to Slurm and torch.
@@ -74,8 +74,8 @@ def gpu_of(name: str | None) -> Gpu | None:
 
 
 def unknown_gpu(name: str | None) -> str:
-    """Return why the work of a GPU in bfloat16 cannot be told."""
+    """Return why the speed of a GPU in bfloat16 is not known."""
     if gpu_of(name):
-        return f"a {name} has no bfloat16, in which models run here"
+        return f"a {name} does not support bfloat16, which our models need"
     chips = ", ".join(dict.fromkeys(chip for chip, *_ in _TABLE))
-    return f"what a GPU called {name} has is not known (known are {chips})"
+    return f"the GPU {name} is not known (known are {chips})"

@@ -26,7 +26,7 @@ _RESERVE_BYTES, _RESERVE_SHARE = 2 * GIB, 0.05
 
 @dataclass(frozen=True)
 class Setup:
-    """How a training is spread, as far as memory goes."""
+    """How a training is distributed, as far as memory is concerned."""
 
     num_ranks: int
     zero_stage: int
@@ -34,7 +34,7 @@ class Setup:
     dtype: str = "bfloat16"
     recomputes: bool = False  # activation checkpointing: a layer keeps its input only
     offload: Literal["none", "optimizer", "all"] = (
-        "none"  # what is in main memory; all: weights too
+        "none"  # what is kept in main memory; all: weights too
     )
 
 
@@ -57,7 +57,7 @@ def activations(shape: Shape, setup: Setup) -> int:
         per_token = layers * size * shape.hidden_size + per_layer + last_norm
     else:
         per_token = layers * per_layer + last_norm
-    # Of the layer that is gone back through, the gradients live beside what was kept.
+    # In the layer of the backward pass, gradients exist next to the kept activations.
     per_token += size * (2 * shape.hidden_size + 3 * shape.intermediate_size)
     return per_token * setup.micro_batch_tokens
 
@@ -80,11 +80,11 @@ def parts(shape: Shape, setup: Setup, gpu_bytes: int) -> dict[str, int]:
     count, size, stage = shape.num_parameters, _DTYPE_BYTES[setup.dtype], setup.zero_stage
     share = -(-count // setup.num_ranks)
     chunk = min(setup.micro_batch_tokens, max(1, MAX_LOGITS // shape.vocab_size))
-    # Buckets of gradients are underway; the step turns gradients into float32, whole or by groups.
+    # Buckets of gradients are in transfer; the step makes gradients float32, whole or by groups.
     buffers = size * min(count, _BUCKET)
     if setup.offload == "none":
         buffers += 4 * (min(share, _SUB_GROUP) if stage == 3 else share)
-    if stage == 3:  # weights that were gathered and not yet let go
+    if stage == 3:  # weights that were gathered and not yet freed
         buffers += size * min(count, _LIVE)
     return {
         **states(count, setup),
@@ -98,16 +98,16 @@ def parts(shape: Shape, setup: Setup, gpu_bytes: int) -> dict[str, int]:
 
 
 def fits(shape: Shape, setup: Setup, gpu_bytes: int) -> bool:
-    """Return whether all parts go into one GPU."""
+    """Return whether all parts fit into one GPU."""
     return sum(parts(shape, setup, gpu_bytes).values()) <= gpu_bytes
 
 
 def smallest_that_fits(shape: Shape, wanted: Setup, gpu_bytes: int) -> Setup | None:
     """Return the setup with the fewest GPUs that fits, and of these the one nearest to `wanted`.
 
-    Tried are the ranks that were asked for and every power of two, each stage, and activation
-    checkpointing; what is offloaded stays as it is in `wanted`, and so do rows, whose length
-    belongs to the result.
+    It tries the requested ranks and every power of two, each stage, and activation
+    checkpointing. Offloading stays as in `wanted`, and so do rows, because their length
+    affects the result.
     """
     for ranks in sorted({wanted.num_ranks, *(2**power for power in range(11))}):
         for recomputes in sorted({wanted.recomputes, True}):

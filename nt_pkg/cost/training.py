@@ -1,4 +1,4 @@
-"""Whether the trainings of a study fit on the GPUs they ask for, and what they would cost."""
+"""Whether the trainings of a study fit on the requested GPUs, and what they would cost."""
 
 import json
 import statistics
@@ -18,7 +18,7 @@ from nt_pkg.files.json_files import read_json
 # Share of a GPU's peak that goes into the model. Until a training of the study was measured: what
 # torchtitan says of Llama-3.1-8B in bfloat16 on H100 is 33 to 39 %.
 MFU = 0.35
-# Tokens of an example until its traces are there; our own choice. The paper's mean is 3,500 words.
+# Tokens of an example until its traces exist; our own choice. The paper's mean is 3,500 words.
 EXAMPLE_TOKENS = 4_500
 
 
@@ -61,7 +61,7 @@ class Need:
 
     @property
     def todo(self) -> str:
-        """Return the edits that make it fit: with the fewest GPUs, and with no more than asked."""
+        """Return the edits that make it fit: with the fewest GPUs, and with those requested."""
         found = [self._smallest(self.setup)]
         if found[0] is None or found[0].num_ranks > self.setup.num_ranks:
             found += [self._smallest(replace(self.setup, offload="optimizer"))]
@@ -69,7 +69,7 @@ class Need:
         if not edits:
             return (
                 f"no number of {self.gpu} is enough: lower students.{self.student}.training."
-                "row_tokens, or take GPUs with more memory"
+                "row_tokens, or use GPUs with more memory"
             )
         return f"the smallest that fits, in students.{self.student}.runtime: {'; or '.join(edits)}"
 
@@ -100,7 +100,7 @@ def need(study: Study, student: str, folder: Path, gpu: str | None) -> Need:
         gpu: the GPUs' type, as the cluster names it.
 
     Raises:
-        ValueError: the model's size is not known, and what to do about it.
+        ValueError: the model's size is not known; the message says what to do.
     """
     entry = study.students[student]
     runtime, training = entry.runtime, entry.training
@@ -116,13 +116,13 @@ def need(study: Study, student: str, folder: Path, gpu: str | None) -> Need:
 
 
 def misfits(study: Study, gpus: Mapping[str, str | None], folder: Path) -> list[str]:
-    """Return a line on each student whose training cannot fit on its GPUs: why, and what would.
+    """Return a line on each student whose training cannot fit on its GPUs: why, and a fix.
 
-    Students are passed over if their size or the memory of their GPUs is not known.
+    Students are skipped if their size or the memory of their GPUs is not known.
 
     Args:
         study: the checked study.
-        gpus: student -> type of the GPUs that its trainings ask for, as the cluster names it.
+        gpus: student -> type of the GPUs that its trainings request, as the cluster names it.
         folder: where results and assets lie.
     """
     found = []
@@ -138,11 +138,11 @@ def misfits(study: Study, gpus: Mapping[str, str | None], folder: Path) -> list[
 
 @dataclass(frozen=True)
 class Cost:
-    """What a job would take, over all its GPUs."""
+    """The estimated work of a job, over all its GPUs."""
 
     tokens: float  # that it trains on, or writes
     gpu_seconds: float
-    is_measured: bool  # by finished jobs of this model; else by arithmetic
+    is_measured: bool  # from finished jobs of this model; otherwise arithmetic
 
 
 def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Need) -> Cost | None:
@@ -167,7 +167,7 @@ def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Ne
 
 
 def _examples(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, float]:
-    """Return (examples, mean tokens of one): counted, or else expected."""
+    """Return (examples, mean tokens of one): counted, or otherwise expected."""
     student, subset = run["student"], run["subset"]
     manifest = layout.artifact(layout.EXAMPLES, folder, **run)
     if manifest.exists():
@@ -179,7 +179,7 @@ def _examples(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, 
 
 
 def mean_trace(folder: Path, pool: str, teacher: str) -> float:
-    """Return the tokens of a trace: counted, or else expected."""
+    """Return the tokens of a trace: counted, or otherwise expected."""
     traces = layout.artifact(layout.TRACE_STATISTICS, folder, pool=pool, teacher=teacher)
     mean = read_json(traces)["num_tokens"]["mean"] if traces.exists() else None
     return float(mean or EXAMPLE_TOKENS)

@@ -1,1 +1,1 @@
-"""How text is generated; nothing else knows about models and servers."""
+"""How text is generated; only this room knows about models and servers."""

@@ -1,4 +1,4 @@
-"""What an engine is, and the one runner that makes every engine resumable."""
+"""The interface of engines, and the runner that makes every engine resumable."""
 
 import dataclasses
 import logging
@@ -22,13 +22,13 @@ class Request:
     """One text to generate.
 
     Attributes:
-        id: row id, and the repeat where there are several.
+        id: row id, with the repeat if there are several.
         user: the user's turn.
-        forced_prefix: text the answer has to begin with; it is part of the completion's text.
+        forced_prefix: text that the answer must begin with; part of the completion's text.
         seed: seed of this request's own randomness.
         replay: text that already exists, for the replay engine.
-        json_schema: JSON schema, as text, that the answer has to fit; engines that cannot hold a
-            model to it ignore it.
+        json_schema: JSON schema, as text, that the answer must fit; engines that cannot
+            enforce it ignore it.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """What came back. `finish_reason` is stop, length or error; `error` says why it failed."""
+    """The answer. `finish_reason` is stop, length or error; `error` says why it failed."""
 
     id: str
     text: str
@@ -60,7 +60,7 @@ class Model:
 
     @classmethod
     def beside(cls, manifest: Path) -> Self:
-        """Return the model that a manifest stands in or beside."""
+        """Return the model whose folder holds a manifest, or is next to it."""
         known = read_json(manifest)
         return cls(manifest.parent / known.get("folder", "."), digest(known["files"]))
 
@@ -69,18 +69,18 @@ class Running(Protocol):
     """An engine that has started.
 
     `batch_size` is the number of requests whose texts may depend on each other: such a batch is
-    done whole or not at all, so the text of a request never depends on where an earlier start was
-    killed. None: every text stands alone and is kept as soon as it is there.
+    done completely or not at all, so the text of a request never depends on where an earlier start
+    was killed. None: every text is independent and is saved as soon as it is finished.
 
-    One that runs libraries may say which, in a map `versions`.
+    An engine that runs libraries may name them in a map `versions`.
     """
 
     @property
     def batch_size(self) -> int | None:
-        """Return the number of requests that are done whole or not at all."""
+        """Return the number of requests that are done completely or not at all."""
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterable[Completion]:
-        """Return one completion per request, in any order, each as soon as it is there."""
+        """Return one completion per request, in any order, each as soon as it is finished."""
 
 
 class Engine(Running, Protocol):
@@ -92,7 +92,7 @@ class Engine(Running, Protocol):
 
     @property
     def versions(self) -> Mapping[str, str]:
-        """Return the versions of the libraries that it runs; this starts it."""
+        """Return the versions of its libraries; this starts it."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,14 @@ class EngineKind:
     Attributes:
         params: model of the parameters, all of which can change a text.
         start: (parameters, what its job runs on, files of its model if it needs them) -> the
-            engine, ready to generate. What takes long to import is imported here.
+            engine, ready to generate. Slow imports belong here.
         version: raise it when the engine makes another text from the same request; None: the digest
-            of its code stands for it, for engines whose texts are quickly made again.
+            of its code replaces it, for engines whose texts are cheap to rebuild.
         needs_model: whether it runs a model, whose files are the `source` of its entry.
-        needs_server: whether it asks the server of `runtime.server`.
-        keeps_texts: whether each text stands alone and costs so much that it is kept when the job
+        needs_server: whether it uses the server of `runtime.server`.
+        keeps_texts: whether each text is independent and so expensive that it is kept when the job
             has ended.
-        is_model: whether a language model answers: it draws by a seed, and can be asked anything.
+        is_model: whether a language model answers: it samples with a seed and takes any prompt.
     """
 
     params: type[Strict]
@@ -129,22 +129,22 @@ def run_requests(
     what: str,
     withheld: str | None = None,
 ) -> list[Completion]:
-    """Return the completions of `requests` in order, continuing what `folder` already holds.
+    """Return the completions of `requests` in order, continuing from those in `folder`.
 
     Finished completions are appended to a journal under the digest of the exact request, sampling
     and engine identity, so a changed prompt or setting can never reuse an old completion. A kill
-    loses the batch at hand, or the requests in flight where the engine has no batches. A request
-    that failed by itself is not in the journal: the next start asks for it again. If all are there,
-    only the identity of the engine is looked at.
+    loses the current batch, or the requests in flight if the engine has no batches. A request
+    that failed alone is not in the journal: the next start retries it. If all are done,
+    only the identity of the engine is needed.
 
     Args:
-        engine: what answers.
-        requests: what is asked.
-        sampling: how answers are drawn.
-        folder: where progress is kept.
-        what: name of the work, for people.
-        withheld: what to say instead of the reason of a failure, where that may quote the request
-            and must not be read.
+        engine: the engine.
+        requests: the requests.
+        sampling: how answers are sampled.
+        folder: folder for progress.
+        what: name of the work, for messages.
+        withheld: text to show instead of the reason of a failure, if that may quote the request
+            and must not be shown.
 
     Raises:
         ValueError: two requests share an id.
@@ -177,7 +177,7 @@ def _groups(
     sampling: Sampling,
     done: Collection[str],
 ) -> Iterator[list[Completion]]:
-    """Yield what has to be kept together: a whole batch, or a single completion."""
+    """Yield the units to save: a whole batch, or a single completion."""
     for start in range(0, len(requests), size or max(1, len(requests))):
         batch = requests[start : start + size] if size else requests
         missing = [request for request in batch if request.id not in done]

@@ -23,12 +23,12 @@ class Chat:
     """From requests to the tokens of a model, and from its tokens to completions."""
 
     def __init__(self, tokenizer: Any, ends: set[int], template: str | None = None) -> None:
-        """Take a tokenizer, the tokens that end an answer, and a template in place of its own."""
+        """Store a tokenizer, the tokens that end an answer, and a template to replace its own."""
         self.tokenizer, self.ends, self._template = tokenizer, ends, template
 
     @classmethod
     def load(cls, folder: Path, template: str | None = None) -> Self:
-        """Return what the folder of a model says.
+        """Return the chat of a model in a folder.
 
         Raises:
             ValueError: it names no token that ends an answer, or has no chat template.
@@ -43,7 +43,7 @@ class Chat:
         return cls(tokenizer, _end_tokens(folder), template)
 
     def prompt_ids(self, request: Request) -> list[int]:
-        """Return the tokens of a prompt, with the beginning that is forced on the answer."""
+        """Return the tokens of a prompt, with the forced beginning of the answer."""
         messages = [{"role": "user", "content": request.user}]
         text = dialogue_text(self.tokenizer, messages, asks=True, template=self._template)
         ids: list[int] = self.tokenizer.encode(
@@ -52,7 +52,7 @@ class Chat:
         return ids
 
     def completion(self, request: Request, prompt_tokens: int, ids: list[int]) -> Completion:
-        """Return the completion that new tokens make, up to the first one that ends an answer."""
+        """Return the completion of new tokens, up to the first end token."""
         end = next((at for at, token in enumerate(ids) if token in self.ends), None)
         kept = ids if end is None else ids[:end]
         text = self.tokenizer.decode(kept, skip_special_tokens=True)
@@ -72,7 +72,7 @@ def no_room(request: Request, prompt_tokens: int) -> Completion:
 
 
 def _end_tokens(folder: Path) -> set[int]:
-    """Return all end tokens of a model; a chat model has often more than its tokenizer says."""
+    """Return all end tokens of a model; a chat model often has more than its tokenizer."""
     names = [folder / name for name in ("generation_config.json", "config.json")]
     path = next((path for path in names if path.exists()), names[0])
     ends = read_json(path).get("eos_token_id") if path.exists() else None

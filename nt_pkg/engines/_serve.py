@@ -1,6 +1,6 @@
-"""How a teacher that is too large for one node is served by vLLM on several.
+"""How vLLM serves a teacher that is too large for one node on several nodes.
 
-The server is a Slurm job of its own; jobs ask it at `api_base` with the engine `openai`
+The server is a separate Slurm job; jobs send requests to `api_base` with the engine `openai`
 (docs/cluster.md).
 """
 
@@ -26,13 +26,13 @@ class ServedModel:
     pipeline_parallel=2` on two nodes.
 
     Attributes:
-        model: folder that every node sees.
-        nodes: the first one answers requests.
+        model: a folder that every node sees.
+        nodes: nodes of the job; the first one answers requests.
         tensor_parallel: GPUs that share every layer.
         pipeline_parallel: groups of such GPUs that share the layers among them.
         api_key: secret of this run; requests without it are refused.
-        port: where requests go.
-        master_port: where the nodes meet.
+        port: port for requests.
+        master_port: port at which the nodes connect.
         more: further arguments of `vllm serve`.
     """
 

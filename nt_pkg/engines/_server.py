@@ -20,17 +20,17 @@ logger = logging.getLogger(__name__)
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would write a line per request
 
 _MOST_BACKOFF_SECONDS = 60.0
-_MOST_RETRY_AFTER_SECONDS = 3600.0  # a server that says more is not worth a job's time
+_MOST_RETRY_AFTER_SECONDS = 3600.0  # do not wait longer than this for a server
 _CONNECT_SECONDS = 30.0
 _START_POLL_SECONDS = 2.0
-# So many failed rows one after the other are no accident: at 30 % of failures, 1 in 10^10.
+# So many consecutive failures are not chance: at a failure rate of 30 %, 1 in 10^10.
 _FAILURES_IN_A_ROW = 20
 
 
 class AskedServer:
-    """Asks a server for every request by itself; nothing waits for the slowest.
+    """Sends every request to a server separately, so none waits for the slowest.
 
-    The key is read from the environment, sent, and taken out of every error that the server words.
+    The key is read from the environment, sent, and removed from every error of the server.
     """
 
     batch_size = None
@@ -63,7 +63,7 @@ class AskedServer:
             self._key = os.environ.get(server.key_env, "").strip()
             if not self._key:
                 raise ValueError(
-                    f"the environment variable {server.key_env} is not set: it has to hold the key "
+                    f"the environment variable {server.key_env} is not set: it must hold the key "
                     f"of {server.base_url}"
                 )
 
@@ -71,13 +71,13 @@ class AskedServer:
         """Yield completions as they come; a request that fails too often is a failed one.
 
         Raises:
-            ValueError: the server is not there, refuses the key, has another model, or answers
-                nothing but errors.
+            ValueError: the server does not answer, refuses the key, has another model, or answers
+                only with errors.
         """
         for request in requests:
             if request.forced_prefix:
                 raise ValueError(
-                    "the openai engine cannot force how an answer begins: take engine vllm or "
+                    "the openai engine cannot force the beginning of an answer: use engine vllm or "
                     "transformers"
                 )
         waiting, failures = iter(requests), 0
@@ -93,15 +93,15 @@ class AskedServer:
                     if not flying:
                         return
                     done, flying = runner.run(_first_of(flying))
-                    # What was answered is handed over before an error ends everything.
+                    # Yield finished answers before an error ends the job.
                     for task in sorted(done, key=lambda task: task.exception() is not None):
                         completion = task.result()
                         failures = failures + 1 if completion.error else 0
                         yield completion
                         if failures >= _FAILURES_IN_A_ROW:
                             raise ValueError(
-                                f"{self._server.base_url}: {failures} requests failed one after "
-                                f"the other; the last one: {completion.error}"
+                                f"{self._server.base_url}: {failures} consecutive requests "
+                                f"failed; the last one: {completion.error}"
                             )
             finally:
                 runner.run(_end(flying, client))
@@ -115,7 +115,7 @@ class AskedServer:
         )
 
     async def _check_server(self, client: httpx2.AsyncClient) -> None:
-        """Wait for the server, and look whether it has the model."""
+        """Wait for the server, and check that it has the model."""
         url, wanted = self._server.base_url, self._model
         loop = asyncio.get_running_loop()
         until = loop.time() + self._server.start_seconds

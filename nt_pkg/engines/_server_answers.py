@@ -1,4 +1,4 @@
-"""What a server of the OpenAI chat protocol says, and what follows from it.
+"""Answers of a server with the OpenAI chat protocol, and how to handle them.
 
 A request is tried again (`Retry`), fails alone (`Refused`), or ends the job at once (ValueError),
 because every other request would end the same way.
@@ -13,14 +13,14 @@ import httpx2
 from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
 from nt_pkg.engines._base import Completion
 
-# Another try may do: too early, too many, in conflict; and everything from 500 on.
+# A retry may succeed: too early, too many requests, conflict; and everything from 500 on.
 _TRY_AGAIN = (408, 409, 425, 429)
 _STOP = {
-    401: "the key is refused: look at the environment variable that `runtime.server.key_env` names",
-    402: "the account has to be paid first",
+    401: "the key is refused: check the environment variable that `runtime.server.key_env` names",
+    402: "the account needs payment",
     403: "the key may not use this model",
     404: "there is no such model or address: correct `params.model` or `runtime.server.base_url`",
-    405: "this address takes no questions: correct `runtime.server.base_url`",
+    405: "this address does not accept requests: correct `runtime.server.base_url`",
 }
 _NO_LISTING = (404, 405, 501)  # of servers that answer but do not list their models
 _SHOWN = 300  # characters of what a server says
@@ -57,7 +57,7 @@ def check_status(response: httpx2.Response, key: str) -> None:
     if status in _TRY_AGAIN or status >= 500:
         raise Retry(reason, _retry_after(response.headers.get("retry-after", "")))
     if status in _STOP or status < 400:
-        todo = _STOP.get(status, "it sends us elsewhere: correct `runtime.server.base_url`")
+        todo = _STOP.get(status, "the server redirects: correct `runtime.server.base_url`")
         raise ValueError(f"{response.url}: {todo} ({reason})")
     raise Refused(reason)
 
@@ -71,7 +71,7 @@ def served_models(response: httpx2.Response) -> set[str]:
         return {str(model["id"]) for model in response.json()["data"]}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{response.url} is no server of the OpenAI protocol: correct "
+            f"{response.url} is not a server with the OpenAI protocol: correct "
             "`runtime.server.base_url`, which ends with the version, such as /v1"
         ) from error
 
@@ -103,7 +103,7 @@ def read_answer(
         text = str(message.get("content") or "")
         reasoning = message.get("reasoning_content") or message.get("reasoning")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Retry(f"not a whole answer: {_hidden(response.text, key)!r}") from error
+        raise Retry(f"incomplete answer: {_hidden(response.text, key)!r}") from error
     by = answer.get("model")
     if by is not None and by not in names:
         raise ValueError(

@@ -13,14 +13,14 @@ def engine_kind(name: str) -> EngineKind:
     """Return what a module of this room declares.
 
     Raises:
-        ValueError: there is no such engine; the text lists those there are.
+        ValueError: there is no such engine; the message lists the available ones.
     """
     found: EngineKind = plugin("engines", name)
     return found
 
 
 def check_engine(name: str, runtime: EngineRuntime, has_source: bool) -> None:
-    """Check that an engine gets what it needs, and nothing that it has no use for.
+    """Check that an engine gets what it needs, and nothing else.
 
     Raises:
         ValueError: what is wrong, and what to do.
@@ -36,7 +36,7 @@ def check_engine(name: str, runtime: EngineRuntime, has_source: bool) -> None:
         raise ValueError(
             f"engine {name} needs `runtime.server` with its base_url"
             if kind.needs_server
-            else f"engine {name} asks no server: remove `runtime.server`"
+            else f"engine {name} does not use a server: remove `runtime.server`"
         )
     if kind.needs_model and runtime.nodes > 1:
         raise ValueError(
@@ -61,10 +61,10 @@ def engine_identity(name: str, params: dict[str, Any], model_digest: str = "") -
 def engine_for(
     name: str, params: dict[str, Any], runtime: EngineRuntime, model: Model | None
 ) -> Engine:
-    """Return an engine that starts when it is first asked for a text that is not there yet.
+    """Return an engine that starts when it is first asked for a missing text.
 
     Raises:
-        ValueError: the engine cannot run as it is asked to.
+        ValueError: the engine cannot run with these settings.
     """
     check_engine(name, runtime, model is not None)
     kind = engine_kind(name)

@@ -12,7 +12,7 @@ from nt_pkg.microworld.world import parse_question
 
 
 class MicroEngine:
-    """Solves micro-world questions from their text alone. Tokens are blank-separated words."""
+    """Solves micro-world questions from their text only. Tokens are blank-separated words."""
 
     batch_size = 1000
 
@@ -20,7 +20,7 @@ class MicroEngine:
         """Need nothing."""
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
-        """Return a trace for each request; a question of another world is a failed completion."""
+        """Return a trace for each request; other questions give a failed completion."""
         return [self._one(request) for request in requests]
 
     def _one(self, request: Request) -> Completion:

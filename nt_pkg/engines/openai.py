@@ -12,12 +12,12 @@ _OURS = {"model", "messages", "temperature", "top_p", "max_tokens", "seed", "n",
 
 
 class OpenAIParams(Strict):
-    """What of a server can change a text; its address, key and patience cannot."""
+    """The settings of a server that can change a text; its address, key and timeouts cannot."""
 
     model: str = Field(min_length=1, description="Name by which the server knows the model.")
     served_as: str | None = Field(
         None,
-        description="Name that the server puts into its answers, where it is another one, such as "
+        description="Name that the server puts into its answers, if it differs, such as "
         "one with a date.",
     )
     extra_body: dict[str, Any] = Field(

@@ -1,4 +1,4 @@
-"""The engine whose answers already stand in a data set's column."""
+"""The engine whose answers are in a column of a data set."""
 
 from collections.abc import Sequence
 
@@ -15,13 +15,13 @@ class ReplayParams(Strict):
 
     answer_marker: str | None = Field(
         None,
-        description="Text before the final answer: what stands before it becomes the reasoning. "
-        "None: the column holds traces with `<think>` already.",
+        description="Text before the final answer; everything before it becomes the reasoning. "
+        "If absent, the column already holds traces with `<think>`.",
     )
 
 
 class ReplayEngine:
-    """Gives back the text that came with the row. Tokens are counted as blank-separated words."""
+    """Returns the text stored with the row. Tokens are counted as blank-separated words."""
 
     batch_size = 1000
 

@@ -9,7 +9,7 @@ from nt_pkg.identity.seeds import digest_int
 
 
 class TransformersEngine:
-    """A causal language model on the first GPU, or on the CPU where there is none.
+    """A causal language model on the first GPU, or on the CPU if there is none.
 
     Text of a request may depend on its batch only through rounding; batches are cut from the full
     list of requests, so they are the same after a restart.
@@ -31,14 +31,14 @@ class TransformersEngine:
         self._model.to(self._device).eval()
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
-        # A model's own defaults, such as a repetition penalty, are not what was asked for.
+        # Ignore a model's own defaults, such as a repetition penalty.
         self._model.generation_config = GenerationConfig()
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """Return one completion per request; a prompt that leaves no room is a failed one."""
         context = self._model.config.max_position_embeddings
         prompts = [self._chat.prompt_ids(request) for request in requests]
-        # Each answer has its own room: padding takes no positions.
+        # Each answer has its own limit: padding takes no positions.
         rooms = [min(sampling.max_tokens, context - len(prompt)) for prompt in prompts]
         fitting = [prompt for prompt, room in zip(prompts, rooms, strict=True) if room > 0]
         new = iter(self._new_ids(fitting, max(rooms), requests, sampling) if fitting else [])
@@ -56,7 +56,7 @@ class TransformersEngine:
         requests: Sequence[Request],
         sampling: Sampling,
     ) -> list[list[int]]:
-        """Return up to `max_new` ids behind each prompt, with padding behind an end token."""
+        """Return up to `max_new` ids after each prompt, with padding after an end token."""
         import torch
 
         torch.manual_seed(digest_int(*(request.seed for request in requests)) % 2**63)

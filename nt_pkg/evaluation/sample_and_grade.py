@@ -14,14 +14,14 @@ from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import digest_int
 from nt_pkg.plugins import registry as plugins
 
-_NUM_EXAMPLES = 4  # answers that go into the report for people to read
+_NUM_EXAMPLES = 4  # answers shown in the report
 WITHHELD = "not shown: the benchmark is confidential, and the reason may hold its text"
 
 
 def sample_answers(
     spec: dict[str, Any], seed: int, items: list[Any], engine: Engine, folder: Path
 ) -> tuple[list[Row], dict[str, Any]]:
-    """Return one row per question and repeat, and how they were drawn.
+    """Return one row per question and repeat, and how they were sampled.
 
     Args:
         spec: kind, mode, repeats, think_words and sampling.
@@ -72,9 +72,9 @@ def grade_samples(
 ) -> tuple[list[Row], dict[str, Any]]:
     """Return one grade per sample, and the score.
 
-    Only the part behind the reasoning is graded: an answer whose reasoning never closed has none.
-    The scores of `alternatives` are of the whole output, as others grade it. Of a confidential
-    benchmark there are no examples, and its grades hold the letter but not the answer.
+    Only the part after the reasoning is graded; an answer whose reasoning never closed has none.
+    The scores of `alternatives` are of the whole output, as others grade it. A confidential
+    benchmark has no examples, and its grades hold the letter but not the answer.
     """
     benchmark = plugins.plugin("benchmarks", kind)
     prefix = THINK_OPEN if mode == "think" else ""

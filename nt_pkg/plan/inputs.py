@@ -1,4 +1,4 @@
-"""The files that jobs read, from the study and the patterns of the rules that write them."""
+"""The input files of jobs, from the study and the output patterns of the rules."""
 
 import json
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ class Inputs:
     """Input functions of the rules."""
 
     def __init__(self, plan: Plan, rules: Any, checkpoints: Any) -> None:
-        """Keep Snakemake's registers of rules, which fill while the workflow is parsed."""
+        """Keep Snakemake's registers of rules, which are filled while the workflow is parsed."""
         self._plan, self._rules, self._checkpoints = plan, rules, checkpoints
 
     def source_manifest(self, kind: str, name: str) -> list[str]:
@@ -46,7 +46,7 @@ class Inputs:
         ]
 
     def near_labels_of(self, subset: str) -> list[str]:
-        """Return the labels of the questions that a subset is chosen near to, or nothing."""
+        """Return the labels of the questions near which a subset is selected, or nothing."""
         pool = self._plan.near_of(subset)
         return self.labels_of(pool, None, self._plan.requires(subset)) if pool else []
 
@@ -59,8 +59,8 @@ class Inputs:
     def selection_of(self, wildcards: Any) -> str | list[str]:
         """Return the subset that a run depends on, or nothing for an untrained student.
 
-        Once a checkpoint has run, Snakemake 9 looks again only at jobs that depend on it
-        themselves. So every job after a selection has it among its inputs, though only the first
+        After a checkpoint has run, Snakemake 9 re-evaluates only jobs that depend on it
+        directly. So every job after a selection has it as an input, though only the first
         one reads it.
         """
         return [] if wildcards.subset == UNTRAINED else self.subset_of(wildcards)
@@ -71,7 +71,7 @@ class Inputs:
         return {"pool": entry.pool, "teacher": entry.teacher}
 
     def model_of(self, wildcards: Any) -> list[str]:
-        """Return the manifest beside or inside the folder of the model that a run evaluates."""
+        """Return the manifest next to or inside the folder of the model that a run evaluates."""
         if wildcards.subset == UNTRAINED:
             return self.source_manifest("students", wildcards.student)
         return each(self._rules.export_model.output.manifest, [dict(wildcards)])

@@ -1,4 +1,4 @@
-"""Why jobs would run, in the words of a study."""
+"""Why jobs would run, in terms of the study."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,13 +16,13 @@ def explain(job: Job, producers: Mapping[str, Job]) -> list[str]:
         producers: output path -> job, of the whole dry run.
     """
     why = job.reason
-    if why.missing:  # it runs anyway; that its inputs are new as well says nothing more
+    if why.missing:  # the job runs anyway, so new inputs add no information
         return ["no output yet"]
     rules = {producers[path].rule for path in why.updated_by_job if path in producers}
     causes = {
         "forced": why.is_forced,
-        "was cut off": why.is_cut_off,
-        "input edited or made anew": why.updated,
+        "was interrupted": why.is_cut_off,
+        "input edited or rebuilt": why.updated,
         "follows " + ", ".join(sorted(rules)): why.updated_by_job,
         "other set of inputs": why.is_input_set_changed,
         "command of the rule edited": why.is_command_changed,
@@ -34,9 +34,9 @@ def explain(job: Job, producers: Mapping[str, Job]) -> list[str]:
 
 
 def unneeded_if_equal(jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs that are left out if every checkpoint writes the bytes it wrote before.
+    """Return the jobs that are skipped if every checkpoint writes the same bytes as before.
 
-    Snakemake looks at what follows again when a checkpoint has run. Its first output holds the
+    Snakemake re-evaluates what follows when a checkpoint has run. Its first output holds the
     result, the others say how it was made and change with its spec.
     """
     producers = by_output(jobs)
@@ -88,7 +88,7 @@ def _specs(params: Sequence[str]) -> list[dict[str, Any]]:
         try:
             value = json.loads(text)
         except json.JSONDecodeError:
-            continue  # a param that is no spec
+            continue  # a param that is not a spec
         if isinstance(value, dict):
             found.append(value)
     return found

@@ -1,4 +1,4 @@
-"""What editors and readers are told of the configuration: its JSON schema and reference page."""
+"""The documentation of the configuration: its JSON schema and reference page."""
 
 from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
@@ -27,11 +27,11 @@ Generated from `nt_pkg/config/` by `make schema`; a test fails when it is stale.
 A study is a YAML file, given with `--configfile`. Four places can set a key, and the later one
 wins: the base `config/config.yaml`, the files that a file includes, the file itself (several are
 read in the order given), and `--config`. Maps (the catalogue) merge, lists (the plan) replace, and
-`null` takes away what an earlier file has. Unknown keys are errors.
+`null` removes a value of an earlier file. Unknown keys are errors.
 
-Files in `include` are seen from the file that names them, and every other path from the folder
+Paths in `include` are relative to the file that names them, and every other path to the folder
 that Snakemake works in. A file that is named several times is read once, where it is named first.
-An anchor of YAML holds within its file. The value of `--config key=value` is read as YAML, such as
+A YAML anchor is valid within its file. The value of `--config key=value` is read as YAML, such as
 `--config 'report={title: Mine}'`.
 
 Everything is checked before a job starts. Names are lower-case letters, digits, `.`, `-` and `_`.
@@ -67,8 +67,8 @@ _WORDS: dict[Any, str] = {
 }
 
 
-# Model of the configuration, its key that names a plugin, the package of the plugin, and what
-# has to hold of it there.
+# Model of the configuration, its key that names a plug-in, the package of the plug-in, and what
+# the plug-in must satisfy there.
 _NAMED = (
     ("Pool", "kind", "pools", None),
     ("Teacher", "engine", "engines", None),
@@ -81,7 +81,7 @@ _NAMED = (
 
 
 def editor_schema() -> dict[str, Any]:
-    """Return the JSON schema of a study for editors, with the names of the plugins there are."""
+    """Return the JSON schema of a study for editors, with the names of the available plug-ins."""
     schema = json_schema()
     for model, key, package, wanted in _NAMED:
         field = schema["$defs"][model]["properties"][key]
@@ -101,7 +101,7 @@ def config_reference() -> str:
         parts.append(f"\n## {model.__name__}\n\n{_first_line(model)}\n")
         parts.extend(_table(model))
     parts.append(
-        "\n## Engines\n\nWhat `engine` may name, with its `params` ([engines](engines.md)).\n"
+        "\n## Engines\n\nValues of `engine`, with their `params` ([engines](engines.md)).\n"
     )
     for name in plugins.names("engines"):
         engine = plugins.plugin("engines", name)
@@ -111,7 +111,7 @@ def config_reference() -> str:
         if engine.needs_server:
             parts.append("\nAsks a server: its entry needs `runtime.server`.\n")
         parts.extend(_params(engine.params))
-    parts.append("\n## Plugins\n\nWhat `kind` and `selector` may name, with their `params`.\n")
+    parts.append("\n## Plugins\n\nValues of `kind` and `selector`, with their `params`.\n")
     for package in (each for each in plugins.CONSTANTS if each != "engines"):
         for name in plugins.names(package):
             plugin = plugins.plugin(package, name)
@@ -123,7 +123,7 @@ def config_reference() -> str:
             if getattr(plugin, "needs_model", False):
                 parts.append("\nRuns a model: its entry needs `source`.\n")
             if getattr(plugin, "needs_near", False):
-                parts.append("\nLooks for neighbours: its entry needs `near`.\n")
+                parts.append("\nSelects neighbours: its entry needs `near`.\n")
             parts.extend(_params(plugin.params))
             if with_engine := plugins.second(package, name, WITH_ENGINE):
                 parts.append("\nWith `engine`:\n")

@@ -1,4 +1,4 @@
-"""How two specs differ, in words: one line per key, code as a whole."""
+"""How two specs differ, as text: one line per key, code as a whole."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ def describe_differences(
     Args:
         old: one spec.
         new: the other one.
-        missing: what a key that one of them lacks is called.
+        missing: the text for a key that one of them lacks.
     """
     old_leaves, new_leaves = _leaves(old), _leaves(new)
     changes = []
@@ -25,7 +25,7 @@ def describe_differences(
         before, now = (missing if value is None else _shown(value) for value in values)
         if digests:
             changes.append(f"{'.'.join(parts[: parts.index(digests[0]) + 1])} edited")
-        elif before == now:  # they differ behind the end of what is shown
+        elif before == now:  # they differ after the end of the text shown
             changes.append(f"{key} edited")
         else:
             changes.append(f"{key}: {before} -> {now}")

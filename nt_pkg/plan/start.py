@@ -1,4 +1,4 @@
-"""What Snakemake's main process does beside planning: what it refuses, and what it writes down."""
+"""What Snakemake's main process does besides planning: what it refuses, and what it records."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,11 +14,11 @@ from nt_pkg.snakemake_io.under_way import UnderWay
 
 
 def cannot_run_yet(plan: Plan, gpu: str | None, is_overwritten: bool) -> list[str]:
-    """Return what a start would refuse; no hook is called in a dry run, so it is told here.
+    """Return what a start would refuse; a dry run calls no hook, so it reports this instead.
 
     Args:
         plan: the jobs of the study.
-        gpu: type of the site's GPUs, as far as the profile says.
+        gpu: type of the site's GPUs, if the profile names it.
         is_overwritten: whether the profile asks for other GPUs for trainings.
     """
     lines = plan.missing_commits()
@@ -34,12 +34,12 @@ def cannot_run_yet(plan: Plan, gpu: str | None, is_overwritten: bool) -> list[st
 
 
 def start(workflow: Any, plan: Plan, under_way: UnderWay, say: Callable[[str], None]) -> None:
-    """Do what has to be done before the first job.
+    """Do what is needed before the first job.
 
     Args:
-        workflow: Snakemake's.
+        workflow: Snakemake's workflow.
         plan: the jobs of the study.
-        under_way: what is to be followed.
+        under_way: the record of running jobs, updated during the start.
         say: shows a line.
 
     Raises:
@@ -59,7 +59,7 @@ def start(workflow: Any, plan: Plan, under_way: UnderWay, say: Callable[[str], N
 
 
 def gpus_of_trainings(plan: Plan, jobs: Iterable[Any]) -> dict[str, str | None]:
-    """Return student -> type of GPUs of the trainings among jobs, as far as it is known."""
+    """Return student -> type of GPUs of the trainings among jobs, if it is known."""
     students = plan.study.students
     return {
         job.wildcards.student: gpu_type({n: str(value) for n, value in job.resources.items()})

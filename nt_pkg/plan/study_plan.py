@@ -22,8 +22,8 @@ from nt_pkg.plugins import registry as plugins
 
 Wildcards = dict[str, Any]
 
-# Meaning of the code that is too expensive to rerun for a refactoring. Raise a number when results
-# change, and say so in the changelog under "Invalidates".
+# Versions of code whose results are too expensive to rerun after a refactoring. Raise one if
+# results change, and say so in the changelog under "Invalidates".
 VERSIONS = {
     "shards": 2,
     "traces": 3,
@@ -40,14 +40,14 @@ class Plan:
     """The jobs of one study."""
 
     def __init__(self, study: Study, cache_dir: Path = Path("work")) -> None:
-        """Keep the study; its plug-ins' parameters are checked and stand as specs hold them."""
+        """Keep the study; its plug-ins' parameters are checked and in the form of specs."""
         self.study = study
         self.digests = Digests(cache_dir / "source_digests.json")
 
     # Wildcards of each stage, without repetition and in a fixed order.
 
     def pools(self) -> list[Wildcards]:
-        """Return the pools in use: those that teachers answer, and those that rows are near to."""
+        """Return the pools in use: those with traces, and those of `near`."""
         names = [w["pool"] for w in self.trace_sets()]
         return _unique({"pool": name} for name in (*names, *sorted(self._near_pools())))
 
@@ -94,15 +94,15 @@ class Plan:
         )
 
     def is_of_questions(self, annotator: str) -> bool:
-        """Return whether an annotator labels questions, whoever answers them."""
+        """Return whether an annotator labels questions, independent of the teacher."""
         return is_of_questions(self.study.annotators[annotator].kind)
 
     def near_of(self, subset: str) -> str | None:
-        """Return the pool whose questions a subset is chosen near to."""
+        """Return the pool near whose questions a subset is selected."""
         return self.study.subsets[subset].near
 
     def _near_pools(self) -> dict[str, set[str]]:
-        """Return pools that rows are chosen near to, each with the annotators that this takes."""
+        """Return the pools of `near`, each with the annotators that they need."""
         found: dict[str, set[str]] = {}
         for name, _ in self._trained():
             if pool := self.near_of(name):
@@ -119,11 +119,11 @@ class Plan:
         return sorted(needed)
 
     def requires(self, subset: str) -> list[str]:
-        """Return the annotators that the selector of a subset asks for."""
+        """Return the annotators that the selector of a subset needs."""
         return sorted(plugins.plugin("selectors", self.study.subsets[subset].selector).requires)
 
     def format_requires(self, form: str) -> list[str]:
-        """Return the annotators that a distillation format asks for."""
+        """Return the annotators that a distillation format needs."""
         return [AGREEMENT] if self.study.formats[form].kind == "difficulty_mix" else []
 
     def subsets(self) -> list[Wildcards]:
@@ -182,7 +182,7 @@ class Plan:
         )
 
     def decontaminated_of(self, pool: str) -> list[str]:
-        """Return the benchmarks whose text is taken out of a pool, sorted."""
+        """Return the benchmarks whose text is removed from a pool, sorted."""
         entry = self.study.pools[pool].decontaminate
         return sorted(set(entry.against)) if entry else []
 
@@ -192,7 +192,7 @@ class Plan:
         return source
 
     def missing_commits(self) -> list[str]:
-        """Return what has to be filled in before the study can run, one line per source."""
+        """Return what you must fill in before the study can run, one line per source."""
         found = []
         for entry in self.assets():
             source = self.source(**entry)
@@ -372,7 +372,7 @@ class Plan:
         )
 
     def base_spec(self) -> str:
-        """Return the spec of the micro-world's base student, as it was made to be shipped."""
+        """Return the spec of the micro-world's base student as shipped."""
         code = code_fingerprint("nt_pkg.microworld.pretrain", ["pretrain"])
         return canonical({"seed": BASE_SEED, "num_steps": BASE_STEPS, "code": code})
 

@@ -1,7 +1,7 @@
-"""What a study asks of plug-ins, checked once, before any job starts.
+"""Checks of a study's plug-ins, done once, before any job starts.
 
-Behind this module the parameters of every plug-in stand as specs hold them: checked, without
-defaults. Nothing between here and the plug-in itself looks into them again.
+After this module the parameters of every plug-in are in the form of specs: checked, without
+defaults. Only the plug-in itself reads them again.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def load_study(config: dict[str, Any]) -> Study:
     """Return the checked study.
 
     Raises:
-        ValueError: one line per defect, each saying where it stands and what is wrong.
+        ValueError: one line per error, each with its place and what is wrong.
     """
     try:
         study = Study(**config)
@@ -74,9 +74,9 @@ def _annotator(where: str, entry: Annotator) -> Annotator:
     has_source = entry.source is not None
     if entry.engine is None and has_source != getattr(found, "needs_model", False):
         raise ValueError(
-            f"{where}: source without `engine`: add the engine that it is meant for, or remove it"
+            f"{where}: source without `engine`: add the engine that it is for, or remove it"
             if has_source
-            else f"{where}: kind {entry.kind} needs a `source`, the files of the model that it runs"
+            else f"{where}: kind {entry.kind} needs a `source`, the files of its model"
         )
     if entry.engine is not None:
         checked["engine_params"] = _engine_params(
@@ -84,8 +84,7 @@ def _annotator(where: str, entry: Annotator) -> Annotator:
         )
         if not engine_kind(entry.engine).is_model:
             raise ValueError(
-                f"{where}: engine {entry.engine} cannot be asked about traces: take "
-                f"{_engines(is_model=True)}"
+                f"{where}: engine {entry.engine} cannot label traces: use {_engines(is_model=True)}"
             )
     return entry.model_copy(update=checked)
 
@@ -95,14 +94,14 @@ def _teacher(where: str, entry: Teacher) -> Teacher:
         where, entry.engine, entry.params, "params", entry.runtime, entry.source is not None
     )
     if entry.seed and not engine_kind(entry.engine).is_model:
-        raise ValueError(f"{where}: engine {entry.engine} draws nothing: remove `seed`")
+        raise ValueError(f"{where}: engine {entry.engine} does not sample: remove `seed`")
     return entry.model_copy(update={"params": checked})
 
 
 def _student(where: str, entry: Student) -> Student:
     if not _plugin("engines", entry.engine, where).needs_model:
         raise ValueError(
-            f"{where}: engine {entry.engine} does not run the student: take "
+            f"{where}: engine {entry.engine} does not run the student: use "
             f"{_engines(needs_model=True)}"
         )
     runtime = entry.runtime.generation
@@ -127,9 +126,9 @@ def _check_near(study: Study, where: str, subset: Subset) -> None:
     if selector.needs_near != (subset.near is not None):
         raise ValueError(
             f"{where}: selector {subset.selector} needs `near`, the pool whose questions it "
-            "looks for neighbours of"
+            "selects neighbours of"
             if selector.needs_near
-            else f"{where}.near: selector {subset.selector} looks for no neighbours: remove it"
+            else f"{where}.near: selector {subset.selector} does not use it: remove it"
         )
     if subset.near is None:
         return
@@ -139,7 +138,7 @@ def _check_near(study: Study, where: str, subset: Subset) -> None:
         if not is_of_questions(kind):
             raise ValueError(
                 f"{where}: annotator {needed} is of kind {kind}, which labels traces, and pool "
-                f"{subset.near} need not have any: give it a kind that labels questions, such "
+                f"{subset.near} may not have any: use a kind that labels questions, such "
                 "as hidden_states"
             )
 
@@ -163,7 +162,7 @@ def _plugin(package: str, name: str, where: str) -> Any:
 
 
 def _params(found: Any, params: Params, where: str, key: str = "params") -> Params:
-    """Return parameters as a spec holds them."""
+    """Return parameters in the form of a spec."""
     checked = checked_params(found.params, params, where, key)
     dumped: Params = checked.model_dump(mode="json", exclude_defaults=True)
     return dumped
@@ -181,7 +180,7 @@ def _engine_params(
 
 
 def _engines(**wanted: bool) -> str:
-    """Return the engines with some properties, for people."""
+    """Return the names of engines with some properties, for messages."""
     return " or ".join(
         name
         for name in names("engines")

@@ -1,4 +1,4 @@
-"""Plugins: one module each, found by name; nothing has to be registered."""
+"""Plugins: one module each, found by name, without registration."""
 
 import importlib
 import inspect
@@ -35,7 +35,7 @@ def plugin(package: str, name: str) -> Any:
     """Return the plugin object `name` of `nt_pkg.<package>`; no other plugin is imported.
 
     Raises:
-        ValueError: there is no such plugin; the text lists those there are. Or its module does not
+        ValueError: there is no such plugin (the message lists all), or its module does not
             define what makes it one.
     """
     if name not in names(package):

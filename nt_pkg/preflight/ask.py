@@ -1,4 +1,4 @@
-"""Asks Slurm, with a limit on every answer."""
+"""Asks Slurm, with a time limit on every answer."""
 
 import getpass
 import os
@@ -11,13 +11,13 @@ from nt_pkg.preflight import parse
 from nt_pkg.preflight.facts import Answer, Cluster
 
 SECONDS = 10.0  # for one answer of Slurm
-# Variables that would change what Slurm's commands print, or make a job of a step.
+# Variables that would change the output of Slurm's commands, or turn a job into a step.
 _KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS")
 _CHANGING = ("SLURM_", "SBATCH_", "SRUN_", "SACCT_", "SINFO_", "SQUEUE_")
 
 
 def execute(command: Sequence[str], seconds: float | None = None) -> Answer:
-    """Return what a command says; one that takes too long is ended."""
+    """Return the answer of a command; stop one that takes too long."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -46,7 +46,7 @@ def execute(command: Sequence[str], seconds: float | None = None) -> Answer:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a process that took too long; one that the kernel holds is left alone."""
+    """End a process that took too long; do not wait for one that the kernel blocks."""
     process.terminate()
     for signal in (process.kill, lambda: None):
         try:
@@ -75,7 +75,7 @@ def ask(pool: ThreadPoolExecutor) -> dict[str, Answer]:
 
 
 def facts_of(said: Mapping[str, Answer]) -> Cluster:
-    """Return what Slurm's answers say."""
+    """Return the facts in Slurm's answers."""
     text = {name: answer.out for name, answer in said.items() if answer.is_good}
     config = parse.config(text.get("scontrol show config", "")) or None
     associations, qos = text.get("associations"), text.get("qos")

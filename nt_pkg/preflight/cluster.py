@@ -1,4 +1,4 @@
-"""Checks of a cluster: does it answer, and can the ends of jobs be seen?"""
+"""Checks of a cluster: does it answer, and can Snakemake see the ends of jobs?"""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ def commands(there: Mapping[str, bool]) -> list[Finding]:
     """Judge which of Slurm's commands are on PATH."""
     missing = [name for name in COMMANDS if not there.get(name)]
     if not missing:
-        return [Finding("ok", "commands", f"{len(COMMANDS)} Slurm commands are there")]
+        return [Finding("ok", "commands", f"all {len(COMMANDS)} Slurm commands are available")]
     todo = (
         "run this on a login node; the executor plugin calls all of them (often: `module load "
         "slurm`)"
@@ -28,7 +28,7 @@ def controller(answers: Mapping[str, Answer]) -> list[Finding]:
     if silent:
         text = f"`{'`, `'.join(silent)}` gave no answer: {answers[silent[0]].why}"
         todo = (
-            "try it by hand; if it fails too, Slurm is down or overloaded: wait, or ask the "
+            "try it by hand; if that fails too, Slurm is down or overloaded: wait, or ask the "
             "administrators"
         )
         return [Finding("FAIL", "controller", text, todo)]
@@ -40,7 +40,7 @@ def controller(answers: Mapping[str, Answer]) -> list[Finding]:
 
 
 def accounting(cluster: Cluster, sacct: Answer, profile: Profile) -> list[Finding]:
-    """Judge whether jobs' ends can be seen, by the status command of the profile."""
+    """Judge whether the profile's status command can see the ends of jobs."""
     command = profile.get("slurm-status-command") or "sacct"
     todo = f"set {profile.where('slurm-status-command')}: squeue"
     has_database = (cluster.config or {}).get("AccountingStorageType", "").endswith("slurmdbd")
@@ -48,16 +48,16 @@ def accounting(cluster: Cluster, sacct: Answer, profile: Profile) -> list[Findin
         reason = sacct.why if not sacct.is_good else "no slurmdbd"
         text = f"sacct does not work ({reason})"
         if command == "sacct":
-            text += " and is the status command: jobs would be waited for for ever"
+            text += " and is the status command: Snakemake would wait for jobs forever"
             return [Finding("FAIL", "accounting", text, todo)]
         text += (
-            ": no GPU or memory accounting, and no fall-back when the controller is away; a "
-            "controller that is away for minutes can lose sight of jobs"
+            ": no GPU or memory accounting, and no fallback when the controller does not answer; "
+            "if it is silent for minutes, Snakemake can lose track of jobs"
         )
-        todo = "go on, and start the study again if it waits for jobs that are gone"
+        todo = "continue; if the study waits for jobs that have ended, start it again"
         found = [Finding("warn", "accounting", text, todo)]
     elif command == "sacct":
-        text = "the status command is sacct; plugin 2.8 then waits for cancelled jobs for ever"
+        text = "the status command is sacct; plugin 2.8 then waits forever for cancelled jobs"
         return [Finding("warn", "accounting", text, todo)]
     else:
         found = [Finding("ok", "accounting", "sacct works; status by squeue")]
@@ -73,7 +73,7 @@ def _min_job_age(cluster: Cluster) -> list[Finding]:
         return [Finding("ok", "MinJobAge", f"{age} s")]
     text = (
         f"{age} s: squeue forgets ended jobs sooner than the plugin asks (every "
-        f"{_LONGEST_POLL_SECONDS} s), and waits for them for ever"
+        f"{_LONGEST_POLL_SECONDS} s), and it waits for them forever"
     )
     todo = (
         "set slurm-status-command: sacct in the profile if sacct works, or ask the administrators "
@@ -93,5 +93,5 @@ def placeholders(profile: Profile, cluster: Cluster) -> list[Finding]:
             mine = sorted({each.account for each in cluster.associations})
             hint = f" (here: {some(mine)})" if mine else " (none are known for you)"
         todo = f"edit {where}{hint}, or delete the line if your site needs none"
-        found.append(Finding("FAIL", "profile", f"{value} is left", todo))
+        found.append(Finding("FAIL", "profile", f"{value} is not filled in", todo))
     return found or [Finding("ok", "profile", f"{shown(profile.path)} has no {PLACEHOLDER}")]

@@ -1,4 +1,4 @@
-"""How a file system does with what the workflow does to it."""
+"""How a file system handles the workflow's operations."""
 
 import contextlib
 import fcntl
@@ -14,7 +14,7 @@ from pathlib import Path
 from nt_pkg.preflight.facts import Finding
 
 _NUM_FILES = 16
-_SECONDS = 4.0  # the measurement stops here
+_SECONDS = 4.0  # the measurement stops after this time
 # Snakemake makes 50 to 100 calls per finished job, and answers are journalled with fsync.
 _SLOW_FSYNC_MS, _SLOW_METADATA_MS = 50.0, 20.0
 _LITTLE_GB, _TOO_LITTLE_GB, _FEW_FILES = 100.0, 2.0, 50_000
@@ -22,7 +22,7 @@ _LITTLE_GB, _TOO_LITTLE_GB, _FEW_FILES = 100.0, 2.0, 50_000
 
 @dataclass(frozen=True)
 class Measured:
-    """What a file system did; times are medians."""
+    """Measurements of a file system; times are medians."""
 
     fsync_ms: float = 0.0
     metadata_ms: float = 0.0
@@ -34,7 +34,7 @@ class Measured:
 
 
 def measure(folder: Path) -> Measured:
-    """Write, rename, list and delete small files in a folder that is there, for at most seconds."""
+    """Write, rename, list and delete small files in an existing folder, for at most seconds."""
     try:
         usage, stat = shutil.disk_usage(folder), os.statvfs(folder)
         place = Path(tempfile.mkdtemp(dir=folder, prefix=".preflight-"))
@@ -99,8 +99,8 @@ def speed(measured: Mapping[Path, Measured | None]) -> list[Finding]:
     found = []
     for folder, each in measured.items():
         if each is None:
-            text = f"{folder}: writing 16 small files did not end"
-            todo = "the file system hangs: wait, or work on another one"
+            text = f"{folder}: writing 16 small files did not finish"
+            todo = "the file system hangs: wait, or use another one"
             found.append(Finding("FAIL", "storage", text, todo))
         elif each.error:
             text, todo = f"{folder} cannot be written: {each.error}", "run in a folder of your own"
@@ -113,8 +113,8 @@ def speed(measured: Mapping[Path, Measured | None]) -> list[Finding]:
 def _judge(folder: Path, each: Measured) -> Iterator[Finding]:
     text = f"{folder}: {each.fsync_ms:.1f} ms per synced file, {each.metadata_ms:.1f} ms per call"
     if each.fsync_ms > _SLOW_FSYNC_MS or each.metadata_ms > _SLOW_METADATA_MS:
-        text += " is slow; Snakemake makes 50 to 100 calls per job, and answers are synced each"
-        todo = "work on a faster file system (scratch instead of home), and use larger shards"
+        text += " is slow; Snakemake makes 50 to 100 calls per job, and every answer is synced"
+        todo = "use a faster file system (scratch instead of home) and larger shards"
         yield Finding("warn", "storage", text, todo)
     else:
         yield Finding("ok", "storage", text)
@@ -125,13 +125,15 @@ def _judge(folder: Path, each: Measured) -> Iterator[Finding]:
     if each.flock == "works":
         yield Finding("ok", "flock", f"works in {folder}")
     else:
-        todo = "the workflow locks its results: have it mounted with flock, or work elsewhere"
+        todo = (
+            "the workflow locks its results: have it mounted with flock, or use another file system"
+        )
         yield Finding("FAIL", "flock", f"{folder}: {each.flock}", f"{todo} (Lustre: -o flock)")
     text = f"{folder} has {each.free_gb:.0f} GB free and room for {each.free_files:,} files"
-    todo = "free some, or work elsewhere; a checkpoint of 8 billion weights takes about 100 GB"
+    todo = "free some space, or use another file system; a checkpoint of 8B weights takes 100 GB"
     if each.free_gb < _TOO_LITTLE_GB:
         yield Finding("FAIL", "space", text, todo)
     elif each.free_gb < _LITTLE_GB or each.free_files < _FEW_FILES:
         yield Finding("warn", "space", text, todo)
     else:
-        yield Finding("ok", "space", f"{text} (quotas are not seen here)")
+        yield Finding("ok", "space", f"{text} (quotas are not checked)")

@@ -1,4 +1,4 @@
-"""Facts of a cluster and of what a study asks it for, and what a check says of them."""
+"""Facts of a cluster and of a study's requests, and the findings of checks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ PLACEHOLDER = "CHANGE_ME"
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the table: what was found, and what to do about it."""
+    """One line of the table: the finding, and what to do about it."""
 
     level: Level
     check: str
@@ -22,28 +22,28 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command said."""
+    """The answer of a command."""
 
-    status: int | None  # None: it did not end in time, or is not there
+    status: int | None  # None: it did not end in time, or does not exist
     out: str
     error: str
     seconds: float = 0.0
 
     @property
     def is_good(self) -> bool:
-        """Return whether it ended well."""
+        """Return whether it succeeded."""
         return self.status == 0
 
     @property
     def why(self) -> str:
-        """Return the first telling line of its complaint."""
+        """Return the first informative line of its error."""
         lines = [line.strip() for line in f"{self.error}\n{self.out}".splitlines() if line.strip()]
         return lines[0][:200] if lines else f"status {self.status}"
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """Nodes of one partition that are alike."""
+    """Identical nodes of one partition."""
 
     partition: str
     count: int
@@ -68,7 +68,7 @@ class Nodes:
 
 @dataclass(frozen=True)
 class Limits:
-    """Most that one job may ask for under an account or a QOS; None or absent: no limit."""
+    """The most that one job may request under an account or a QOS; None or absent: no limit."""
 
     max_minutes: float | None = None
     max_submit: int | None = None
@@ -77,7 +77,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Association:
-    """What Slurm lets the user charge; an empty partition means all."""
+    """An account that the user may charge; an empty partition means all."""
 
     account: str
     partition: str
@@ -87,7 +87,7 @@ class Association:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What Slurm told about itself; None where it did not answer."""
+    """Slurm's facts about itself; None if it did not answer."""
 
     config: Mapping[str, str] | None
     partitions: Mapping[str, Mapping[str, str]] | None  # each as `scontrol show partition` has it
@@ -111,7 +111,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class SlurmRequest:
-    """What jobs of one rule ask Slurm for."""
+    """What jobs of one rule request from Slurm."""
 
     rule: str
     resources: tuple[tuple[str, str], ...]
@@ -119,13 +119,13 @@ class SlurmRequest:
     gpus: int = 0  # of all nodes
     attempt: int = 1
     num_jobs: int = field(default=1, compare=False)
-    # Entries of the configuration that it is for, such as `students.llama`.
+    # Entries of the configuration that need it, such as `students.llama`.
     owners: frozenset[str] = field(default=frozenset(), compare=False)
-    # Resources that the rule itself gives, as they are written there; empty if that is not known.
+    # Resources set by the rule itself, as written there; empty if unknown.
     own: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def get(self, name: str) -> str | None:
-        """Return a resource, if it asks for it."""
+        """Return a resource, if it is requested."""
         return dict(self.resources).get(name)
 
     def number(self, name: str) -> int | None:
@@ -135,16 +135,16 @@ class SlurmRequest:
 
     @property
     def gpu_model(self) -> str | None:
-        """Return the type of its GPUs, if it asks for one."""
+        """Return the type of its GPUs, if one is requested."""
         return gpu_type(dict(self.resources))
 
     def without(self, name: str) -> "SlurmRequest":
-        """Return the request less one resource."""
+        """Return the request without one resource."""
         return replace(self, resources=tuple(each for each in self.resources if each[0] != name))
 
     @property
     def is_ready(self) -> bool:
-        """Return whether nothing in it is still to be filled in."""
+        """Return whether it has no placeholder left."""
         return not any(PLACEHOLDER in value for _, value in self.resources)
 
     @property

@@ -1,7 +1,7 @@
-"""Checks of what Slurm takes without a word and then lets wait for ever, or counts as failed.
+"""Checks of requests that Slurm accepts silently and that then wait forever, or count as failed.
 
-Unless EnforcePartLimits is set, `sbatch --test-only` says nothing of a partition's limits, never of
-one that is DOWN, and of the limits of QOS and accounts only where they have DenyOnLimit (seen with
+Unless EnforcePartLimits is set, `sbatch --test-only` says nothing about a partition's limits; it
+never mentions that one is DOWN, and limits of QOS and accounts only with DenyOnLimit (seen with
 Slurm 22.05). Accounts are looked up as the executor plugin does.
 """
 
@@ -22,10 +22,10 @@ def accounts(
     """Judge the accounts of the requests as the plugin and as Slurm will.
 
     Args:
-        requests: of the study.
-        cluster: facts.
+        requests: the study's requests.
+        cluster: facts of the cluster.
         profile: to say where to edit.
-        why_unknown: what `sacctmgr` and `sshare` said if both failed, else empty.
+        why_unknown: the errors of `sacctmgr` and `sshare` if both failed, else empty.
     """
     used: dict[str, SlurmRequest] = {}
     for request in requests:
@@ -41,14 +41,14 @@ def accounts(
         where = profile.where_resource(request, "slurm_account")
         if cluster.associations is None and why_unknown:
             text = f"{account} cannot be looked up ({why_unknown}), and the plugin then refuses it"
-            todo = f"delete {where}: this cluster keeps no accounts"
+            todo = f"delete {where}: this cluster has no accounts"
             found.append(Finding("FAIL", "account", text, todo))
         elif mine and account.lower() not in mine:
             text = f"{account} is not yours, and the plugin refuses it"
             todo = f"edit {where} (yours: {some(sorted(mine))})"
             found.append(Finding("FAIL", "account", text, todo))
         elif not mine:
-            text = f"{account} cannot be checked: the cluster knows no accounts of yours"
+            text = f"{account} cannot be checked: the cluster lists no accounts of yours"
             found.append(Finding("warn", "account", text, f"delete {where} if jobs are refused"))
         else:
             found.append(Finding("ok", "account", account))
@@ -58,7 +58,7 @@ def accounts(
 def never_starting(
     requests: Sequence[SlurmRequest], asked: Sequence[Asked], cluster: Cluster, profile: Profile
 ) -> list[Finding]:
-    """Judge every request; what a later attempt asks for can only warn."""
+    """Judge every request; a request of a later attempt gives at most a warning."""
     cpus = {request: each.num_cpus for each in asked for request in each.requests}
     found = []
     for request in requests:
@@ -78,7 +78,7 @@ def never_starting(
 
 
 def queue(requests: Sequence[SlurmRequest], cluster: Cluster, profile: Profile) -> list[Finding]:
-    """Judge how many jobs the profile keeps in the queue."""
+    """Judge the number of jobs that the profile keeps in the queue."""
     num = profile.get("jobs")
     if not isinstance(num, int) or not cluster.enforces("limits"):
         return []
@@ -86,7 +86,7 @@ def queue(requests: Sequence[SlurmRequest], cluster: Cluster, profile: Profile) 
     for request in requests:
         for label, limits in _limits_of(request, cluster):
             if limits.max_submit is not None and limits.max_submit < num:
-                text = f"up to {num} jobs in the queue, {label} takes {limits.max_submit}"
+                text = f"up to {num} jobs in the queue, but {label} allows {limits.max_submit}"
                 todo = f"lower {profile.where('jobs')}: a job that is refused counts as failed"
                 found[label] = Finding("warn", "queue", text, todo)
     return list(found.values())
@@ -102,7 +102,7 @@ def _of_partition(request: SlurmRequest, name: str, cluster: Cluster) -> Iterato
         yield f"partition {name} is DOWN: jobs would wait", "slurm_partition"
     if (cluster.config or {}).get("EnforcePartLimits", "NO") != "NO":
         return
-    waits = "the job would wait for ever"
+    waits = "the job would wait forever"
     minutes, longest = request.number("runtime"), parse.minutes(row.get("MaxTime", ""))
     if minutes and longest is not None and minutes > longest:
         text = f"runtime {minutes} min is above MaxTime {longest:.0f} min of partition {name}"
@@ -114,16 +114,16 @@ def _of_partition(request: SlurmRequest, name: str, cluster: Cluster) -> Iterato
         mine = (request.get(resource) or "").lower()
         allowed, denied = (row.get(f"{how}{what}", "").lower() for how in ("Allow", "Deny"))
         if mine and allowed and mine not in allowed.split(","):
-            text = f"partition {name} takes only {what.lower()} {allowed}, not {mine}: {waits}"
+            text = f"partition {name} accepts only {what.lower()} {allowed}, not {mine}: {waits}"
             yield text, "slurm_partition"
         elif mine and mine in denied.split(","):
-            yield f"partition {name} does not take {mine}: {waits}", "slurm_partition"
+            yield f"partition {name} does not accept {mine}: {waits}", "slurm_partition"
 
 
 def _of_account(
     request: SlurmRequest, cluster: Cluster, num_cpus: int | None
 ) -> Iterator[_Problem]:
-    """Yield what is above a limit of an account or a QOS."""
+    """Yield the requests above a limit of an account or a QOS."""
     minutes, totals = request.number("runtime"), _totals(request, num_cpus)
     for label, limits in _limits_of(request, cluster):
         longest = limits.max_minutes

@@ -1,4 +1,4 @@
-"""Checks of the login node: the environment, its limits, and what is on it already."""
+"""Checks of the login node: the environment, its limits, and whether this is a job already."""
 
 import os
 import re
@@ -25,7 +25,7 @@ _NEEDED: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 
 @dataclass(frozen=True)
 class Machine:
-    """What this process finds around it; limits are soft ones, None where there is none."""
+    """The surroundings of this process; limits are soft limits, None if there is no limit."""
 
     python: tuple[int, ...]
     prefix: Path
@@ -79,7 +79,7 @@ def environment(machine: Machine) -> list[Finding]:
         if version and least <= tuple(map(int, re.findall(r"\d+", version)[:3])) < below:
             continue
         wanted = f">={'.'.join(map(str, least))},<{'.'.join(map(str, below))}"
-        what = f"{version} was not tried with this workflow" if version else "is not installed"
+        what = f"{version} is not tested with this workflow" if version else "is not installed"
         todo = f"{bin_folder}/python -m pip install '{name}{wanted}'"
         found.append(Finding("FAIL", "environment", f"{name} {what}", todo))
     if not found:
@@ -98,7 +98,7 @@ def environment(machine: Machine) -> list[Finding]:
 
 
 def inside_job(machine: Machine) -> list[Finding]:
-    """Judge whether this runs in a job itself."""
+    """Judge whether this process runs inside a job."""
     if "SLURM_JOB_ID" not in machine.environment:
         return []
     text = (
@@ -110,7 +110,7 @@ def inside_job(machine: Machine) -> list[Finding]:
 
 
 def moved_configuration(machine: Machine, without: Answer) -> list[Finding]:
-    """Judge a Slurm that is found by SLURM_CONF only.
+    """Judge a Slurm that is found only through SLURM_CONF.
 
     Args:
         machine: facts.
@@ -120,8 +120,8 @@ def moved_configuration(machine: Machine, without: Answer) -> list[Finding]:
     if not place or without.is_good:
         return []
     text = (
-        f"Slurm is found by this variable only ({without.why}); the executor plugin takes all "
-        "SLURM_ variables away from its jobs, whose `srun` then fails"
+        f"Slurm is found only through this variable ({without.why}); the executor plugin removes "
+        "all SLURM_ variables from its jobs, whose `srun` then fails"
     )
     todo = f"ask for /etc/slurm/slurm.conf on all nodes (a link to {place}), or a configless Slurm"
     return [Finding("FAIL", "SLURM_CONF", text, todo)]
@@ -148,4 +148,4 @@ def limits(machine: Machine, propagated: str | None) -> list[Finding]:
             text = f"at most {limit / size:g} {unit}{passed if name != 'CPU' else ''}"
             todo = f"raise it with `ulimit -{letter}`, or ask the administrators"
             found.append(Finding("warn", "ulimit", text, todo))
-    return found or [Finding("ok", "ulimit", "no limit in the way")]
+    return found or [Finding("ok", "ulimit", "no limit is too low")]

@@ -1,4 +1,4 @@
-"""Checks of trainings against the memory of the GPUs that they ask for."""
+"""Checks of trainings against the memory of the requested GPUs."""
 
 import re
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ def fit_in_gpus(
 
     Args:
         study: the checked study.
-        folder: where results and assets lie.
-        requests: what the study's jobs ask for.
-        cluster: for the type of GPUs where a request names none.
+        folder: folder of results and assets.
+        requests: the requests of the study's jobs.
+        cluster: gives the type of GPUs if a request names none.
     """
     found, fitting = [], []
     for request in requests:
@@ -58,7 +58,7 @@ def _misfit(needed: Need) -> Finding:
 
 
 def _gpu(request: SlurmRequest, cluster: Cluster) -> str | None:
-    """Return the type of a request's GPUs; where it names none, the smallest that it may get."""
+    """Return the type of a request's GPUs; if it names none, the smallest that it may get."""
     if request.gpu_model:
         return request.gpu_model
     partitions = cluster.partitions_of(request)

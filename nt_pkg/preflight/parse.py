@@ -1,11 +1,11 @@
-"""Facts from what Slurm's commands print (20.11 to 25.x)."""
+"""Facts from the output of Slurm's commands (20.11 to 25.x)."""
 
 import re
 from collections.abc import Mapping
 
 from nt_pkg.preflight.facts import Association, Limits, Nodes
 
-# What the parsers below read. The last field of a node may hold anything, and is left alone.
+# The formats that the parsers below read. The last field of a node may hold anything.
 NODES = ("sinfo", "-a", "-h", "-e", "-o", "%R|%D|%T|%c|%m|%G|%f")
 PARTITIONS = ("scontrol", "-a", "-o", "show", "partition")
 CONFIG = ("scontrol", "show", "config")
@@ -31,7 +31,7 @@ def nodes(text: str) -> list[Nodes]:
 
 
 def partitions(text: str) -> dict[str, Mapping[str, str]]:
-    """Return the partitions of `scontrol -o show partition`, without what sets no limit."""
+    """Return the partitions of `scontrol -o show partition`, without values that set no limit."""
     rows = [dict(re.findall(r"(\w+)=(.*?)(?= \w+=|$)", line.strip())) for line in text.splitlines()]
     return {
         row["PartitionName"]: {key: value for key, value in row.items() if value not in _NOTHING}
@@ -57,7 +57,7 @@ def associations(text: str, cluster: str | None) -> list[Association]:
 
 
 def qos(text: str) -> dict[str, Limits]:
-    """Return the QOS of `sacctmgr -nP show qos` and the most that one job may ask for."""
+    """Return the QOS of `sacctmgr -nP show qos` and the most that one job may request."""
     rows = ([*line.split("|"), *[""] * 6][:6] for line in text.splitlines() if line.strip())
     return {row[0]: _limits(*row[1:]) for row in rows}
 

@@ -1,4 +1,4 @@
-"""One tiny job: does a compute node see what this node writes, and the other way round?"""
+"""One tiny job: does a compute node see the files that this node writes, and vice versa?"""
 
 import contextlib
 import fcntl
@@ -47,7 +47,7 @@ exit 0
 
 @dataclass(frozen=True)
 class Probed:
-    """What the job said; `seen` are the paths that are there on its node."""
+    """The job's answer; `seen` are the paths that exist on its node."""
 
     answer: Answer
     host: str = ""
@@ -77,7 +77,7 @@ def command(request: SlurmRequest | None, profile: Profile, name: str) -> list[s
 def probe(
     srun: Sequence[str], folder: Path, python: str, paths: Sequence[Path], name: str
 ) -> Probed:
-    """Run the job and return what it found; leaves neither files nor a job behind."""
+    """Run the job and return what it found; leave neither files nor a job."""
     token = os.urandom(8).hex()
     place = Path(tempfile.mkdtemp(dir=folder, prefix=".preflight-"))
     try:
@@ -96,7 +96,7 @@ def probe(
 
 
 def parse(answer: Answer) -> Probed:
-    """Return what a job's output says."""
+    """Return the answer in a job's output."""
     words: Mapping[str, str] = dict(re.findall(r"^(\w+) (.*)$", answer.out, re.M))
     return Probed(
         answer=answer,
@@ -113,7 +113,7 @@ def _wait_for(probed: Probed, path: Path, token: str) -> Probed:
     begun = time.monotonic()
     while time.monotonic() - begun < _VISIBLE_SECONDS:
         with contextlib.suppress(OSError):
-            list(path.parent.iterdir())  # some network file systems look again only then
+            list(path.parent.iterdir())  # makes some network file systems refresh
             if path.read_text().strip() == token:
                 return replace(probed, visible_seconds=time.monotonic() - begun)
         time.sleep(0.1)
@@ -121,7 +121,7 @@ def _wait_for(probed: Probed, path: Path, token: str) -> Probed:
 
 
 def seen_by_node(probed: Probed, places: Mapping[str, Path], profile: Profile) -> list[Finding]:
-    """Judge what the job said."""
+    """Judge the job's answer."""
     answer = probed.answer
     if not probed.host:
         why = answer.why if answer.status is not None else f"it did not end in {_SECONDS} s"
@@ -136,7 +136,7 @@ def seen_by_node(probed: Probed, places: Mapping[str, Path], profile: Profile) -
         todo = "move the project, its results and .venv to storage that compute nodes share"
         said.append(("FAIL", f"{at} does not see {what}", todo))
     elif (seconds := probed.visible_seconds) is None:
-        todo = "work on shared storage where compute nodes may write"
+        todo = "use shared storage where compute nodes may write"
         said.append(("FAIL", f"a file from {at} is not seen here", todo))
     else:
         wait = float(profile.get("latency-wait") or 5)  # Snakemake's default
@@ -148,7 +148,9 @@ def seen_by_node(probed: Probed, places: Mapping[str, Path], profile: Profile) -
         said.append(("ok", f"{at} has Python {probed.python}", ""))
     else:
         text = f"{at}: the interpreter of this environment is {probed.python}"
-        todo = "make .venv on shared storage, with a Python that nodes have (`make setup PYTHON=`)"
+        todo = (
+            "create .venv on shared storage, with a Python that nodes have (`make setup PYTHON=`)"
+        )
         said.append(("FAIL", text, todo))
     if probed.lock == "free":
         todo = "never start the study on two nodes at once"
@@ -157,5 +159,5 @@ def seen_by_node(probed: Probed, places: Mapping[str, Path], profile: Profile) -
         said.append(("ok", f"{at} sees a lock (flock) held here", ""))
     elif probed.lock:
         text = f"flock fails on {at}: {probed.lock}"
-        said.append(("FAIL", text, "work on a file system with flock"))
+        said.append(("FAIL", text, "use a file system with flock"))
     return [Finding(level, "probe", text, todo) for level, text, todo in said]

@@ -1,4 +1,4 @@
-"""A Snakemake profile, and in which file, line and key something stands in it."""
+"""A Snakemake profile, with the file, line and key of each setting."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from nt_pkg.preflight.facts import PLACEHOLDER, SlurmRequest
 
 _FILE = re.compile(r"(?:profile|config)(?:\.v(\d+)\+)?\.yaml")
 _SNAKEMAKE_MAJOR = 9
-# What our rules give to jobs with GPUs, and the default resource it stands in.
+# Resources that our rules set for jobs with GPUs, and the default resource with their value.
 _OF_GPU_JOBS = {
     "slurm_partition": "gpu_partition",
     "gpu_model": "gpu_type",
@@ -26,7 +26,7 @@ _Keys = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Profile:
-    """A profile's settings and the lines they stand in."""
+    """A profile's settings and their lines."""
 
     path: Path
     values: dict[str, Any]
@@ -47,8 +47,8 @@ class Profile:
     def where_resource(self, request: SlurmRequest, name: str) -> str:
         """Return where a resource of a request comes from, or can be set.
 
-        What the rule takes from the configuration is edited there, and the rest in the profile;
-        `default-resources` count only where a rule is silent.
+        Edit resources that the rule reads from the configuration there, the rest in the profile;
+        `default-resources` count only if the rule sets none.
         """
         rule = request.rule
         value = request.gpu_model if name == "gpu_model" else request.get(name)
@@ -69,11 +69,11 @@ class Profile:
         if not key or not request.owners:
             return added
         text = f"{min(request.owners)}.runtime.{key} of the configuration"
-        # Nodes and GPUs are read by the job as well, so they cannot be overridden from outside.
+        # The job reads nodes and GPUs too, so the profile cannot override them.
         return f"{text}, or {added}" if name == "mem_mb" else text
 
     def placeholders(self) -> list[tuple[str, str]]:
-        """Return place and value of everything that still has to be filled in, once per line."""
+        """Return place and value of every placeholder left, once per line."""
         seen: dict[int, tuple[str, str]] = {}
         for keys, value in _leaves(self.values):
             if isinstance(value, str) and PLACEHOLDER in value:
@@ -93,7 +93,7 @@ def read_profile(path: Path) -> Profile:
         values = yaml.safe_load(text) or {}
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{shown(path)} cannot be read as YAML, mend it: {error}") from error
+        raise ValueError(f"{shown(path)} is not valid YAML, fix it: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{shown(path)} must hold `key: value` pairs")
     for name in ("default-resources", "set-resources", "set-threads"):
@@ -128,7 +128,7 @@ def find_profile(name: str, root: Path, cwd: Path) -> tuple[Path, bool]:
 
 
 def shown(path: Path) -> str:
-    """Return a path as seen from the current folder, if it lies below."""
+    """Return a path relative to the current folder, if it is below it."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:
@@ -136,7 +136,7 @@ def shown(path: Path) -> str:
 
 
 def some(values: Sequence[str], most: int = 8) -> str:
-    """Return the first of some values, and how many more there are."""
+    """Return the first few values, and the number of further ones."""
     more = f" and {len(values) - most} more" if len(values) > most else ""
     return ", ".join(values[:most]) + more
 
@@ -179,7 +179,7 @@ def _leaves(value: Any, keys: _Keys = ()) -> Iterator[tuple[_Keys, Any]]:
 
 
 def _collect(node: yaml.Node, keys: _Keys, lines: dict[_Keys, int]) -> None:
-    """Note the line of every value; of what an anchor stands for, the line of the anchor's."""
+    """Record the line of every value; for an alias, the line of its anchor."""
     if keys:
         lines.setdefault(keys, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):

@@ -1,4 +1,4 @@
-"""What a study's jobs ask Slurm for, from a dry run."""
+"""What a study's jobs request from Slurm, from a dry run."""
 
 import re
 from collections import defaultdict
@@ -9,18 +9,18 @@ from nt_pkg.preflight.facts import SlurmRequest
 from nt_pkg.preflight.profile import Profile
 from nt_pkg.snakemake_io.dry_run import Job
 
-# Resources that the executor plugin hands to Slurm.
+# Resources that the executor plugin passes to Slurm.
 _OF_SLURM = re.compile(
     "slurm_(account|partition|extra|cluster)|clusters?|qos|constraint|runtime|nodes|gres|mpi|"
     "mem_mb(_per_cpu)?|gpu(_model)?|tasks(_per_node|_per_gpu)?|cpus_per_(task|gpu)"
 )
 _ABSENT = ("", "None", "<TBD>")
-# What rules and profiles multiply by `attempt`, and the most that the profile says there is.
+# Resources that rules and profiles multiply by `attempt`, and the profile's maximum of each.
 _GROWING = {"mem_mb": "most_mem_mb", "mem_mb_per_cpu": "", "runtime": "most_minutes"}
 
 
 def local_rules(texts: Iterable[str]) -> frozenset[str]:
-    """Return the rules that Snakemake runs where it was started, from the text of the rules."""
+    """Return the rules that Snakemake runs on its own node, from the text of the rules."""
     blocks = (re.findall(r"^localrules:\s*\n((?:[ \t]+.*\n?)+)", text, re.M) for text in texts)
     return frozenset(
         name for found in blocks for block in found for name in re.findall(r"\w+", block)
@@ -28,7 +28,7 @@ def local_rules(texts: Iterable[str]) -> frozenset[str]:
 
 
 def own_resources(texts: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return rule -> resource -> what the rule says of it, from the text of the rules."""
+    """Return rule -> resource -> its expression in the rule, from the text of the rules."""
     found: dict[str, dict[str, str]] = {}
     for text in texts:
         blocks = re.findall(r"^(?:rule|checkpoint) (\w+):\n((?:[ \t]+.*\n|\n)+)", text, re.M)
@@ -47,9 +47,9 @@ def from_jobs(
     """Return the different requests of a dry run's jobs, each with the number of its jobs.
 
     Args:
-        jobs: of the dry run.
+        jobs: the jobs of the dry run.
         local: rules whose jobs Slurm does not see.
-        own: what rules say of their resources.
+        own: the resources that rules set, as written.
     """
     groups: dict[SlurmRequest, list[Job]] = defaultdict(list)
     for job in jobs:
@@ -68,7 +68,7 @@ def from_jobs(
 
 
 def last_attempts(requests: Sequence[SlurmRequest], profile: Profile) -> list[SlurmRequest]:
-    """Return what jobs ask for at their last retry, where it grows with `attempt`."""
+    """Return the requests of jobs at their last retry, if they grow with `attempt`."""
     attempt = int(profile.get("retries") or 0) + 1
     found = []
     for request in requests:
@@ -104,6 +104,6 @@ def _of_slurm(resources: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _owner(job: Job) -> list[str]:
-    """Return the entry of the configuration whose `runtime` says what a job runs on."""
+    """Return the entry of the configuration whose `runtime` sets the resources of a job."""
     kinds = [kind for kind in ("student", "annotator", "teacher") if kind in job.wildcards]
     return [f"{kinds[0]}s.{job.wildcards[kinds[0]]}"] if kinds else []

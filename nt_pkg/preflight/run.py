@@ -1,4 +1,4 @@
-"""Asks Slurm, Snakemake and the file systems, with a limit on every answer, and has it judged."""
+"""Asks Slurm, Snakemake and the file systems, with time limits, and judges the answers."""
 
 import os
 import re
@@ -42,7 +42,7 @@ class Options:
     root: Path  # of the project
     folder: Path  # of the results
     profile: str
-    configfiles: tuple[Path, ...] = ()  # none: the profile names the study
+    configfiles: tuple[Path, ...] = ()  # empty: the profile names the study
     folders: tuple[str, ...] = ()  # names below `folder` that jobs write to
     probe: bool = False
 
@@ -85,8 +85,8 @@ def preflight(
 
 
 def dry_run(options: Options, profile: Path) -> Answer:
-    """Return Snakemake's events of all jobs of the study, those that are done included."""
-    # No hooks: a start would look for jobs that an earlier one left behind, and end them.
+    """Return Snakemake's events of all jobs of the study, including finished ones."""
+    # No hooks: a real start would look for jobs left by an earlier one, and end them.
     arguments = ["-n", "--forceall", "--nocolor", "--no-hooks"]
     arguments += ["-s", str(options.root / "Snakefile"), "--directory", str(options.folder)]
     arguments += ["--profile", str(profile.absolute())]
@@ -118,14 +118,14 @@ def _request_checks(
     asking: Sequence[SlurmRequest],
     pool: Executor,
 ) -> list[Finding]:
-    """Judge accounts, then have Slurm judge every request, and add what it does not say."""
+    """Judge accounts, let Slurm judge every request, and add what it does not say."""
     if facts.config is None:
         return []
     why = "" if said["associations"].is_good or said["sshare"].is_good else said["associations"].why
     found = limits.accounts(asking, facts, profile, why)
     ready = [request for request in asking if request.is_ready]
     if any(each.level == "FAIL" for each in found):
-        # Slurm would say nothing else of them.
+        # Slurm would only repeat this.
         ready = [request.without("slurm_account") for request in ready]
     if shutil.which("sbatch"):
         first, accepted = _ask_slurm(ready, facts, profile, pool)
@@ -137,7 +137,7 @@ def _request_checks(
 def _ask_slurm(
     asking: Sequence[SlurmRequest], facts: Cluster, profile: Profile, pool: Executor
 ) -> tuple[list[Finding], list[SlurmRequest]]:
-    """Return what Slurm and its limits say of some requests, and those that can run."""
+    """Return the findings of Slurm and its limits on some requests, and those that can run."""
     answers, found = sbatch.ask_about(asking, profile, pool)
     taken = [each for answer in answers if answer.answer.is_good for each in answer.requests]
     waiting = limits.never_starting(taken, answers, facts, profile)
@@ -147,7 +147,7 @@ def _ask_slurm(
 
 
 def _requests(planned: Answer, options: Options) -> tuple[list[SlurmRequest], list[Finding]]:
-    """Return what the study asks for, and what is to be said of the dry run."""
+    """Return what the study requests, and the findings of the dry run."""
     files = [options.root / "Snakefile", *sorted((options.root / "rules").glob("*.smk"))]
     texts = [file.read_text() for file in files if file.exists()]
     if planned.is_good:
@@ -173,7 +173,7 @@ def _scratch(profile: Profile) -> list[Path]:
 
 
 def _nearest(path: Path) -> Path:
-    """Return a folder that is there: this one, or the nearest above it."""
+    """Return an existing folder: this one, or the nearest above it."""
     return next(p for p in [path, *path.parents] if p.exists())
 
 
@@ -196,7 +196,7 @@ def _measure(folders: Sequence[Path]) -> dict[Path, disk.Measured | None]:
 def _places(
     options: Options, here: machine.Machine, profile: Profile, asking: Sequence[SlurmRequest]
 ) -> list[Finding]:
-    """Judge where things lie, with the help of a job if one was asked for."""
+    """Judge the storage, with the help of a job if asked to."""
     places = {name: (options.folder / name).resolve() for name in options.folders}
     for scratch in _scratch(profile):
         places["scratch"] = scratch.resolve()
@@ -206,10 +206,10 @@ def _places(
         return storage.locality(places, storage.mounts(text))
     name = f"nt-preflight-{os.getpid()}"
     ready = [request for request in asking if request.is_ready]
-    # Partitions with GPUs may refuse a job without.
+    # Partitions with GPUs may refuse a job without GPUs.
     first = max(ready, key=lambda each: (not each.gpus, each.num_jobs), default=None)
     srun = probe.command(first, profile, name)
-    # Folders that are not there yet are judged by the nearest one that is.
+    # A folder that does not exist yet is judged by the nearest existing one.
     nearest = {label: _nearest(path) for label, path in places.items()}
     paths = sorted(set(nearest.values()))
     folder = nearest[options.folders[0]] if options.folders else options.folder
@@ -246,7 +246,7 @@ def _named_by(profile: Profile) -> tuple[Path, ...]:
     """Return the files of the study that a profile names."""
     try:
         named = read_command_line(["--profile", str(profile.path)]).configfiles
-    except SystemExit:  # Snakemake refuses the profile, which the dry run has said
+    except SystemExit:  # Snakemake rejects the profile; the dry run has reported it
         return ()
     # A profile names its file as `profiles/slurm/../../config/demo.yaml`.
     return tuple(each.parent.resolve() / each.name for each in named)
@@ -257,5 +257,5 @@ def _not_found_by_snakemake(name: str, path: Path) -> Finding:
         "warn",
         "profile",
         f"`snakemake --profile {name}` does not find {shown(path)} from here",
-        f"say --profile {shown(path.parent)}, or start in the project's folder",
+        f"use --profile {shown(path.parent)}, or start in the project's folder",
     )

@@ -1,7 +1,7 @@
 """Slurm's own answer to every different request, and which resource it is about.
 
 `sbatch --test-only` submits nothing. Of a job that no node can take it says only that the
-"configuration is not available"; which resource is at fault is found by asking again without each.
+"configuration is not available"; asking again without each resource finds the one at fault.
 """
 
 import re
@@ -18,7 +18,7 @@ from nt_pkg.slurm.submit import submit_arguments
 _CHECK = "sbatch --test-only"
 _COMMAND = ("sbatch", "--test-only", "--wrap=true")
 _MOST_ASKED, _MOST_EXPLAINED = 48, 12  # requests
-# Complaints that say what they are about (texts of Slurm 22.05), and the resource it stands in.
+# Errors that name their cause (texts of Slurm 22.05), and the resource behind it.
 _ABOUT = (
     (r"invalid partition|partition name|partition not available|group not", "slurm_partition"),
     (r"invalid account", "slurm_account"),
@@ -31,7 +31,7 @@ _ABOUT = (
     (r"generic resource", "gres"),
     (r"unrecognized option|Invalid option", "slurm_extra"),
 )
-# Resource -> what is left out to see whether it is at fault.
+# Resource -> what is left out to test whether it is at fault.
 _LEFT_OUT = {
     "gpu_model": ("gpu_model",),
     "gpu": ("gpu", "gpu_model", "gres", "tasks_per_gpu", "cpus_per_gpu"),
@@ -50,7 +50,7 @@ _PASSING = r"busy|timed out|contact|no answer"
 
 @dataclass(frozen=True)
 class Asked:
-    """Requests that are one to Slurm, what was typed for them, and what it said."""
+    """Requests that are the same to Slurm, the command for them, and its answer."""
 
     requests: tuple[SlurmRequest, ...]
     command: tuple[str, ...]
@@ -63,7 +63,7 @@ class Asked:
 
     @property
     def why(self) -> str:
-        """Return Slurm's complaint without the names of its programs."""
+        """Return Slurm's error without the names of its programs."""
         lines = [line.strip() for line in self.answer.error.splitlines() if line.strip()]
         return "; ".join(
             re.sub(r"^(sbatch: )?(error: )?(allocation failure: )?", "", line) for line in lines[:3]
@@ -79,7 +79,7 @@ class Asked:
 def ask_about(
     requests: Sequence[SlurmRequest], profile: Profile, pool: Executor
 ) -> tuple[list[Asked], list[Finding]]:
-    """Return Slurm's answers, and what the plugin would refuse before Slurm is asked."""
+    """Return Slurm's answers, and the findings on requests that the plugin itself would refuse."""
     commands: dict[tuple[str, ...], list[SlurmRequest]] = defaultdict(list)
     found: dict[str, Finding] = {}
     for request in requests:
@@ -91,7 +91,7 @@ def ask_about(
             found.setdefault(str(error), Finding("FAIL", _CHECK, text, todo))
     chosen = list(commands.items())[:_MOST_ASKED]
     if left := len(commands) - len(chosen):
-        found[""] = Finding("warn", _CHECK, f"{left} more requests were not asked about")
+        found[""] = Finding("warn", _CHECK, f"{left} more requests were not checked")
     answers = list(pool.map(lambda each: execute(each[0]), chosen))
     return [
         Asked(tuple(alike), command, answer)
@@ -102,7 +102,7 @@ def ask_about(
 def refusals(
     asked: Sequence[Asked], cluster: Cluster, profile: Profile, pool: Executor
 ) -> list[Finding]:
-    """Judge Slurm's answers; what a later attempt asks for can only warn."""
+    """Judge Slurm's answers; a request of a later attempt gives at most a warning."""
     found, num_explained = [], 0
     good = [each for each in asked if each.answer.is_good and each.request.attempt == 1]
     if good:
@@ -136,12 +136,12 @@ def _refusal(each: Asked, keys: Sequence[str], cluster: Cluster, profile: Profil
                 "cpus_per_task": _num_cpus(request),
             }
             without = (f"without {key} {values.get(key) or asked.get(key)}" for key in keys)
-            text += f"; it would be taken {', or '.join(without)}"
+            text += f"; it would be accepted {', or '.join(without)}"
         text += f"; partition {request.get('slurm_partition') or '(default)'} has "
         text += "; ".join(n.text for n in nodes) or "no nodes"
         if _may_come_back(request, keys, nodes):
             return Finding(
-                "warn", _CHECK, text, "jobs wait until nodes come back, if they would do"
+                "warn", _CHECK, text, "if these nodes would suffice, jobs wait until they come back"
             )
     edits = [
         f"{'lower' if key in _AMOUNTS else 'edit'} {_where(request, key, profile)}"
@@ -152,7 +152,7 @@ def _refusal(each: Asked, keys: Sequence[str], cluster: Cluster, profile: Profil
 
 
 def _may_come_back(request: SlurmRequest, keys: Sequence[str], nodes: Sequence[Nodes]) -> bool:
-    """Return whether nodes that are down or drained have what Slurm misses."""
+    """Return whether nodes that are down or drained have what Slurm lacks."""
     num_nodes = request.number("nodes") or 1
     away = [each for each in nodes if not each.is_usable]
     if len(away) == len(nodes):
@@ -201,7 +201,7 @@ def _choices(key: str, cluster: Cluster) -> str:
 
 
 def _blamed(request: SlurmRequest, profile: Profile, pool: Executor) -> list[str]:
-    """Return the resources without one of which Slurm would take the job."""
+    """Return the resources that Slurm would accept the job without, each one alone."""
     asked, tries = dict(request.resources), {}
     for key, names in _LEFT_OUT.items():
         less = {name: value for name, value in asked.items() if name not in names}
@@ -212,7 +212,7 @@ def _blamed(request: SlurmRequest, profile: Profile, pool: Executor) -> list[str
         if (less, threads) != (asked, request.threads):
             try:
                 tries[key] = _command(changed, profile)
-            except ValueError:  # a job that the plugin does not take says nothing
+            except ValueError:  # the plugin refuses the job, so Slurm is not asked
                 continue
     answers = pool.map(execute, tries.values())
     found = [key for key, answer in zip(tries, answers, strict=True) if answer.is_good]

@@ -1,4 +1,4 @@
-"""Checks of the file systems that results and the environment lie on."""
+"""Checks of the file systems of results and the environment."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ class Mount:
 
 
 def mounts(text: str) -> list[Mount]:
-    """Return the mounts of `/proc/self/mountinfo`, the last one of a place last."""
+    """Return the mounts of `/proc/self/mountinfo`; of several at one place, the last counts."""
     found = []
     for line in text.splitlines():
         before, _, after = line.partition(" - ")
@@ -39,7 +39,7 @@ def mounts(text: str) -> list[Mount]:
 
 
 def mount_of(path: Path, known: Sequence[Mount]) -> Mount | None:
-    """Return the file system that a path lies on."""
+    """Return the file system of a path."""
     best = None
     for mount in known:
         root = mount.point.rstrip("/") + "/"
@@ -56,7 +56,7 @@ def locality(
 
     Args:
         places: label -> folder.
-        known: mounts.
+        known: the mounts.
         seen_by_probe: labels of folders that a compute node has seen.
     """
     groups: dict[tuple[Mount | None, str | None], list[str]] = {}
@@ -71,24 +71,24 @@ def locality(
         elif why is None:
             found.append(Finding("ok", "storage", f"{where}, a shared file system"))
         else:
-            todo = "move the project and its .venv to shared storage, or see with --probe"
+            todo = "move the project and its .venv to shared storage, or check with --probe"
             found.append(Finding("warn", "storage", f"{where}: {why}", todo))
         if mount and (todo := _lock_options(mount)):
-            found.append(Finding("warn", "flock", f"{where}: locks count on this node only", todo))
+            found.append(Finding("warn", "flock", f"{where}: locks hold on this node only", todo))
     return found
 
 
 def _why_local(mount: Mount | None, path: Path) -> str | None:
     """Return why compute nodes may not see a folder; None if they should."""
     if mount is None:
-        return "what file system it is cannot be told"
+        return "its file system is unknown"
     if mount.kind in _IN_MEMORY:
-        return "lives in this node's memory or image; compute nodes do not see it"
+        return "is in this node's memory or image; compute nodes do not see it"
     if _SHARED.fullmatch(mount.kind):
         return None
     if path.parts[1:2] == ("tmp",) or path.parts[1:3] == ("var", "tmp"):
         return "a temporary folder of this node; compute nodes have their own"
-    return "a disk of this node as far as can be told; nodes see it only if this one exports it"
+    return "probably a disk of this node; compute nodes see it only if this node exports it"
 
 
 def _lock_options(mount: Mount) -> str:

@@ -1,4 +1,4 @@
-"""Checks of the study itself: its configuration, and the files that nodes cannot fetch."""
+"""Checks of the study itself: its configuration, and files that nodes cannot fetch."""
 
 import json
 import shlex
@@ -15,7 +15,7 @@ from nt_pkg.preflight.facts import Finding
 
 
 def configuration(files: Sequence[Path]) -> tuple[Study | None, list[Finding]]:
-    """Return the study and what is wrong with its configuration."""
+    """Return the study and the errors of its configuration."""
     try:
         return load_study(read_study(files)), []
     except ValueError as error:
@@ -27,16 +27,16 @@ def configuration(files: Sequence[Path]) -> tuple[Study | None, list[Finding]]:
 def assets(
     study: Study, folder: Path, files: Sequence[Path], environment: Mapping[str, str]
 ) -> list[Finding]:
-    """Judge whether the files from outside were fetched.
+    """Judge whether the external files were fetched.
 
     Args:
         study: the checked study.
-        folder: where results lie.
-        files: those of the study, for the command to type.
+        folder: folder of the results.
+        files: files of the study, for the command shown.
         environment: variables of this shell; HF_HUB_OFFLINE is looked at.
 
     Raises:
-        ValueError: a path does not exist, or a commit has to be filled in.
+        ValueError: a path does not exist, or a commit must be filled in.
     """
     plan = Plan(study, folder / "work")
     if unknown := plan.missing_commits():
@@ -52,17 +52,17 @@ def assets(
         if not manifest.exists():
             missing.append(name + (f" ({source.hub})" if source.hub else ""))
         elif source.hub and not _is_current(manifest, spec):
-            missing.append(f"{name} (another revision is there)")
+            missing.append(f"{name} (another revision was fetched)")
         else:
             present += 1
     found = [_offline_note(environment)] if from_hub else []
     if not missing:
-        return [Finding("ok", "assets", f"all {present} are there"), *found]
+        return [Finding("ok", "assets", f"all {present} are fetched"), *found]
     options = f" --configfile {shlex.join(map(str, files))}" if files else ""
     if folder != Path.cwd():
         options += f" --directory {shlex.quote(str(folder))}"
     command = f"snakemake --profile profiles/local{options} assets"
-    todo = f"here, where there is internet: {command}"
+    todo = f"run here, where there is internet: {command}"
     if from_hub:
         todo += " (gated ones need HF_TOKEN or a login with `hf auth login`)"
     text = f"not fetched: {', '.join(missing)}; compute nodes need no internet once they are"
@@ -70,7 +70,7 @@ def assets(
 
 
 def keys(study: Study, environment: Mapping[str, str]) -> list[Finding]:
-    """Judge whether this shell has the keys of the servers that are asked, by their names."""
+    """Judge whether this shell has the keys of the servers in use."""
     found = []
     for name, server in _servers(study):
         if server is None or server.key_env is None:
@@ -85,7 +85,7 @@ def keys(study: Study, environment: Mapping[str, str]) -> list[Finding]:
 
 
 def _servers(study: Study) -> Iterator[tuple[str, Server | None]]:
-    """Yield the servers of the teachers and annotators in use, if they have one."""
+    """Yield the servers of the teachers and annotators in use."""
     plan = Plan(study)
     sets = plan.trace_sets()
     for teacher in sorted({each["teacher"] for each in sets}):

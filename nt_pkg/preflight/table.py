@@ -9,11 +9,11 @@ _ARROW = "-> "
 
 
 def findings_table(findings: Sequence[Finding], width: int | None = None) -> str:
-    """Return one finding per line, what to do behind an arrow, and a last line with the sum.
+    """Return one finding per line, with what to do after an arrow, and a last line with the sum.
 
     Args:
-        findings: in the order of the table.
-        width: columns of a terminal, to wrap lines at; None: never.
+        findings: the findings, in the order of the table.
+        width: columns of a terminal, to wrap lines; None: do not wrap.
     """
     column = max((len(each.check) for each in findings), default=0)
     lines = []
@@ -35,5 +35,5 @@ def findings_table(findings: Sequence[Finding], width: int | None = None) -> str
             )
     failed = sum(each.level == "FAIL" for each in findings)
     warned = sum(each.level == "warn" for each in findings)
-    verdict = "nothing is in the way" if not failed else "mend what FAILs before you start"
+    verdict = "ready to start" if not failed else "fix every FAIL before you start"
     return "\n".join([*lines, "", f"{failed} FAIL, {warned} warn: {verdict}", ""])

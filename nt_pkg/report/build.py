@@ -1,7 +1,7 @@
 """Build the report of a study: page, tables, figures and summary.
 
-The caller reads the files of a study and hands over their contents as records; nothing here knows
-where they lie. Tables and figures are modules of `nt_pkg.report.parts`.
+The caller reads the files of a study and passes their contents as records; nothing here knows
+where the files are. Tables and figures are modules of `nt_pkg.report.parts`.
 """
 
 import dataclasses
@@ -38,14 +38,14 @@ def build_report(
     Args:
         inputs: the records of the study.
         out_dir: folder of the report.
-        answers: gives the share right of every question of a score, for comparisons with too few
+        answers: returns the share of right answers per question of a score, for comparisons of few
             seeds.
-        lengths: gives the mean tokens of every question of a score, for those about lengths.
-        earlier: summary of an earlier report: the page says what changed since.
+        lengths: returns the mean tokens per question of a score, for comparisons of lengths.
+        earlier: summary of an earlier report; the page then says what changed since.
 
     Raises:
-        ValueError: a comparison is ambiguous or names what does not exist, or two parts of the page
-            are in each other's way.
+        ValueError: a comparison is ambiguous or names something unknown, or two parts of the page
+            have the same name.
     """
     report = inputs.study.report
     effects = measure_effects(report.comparisons, inputs.scores, answers, report.published, lengths)
@@ -83,7 +83,7 @@ def draw_parts(material: Material) -> dict[str, list[Drawn]]:
     """Return the tables and figures of the page by section, in their order.
 
     Raises:
-        ValueError: two of them would be written into the same file.
+        ValueError: two of them would be written to the same file.
     """
     drawn: dict[str, list[Drawn]] = {}
     for part in load_parts():
@@ -92,7 +92,9 @@ def draw_parts(material: Material) -> dict[str, list[Drawn]]:
     names = [(type(each), each.name) for each in _all(drawn)]
     for kind, name in names:
         if names.count((kind, name)) > 1:
-            raise ValueError(f"two parts of the report draw a {kind.__name__.lower()} {name!r}")
+            raise ValueError(
+                f"two parts of the report draw a {kind.__name__.lower()} named {name!r}"
+            )
     return drawn
 
 

@@ -1,6 +1,6 @@
 """How figures look and how they are stored: SVG that follows the reader's theme, PNG and CSV.
 
-Charts draw with the literal colours below. In the SVG every one of them becomes a CSS variable with
+Charts draw with the literal colours below. In the SVG each colour becomes a CSS variable with
 that colour as fallback, so one file is readable on a light and on a dark page.
 """
 
@@ -67,7 +67,7 @@ _STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn figure with the words and the rows that belong to it.
+    """A drawn figure with its texts and its rows of data.
 
     `alt` says in words what the figure shows, for a reader who cannot see it.
     """
@@ -82,7 +82,7 @@ class Chart:
 @contextmanager
 def chart_style() -> Iterator[None]:
     """Apply the figures' style for drawing and saving."""
-    # The stubs want every key spelled as a literal, which a plain dict does not carry.
+    # The stubs ask for literal keys, which a plain dict does not have.
     with matplotlib.rc_context(cast(Any, _STYLE)):
         yield
 
@@ -97,7 +97,7 @@ def make_axes(
 
 
 def make_panels(num_panels: int, **options: Any) -> tuple[Figure, list[Axes]]:
-    """Return a figure of equal panels, three in a row at most; left-over axes are removed."""
+    """Return a figure of equal panels, three in a row at most; unused axes are removed."""
     num_columns = 2 if num_panels == 4 else min(num_panels, 3)
     num_rows = -(-num_panels // num_columns)
     width = 6.4 if num_columns == 1 else 8.6
@@ -109,9 +109,9 @@ def make_panels(num_panels: int, **options: Any) -> tuple[Figure, list[Axes]]:
 
 
 def start_at_zero(panels: Sequence[Axes]) -> None:
-    """Let the shared vertical axis begin at zero, with room for marks that stand on it.
+    """Start the shared vertical axis at zero, with room for marks on it.
 
-    Call it when everything is drawn: setting a limit ends the search for the others.
+    Call it when everything is drawn: setting one limit turns off autoscaling of the other.
     """
     top = max(axes.get_ylim()[1] for axes in panels)
     for axes in panels:
@@ -127,17 +127,17 @@ def label_below(figure: Figure, panels: Sequence[Axes]) -> None:
             found.setdefault(label, line)
     names = sort_naturally(list(found))
     handles = [found[name] for name in names]
-    # A legend wider than its figure is cut off: about 15 letters go into an inch.
+    # A legend wider than its figure is cut off; an inch holds about 15 letters.
     fitting = int(15 * figure.get_figwidth() // (8 + max(map(len, names), default=0)))
     columns = max(1, min(len(names), 4, fitting))
     figure.legend(handles, names, loc="outside lower left", ncols=columns)
 
 
 def save_chart(chart: Chart, folder: Path) -> str:
-    """Write name.svg, name.png and name.csv, and return the SVG to be put inline in a page."""
+    """Write name.svg, name.png and name.csv, and return the SVG to inline in a page."""
     buffer = io.StringIO()
     chart.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    chart.figure.set_layout_engine("none")  # the layout is found; finding it again costs seconds
+    chart.figure.set_layout_engine("none")  # the layout is done; repeating it costs seconds
     body = adapt_svg(buffer.getvalue(), chart)
     inline = body.replace("<svg ", f'<svg style="{_size(body)}" ', 1)
     with atomic_path(folder / f"{chart.name}.svg") as path:
@@ -157,12 +157,12 @@ def save_chart(chart: Chart, folder: Path) -> str:
 
 
 def adapt_svg(svg: str, chart: Chart) -> str:
-    """Return matplotlib's SVG with themed colours, ids of its own, a title and no fixed size."""
+    """Return matplotlib's SVG with themed colours, unique ids, a title and no fixed size."""
     svg = svg[svg.index("<svg ") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style type.*?</style>", "", svg, flags=re.DOTALL)
     for colour, name in NAMES.items():
         svg = svg.replace(colour, f"var(--{name}, {colour})")
-    # Ids of clipping areas are digests of places whose last digits may differ between equal runs.
+    # Ids of clipping areas are digests of positions, whose last digits may differ in equal runs.
     areas: dict[str, str] = {}
     svg = re.sub(
         r"\bp[0-9a-f]{10}\b", lambda m: areas.setdefault(m[0], f"clip-{len(areas) + 1}"), svg

@@ -13,7 +13,7 @@ from nt_pkg.statistics.tests import average_seeds
 
 Group = tuple[str, str, str]  # student, subset, format
 
-# Below this accuracy nobody would say that a student solves a benchmark, whatever its chance level.
+# Below this accuracy a student does not solve a benchmark, whatever its chance level.
 SOLVED_FLOOR = 0.02
 
 
@@ -21,7 +21,7 @@ SOLVED_FLOOR = 0.02
 class Cell:
     """One run group (student, subset, format) on one benchmark in one mode, averaged over seeds.
 
-    `standard_error` is over seeds, or over questions (the score's own) when there is one seed only.
+    `standard_error` is over seeds; with one seed it is the score's own, over questions.
     """
 
     student: str
@@ -55,12 +55,12 @@ class Cell:
 
     @property
     def is_trained(self) -> bool:
-        """Whether the student saw a subset at all."""
+        """Whether the student was trained on a subset."""
         return self.subset != UNTRAINED
 
 
 def find_sizes(subsets: Sequence[Subset], runs: Sequence[Run]) -> dict[str, int]:
-    """Return the number of examples of every subset, from its manifest or else from a run."""
+    """Return the number of examples of every subset, from its manifest or otherwise from a run."""
     sizes = {run.subset: run.num_examples for run in runs}
     return sizes | {subset.subset: subset.size for subset in subsets}
 
@@ -76,7 +76,7 @@ def build_cells(scores: Sequence[Score], sizes: Mapping[str, int]) -> list[Cell]
 
 
 def name_place(place: tuple[str, str], places: Sequence[tuple[str, str]]) -> str:
-    """Return the title of a panel: the student is named only where there are several."""
+    """Return the title of a panel; it names the student only if there are several."""
     student, benchmark = place
     return benchmark if len({s for s, _ in places}) == 1 else f"{student}: {benchmark}"
 
@@ -113,14 +113,14 @@ def choose_format_cells(cells: Sequence[Cell]) -> list[Cell]:
 def choose_shared_places(cells: Sequence[Cell]) -> list[Cell]:
     """Return the cells of benchmarks that a student was scored on in several formats or modes.
 
-    A panel of one point compares nothing, and stays only where there is no other.
+    A panel of one point compares nothing; it is kept only if there is no other.
     """
     number = Counter(cell.place for cell in cells)
     return [cell for cell in cells if number[cell.place] > 1] or list(cells)
 
 
 def choose_own_modes(cells: Sequence[Cell]) -> list[Cell]:
-    """Return cells in the mode their format was made for: no_think for system1, else think."""
+    """Return cells in the mode that their format is for: no_think for system1, else think."""
     chosen: dict[tuple[str, ...], Cell] = {}
     for cell in cells:
         own = "no_think" if cell.format == "system1" else "think"
@@ -131,7 +131,7 @@ def choose_own_modes(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def group_scores(scores: Sequence[Score]) -> list[tuple[dict[str, str], list[Score]]]:
-    """Return the scores of all seeds together, under the names that they share, in their order."""
+    """Group the scores of all seeds by the names that they share, keeping their order."""
     groups: dict[tuple[str, ...], list[Score]] = {}
     for score in scores:
         groups.setdefault(tuple(list_names(score).values()), []).append(score)
@@ -139,7 +139,7 @@ def group_scores(scores: Sequence[Score]) -> list[tuple[dict[str, str], list[Sco
 
 
 def average_readings(entries: Sequence[Reading]) -> tuple[float, float | None]:
-    """Return accuracy over seeds with its error; one seed has the error over questions."""
+    """Return accuracy over seeds with its standard error; for one seed, that over questions."""
     accuracy, error = average_seeds([entry.accuracy for entry in entries])
     return accuracy, entries[0].standard_error if error is None else error
 
@@ -171,7 +171,7 @@ def _build_cell(scores: Sequence[Score], sizes: Mapping[str, int]) -> Cell:
 
 
 def _average_known(values: Iterable[float | None]) -> float:
-    """Return the mean over seeds; a score has no tokens when all its generations failed."""
+    """Return the mean over seeds; a score has no tokens if all its generations failed."""
     known = [value for value in values if value is not None]
     return math.fsum(known) / len(known) if known else 0.0
 

@@ -1,4 +1,4 @@
-"""Claims of a study (`report.claims`), each judged by one comparison or several."""
+"""Claims of a study (`report.claims`), each judged by one or more comparisons."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from nt_pkg.statistics.verdicts import judge_together
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """A claim with its verdict and the comparisons that it rests on."""
+    """A claim with its verdict and its comparisons."""
 
     name: str
     text: str

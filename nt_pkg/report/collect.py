@@ -34,7 +34,7 @@ _ANY = "any"  # teacher of labels of questions
 
 
 class Labels:
-    """Labels of every pool and teacher by annotator and row id, with what was lost."""
+    """Labels of every pool and teacher by annotator and row id, with counts of lost rows."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         """Read all label shards."""
@@ -81,7 +81,7 @@ class Labels:
         return found
 
     def histograms(self, key: _TraceSet, ids: Iterable[str] | None) -> Histograms:
-        """Return token, domain and strategy histograms of some rows, or of all of them."""
+        """Return token, domain and strategy histograms of some rows, or of all rows."""
         ids = None if ids is None else list(ids)
         return Histograms(
             num_tokens=self._count_tokens(key, ids),
@@ -128,7 +128,7 @@ def collect(
     """Return the records of a report, without the timings.
 
     Args:
-        study: what the study asks for.
+        study: the study's settings for the report.
         pools: `pool.json` files.
         traces: statistics of the traces, one file per pool and teacher.
         labels: label shards.
@@ -136,7 +136,7 @@ def collect(
         examples: manifests of training data.
         runs: `run.json` files.
         scores: score files.
-        command: what rebuilds a file if the file stands behind it.
+        command: rebuilds a file when its path is appended.
 
     Raises:
         ValueError: a field of an artifact is missing or of another type.
@@ -157,7 +157,7 @@ def collect(
 
 
 def names_in_use(inputs: Inputs) -> set[str]:
-    """Return the names of pools, subsets, students and so on that a study's artifacts carry."""
+    """Return the names of pools, subsets, students and so on in a study's artifacts."""
     return {
         *(pool.pool for pool in inputs.pools),
         *(name for each in inputs.traces for name in (each.pool, each.teacher)),
@@ -169,7 +169,7 @@ def names_in_use(inputs: Inputs) -> set[str]:
 
 
 def _as_counted(annotator: str, value: Any) -> Any:
-    """Return a label as the report counts it: spellings of one strategy are one strategy."""
+    """Return a label as the report counts it: spellings of one strategy count as one."""
     if annotator != "strategies" or not isinstance(value, list):
         return value
     return sorted({normalise_strategy(str(each)) for each in value})

@@ -54,28 +54,28 @@ LengthsOf = Callable[[Score], Lengths]
 
 
 def show_effect(effect: Effect) -> str:
-    """Return what was compared, ours: points of accuracy, or a ratio of tokens with its mark."""
+    """Return our result as text: points of accuracy, or a ratio of tokens with a times sign."""
     if effect.tokens:
         return show_ratio(effect.tokens_ratio)
     return show_points(effect.difference)
 
 
 def show_effect_interval(effect: Effect) -> str:
-    """Return the interval that belongs to it."""
+    """Return the interval of our result."""
     if effect.tokens:
         return show_ratio_interval(effect.tokens_interval)
     return show_interval(effect.interval)
 
 
 def show_effect_error(effect: Effect) -> str:
-    """Return the standard error that belongs to it."""
+    """Return the standard error of our result."""
     if effect.tokens:
         return show_ratio(effect.tokens_error)
     return show_percent(effect.standard_error)
 
 
 def show_effect_paper(effect: Effect) -> str:
-    """Return the paper's number beside it."""
+    """Return the paper's number for it."""
     return show_ratio(effect.paper) if effect.tokens else show_points(effect.paper)
 
 
@@ -86,7 +86,7 @@ def measure_effect(
     published: Sequence[Published] = (),
     lengths: LengthsOf | None = None,
 ) -> Effect:
-    """Return one comparison measured but not yet judged (Holm needs all of them)."""
+    """Return one comparison, measured but not yet judged, because Holm needs all p values."""
     a, b = expand_comparison(comparison)
     name = comparison.name
     benchmarks = sorted({score.benchmark for score in scores})
@@ -150,10 +150,10 @@ def measure_effects(
     Args:
         comparisons: `report.comparisons` of the configuration.
         scores: all scores of the study.
-        answers: gives the share right of every question of a score. With it, a comparison of fewer
-            than three seeds is tested over questions instead.
+        answers: returns the share of right answers per question of a score; comparisons with fewer
+            than three seeds are then tested over questions.
         published: rows of a paper's tables, for its own differences.
-        lengths: gives the mean tokens of every question of a score, likewise for claims about
+        lengths: returns the mean tokens per question of a score, likewise for claims about
             lengths.
     """
     effects = [measure_effect(each, scores, answers, published, lengths) for each in comparisons]
@@ -192,7 +192,7 @@ def _test(
     wanted: Sequence[str],
     answers: AnswersOf | None,
 ) -> tuple[Paired, str]:
-    """Return the test over seeds, or where they are too few the one over questions."""
+    """Return the test over seeds, or over questions if there are too few seeds."""
     if len(seeds) < MIN_SEEDS and answers is not None:
         found = compare_questions(
             {b: [(answers(left[s][b]), answers(right[s][b])) for s in seeds] for b in wanted}
@@ -211,7 +211,7 @@ def _measure_lengths(
     wanted: Sequence[str],
     lengths: LengthsOf | None,
 ) -> Effect:
-    """Return the effect with p value, error and interval of its ratio, if its claim is about it."""
+    """Return the effect; a claim about lengths gets p value, error and interval of its ratio."""
     if not effect.tokens:
         return effect
     ratio, basis = _pair_tokens(left, right, seeds, wanted), "seeds"
@@ -237,7 +237,7 @@ def _measure_lengths(
 def _pair_tokens(
     left: ScoresBySeed, right: ScoresBySeed, seeds: Sequence[int], wanted: Sequence[str]
 ) -> Ratio | None:
-    """Return the ratio over seeds; a score has no tokens when all its generations failed."""
+    """Return the ratio over seeds; a score has no tokens if all its generations failed."""
     known = [
         seed
         for seed in seeds

@@ -1,8 +1,8 @@
-"""Filters on scores: which scores a comparison is about, and what is subtracted from what.
+"""Filters on scores: which scores a comparison uses, and what is subtracted from what.
 
 A filter is a dict of field -> value on scores (student, subset, format, mode, benchmark). It must
-match at most one score per seed and benchmark; without `benchmark` the mean over the study's
-benchmarks is meant, with a list of them the mean over those.
+match at most one score per seed and benchmark. Without `benchmark` it means the mean over the
+study's benchmarks; with a list of benchmarks, the mean over these.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ ScoresBySeed = dict[int, dict[str, Score]]  # seed -> benchmark -> score
 
 
 class Named(Protocol):
-    """What a filter can be held against: a score, or an average of scores."""
+    """What a filter applies to: a score, or an average of scores."""
 
     @property
     def student(self) -> str:
@@ -27,15 +27,15 @@ class Named(Protocol):
 
     @property
     def subset(self) -> str:
-        """The subset it was trained on."""
+        """The subset that it was trained on."""
 
     @property
     def format(self) -> str:
-        """The format it was trained in."""
+        """The format that it was trained in."""
 
     @property
     def mode(self) -> str:
-        """The mode it was asked in."""
+        """The inference mode."""
 
     @property
     def benchmark(self) -> str:
@@ -54,7 +54,7 @@ def list_names(found: Named) -> dict[str, str]:
 
 
 def fits(found: Named, wanted: Filter) -> bool:
-    """Return whether a filter selects something; one of unknown fields selects nothing."""
+    """Return whether a filter selects a score; unknown fields select nothing."""
     names = list_names(found)
     return all(_is_one_of(names.get(field), value) for field, value in wanted.items())
 
@@ -93,7 +93,7 @@ def match_scores(scores: Sequence[Score], wanted: Filter, where: str) -> ScoresB
 
 
 def repeat_untrained(cells: ScoresBySeed, wanted: Filter, seeds: Sequence[int]) -> ScoresBySeed:
-    """Return the untrained student's only score once per seed: it is a constant, not a sample."""
+    """Repeat the untrained student's only score for every seed: it is a constant, not a sample."""
     if wanted.get("subset") != UNTRAINED or len(cells) != 1:
         return cells
     (only,) = cells.values()

@@ -1,4 +1,4 @@
-"""The headline: what was run, what came out of it, and what it must not be taken for."""
+"""The headline: what was run, what was found, and what the numbers do not say."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from nt_pkg.report.wording import (
 )
 
 MICRO_WORLD = (
-    "These are numbers of a micro-world: a tiny student on questions made by this project. They "
+    "These numbers come from a micro-world: a tiny student on questions made by this project. They "
     "say nothing about the paper's models, questions or effect sizes."
 )
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence of the headline: the verdict, what it is about, and its numbers."""
+    """One sentence of the headline: the verdict, its subject, and its numbers."""
 
     verdict: str
     text: str
@@ -42,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Headline:
-    """The first section: what was run and what changed, what to beware of, what was found."""
+    """The first section: what was run and what changed, warnings, and findings."""
 
     opening: Sequence[str]
     warnings: Sequence[str]
@@ -66,7 +66,7 @@ def say_headline(material: Material) -> Headline:
         MICRO_WORLD if material.study.report.is_micro else "",
         say_unsolved(unsolved, chance, num_trained),
     ]
-    # Differences between students that all fail do not belong into a headline.
+    # Differences between students that all fail do not belong in a headline.
     is_hopeless = bool(unsolved) and len(unsolved) == num_trained
     findings = [] if is_hopeless else say_effects(material.effects, material.claims)
     return Headline(opening, [text for text in warnings if text], findings)
@@ -108,7 +108,7 @@ def say_what_was_run(
 
 
 def say_unsolved(unsolved: Mapping[str, Cell], chance: Mapping[str, float], benchmarks: int) -> str:
-    """Return the plain statement that students do not solve a benchmark, or an empty text."""
+    """Return the statement that students do not solve a benchmark, or an empty text."""
     if not unsolved:
         return ""
     best = "; ".join(
@@ -129,9 +129,9 @@ def say_unsolved(unsolved: Mapping[str, Cell], chance: Mapping[str, float], benc
 
 
 def say_effects(effects: Sequence[Effect], claims: Sequence[JudgedClaim] = ()) -> list[Finding]:
-    """Return one finding per claim, then the comparisons that claim nothing, by verdict.
+    """Return one finding per claim, then the comparisons without a claim, by verdict.
 
-    Comparisons that a claim of several rests on are not repeated.
+    Comparisons that belong to a claim are not repeated.
     """
     findings = [
         Finding(c.verdict, f"{c.name}. {c.text.rstrip('.')}.", _say_parts(c.parts)) for c in claims
@@ -167,13 +167,13 @@ def say_seed_scope(subsets: Sequence[Subset]) -> str:
     if all(len(seeds) > 1 for seeds in draws.values()):
         return (
             "Every seed draws its own subset, trains its own student and samples its own answers, "
-            "so the intervals cover the luck of all three. A rule without chance picks the same "
+            "so the intervals cover chance in all three. A deterministic rule selects the same "
             "rows at every seed."
         )
     return (
-        "Not every subset was drawn more than once. Where it was drawn once, seeds repeat the "
-        "training and the answers but not the selection, and the intervals leave out the luck of "
-        "the draw."
+        "Some subsets were drawn only once. For these, seeds repeat the "
+        "training and the answers but not the selection, and the intervals do not cover chance in "
+        "the selection."
     )
 
 

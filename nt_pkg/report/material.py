@@ -1,4 +1,4 @@
-"""What tables and figures draw from: the records of a study, and what was worked out of them."""
+"""The data of tables and figures: the records of a study, and what is computed from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from nt_pkg.report.records import Effect, Inputs
 class Material(Inputs):
     """The records of a study, with its cells, effects and claims.
 
-    `changes` is what changed since an earlier report; None: there is none to compare with.
+    `changes` is what changed since an earlier report; None if no earlier report was given.
     """
 
     cells: Sequence[Cell] = ()

@@ -1,4 +1,4 @@
-"""The HTML of the page: skeleton, sections and the small pieces they are made of."""
+"""The HTML of the page: skeleton, sections and their small pieces."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from nt_pkg.report.records import Sample
 from nt_pkg.report.tables import Table, render_html, render_links
 from nt_pkg.report.wording import name_subset
 
-# Only what really scrolls is a stop for the Tab key; without scripts everything that may scroll is.
+# The Tab key stops only at boxes that scroll; without scripts, at all that may scroll.
 FOCUS_SCRIPT = """
 const boxes = document.querySelectorAll(".table, .canvas");
 const mark = () => boxes.forEach((b) => { b.tabIndex = b.scrollWidth > b.clientWidth ? 0 : -1; });
@@ -20,7 +20,7 @@ addEventListener("resize", mark);
 addEventListener("toggle", mark, true);
 """
 
-MAX_ROWS = 400  # of a table that is folded away: longer ones are looked up in their CSV
+MAX_ROWS = 400  # of a folded table; the page links to the CSV of a longer one
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def paragraph(text: str, css_class: str = "") -> str:
 
 
 def note(text: str) -> str:
-    """Return a remark that a reader must not miss."""
+    """Return a note that a reader must not miss."""
     return f'<p class="note" role="note">{escape(text)}</p>' if text else ""
 
 
@@ -75,7 +75,7 @@ def figure(chart: Chart, inline_svg: Mapping[str, str]) -> str:
 
 
 def table(content: Table) -> str:
-    """Return a table; one with a `fold` has to be opened, and of a very long one are the links."""
+    """Return a table; one with a `fold` is folded, and a very long one is only linked."""
     if not content.fold:
         return render_html(content)
     summary = escape(content.fold)
@@ -86,7 +86,7 @@ def table(content: Table) -> str:
 
 
 def sample(shown: Sample) -> str:
-    """Return one answered question that a reader can open."""
+    """Return one answered question, folded."""
     mark = "right" if shown.is_correct else "wrong"
     run = name_subset(shown.subset)
     if shown.is_trained:
@@ -114,7 +114,7 @@ def render_page(title: str, kicker: str, lede: Sequence[str], sections: Sequence
     """Return the whole page: one file, no network, light and dark."""
     css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     light, dark = theme_variables()
-    # The figures' colours come from one place, so that page and figures cannot drift apart.
+    # The figures' colours have one source, so that page and figures agree.
     theme = f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"
     shown = [section for section in sections if section.body]
     contents = "".join(f'<li><a href="#{s.id}">{escape(s.title)}</a></li>' for s in shown)
@@ -145,8 +145,8 @@ def render_page(title: str, kicker: str, lede: Sequence[str], sections: Sequence
 {body}
 </main>
 <footer><p>Made by a workflow that reproduces NaturalThoughts (arXiv 2507.01921). One file, no
-network; its tables and figures are beside it in <code>tables/</code> and <code>figures/</code>, the
-effects in <code>summary.json</code>.</p></footer>
+network. Its tables and figures are next to it in <code>tables/</code> and <code>figures/</code>,
+its effects in <code>summary.json</code>.</p></footer>
 <script>{FOCUS_SCRIPT}</script>
 </body>
 </html>

@@ -1,4 +1,4 @@
-"""Published numbers of the run that a filter is about (`report.published` of a study)."""
+"""Published numbers of the run that a filter names (`report.published` of a study)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,9 +9,9 @@ from nt_pkg.report.filters import Filter
 def find_published(
     published: Sequence[Published], wanted: Filter, benchmarks: Sequence[str]
 ) -> float | None:
-    """Return the published mean accuracy (a share) over benchmarks of the run a filter is about.
+    """Return the published mean accuracy (a share) over benchmarks of the run of a filter.
 
-    None where no row is about it, or the row lacks one of the benchmarks.
+    None if no row is about it, or the row lacks one of the benchmarks.
     """
     for row in _rows_about(published, wanted):
         if (mean := _find_mean(row.accuracy, benchmarks)) is not None:

@@ -1,8 +1,8 @@
-"""What a report is made of: a frozen record for each kind of artifact.
+"""The input of a report: one frozen record per kind of artifact.
 
-A record has only what the report reads. Its fields are called as in the artifact; `read_record`
-checks their types, so a missing field is an error that names the file, and one that no record has
-is an error of the type checker.
+A record has only what the report reads. Its fields are named as in the artifact; `read_record`
+checks their types. So a missing field is an error that names the file, and code that uses a field
+that no record has fails in the type checker.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -17,14 +17,14 @@ from nt_pkg.config.base import UNTRAINED
 from nt_pkg.config.report import Report
 from nt_pkg.statistics.verdicts import NO_DATA
 
-Settings = Mapping[str, object]  # a spec, sampling, versions: whatever it was made with
+Settings = Mapping[str, object]  # how something was made: a spec, sampling, versions
 Counts = Mapping[str, int]
 Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a record comes from: its file, the digest of its spec, what rebuilds it."""
+    """Where a record comes from: its file, the digest of its spec, the command that rebuilds it."""
 
     path: str
     spec_digest: str
@@ -41,7 +41,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Histograms:
-    """Lengths, domains and strategies of some rows; empty where nobody labelled them."""
+    """Lengths, domains and strategies of some rows; empty if the rows have no labels."""
 
     num_tokens: Histogram | None = None
     domain: Counts = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Histograms:
 
 @dataclass(frozen=True)
 class Reading:
-    """An accuracy beside the main one: of a group of questions, of groups, of another grader."""
+    """A further accuracy: of a group of questions, over groups, or by another grader."""
 
     accuracy: float
     standard_error: float | None = None
@@ -74,7 +74,7 @@ class RunName:
 
     @property
     def is_trained(self) -> bool:
-        """Whether the student saw a subset at all."""
+        """Whether the student was trained on a subset."""
         return self.subset != UNTRAINED
 
 
@@ -109,7 +109,7 @@ class Score(RunName):
 
 @dataclass(frozen=True, kw_only=True)
 class Run(RunName):
-    """A finished training, with what was left out of its examples."""
+    """A finished training, with the number of examples left out."""
 
     num_examples: int
     num_tokens: int
@@ -161,7 +161,7 @@ class Pool:
 
 @dataclass(frozen=True, kw_only=True)
 class TraceSet:
-    """The traces of a teacher over a pool, by what became of them."""
+    """The traces of a teacher over a pool, by outcome."""
 
     pool: str
     teacher: str
@@ -198,18 +198,18 @@ class Sample(RunName):
 
 @dataclass(frozen=True, kw_only=True)
 class RuleRun:
-    """A rule as it ran: its jobs, their seconds together, the rules whose files it reads."""
+    """A rule as it ran: its jobs, their total seconds, the rules whose files it reads."""
 
     rule: str
     stage: str
     num_jobs: int
-    seconds: float | None  # None: it is under way
+    seconds: float | None  # None: it is running
     reads: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Timings:
-    """What the work took, by stage and by rule."""
+    """How long the work took, by stage and by rule."""
 
     seconds_per_stage: Mapping[str, float] = field(default_factory=dict)
     rules: Sequence[RuleRun] = ()
@@ -219,8 +219,8 @@ class Timings:
 class Effect:
     """One comparison of a study; `p_value` is Holm-corrected, `p_value_raw` is not.
 
-    Where the claim is about lengths (`tokens`), p values and verdict are of the ratio of tokens;
-    the difference in accuracy stands beside them untested.
+    If the claim is about lengths (`tokens`), p values and verdict are of the ratio of tokens;
+    the difference in accuracy is shown but not tested.
     """
 
     name: str
@@ -236,10 +236,10 @@ class Effect:
     p_value: float | None = None
     p_value_raw: float | None = None
     tokens_ratio: float | None = None
-    tokens_error: float | None = None  # these two where the claim is about lengths
+    tokens_error: float | None = None  # these two only for claims about lengths
     tokens_interval: tuple[float, float] | None = None
     note: str = ""
-    basis: str = "seeds"  # what the test goes over: seeds or questions
+    basis: str = "seeds"  # the test is over seeds or questions
     paper: float | None = None  # the published difference; of a claim about lengths, their ratio
     within: float | None = None  # the claim is that the difference is smaller than this
     tokens: str | None = None  # the claim is about lengths: longer, fewer or alike
@@ -247,7 +247,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Study:
-    """What the study asks for: its part `report`, and the accuracy of a uniform guess."""
+    """The study's settings: its part `report`, and the accuracy of a uniform guess."""
 
     name: str
     report: Report
@@ -256,7 +256,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything a report is made of. Where a list is empty, its parts are left out."""
+    """The whole input of a report. If a list is empty, its parts are left out."""
 
     study: Study
     scores: Sequence[Score] = ()
@@ -270,7 +270,7 @@ class Inputs:
 
 
 def read_record(kind: type[Kind], found: Mapping[str, object], where: Path | str) -> Kind:
-    """Return a record of the fields that were found; further fields are left out.
+    """Return a record made from fields; unknown fields are ignored.
 
     Raises:
         ValueError: a field is missing or of another type; `where` and the field are named.

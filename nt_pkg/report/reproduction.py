@@ -1,4 +1,4 @@
-"""The reproduction page: every published number, the run of ours that gives it, and ours beside it.
+"""The reproduction page: every published number, our run for it, and our number.
 
 Ours are what `docs/reproduction.json` holds (shares, not per cent):
 
@@ -9,7 +9,7 @@ Ours are what `docs/reproduction.json` holds (shares, not per cent):
                  "tokens_ratio": 1.1, "verdict": "supported"}},
      "claims": {"C2": "supported"}}
 
-`scripts.reproduction` writes it from a finished report; without it nothing has been run.
+`scripts.reproduction` writes it from a finished report; without it, nothing has been run.
 """
 
 import csv
@@ -42,33 +42,33 @@ fails when it is stale.
 ## What is needed
 
 The study is [planned](paper_map.md): {num_trainings}, {num_scores}, for {num_published}.
-What stands between this page and numbers of ours:
+What is missing for our own numbers:
 
 - **A teacher.** The traces of `natural-reasoning` come from a server of DeepSeek-R1, over
   [two nodes of eight H100, or one of eight H200](cluster.md#a-teacher-over-several-nodes).
 - **GPUs.** One node of eight for the students of 7 and 8 billion parameters, four such nodes for
-  that of 70 billion ([what the jobs ask for](cluster.md#what-the-papers-jobs-ask-for)).
-- **The hub.** Stage `assets` fetches data sets and models on the login node. GPQA and some of the
-  models want their terms accepted there, and `HF_TOKEN`.
+  the student of 70 billion ([what the jobs ask for](cluster.md#what-the-papers-jobs-ask-for)).
+- **The hub.** Stage `assets` fetches data sets and models on the login node. For GPQA and some of
+  the models you must accept the terms on the hub and set `HF_TOKEN`.
 {commits}- **A first hour.** Nothing of it has run on a GPU yet ([what is there today](status.md)).
 
 ```sh
-make paper-dry-run   # what would run, and what stands in the way
+make paper-dry-run   # shows what would run, and what is missing
 snakemake --profile slurm all --configfile {file}
 python -m scripts.reproduction results/report/paper   # puts its numbers on this page
 ```
 
 For the run `STUDENT / SUBSET / FORMAT / MODE` of the tables below, the file of one number is
 `results/evals/STUDENT/SUBSET/FORMAT/seed0/BENCHMARK/MODE.json`.
-Asking Snakemake for it instead of `all` makes what it needs and nothing else.
+Ask Snakemake for this file instead of `all`, and it makes only what the file needs.
 """
 _NUMBERS = """
 ## Every number
 
-Accuracy in per cent; tokens are the mean of an answer.
+Accuracy is in per cent; tokens are the mean per answer.
 The numbers come from digests of the paper, and marks say how sure each is: A, stated by two sources
 or more; B, by one.
-What no source states is not here; some of them
+Numbers that no source states are left out; some sources
 [disagree](paper_map.md#where-the-sources-disagree).
 Points are ours minus the paper's, and s.e. is the standard error of ours.
 """
@@ -76,7 +76,7 @@ _CLAIMS = """
 ## Every claim
 
 The comparisons that each claim rests on.
-Differences are in points, and ours in tokens a ratio; that of the paper is there where both of its
+Differences are in points; for tokens, ours is a ratio. The paper's is given if both of its
 numbers are known.
 A claim is supported if all its comparisons are; [reading a report](report.md) says how they are
 tested.
@@ -85,7 +85,7 @@ tested.
 
 @dataclass(frozen=True)
 class OwnNumber:
-    """A number of ours beside a published one."""
+    """Our number for a published one."""
 
     table: str
     row: str
@@ -97,7 +97,7 @@ class OwnNumber:
 
 @dataclass(frozen=True)
 class OwnEffect:
-    """What a comparison of ours came to; nothing where it was not run."""
+    """The result of one of our comparisons; empty if it was not run."""
 
     difference: float | None = None
     standard_error: float | None = None
@@ -121,7 +121,7 @@ def reproduction_page(plan: Plan, ours: Ours | None, file: str) -> str:
 
     Args:
         plan: the paper's study, with its published numbers and claims.
-        ours: see the module's docstring; None: nothing was run.
+        ours: see the module's docstring; None if nothing was run.
         file: the study.
     """
     report = plan.study.report
@@ -151,10 +151,10 @@ def reproduction_page(plan: Plan, ours: Ours | None, file: str) -> str:
 
 
 def read_report(folder: Path) -> Ours:
-    """Return what the page needs of a finished report, without date and commit.
+    """Return what the page needs from a finished report, without date and commit.
 
     Raises:
-        ValueError: it is not the report of the paper's study, or it has no published numbers.
+        ValueError: it is not the report of the paper's study, or has no published numbers.
     """
     summary = read_summary(folder)
     if summary.study != STUDY:
@@ -170,7 +170,7 @@ def read_report(folder: Path) -> Ours:
     ]
     if not numbers:
         raise ValueError(
-            f"{folder} has no number of ours beside a published one: build it with "
+            f"{folder} has none of our numbers next to published ones: build it with "
             "a study that includes config/paper_numbers.yaml, as config/paper.yaml does"
         )
     effects = {
@@ -239,11 +239,11 @@ def _say_state(cells: Sequence[Row], ours: Ours | None) -> str:
     if not ours or not done:
         return (
             "**No number of the paper has been reproduced yet.**\n"
-            "Numbers of the micro-world, the demo's, stand for none of them."
+            "The demo's numbers come from the micro-world and do not replace them."
         )
     return (
-        f"{done:,} of {len(cells):,} published numbers stand beside ours, from a report that was "
-        f"taken over on {ours.date} at commit {ours.commit}."
+        f"{done:,} of {len(cells):,} published numbers have ours next to them, from a report of "
+        f"{ours.date} at commit {ours.commit}."
     )
 
 

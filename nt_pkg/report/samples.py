@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from nt_pkg.report.records import Sample
 
-MAX_SAMPLES = 24  # of one benchmark: more is not read, and 100 runs of long traces are megabytes
-MAX_LETTERS = 6000  # of one text: the beginning and the end of a reasoning say most about it
+MAX_SAMPLES = 24  # of one benchmark: nobody reads more, and 100 runs of long traces take megabytes
+MAX_LETTERS = 6000  # of one text: the beginning and the end of a reasoning say most
 
 
 def choose_samples(samples: Sequence[Sample]) -> list[Sample]:
     """Return up to 24 samples of every benchmark, spread over the runs, half of them right.
 
-    Texts of more than 6,000 characters lose their middle, and say how much of it.
+    The middle of texts of more than 6,000 characters is cut, with a note of how much.
     """
     chosen: list[Sample] = []
     for benchmark in sorted({sample.benchmark for sample in samples}):
@@ -37,7 +37,7 @@ def choose_samples(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _spread(samples: Sequence[Sample], number: int) -> list[Sample]:
-    """Return about evenly spaced members, the first one among them."""
+    """Return about evenly spaced members, including the first."""
     if len(samples) <= number:
         return list(samples)
     return [samples[at * len(samples) // number] for at in range(number)]

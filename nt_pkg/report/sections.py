@@ -1,6 +1,6 @@
-"""The sections of the page in reading order, and the words around their tables and figures.
+"""The sections of the page in reading order, and the text around their tables and figures.
 
-Which tables and figures a section has is said by these themselves; see `nt_pkg.report.parts._base`.
+Tables and figures name their section themselves; see `nt_pkg.report.parts._base`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +28,9 @@ def _nothing(material: Material) -> Sequence[str]:
 
 @dataclass(frozen=True)
 class Section:
-    """A section: its words stand before and after its tables and figures.
+    """A section, with its text before and after its tables and figures.
 
-    One without tables and figures is left out, unless it `has_own_words`.
+    A section without tables and figures is left out, unless it `has_own_words`.
     """
 
     id: str
@@ -46,16 +46,16 @@ def build_sections(
     """Return the page's sections in reading order; one without data has an empty body.
 
     Args:
-        material: what the page is about.
+        material: the data of the page.
         drawn: tables and figures by section.
-        inline_svg: figures as they stand on the page, by name.
+        inline_svg: figures as SVG for the page, by name.
 
     Raises:
-        ValueError: a table or figure wants to stand in a section that does not exist.
+        ValueError: a table or figure names a section that does not exist.
     """
     if unknown := sorted(set(drawn) - {section.id for section in SECTIONS}):
         raise ValueError(
-            f"a table or figure is of section {unknown[0]!r}; there are "
+            f"a table or figure names the section {unknown[0]!r}; there are "
             f"{', '.join(section.id for section in SECTIONS)}"
         )
     return [_fill(section, material, drawn.get(section.id, ()), inline_svg) for section in SECTIONS]
@@ -80,7 +80,7 @@ def _say_headline(material: Material) -> Sequence[str]:
         *(paragraph(text) for text in found.opening),
         *(page.note(text) for text in found.warnings),
         page.finding_list(found.findings),
-        paragraph("" if material.effects else "This study asks for no comparison."),
+        paragraph("" if material.effects else "This study has no comparisons."),
     ]
 
 
@@ -88,7 +88,7 @@ def _say_how_judged(material: Material) -> Sequence[str]:
     num_tested = sum(effect.p_value is not None for effect in material.effects)
     rule = (
         "Every comparison is paired by seed: one side's accuracy minus the other's, averaged over "
-        "the benchmarks where none is named. The differences of the seeds give the mean, its "
+        "all benchmarks if none is named. The differences of the seeds give the mean, its "
         "standard error and a 95 % t interval (n - 1 degrees of freedom for n seeds). p values "
         "are two-sided and Holm-corrected over the "
         f"{show_plural(num_tested, 'tested comparison')} of this page; intervals are not "
@@ -96,15 +96,15 @@ def _say_how_judged(material: Material) -> Sequence[str]:
         f"{ALPHA}."
     )
     verdicts = (
-        f"With fewer than {MIN_SEEDS} seeds, and no test over questions in their place, the "
+        f"With fewer than {MIN_SEEDS} seeds, and no test over questions instead, the "
         f"verdict is \u201c{NO_DATA}\u201d. A claim is \u201csupported\u201d if the corrected p is "
         f"below {ALPHA} and the sign is the claimed one, \u201copposite\u201d if the sign is the "
         "other one, else \u201cnot supported\u201d: these seeds do not show it, which does not "
-        "prove the contrary. Where nothing was claimed in advance, the verdicts are "
+        "prove the contrary. If nothing was claimed in advance, the verdicts are "
         "\u201cabove\u201d, \u201cbelow\u201d and \u201cno difference seen\u201d."
     )
     return [
-        "<h3>How they were judged</h3>",
+        "<h3>How they were tested</h3>",
         paragraph(rule),
         paragraph(verdicts),
         paragraph(say_seed_scope(material.subsets)),
@@ -116,11 +116,11 @@ def _say_questions(material: Material) -> str:
     parts = []
     if any(effect.basis == "questions" for effect in material.effects):
         parts.append(
-            f"Where a comparison has fewer than {MIN_SEEDS} seeds, it is tested over the questions "
+            f"A comparison with fewer than {MIN_SEEDS} seeds is tested over the questions "
             "that both sides answered instead (paired, every question once whatever its repeats; "
-            "benchmarks count alike). Such an interval covers the choice of questions and the "
-            "sampling of answers; it does not cover the luck of a draw and a training, so it says "
-            "that these two models differ, and not that training again would show it."
+            "benchmarks weigh the same). Such an interval covers the choice of questions and the "
+            "sampling of answers, but not chance in selection and training. So it says "
+            "that these two models differ, not that training again would show it."
         )
     if any(effect.tokens for effect in material.effects):
         parts.append(
@@ -132,8 +132,8 @@ def _say_questions(material: Material) -> str:
         )
     if any(effect.within is not None for effect in material.effects):
         parts.append(
-            "A claim that a difference is small is supported if two one-sided tests show it to lie "
-            "within the margin stated; it is never \u201copposite\u201d."
+            "A claim that a difference is small is supported if two one-sided tests show that it "
+            "is within the stated margin; it is never \u201copposite\u201d."
         )
     return " ".join(parts)
 
@@ -147,18 +147,18 @@ def _say_changes(material: Material) -> Sequence[str]:
     if not changes.scores:
         return []
     words = (
-        "A change is tested over seeds, paired, where both reports have "
+        "A change is tested over seeds, paired, if both reports have "
         f"{MIN_SEEDS} or more and used the same prompts; otherwise over questions, with the errors "
         "of both sides added as if they had answered different ones, which misses changes rather "
-        "than invents them. p values are Holm-corrected over the "
+        "than inventing them. p values are Holm-corrected over the "
         f"{show_plural(len(changes.scores), 'average')} that changed. A test over questions does "
-        "not cover the luck of a training."
+        "not cover chance in training."
     )
     return [paragraph(words)]
 
 
 def _say_scores(material: Material) -> Sequence[str]:
-    words = "Fewer tokens are cheaper. An answer that cannot be read counts as wrong."
+    words = "Fewer tokens are cheaper. An unreadable answer counts as wrong."
     if material.study.chance:
         words += " A uniform guess picks one of the possible answers at random."
     return [paragraph(words)]
@@ -170,8 +170,8 @@ def _show_samples(material: Material) -> Sequence[str]:
         return []
     parts = [
         paragraph(
-            "Some answers as the students gave them, right and wrong ones, spread over the runs. "
-            "All of them are in the samples files beside the scores."
+            "Some right and wrong answers of the students, spread over the runs. "
+            "The samples files next to the scores have all answers."
         )
     ]
     for benchmark in sorted({sample.benchmark for sample in samples}):
@@ -186,7 +186,7 @@ def _say(words: str) -> Words:
 
 SECTIONS = (
     Section("headline", "In short", before=_say_headline, has_own_words=True),
-    Section("effects", "The effects, and how they were judged", after=_say_how_judged),
+    Section("effects", "The effects, and how they were tested", after=_say_how_judged),
     Section(
         "changes",
         "What changed since the earlier report",
@@ -196,7 +196,7 @@ SECTIONS = (
     Section("scores", "Scores", before=_say_scores),
     Section(
         "paper",
-        "Beside the paper",
+        "Next to the paper",
         before=_say(
             "Published numbers and ours, row by row. Marks say how sure a published number is: A, "
             "stated by two sources or more; B, by one."
@@ -204,15 +204,15 @@ SECTIONS = (
     ),
     Section(
         "scaling",
-        "More examples",
+        "Number of examples",
         before=_say("Only the number of training examples differs along a line."),
     ),
     Section(
         "tokens",
         "Accuracy against tokens",
         before=_say(
-            "A student that can switch its mode moves along its line; one that cannot stays where "
-            "it is."
+            "A student that can switch its mode moves along its line; one that cannot stays in "
+            "place."
         ),
     ),
     Section("lengths", "How long answers and traces are"),
@@ -223,10 +223,10 @@ SECTIONS = (
     Section("training", "Training"),
     Section(
         "rows-lost",
-        "Rows lost on the way",
+        "Lost rows",
         before=_say(
-            "No row disappears silently: what was dropped, failed, left incomplete or could not be "
-            "read is counted here with its reason. Training rows are counted once per run; answers "
+            "No row disappears silently: rows that were dropped, failed, incomplete or unreadable "
+            "are counted here with the reason. Training rows are counted once per run; answers "
             "that were cut or unreadable stay in the scores."
         ),
     ),

@@ -1,10 +1,10 @@
-"""What a finished report keeps of its study in summary.json, so that a later one can be compared.
+"""What a finished report keeps of its study in summary.json, for comparison with a later one.
 
-The later report reads nothing else of the earlier one: results are overwritten by the next run of
-the same study, the report's folder can be copied away. Questions are not kept one by one: those of
-the paper's study would be some two million, and its scores already carry an error over questions.
+The later report reads nothing else of the earlier one: the next run of the same study overwrites
+the results, but the report's folder can be copied. Questions are not kept one by one: those of
+the paper's study would be some two million, and scores already have an error over questions.
 
-This module is imported by every start of Snakemake and stays free of numpy.
+Every start of Snakemake imports this module, so it must not import numpy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ from nt_pkg.files import layout
 from nt_pkg.files.json_files import digest, read_json
 from nt_pkg.report.records import Effect, Inputs, RuleRun, RunName, Score, Settings, read_record
 
-VERSION = 1  # of what a `Summary` means
-# Ids of a subset that are kept, to see how many of its rows are still there: the smallest ones.
-# Ids are digests, so these are a random sample, the same rows of two subsets that share them; 512
-# tell a share with a standard error of 2.2 points at most, and smaller subsets exactly.
+VERSION = 1  # raise it when the meaning of a `Summary` changes
+# The smallest ids of a subset are kept, to estimate how many of its rows are still there.
+# Ids are digests, so these are a random sample, and the same rows if two subsets share them; 512
+# give a share with a standard error of 2.2 points at most; smaller subsets are exact.
 KEPT_IDS = 512
 _ID_DIGITS = 12
 
@@ -98,7 +98,7 @@ class Summary:
     """What summary.json holds.
 
     made: how scores, runs and so on were made (spec, sampling, prompts, versions of packages) by
-    its digest, once for all that were made alike.
+    its digest, each stored once.
     """
 
     study: str
@@ -205,10 +205,10 @@ def digest_ids(ids: Sequence[str]) -> dict[str, str]:
 
 
 def check_earlier(study: Study) -> None:
-    """Look at the earlier report of a study, if there is to be one.
+    """Check the earlier report of a study, if one is named.
 
     Raises:
-        ValueError: it is not there, cannot be compared, or is the page itself.
+        ValueError: it does not exist, cannot be compared, or is the page itself.
     """
     if study.report.earlier is None:
         return
@@ -232,10 +232,10 @@ def read_summary(folder: Path, study: str | None = None) -> Summary:
 
     Args:
         folder: folder of the report.
-        study: name of the study that it has to be of, if that matters.
+        study: name of the study that it must belong to, if that matters.
 
     Raises:
-        ValueError: there is none, it is of another study, or it keeps too little to be compared.
+        ValueError: there is none, it belongs to another study, or it keeps too little to compare.
     """
     path = folder / "summary.json"
     if not path.is_file():
@@ -247,14 +247,14 @@ def read_summary(folder: Path, study: str | None = None) -> Summary:
         raise ValueError(f"{path} is not the summary of a report: give the folder of a report")
     if study is not None and found["study"] != study:
         raise ValueError(
-            f"{folder} is a report of study {found['study']!r}, and this one is of {study!r}: only "
+            f"{folder} is a report of study {found['study']!r}, but this study is {study!r}: only "
             "reports of the same study can be compared"
         )
     if found.get("version") != VERSION:
         has = f"has version {found['version']}" if "version" in found else "has no version"
         raise ValueError(
-            f"{path} {has}, {VERSION} is needed: it was written by another state of the code and "
-            "does not keep what a comparison needs; build that report again with this one, from "
+            f"{path} {has}, but {VERSION} is needed: another version of the code wrote it, and it "
+            "lacks what a comparison needs; rebuild that report with this version, from "
             "its own results"
         )
     return read_record(Summary, found, path)
@@ -269,6 +269,6 @@ def _describe_score(score: Score) -> Settings:
         "prompts": score.prompt_digest,
         "versions": score.versions,
         "engine": engine or None,
-        # The model of a trained student is what came out of its training.
+        # The model of a trained student is the result of its training.
         "model": model if score.subset == UNTRAINED else None,
     }

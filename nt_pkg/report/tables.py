@@ -16,7 +16,7 @@ Kind = Literal["text", "number", "code", "verdict"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column: the row's key, its heading, and how a reader sees it.
+    """One column: the row's key, its heading, and how it is shown.
 
     `show` and `detail` get the whole row; a detail is a second, quieter line of the cell.
     """
@@ -40,8 +40,8 @@ class Column:
 class Table:
     """A named table; the first column heads its row. The CSV holds every key of the rows.
 
-    With `heading` (text, and a verdict or nothing) rows that follow each other under one heading
-    are a group.
+    With `heading` (text, and a verdict or nothing) consecutive rows with the same heading
+    form a group.
     """
 
     name: str
@@ -49,11 +49,11 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     heading: Callable[[Row], tuple[str, str]] | None = None
-    fold: str = ""  # under these words the page folds the table away
+    fold: str = ""  # if set, the page folds the table under this text
 
     @property
     def groups(self) -> Iterator[tuple[tuple[str, str] | None, list[Row]]]:
-        """The rows under each heading, in order; one group without one where there are none."""
+        """The rows under each heading, in order; without headings, one group of all rows."""
         heading = self.heading
         if heading is None:
             yield None, list(self.rows)
@@ -63,7 +63,7 @@ class Table:
 
 
 def render_csv(rows: Sequence[Row]) -> str:
-    """Return rows as CSV: raw values, floats to six decimals, keys in the order first seen."""
+    """Return rows as CSV: raw values, floats to six decimals, keys in order of appearance."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -90,7 +90,7 @@ def render_markdown(table: Table) -> str:
 
 
 def render_html(table: Table) -> str:
-    """Return a table in a container of its own that scrolls, by keyboard too."""
+    """Return a table in its own container, which scrolls by keyboard too."""
     bodies = "\n".join(_render_body(table, head, rows) for head, rows in table.groups)
     caption_id = f"table-{table.name}"
     caption = f"{escape(table.caption)} {render_links(table.name)}"

@@ -1,4 +1,4 @@
-"""Numbers and names as a reader sees them: one spelling for the page, Markdown and the headline."""
+"""Numbers and names as shown to a reader: one form for the page, Markdown and the headline."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def show_ratio_interval(interval: tuple[float, float] | None) -> str:
 
 
 def show_seconds(value: float) -> str:
-    """Return a duration in the unit a person would choose."""
+    """Return a duration in a readable unit."""
     if value < 120:
         return f"{value:.1f} s"
     return f"{value / 60:.1f} min" if value < 7200 else f"{value / 3600:.1f} h"
@@ -79,7 +79,7 @@ def show_plural(count: int, noun: str, plural: str = "") -> str:
 
 
 def show_settings(settings: Mapping[str, object]) -> str:
-    """Return `top_p 0.95, temperature 0.6`, what is not set left out."""
+    """Return `top_p 0.95, temperature 0.6`; unset values are left out."""
     return ", ".join(
         f"{key} {value if isinstance(value, str) else json.dumps(value)}"
         for key, value in sorted(settings.items())
@@ -93,7 +93,7 @@ def show_list(names: Sequence[str]) -> str:
 
 
 def name_subset(subset: str) -> str:
-    """Return the name of a subset; the student that saw none is untrained."""
+    """Return the name of a subset; a student without one is untrained."""
     return "untrained" if subset == UNTRAINED else subset
 
 
@@ -103,7 +103,7 @@ def name_run(subset: str, form: str) -> str:
 
 
 def sort_naturally(names: Sequence[str]) -> list[str]:
-    """Return names in the order a person expects: `level 2` before `level 10`."""
+    """Return names in natural order: `level 2` before `level 10`."""
 
     def split(name: str) -> list[tuple[bool, str]]:
         parts = re.split(r"(\d+)", name.replace(",", ""))
@@ -125,7 +125,7 @@ def describe_filter(wanted: Mapping[str, str | list[str]]) -> str:
 
 
 def describe_filters(a: Mapping[str, str | list[str]], b: Mapping[str, str | list[str]]) -> str:
-    """Return what is subtracted from what, then what both sides share in brackets."""
+    """Return what is subtracted from what, and in brackets what both sides share."""
     shared = [_describe(a[key]) for key in a if a[key] == b.get(key)]
     left = [_describe(a[key]) for key in a if a[key] != b.get(key)]
     right = [_describe(b[key]) for key in b if b[key] != a.get(key)]

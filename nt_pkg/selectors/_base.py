@@ -72,7 +72,7 @@ class Picks:
 
     positions: "np.ndarray"  # among the candidates, shape (k,)
     scores: "np.ndarray"  # shape (k,)
-    counts: Mapping[str, int] = field(default_factory=dict)  # what the manifest says of the rule
+    counts: Mapping[str, int] = field(default_factory=dict)  # counts for the manifest
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Selector:
     """A rule that chooses `size` of the candidates.
 
     `select(params, candidates, size, seed)` returns at least `size` picks, best first, or fewer
-    where the rule allows no more. It is deterministic for a seed, and a smaller size is a prefix of
+    if the rule allows no more. It is deterministic for a seed, and a smaller size is a prefix of
     a larger one. Candidates come ordered by id, so that the order and the sharding of the files
-    make no difference.
+    do not matter.
 
     `needs_near`: whether the subset has to name a pool in `near`, whose labels are
     `candidates.near`.
@@ -99,7 +99,7 @@ def keep_with_probability(
 ) -> Picks:
     """Return rows kept independently with their probability, in random order.
 
-    If fewer than `size` are kept, those that came nearest to being kept follow.
+    If fewer than `size` are kept, those that were nearest to being kept follow.
 
     Args:
         candidates: the rows.
@@ -136,7 +136,7 @@ def in_random_order(candidates: Candidates, among: "np.ndarray", size: int, seed
 def in_turns(
     candidates: Candidates, annotator: str, among: "np.ndarray", size: int, seed: int
 ) -> Picks:
-    """Return one random row of each group in turn; a group that runs out drops out.
+    """Return one random row of each group in turn; an exhausted group is skipped.
 
     The score is one over the size of the group.
 

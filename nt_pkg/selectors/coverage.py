@@ -32,7 +32,7 @@ _FARTHEST = 2.0  # the distance of opposite vectors: the score of the first pick
 
 
 def select_coverage(params: NoParams, candidates: Candidates, size: int, seed: int) -> Picks:
-    """Return rows, each the farthest from those before it; the score is that distance."""
+    """Return rows, each the farthest from the earlier ones; the score is that distance."""
     import numpy as np
 
     vectors = decode("embedding", candidates.labels["embedding"])

@@ -1,7 +1,7 @@
 """Difficulty and diversity: hard questions, the same number from every domain (ours).
 
 The paper compares rules of difficulty with rules of diversity, and shows no set that follows both.
-This is models_disagree and topics in one: what the two models answer alike is left out.
+This combines models_disagree and topics: questions that the two models answer alike are left out.
 """
 
 from nt_pkg.config.base import NoParams
@@ -11,7 +11,7 @@ from nt_pkg.selectors._base import Candidates, Picks, Selector, in_turns
 def select_difficulty_diversity(
     params: NoParams, candidates: Candidates, size: int, seed: int
 ) -> Picks:
-    """Return one random hard row of each domain in turn; a domain that runs out drops out."""
+    """Return one random hard row of each domain in turn; an exhausted domain is skipped."""
     return in_turns(candidates, "domain", candidates.label("agreement") == 0, size, seed)
 
 

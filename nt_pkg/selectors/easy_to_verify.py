@@ -11,9 +11,9 @@ from nt_pkg.selectors._base import Candidates, Picks, Selector, in_random_order
 
 
 class EasyToVerifyParams(Strict):
-    """What is short."""
+    """The limit of a short answer."""
 
-    max_words: int = Field(3, ge=1, description="Most words of the reference answer (ours).")
+    max_words: int = Field(3, ge=1, description="Maximum of words of the reference answer (ours).")
 
 
 def select_easy_to_verify(

@@ -5,7 +5,7 @@ names no algorithm and no numbers. Ours: a sample that the seed draws is centred
 principal components, and clustered by HDBSCAN (Campello et al. 2013), of
 whose tree the leaves are taken; every other row belongs with
 the sampled row that is nearest to it, noise included. Clusters take turns, in an order that the
-seed draws, with one random row each; one that runs out drops out.
+seed draws, with one random row each; an exhausted one is skipped.
 
 Rows of no cluster (noise) are many in any real pool. They follow when all clusters have run out,
 and the manifest counts them.
@@ -36,7 +36,7 @@ NOISE = -1
 
 
 class SemanticParams(Strict):
-    """How rows are clustered; the paper is silent on all of it."""
+    """Settings of the clustering; the paper states none of them."""
 
     sample_rows: int = Field(
         20_000, ge=100, description="Rows that are clustered; the others join the nearest (ours)."
@@ -72,7 +72,9 @@ def select_semantic(params: SemanticParams, candidates: Candidates, size: int, s
     if num_clusters:
         logger.info(found)
     else:
-        logger.warning("%s, and are drawn alike: lower `min_share` or `min_samples`", found)
+        logger.warning(
+            "%s, and these are drawn uniformly: lower `min_share` or `min_samples`", found
+        )
     names = [f"cluster {number}" for number in range(num_clusters)]
     first = groups_in_turns(candidates, clusters, names, ~is_noise, size, seed)
     rest = in_random_order(candidates, is_noise, size - len(first.positions), seed)

@@ -1,1 +1,1 @@
-"""Slurm: where jobs run, how they are asked about, and how they are taken over."""
+"""Slurm: placement of jobs, queries about them, and takeover of an earlier start's jobs."""

@@ -1,6 +1,6 @@
-"""What jobs ask of Slurm, and what they are told: placement, time left, and starting again.
+"""What jobs request from Slurm and learn from it: placement, time left, and requeueing.
 
-Everything is text in and text out but `show_job`, `requeue` and `warn_before_end`, which call
+All functions are pure except `show_job`, `requeue` and `warn_before_end`, which call
 `scontrol`.
 """
 
@@ -18,13 +18,13 @@ from typing import Any, Protocol
 logger = logging.getLogger(__name__)
 _IN_OWN_STEP = "NT_IN_OWN_STEP"
 _NUM_LINES = 20  # shown of a task that failed
-# srun's message about tasks that failed: node, tasks, how they ended.
+# srun's message about failed tasks: node, tasks, how they ended.
 _ENDED = re.compile(r"srun: error: (\S+): tasks? ([\d,-]+): (.+)")
 _POLL_SECONDS = 600.0  # an administrator may change the limit of a running job
 
 
 class Machines(Protocol):
-    """What a job runs on; `Runtime` and `EngineRuntime` of the configuration are such."""
+    """The machines of a job; `Runtime` and `EngineRuntime` of the configuration match it."""
 
     @property
     def nodes(self) -> int:
@@ -39,25 +39,25 @@ class Machines(Protocol):
         """Return the processes that Slurm places."""
 
 
-# Resources of snakemake-executor-plugin-slurm. `slurm_extra` is not among them: it belongs to the
+# Resources of snakemake-executor-plugin-slurm, without `slurm_extra`: it belongs to the
 # profile, and a value there would replace ours.
 _OF_TASKS = ("mpi", "tasks", "tasks_per_node", "tasks_per_gpu")
-# What a profile may say in `default-resources` of jobs with GPUs, beside what it says of all jobs.
+# Resources for jobs with GPUs that a profile may set in `default-resources`.
 _GPU_FACTS = {"slurm_partition": "gpu_partition", "constraint": "gpu_constraint", "qos": "gpu_qos"}
 PLACEMENT = ("nodes", "gpu", "gpu_model", "gres", *_OF_TASKS, *_GPU_FACTS)
 
 
 def placement(machines: Machines, site: Mapping[str, str]) -> dict[str, int | str]:
-    """Return the resources that place a job, those that it does not need left out.
+    """Return the resources that place a job, without those that it does not need.
 
-    On one node the plugin starts the job's command in a step of its own. With `mpi` it does not,
-    and the command starts its tasks with `srun`; it is enough for the plugin that `mpi` is there,
+    On one node the plugin starts the job's command in a separate step. With `mpi` it does not,
+    and the command starts its tasks with `srun`. The plugin only checks whether `mpi` exists,
     so it must be absent on one node.
 
     Args:
         machines: what the job runs on.
-        site: the facts of a cluster that its profile states: slurm_partition, constraint and qos of
-            jobs without GPUs, gpu_partition, gpu_constraint, gpu_qos and gpu_type of those with.
+        site: the facts of a cluster in its profile: slurm_partition, constraint and qos of
+            jobs without GPUs; gpu_partition, gpu_constraint, gpu_qos and gpu_type of the others.
     """
     nodes, gpu, tasks = machines.nodes, machines.gpu, machines.num_tasks
     gpu_type = site.get("gpu_type")
@@ -83,7 +83,7 @@ def placement(machines: Machines, site: Mapping[str, str]) -> dict[str, int | st
 def spread(
     machines_of: Callable[[Any], Machines], site: Mapping[str, str]
 ) -> dict[str, Callable[[Any], int | str | None]]:
-    """Return `PLACEMENT` as functions of a job's wildcards; None means that a job has it not."""
+    """Return `PLACEMENT` as functions of a job's wildcards; None means that a job lacks it."""
 
     def resource(key: str) -> Callable[[Any], int | str | None]:
         return lambda wildcards: placement(machines_of(wildcards), site).get(key)
@@ -92,11 +92,11 @@ def spread(
 
 
 def growing(first: int | Callable[[Any], int], most: str | None) -> Callable[[Any, int], int]:
-    """Return a resource that is larger with every attempt, as a function of wildcards and attempt.
+    """Return a resource that grows with every attempt, as a function of wildcards and attempt.
 
     Args:
         first: its amount at the first attempt, or a function of wildcards that gives it.
-        most: what the cluster has at most; none: there is no limit.
+        most: the most that the cluster has; None: no limit.
     """
 
     def amount(wildcards: Any, attempt: int) -> int:
@@ -108,7 +108,7 @@ def growing(first: int | Callable[[Any], int], most: str | None) -> Callable[[An
 
 @dataclass(frozen=True)
 class Command:
-    """A command line, and what it needs in its environment beside what is there."""
+    """A command line, and the environment variables to add for it."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -119,7 +119,7 @@ def srun(
 ) -> tuple[str, ...]:
     """Return the beginning of a command line that places tasks in this job.
 
-    Everything is said, because the plugin strips what sbatch was told from the environment. When a
+    All options are explicit, because the plugin removes those of sbatch from the environment. If a
     task fails, the others are killed.
     """
     return (
@@ -152,11 +152,11 @@ def first_failure(lines: Sequence[str]) -> str:
 
 
 def enter_own_step(machines: Machines, threads: int, module: str, argv: Sequence[str]) -> None:
-    """Run this program anew as the leader of a step of its own, if it is in a job of one node.
+    """Restart this program as the leader of its own step, if it is in a job of one node.
 
-    Slurm signals the leader of each step only: at the end of its time, before a preemption, at
-    scancel. The leader of the step that the executor plugin makes is Snakemake, which passes
-    nothing on. Does nothing outside a job, and over several nodes, where the tasks are leaders.
+    Slurm signals only the leader of each step: at the end of its time, before a preemption, at
+    scancel. The leader of the executor plugin's step is Snakemake, which forwards
+    nothing. Does nothing outside a job, or over several nodes, where the tasks are leaders.
 
     Args:
         machines: what the job runs on.
@@ -167,10 +167,12 @@ def enter_own_step(machines: Machines, threads: int, module: str, argv: Sequence
     if not os.environ.get("SLURM_JOB_ID") or machines.nodes > 1 or os.environ.get(_IN_OWN_STEP):
         return
     if not shutil.which("srun"):  # within a container, say
-        logger.warning("no srun here: if this job is stopped, its last checkpoint is what is left")
+        logger.warning(
+            "no srun here: if this job is stopped, it can only continue from its last checkpoint"
+        )
         return
     command = srun(1, 1, machines.gpu, threads, "--overlap", sys.executable, "-m", module, *argv)
-    # What the outer step was given is no default for this one.
+    # The options of the outer step must not be defaults of this one.
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SRUN_"))}
     job = {"SLURM_JOB_ID": os.environ["SLURM_JOB_ID"], _IN_OWN_STEP: "1"}
     os.execvpe(command[0], command, kept | job)
@@ -178,7 +180,7 @@ def enter_own_step(machines: Machines, threads: int, module: str, argv: Sequence
 
 @dataclass(frozen=True)
 class JobFacts:
-    """What `scontrol show job` says of a job; times are seconds, None where there is no limit."""
+    """The facts of a job in `scontrol show job`; times are seconds, None if there is no limit."""
 
     state: str
     is_batch: bool
@@ -189,10 +191,10 @@ class JobFacts:
 
 
 def job_facts(text: str) -> JobFacts:
-    """Return what the output of `scontrol show job ID` says.
+    """Return the facts in the output of `scontrol show job ID`.
 
     Raises:
-        ValueError: it is no such output.
+        ValueError: it is not such an output.
     """
     found: dict[str, str] = {}
     for key, value in re.findall(r"(?:^|\s)(\w+)=(\S*)", text):
@@ -221,11 +223,11 @@ def _seconds(text: str) -> int | None:
 
 
 def why_not_requeued(facts: JobFacts, num_new_steps: int) -> str:
-    """Return why a job that was stopped by a signal is not to be started again, or "".
+    """Return why a job that was stopped by a signal must not be requeued, or "".
 
-    A running job was only warned, of the end of its time or of a preemption, and would count as
+    A running job was only warned, before the end of its time or a preemption, and would count as
     failed. In any other state Slurm is ending it: either somebody cancelled it, or Slurm itself
-    starts it again. As every start has to bring a training forward, it cannot start for ever.
+    requeues it. Every start has to make progress, so a job cannot be requeued forever.
     """
     if facts.state != "RUNNING":
         return f"Slurm is ending the job, its state is {facts.state}"
@@ -234,12 +236,12 @@ def why_not_requeued(facts: JobFacts, num_new_steps: int) -> str:
     if not facts.may_requeue:
         return "it was submitted without --requeue"
     if num_new_steps < 1:
-        return "this start did not bring the training forward"
+        return "this start made no progress in the training"
     return ""
 
 
 def requeue(num_new_steps: int) -> bool:
-    """Ask Slurm to start this job again when there is room; return whether it will.
+    """Ask Slurm to requeue this job; return whether it will.
 
     Args:
         num_new_steps: steps that this start of the job has done.
@@ -253,7 +255,7 @@ def requeue(num_new_steps: int) -> bool:
     if _scontrol("requeue") is None:
         return False
     logger.info(
-        "job %s is requeued after %d restarts: Slurm starts it again when there is room",
+        "job %s is requeued after %d restarts: Slurm starts it again when resources are free",
         os.environ["SLURM_JOB_ID"],
         facts.num_restarts,
     )
@@ -261,7 +263,7 @@ def requeue(num_new_steps: int) -> bool:
 
 
 def show_job() -> JobFacts | None:
-    """Return what Slurm says of the job that this process is in, or None outside a job."""
+    """Return Slurm's facts of the job that this process is in, or None outside a job."""
     text = _scontrol("show", "job")
     try:
         return None if text is None else job_facts(text)
@@ -271,7 +273,7 @@ def show_job() -> JobFacts | None:
 
 
 def _scontrol(*arguments: str) -> str | None:
-    """Return what scontrol prints of this job, or None if there is no job or no answer."""
+    """Return scontrol's output for this job, or None if there is no job or no answer."""
     job = os.environ.get("SLURM_JOB_ID")
     if not job:
         return None
@@ -288,12 +290,12 @@ def _scontrol(*arguments: str) -> str | None:
 
 
 def lead_seconds(facts: JobFacts, wanted: int) -> float:
-    """Return how long before its end a job is warned; a short job must not stop at its start."""
+    """Return how long before its end a job is warned; a short job must not stop at once."""
     return min(float(wanted), (facts.limit_seconds or 0) / 10)
 
 
 def warn_before_end(wanted: int, warn: Callable[[], None], over: threading.Event) -> None:
-    """Call `warn` once, `wanted` seconds before this job's time is over; give up if `over` is set.
+    """Call `warn` once, `wanted` seconds before this job's time is over; stop if `over` is set.
 
     Slurm's own warning (`--signal`) reaches the processes that it started. On one node that is the
     plugin's Snakemake, which does not pass it on, so a job watches its time itself.

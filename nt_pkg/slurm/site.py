@@ -1,4 +1,4 @@
-"""What a profile says of its cluster; rules hand it on and know none of it."""
+"""The facts of a cluster in its profile; rules pass them on unread."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ class Site:
     """
 
     def __init__(self, default_resources: Mapping[str, Any] | None) -> None:
-        """Take Snakemake's `default-resources`."""
+        """Read Snakemake's `default-resources`."""
         self.facts = {
             name: os.path.expandvars(str(resource.raw).strip("'\""))
             for name, resource in (default_resources or {}).items()

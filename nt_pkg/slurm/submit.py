@@ -1,11 +1,11 @@
-"""What the executor plugin tells `sbatch` of a job, by the plugin's own code."""
+"""The executor plugin's `sbatch` call for a job, made by the plugin's own code."""
 
 import shlex
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-# They name the job and its files; whether it can run depends on none of them.
+# They name the job and its files, and do not decide whether it can run.
 _ASIDE = ("--parsable", "--job-name", "--output", "--export=ALL", "--comment")
 
 
@@ -21,12 +21,12 @@ def submit_arguments(
     """Return the part of the plugin's `sbatch` call that decides whether a job can run.
 
     Args:
-        resources: of the job, as a dry run gives them.
-        threads: of the job.
+        resources: the job's resources, as in a dry run.
+        threads: the job's threads.
         settings: `qos` and `reservation` of the profile, if it has them.
 
     Raises:
-        ValueError: the plugin would refuse the job, and why.
+        ValueError: the plugin would refuse the job; the message says why.
     """
     from snakemake_interface_common.exceptions import WorkflowError
 

@@ -1,4 +1,4 @@
-"""What happens around all jobs of one start: nobody else works on these results meanwhile."""
+"""Guards one start: no other controller works on the same results at the same time."""
 
 import fcntl
 import logging
@@ -16,10 +16,10 @@ _held: list[IO[str]] = []  # a lock ends with its file
 
 
 def hold_results(folder: Path) -> None:
-    """Keep a second controller out of a folder of results until this process ends, however it ends.
+    """Lock a folder of results against other controllers until this process ends in any way.
 
     Raises:
-        RuntimeError: another one works there.
+        RuntimeError: another controller works there.
     """
     folder.mkdir(exist_ok=True)
     lock = (folder / ".lock").open("w")
@@ -36,9 +36,9 @@ def hold_results(folder: Path) -> None:
 def end_leftovers(prefix: str, folder: Path, say: Callable[[str], None] = logger.warning) -> int:
     """End the Slurm jobs that a killed controller left behind in a folder, and return their number.
 
-    Their outputs would be deleted and made again beside them: Snakemake knows only jobs that it
-    started itself. They are asked to stop, so what has checkpoints writes one; returns when all are
-    gone, so nothing runs twice. Call it under `hold_results`: then no other controller has jobs.
+    Otherwise Snakemake would delete and rebuild their outputs while they run, as it knows only jobs
+    that it started. The jobs are asked to stop, so trainings write a checkpoint. Returns when all
+    are gone, so nothing runs twice. Call it under `hold_results`, so no other controller has jobs.
 
     Args:
         prefix: of the names of all jobs that controllers start.
@@ -46,14 +46,14 @@ def end_leftovers(prefix: str, folder: Path, say: Callable[[str], None] = logger
         say: shows a line.
 
     Raises:
-        RuntimeError: Slurm does not answer, so that it is not known what runs.
+        RuntimeError: Slurm does not answer, so running jobs are unknown.
     """
     jobs = _leftovers(prefix, folder)
     if not jobs:
         return 0
     say(
         f"ending {len(jobs)} Slurm jobs of an earlier start in {folder}, so that none runs twice "
-        f"(they continue at their last checkpoint): {' '.join(jobs)}"
+        f"(they continue from their last checkpoint): {' '.join(jobs)}"
     )
     _ask("scancel", *jobs)
     shown = time.monotonic()

@@ -1,1 +1,1 @@
-"""Snakemake: what it plans, what it does, and what it took."""
+"""Snakemake: its plans, its events, and the time of its jobs."""

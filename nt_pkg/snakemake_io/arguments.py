@@ -1,4 +1,4 @@
-"""A command line of Snakemake, read by Snakemake's own parser: which study it runs, and where."""
+"""A command line of Snakemake, parsed by Snakemake: which study it runs, and where."""
 
 import io
 import sys
@@ -10,20 +10,20 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class CommandLine:
-    """What a command line says, its profiles included."""
+    """The arguments of a command line, including its profiles."""
 
     configfiles: tuple[Path, ...]
-    overrides: tuple[str, ...]  # key=value, as behind --config
-    folder: Path  # where results lie
+    overrides: tuple[str, ...]  # key=value, as after --config
+    folder: Path  # of the results
     profiles: tuple[Path, ...]
     is_dry_run: bool
 
 
 def read_command_line(arguments: Sequence[str]) -> CommandLine:
-    """Return what Snakemake makes of its arguments; it ends this process as it would its own.
+    """Return the arguments as Snakemake reads them; exit as Snakemake does if it rejects them.
 
     Raises:
-        ValueError: what stands behind --configfile is no file.
+        ValueError: a value after --configfile is not a file.
     """
     # For start-up time: Snakemake's parser takes a second to load.
     from snakemake.cli import parse_args
@@ -42,8 +42,8 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     for at, path in enumerate(files):
         if at and not path.is_file() and path.suffix not in (".yaml", ".yml"):
             raise ValueError(
-                f"{path} stands behind --configfile and is no file: a target stands before its "
-                f"options, as in `{path} --configfile {' '.join(map(str, files[:at]))}`"
+                f"{path} after --configfile is not a file: put a target before this "
+                f"option, as in `{path} --configfile {' '.join(map(str, files[:at]))}`"
             )
     profiles = [*(parsed.profile or ()), parsed.workflow_profile]
     return CommandLine(

@@ -17,16 +17,16 @@ class Reason:
     """Why Snakemake would run a job.
 
     Attributes:
-        is_forced: a user asks for it.
-        is_cut_off: it did not end.
-        missing: its outputs that are not there.
-        updated: its inputs that are newer than its outputs, and differ.
+        is_forced: the user forces it.
+        is_cut_off: it was interrupted.
+        missing: its missing outputs.
+        updated: its inputs that are newer than its outputs and have changed.
         updated_by_job: its inputs that another job of the plan writes.
         is_input_set_changed: it has other inputs than last time.
-        is_command_changed: so has its rule.
-        is_environment_changed: and its environment.
-        old_params: those of last time that differ from now.
-        new_params: those of now that differ from last time.
+        is_command_changed: its rule has another command.
+        is_environment_changed: its rule has another environment.
+        old_params: last time's params that differ now.
+        new_params: the new values of those params.
     """
 
     is_forced: bool = False
@@ -58,13 +58,13 @@ class Job:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What came of a command with `-n`.
+    """The result of a command with `-n`.
 
     Attributes:
         status: of the command.
         said: everything it printed.
         is_plan: whether it planned anything; `--lint` and others do not.
-        jobs: that would run, targets included, each after those that it needs.
+        jobs: those that would run, including targets, each after those that it needs.
         notes: what a start would refuse.
     """
 
@@ -107,14 +107,14 @@ def dry_run(
 
 
 def planned_jobs(events: Sequence[Event]) -> list[Job]:
-    """Return the jobs of a plan, targets included, each after those that it needs."""
+    """Return the jobs of a plan, including targets, each after those that it needs."""
     return [
         job_from(data) for event in events if event["event"] == "planned" for data in event["jobs"]
     ]
 
 
 def job_from(data: Mapping[str, Any]) -> Job:
-    """Return a job from what an event says of it."""
+    """Return a job from its data in an event."""
     reason: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in data["reason"].items()

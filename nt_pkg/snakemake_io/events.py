@@ -2,15 +2,15 @@
 
     begun      the workflow is about to be planned
     note       something a start would refuse (`text`)
-    planned    `jobs` that would run (`data_of_job`), targets included; absent if there are none
+    planned    `jobs` that would run (`data_of_job`), including targets; absent if there are none
     left       rule -> number of jobs that are not done, after a checkpoint has changed the plan
     started    `id`, `rule`
     finished   `id`
     failed     `id`, `rule`, `log`
 
 The logger plugin `nt` (plugins/) writes them. Snakemake works without it: only a command that wants
-the events asks for them, with `asking` and `environment`. No name is taken apart here, so one with
-spaces, commas or line breaks is what it is.
+the events asks for them, with `asking` and `environment`. Names are never parsed, so they may
+contain spaces, commas or line breaks.
 """
 
 import ast
@@ -31,7 +31,7 @@ _ROOT = Path(__file__).parents[2]
 def asking(arguments: Sequence[str], path: Path) -> list[str]:
     """Return arguments of Snakemake that write its events to a file as well."""
     path_of = ["--logger-nt-path", str(path)]
-    if "--logger" in arguments:  # another plugin is asked for: it stays
+    if "--logger" in arguments:  # the user asks for another plugin: keep it
         at = arguments.index("--logger") + 1
         return [*path_of, *arguments[:at], "nt", *arguments[at:]]
     return ["--logger", "nt", *path_of, *arguments]
@@ -45,14 +45,14 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 class Tail:
-    """Reads a file of events while it grows."""
+    """Reads a file of events while it is written."""
 
     def __init__(self, path: Path) -> None:
-        """Begin; the file may come later."""
+        """Start; the file may not exist yet."""
         self._path, self._position, self._rest = path, 0, ""
 
     def new(self) -> list[Event]:
-        """Return the events since the last time."""
+        """Return the events since the last call."""
         if not self._path.exists():
             return []
         with self._path.open() as file:
@@ -64,24 +64,24 @@ class Tail:
 
 
 def events_in(text: str) -> Iterator[Event]:
-    """Yield the events of complete lines; one that is being written is left out."""
+    """Yield the events of complete lines; the last line may still be incomplete."""
     for line in text.split("\n")[:-1]:
         yield json.loads(line)
 
 
 class Collector(logging.Filter):
-    """Notes each event on its log record while Snakemake's data stand as they stood then.
+    """Attaches each event to its log record while Snakemake's data still match it.
 
-    A plugin gets its records later and in another thread, and of a job they hold texts only.
+    A plugin gets its records later and in another thread, and they hold only texts of a job.
     """
 
     def __init__(self) -> None:
         """Begin."""
         super().__init__()
-        self._size: int | None = None  # of the plan, once it was told
+        self._size: int | None = None  # of the plan, once reported
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Note what happened; every record passes."""
+        """Attach the event; let every record pass."""
         if (event := self._event(record)) is not None:
             record.nt_event = {**event, "time": record.created}
         return True
@@ -114,7 +114,7 @@ class Collector(logging.Filter):
 
 
 def _to_run(dag: Any) -> list[Any]:
-    """Return the jobs that are to run, each after those that it needs."""
+    """Return the jobs that will run, each after those that it needs."""
     left = set(dag.needrun_jobs())
     return [
         job for level in dag.toposorted(left) for job in sorted(level, key=lambda j: dag.jobid(j))
@@ -122,7 +122,7 @@ def _to_run(dag: Any) -> list[Any]:
 
 
 def data_of_job(job: Any) -> dict[str, Any]:
-    """Return what is known of a job of a workflow; `reason` says why it would run."""
+    """Return the data of a job; `reason` says why it would run."""
     dag = job.dag
     return {
         "id": dag.jobid(job),
@@ -143,7 +143,7 @@ def data_of_job(job: Any) -> dict[str, Any]:
 
 def _data_of_reason(dag: Any, job: Any) -> dict[str, Any]:
     reason = dag.reason(job)
-    # Snakemake forces what was cut off, and says no more of it than of what a user forces.
+    # Snakemake forces interrupted jobs, and reports them like jobs that a user forces.
     is_cut_off = reason.forced and bool(
         dag.workflow.async_run(dag.workflow.persistence.incomplete(job))
     )
@@ -166,7 +166,7 @@ def _data_of_reason(dag: Any, job: Any) -> dict[str, Any]:
 
 
 def _values(recorded: set[str]) -> list[str]:
-    """Return the texts among params; Snakemake keeps them as Python would write them."""
+    """Return the texts among params; Snakemake stores them as Python literals."""
     found = []
     for each in sorted(recorded):
         try:

@@ -1,4 +1,4 @@
-"""What the starts of a study took: time, memory, and what was lost before jobs began."""
+"""What the starts of a study took: time, memory, and the share of start-up."""
 
 import os
 import threading
@@ -13,10 +13,10 @@ from nt_pkg.snakemake_io.timings import seconds_per_stage
 
 
 class Meter:
-    """Measures time, and the peak memory of all processes below this one."""
+    """Measures time, and the peak memory of all child processes."""
 
     def __init__(self) -> None:
-        """Prepare; `start` begins to measure."""
+        """Prepare; `start` begins the measurement."""
         self._stop = threading.Event()
         self._peak_bytes = 0
         self._begun = time.monotonic()
@@ -43,7 +43,7 @@ class Meter:
             total = 0
             for process in [root, *root.children(recursive=True)]:
                 try:
-                    # Proportional share: forked processes have most pages in common.
+                    # Proportional share, because forked processes share most pages.
                     info = process.memory_full_info()
                 except psutil.Error:
                     continue
@@ -52,10 +52,10 @@ class Meter:
 
 
 class History:
-    """What every start of a study took, until its first complete one."""
+    """What every start of a study took, up to its first complete one."""
 
     def __init__(self, path: Path) -> None:
-        """Read the starts so far; a folder without results begins anew."""
+        """Read the starts so far; a folder without results has none."""
         self._path = path
         results = Path(layout.RESULTS)
         fresh = not results.exists() or not any(results.glob("*/"))

@@ -1,4 +1,4 @@
-"""How far a study is, from Snakemake's events: what the terminal shows."""
+"""The progress of a study in the terminal, from Snakemake's events."""
 
 import sys
 import time
@@ -8,16 +8,16 @@ from pathlib import Path
 from nt_pkg.snakemake_io.events import Event
 from nt_pkg.snakemake_io.stages import STAGES
 
-# Core-seconds of a demo job before any was timed; only the first minute's estimate rests on them.
+# Core-seconds of a demo job before any was timed; only the first minute's estimate uses them.
 _GUESS = {"train": 7.0, "sample_answers": 3.0, "build_report": 8.0}
 _EVERY_SECONDS = 10.0
 
 
 class ProgressView:
-    """Shows how far a study is, the end of the log of a job that failed, and how it ended."""
+    """Shows the progress of a study, the end of a failed job's log, and how the study ended."""
 
     def __init__(self, output: Path, num_cores: int, begun: float | None = None) -> None:
-        """Begin to count, at a time or now; Snakemake's own output goes to the file `output`."""
+        """Start to count, at a time or now; Snakemake's own output is in the file `output`."""
         self._output, self._cores = output, num_cores
         self._planned: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
@@ -30,11 +30,11 @@ class ProgressView:
 
     @property
     def num_done(self) -> int:
-        """Return the jobs that ended well, targets not counted."""
+        """Return the jobs that succeeded, without targets."""
         return sum(count for rule, count in self._done.items() if rule in STAGES)
 
     def take(self, event: Event) -> None:
-        """Take one event."""
+        """Handle one event."""
         kind = event["event"]
         if kind == "begun":
             self._is_begun = True
@@ -53,7 +53,7 @@ class ProgressView:
                 self._show_failure(event["rule"], Path(log))
 
     def close(self, status: int) -> None:
-        """Say where the output is if the study did not end well."""
+        """Print where the output is if the study failed."""
         if self._is_terminal:
             sys.stdout.write("\n")
         if self._is_begun and not self._planned and not status:
@@ -68,7 +68,7 @@ class ProgressView:
             )
 
     def _plan(self, left: Counter[str]) -> None:
-        """Take what is left to do, of which some may have begun."""
+        """Set the remaining jobs, of which some may have started."""
         ours = Counter({rule: count for rule, count in left.items() if rule in STAGES})
         self._planned = ours + Counter({r: n for r, n in self._done.items() if r in STAGES})
         self._show()
@@ -116,7 +116,7 @@ class ProgressView:
         for rule, planned in self._planned.items():
             known = self._seconds[rule]
             seconds = sum(known) / len(known) if known else _GUESS.get(rule, 0.5)
-            # Training holds every core; of the rest, one job runs on each.
+            # Training uses all cores; other jobs use one core each.
             side_by_side = 1 if rule == "train" else self._cores
             total += (planned - self._done[rule]) * seconds / side_by_side
         return total

@@ -1,4 +1,4 @@
-"""The command that makes one file of a study again."""
+"""The command that rebuilds one file of a study."""
 
 import shlex
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ def remake_command(
     configfiles: Sequence[Path],
     overrides: Sequence[str] = (),
 ) -> str:
-    """Return the command that makes a file of the study anew; the file is to stand behind it.
+    """Return the command that rebuilds a file of the study; append the file to it.
 
     Args:
         root: folder of the Snakefile.
-        arguments: those that Snakemake was started with.
-        configfiles: those of the study.
-        overrides: what stood behind --config.
+        arguments: the arguments of Snakemake.
+        configfiles: the files of the study.
+        overrides: the values after --config.
     """
     options = [each for argument in arguments for each in argument.split("=", 1)]
     named = (b for a, b in pairwise(options) if a == "--profile")

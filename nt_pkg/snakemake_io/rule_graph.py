@@ -6,7 +6,7 @@ from typing import Any
 
 from nt_pkg.files.json_files import write_json
 
-NAME = "rule_graph.json"  # beside the timings; the job that draws it knows no other job
+NAME = "rule_graph.json"  # next to the timings; the job that draws it knows no other job
 
 
 def rule_graph(dag: Any) -> dict[str, list[str]]:
@@ -18,6 +18,6 @@ def rule_graph(dag: Any) -> dict[str, list[str]]:
 
 
 def keep_rule_graph(dag: Any, timings: Path) -> None:
-    """Write the graph of a start; the start that makes a report has all that it reads."""
+    """Write the graph of a start; a start that builds a report includes all that it reads."""
     timings.mkdir(exist_ok=True)
     write_json(timings / NAME, rule_graph(dag))

@@ -13,18 +13,18 @@ from nt_pkg.snakemake_io.dry_run import Job
 from nt_pkg.snakemake_io.rule_graph import NAME
 from nt_pkg.snakemake_io.stages import STAGES
 
-# Parts of a timing's path that name no entry of the catalogue.
+# Parts of a timing's path that are not names in the catalogue.
 _NOT_A_NAME = re.compile(
     r"seed\d+|\d+-of-\d+|think|no_think|adaptive|pools|teachers|annotators|students|benchmarks"
 )
 
 
 class Timings:
-    """What jobs took before."""
+    """How long jobs took before."""
 
     def __init__(self, root: Path) -> None:
         """Read all of them."""
-        self._folder = root.parent  # that paths of jobs begin at
+        self._folder = root.parent  # paths of jobs are relative to it
         self._by_path = {
             path: _seconds(path) for path in sorted(root.glob("*/**/*.jsonl")) if path.is_file()
         }
@@ -34,11 +34,11 @@ class Timings:
         self._by_rule = {rule: statistics.fmean(values) for rule, values in by_rule.items()}
 
     def same(self, job: Job) -> float | None:
-        """Return the seconds the same job took last."""
+        """Return the seconds that the same job took last."""
         return self._by_path.get(self._folder / job.timing) if job.timing else None
 
     def shards(self, job: Job) -> float | None:
-        """Return the mean of what other shards of the same took."""
+        """Return the mean seconds of the other shards of the same work."""
         if job.timing is None or "shard" not in job.wildcards:
             return None
         place = (self._folder / job.timing).parent
@@ -46,7 +46,7 @@ class Timings:
         return statistics.fmean(found) if found else None
 
     def estimate(self, job: Job) -> float | None:
-        """Return the seconds the same job took last, else the mean of its rule, else None."""
+        """Return the seconds that the job took last, else the mean of its rule, else None."""
         same = self.same(job)
         return self._by_rule.get(job.rule) if same is None else same
 
@@ -73,7 +73,7 @@ def rules_as_run(timings: Path, names: Set[str]) -> list[dict[str, Any]]:
 
     Args:
         timings: folder of all rules.
-        names: as for `seconds_per_stage`. The report is counted as one job, which is under way.
+        names: as for `seconds_per_stage`. The report counts as one job, which is running.
     """
     jobs: Counter[str] = Counter()
     seconds: dict[str, float] = defaultdict(float)
@@ -102,7 +102,7 @@ def _jobs(timings: Path, names: Set[str]) -> Iterator[tuple[str, float]]:
     for path in sorted(timings.rglob("*.jsonl")):
         parts = path.with_suffix("").parts
         at = next((at for at, part in enumerate(parts) if part in STAGES), None)
-        if at is None:  # a rule beside the study, such as the one that makes the base student
+        if at is None:  # a rule outside the study, such as the one that trains the base student
             continue
         if all(part in names or _NOT_A_NAME.fullmatch(part) for part in parts[at + 1 :]):
             lines = path.read_text().splitlines()

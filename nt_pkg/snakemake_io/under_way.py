@@ -1,10 +1,10 @@
-"""Jobs that a start began and that no controller has seen the end of.
+"""Jobs that a start began and whose end no controller has seen.
 
-Snakemake 9.27 marks the outputs of a job under way, and keeps a record of the job when it has
-ended. A cluster's job takes the mark away itself, but the record is the controller's: if that was
-killed, a later start takes the outputs for good, and a later edit of the job's params for none. So
-a start writes down which outputs it began to make and which of them it has seen made, and the next
-one takes what is left for incomplete. It does so in memory: a dry run shows the same jobs, and
+Snakemake 9.27 marks the outputs of a running job, and keeps a record of the job when it has
+ended. A cluster's job removes the mark itself, but the controller writes the record: if it was
+killed, a later start accepts the outputs and ignores a later edit of the job's params. So
+a start records which outputs it began to make and which of them it has seen finished, and the next
+one treats the others as incomplete. It does so in memory: a dry run shows the same jobs, and
 nothing is written before a start has begun.
 """
 
@@ -19,17 +19,17 @@ from snakemake.persistence import PersistenceBase
 
 
 class UnderWay(logging.Handler):
-    """The outputs under way in a folder; as a handler of Snakemake's log it follows a start."""
+    """The outputs of running jobs in a folder; as a log handler it follows a start."""
 
     def __init__(self, path: Path) -> None:
-        """Read what earlier starts left open; nothing is written before `begin`."""
+        """Read the open outputs of earlier starts; write nothing before `begin`."""
         super().__init__()
         self._path = path
         self._outputs: dict[int, list[str]] = {}  # of jobs of this start
         self.open = _left_open(path)
 
     def take_for_incomplete(self) -> None:
-        """Let Snakemake plan jobs again whose outputs are open, in this process alone."""
+        """Let Snakemake replan jobs with open outputs, in this process only."""
         of_snakemake = PersistenceBase.incomplete
 
         async def incomplete(persistence: PersistenceBase, job: Any) -> list[Any]:
@@ -40,7 +40,7 @@ class UnderWay(logging.Handler):
         PersistenceBase.incomplete = incomplete
 
     def begin(self) -> None:
-        """Start to write; call it once no other controller works in the folder."""
+        """Start to write; call it when no other controller works in the folder."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._path.with_name(f"{self._path.name}.tmp")
         temporary.write_text(_line("start", sorted(self.open)) if self.open else "")
@@ -49,7 +49,7 @@ class UnderWay(logging.Handler):
         logger.addHandler(self)
 
     def emit(self, record: Any) -> None:
-        """Write down that a job began or ended well."""
+        """Record that a job began or succeeded."""
         event = getattr(record, "event", None)
         if event == "job_info":
             self._outputs[record.jobid] = [str(path) for path in record.output]

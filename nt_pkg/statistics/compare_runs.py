@@ -20,7 +20,7 @@ from nt_pkg.statistics.verdicts import ALPHA
 
 @dataclass(frozen=True)
 class Answered:
-    """One run on one benchmark: its name, the benchmark, and the share right of every question."""
+    """One run on one benchmark: its name, the benchmark, and the right share per question."""
 
     name: str
     benchmark: str
@@ -31,7 +31,7 @@ class Answered:
 class Difference:
     """Accuracy of `a` minus that of `b`, a share, with a standard error over questions.
 
-    `interval` holds with 95 % for this pair alone, `joint_interval` for all pairs at once
+    `interval` is the 95 % interval of this pair alone, `joint_interval` that of all pairs together
     (Bonferroni). `p_value` is of a paired t test, two-sided, corrected over all pairs (Holm).
     """
 
@@ -56,7 +56,7 @@ def question_means(grades: Sequence[Row]) -> dict[str, float]:
 
 
 def read_means(score: Path) -> dict[str, float]:
-    """Return the share of right answers of every question, from the grades beside a score file."""
+    """Return the share of right answers of every question, from the grades next to a score file."""
     grades = score.with_suffix(".grades.parquet")
     return question_means(read_parquet(grades, GRADES, ("question_id", "is_correct")))
 
@@ -75,9 +75,9 @@ def question_lengths(samples: Sequence[Row]) -> dict[str, float | None]:
 
 
 def read_lengths(score: Path) -> dict[str, float | None]:
-    """Return the mean tokens of every question, from the samples beside a score file.
+    """Return the mean tokens of every question, from the samples next to a score file.
 
-    Reads no text.
+    Does not read texts.
     """
     samples = score.with_suffix(".samples.parquet")
     wanted = ("question_id", "completion_tokens", "status")
@@ -105,7 +105,7 @@ def compare_runs(runs: Sequence[Answered], *, only_with_first: bool = False) -> 
         if not only_with_first or a is members[0]
     ]
     if not pairs:
-        raise ValueError("nothing to compare: give two scores or more of one benchmark")
+        raise ValueError("nothing to compare: give at least two scores of one benchmark")
     tested = [(a, b, run_paired_t(_differences(a, b))) for a, b in pairs]
     raw = [float(test.p_value) for *_, test in tested if test.p_value is not None]
     found = []
@@ -135,7 +135,7 @@ def _differences(a: Answered, b: Answered) -> list[float]:
     apart = set(a.means) ^ set(b.means)
     if apart:
         raise ValueError(
-            f"{where} do not have the same questions: {len(apart)} stand on one side only, such as "
+            f"{where} do not have the same questions: {len(apart)} are on one side only, such as "
             f"{min(apart)}; grade both with the same version and parameters of the benchmark"
         )
     if len(a.means) < MIN_QUESTIONS:

@@ -15,7 +15,7 @@ from scipy.special import stdtr, stdtrit
 from nt_pkg.statistics.tests import MIN_QUESTIONS
 from nt_pkg.statistics.verdicts import ALPHA
 
-# From here on one answer is called longer than another. Our choice: the paper's System-2 student
+# From this ratio on, an answer counts as longer. Our choice: the paper's System-2 student
 # writes 1.7 times as much when asked to think and counts as unable to switch; between System-1 and
 # System-2 there is a factor of 27.
 LONGER = 2.0
@@ -46,12 +46,12 @@ class Ratio:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Fieller's 95 % interval; None where it has no end, or there is nothing to go by."""
+        """Fieller's 95 % interval; None if it is unbounded or there are no data."""
         if not self.degrees:
             return None
         square = float(stdtrit(self.degrees, 1 - ALPHA / 2)) ** 2
         lead = self.b**2 - square * self.variance_b
-        if lead <= 0:  # the shorter side is not told from zero
+        if lead <= 0:  # the shorter side cannot be told from zero
             return None
         middle = self.a * self.b - square * self.covariance
         root = middle**2 - lead * (self.a**2 - square * self.variance_a)
@@ -78,7 +78,7 @@ class Ratio:
 
 
 def pair_lengths(a: Sequence[float], b: Sequence[float]) -> Ratio | None:
-    """Return the ratio of two sides paired in this order; None where the second has no tokens."""
+    """Return the ratio of two sides paired in this order; None if the second has no tokens."""
     if not a or not sum(b):
         return None
     means = float(np.mean(a)), float(np.mean(b))
@@ -98,7 +98,7 @@ def pair_questions(pairs: Mapping[str, Sequence[tuple[Lengths, Lengths]]]) -> Ra
         pairs: by benchmark, the lengths of both sides, one pair a seed.
 
     Returns:
-        None where a benchmark has fewer than 30 such questions, or the sides other questions.
+        None if a benchmark has fewer than 30 such questions, or the sides have other questions.
     """
     parts = []
     for members in pairs.values():
@@ -138,5 +138,5 @@ def find_p_value(ratio: Ratio, claim: str) -> float:
 
 
 def lean(ratio: float, claim: str) -> float:
-    """Return a number whose sign says on which side of a claim a ratio lies; positive: as said."""
+    """Return a number that is positive if a ratio agrees with a claim, negative otherwise."""
     return ratio - LONGER if claim == "longer" else 1 - ratio

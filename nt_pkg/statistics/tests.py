@@ -1,4 +1,4 @@
-"""Tests of differences: over seeds, over questions, for being alike; corrected for their number."""
+"""Tests of differences: over seeds, over questions, for equivalence; corrected for their number."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from scipy.special import stdtr, stdtrit
 from nt_pkg.statistics.verdicts import ALPHA
 
 MIN_SEEDS = 3
-MIN_QUESTIONS = 30  # below, a t test on differences of 0 and 1 is no test
+MIN_QUESTIONS = 30  # with fewer, a t test on differences of 0 and 1 is not valid
 
 Answers = Mapping[str, float]  # question id -> share right
 
 
 @dataclass(frozen=True)
 class Paired:
-    """Mean of per-seed differences; the other fields are None where the seeds do not allow them."""
+    """Mean of per-seed differences; the other fields are None if there are too few seeds."""
 
     mean: float
     standard_error: float | None
@@ -64,14 +64,14 @@ def compare_questions(pairs: Mapping[str, Sequence[tuple[Answers, Answers]]]) ->
     """Return the mean difference over benchmarks, tested over the questions both sides answered.
 
     Every question counts once, whatever its repeats and seeds; benchmarks count alike. The error
-    covers the choice of questions and the sampling of answers, and not the luck of a training. The
+    covers the choice of questions and the sampling of answers, but not chance in training. The
     degrees of freedom are those of the smallest benchmark.
 
     Args:
         pairs: by benchmark, the answers of both sides, one pair a seed.
 
     Returns:
-        None where a benchmark has fewer than 30 questions, or the sides other questions.
+        None if a benchmark has fewer than 30 questions, or the sides have other questions.
     """
     tests = []
     for sides in pairs.values():
@@ -98,7 +98,7 @@ def compare_questions(pairs: Mapping[str, Sequence[tuple[Answers, Answers]]]) ->
 def compare_independent(mean: float, errors: Sequence[float], num_questions: int) -> Paired:
     """Return the test of a mean difference over seeds from the errors of both sides of each.
 
-    The errors are over questions, and added as if both sides had answered other ones. All seeds
+    The errors are over questions, and added as if both sides had answered different ones. All seeds
     answer the same questions, so more seeds do not make the error smaller.
 
     Args:
@@ -119,7 +119,7 @@ def _test_mean(mean: float, error: float, degrees: int) -> Paired:
 def compare_alike(found: Paired, margin: float) -> float | None:
     """Return the p value of two one-sided t tests that a difference lies within +- `margin`.
 
-    Schuirmann 1987; None where there is no error to test with.
+    Schuirmann 1987; None if there is no standard error.
     """
     if found.standard_error is None:
         return None

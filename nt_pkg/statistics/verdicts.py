@@ -1,4 +1,4 @@
-"""Verdicts: what a tested comparison, or several together, say of a claim."""
+"""Verdicts of one tested comparison, or of several together, on a claim."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def judge(difference: float, p_value: float, *, has_claim: bool) -> str:
 
 
 def judge_alike(p_value: float) -> str:
-    """Return the verdict on the claim that two sides are alike; it has no opposite."""
+    """Return the verdict on the claim that two sides are alike; it is never opposite."""
     return "supported" if p_value < ALPHA else "not supported"
 
 

@@ -1,4 +1,4 @@
-"""Subsets: which traces a selector picks, and why the others could not be picked.
+"""Subsets: the traces that a selector picks, and why others could not be picked.
 
 Rows are columns of Arrow and numpy throughout, so that a pool of a million rows takes seconds.
 """
@@ -29,13 +29,13 @@ def select_subset(
     annotations: Mapping[str, pa.Table],
     near: Mapping[str, pa.Table] | None = None,
 ) -> tuple[list[Row], dict[str, Any]]:
-    """Return the rows of a subset, best first, and what its manifest says of the choice.
+    """Return the rows of a subset, best first, and the counts for its manifest.
 
     Args:
         selector: module of nt_pkg/selectors.
-        params: its parameters as they stand in a spec: checked when the study was read.
+        params: its parameters in the form of a spec: checked when the study was read.
         size: number of rows.
-        seed: seed of the draw.
+        seed: seed of the selection.
         traces: id and status of every trace of the pool, in any order.
         annotations: id, status and value (JSON) of each annotator that the selector requires.
         near: the same of the questions that rows are chosen near to, for selectors that need them.
@@ -100,8 +100,8 @@ def _near(annotations: Mapping[str, pa.Table]) -> tuple[Candidates, Counter[str]
     found, lost = _candidates(traces, annotations)
     if not len(found):
         raise ValueError(
-            f"no question to be near to has its labels ({dict(lost) or 'the pool is empty'}): look "
-            "at the subset's `near`"
+            f"no question of the `near` pool has labels ({dict(lost) or 'the pool is empty'}): "
+            "check the subset's `near`"
         )
     return found, lost
 

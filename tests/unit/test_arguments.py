@@ -53,7 +53,7 @@ def test_a_target_behind_the_files_is_named(
 
     with pytest.raises(
         ValueError,
-        match=rf"^{target} stands behind .* as in `{target} --configfile a.yaml b.yaml`$",
+        match=rf"^{target} after .* not a file: .* as in `{target} --configfile a.yaml b.yaml`$",
     ):
         read_command_line(["-n", "--configfile", "a.yaml", "b.yaml", target])
 

@@ -294,9 +294,9 @@ def test_scores_that_came_and_went_are_not_compared() -> None:
 
     assert [
         (row.change, row.subset, row.seeds, row.num_scores, row.is_whole) for row in found.runs
-    ] == [("came", "topics", "0, 1, 2", 3, True), ("went", "long", "3", 1, False)]
+    ] == [("added", "topics", "0, 1, 2", 3, True), ("removed", "long", "3", 1, False)]
     assert (found.num_scores, found.scores) == (8, ())
-    assert "3 scores came; 1 score went" in say_changes(found)
+    assert "3 scores added; 1 score removed" in say_changes(found)
 
 
 def test_comparison_of_one_report_only_is_no_changed_verdict() -> None:
@@ -405,9 +405,9 @@ def test_share_of_rows_from_samples_of_large_subsets() -> None:
     [
         (None, "x", "does not exist .* give the folder of a finished report"),
         ({}, "x", "is not the summary of a report"),
-        ({"study": "y", "version": 1}, "x", "is a report of study 'y', and this one is of 'x'"),
-        ({"study": "x"}, "x", "has no version, 1 is needed: .* build that report again"),
-        ({"study": "x", "version": 9}, None, "has version 9, 1 is needed"),
+        ({"study": "y", "version": 1}, "x", "is a report of study 'y', but this study is 'x'"),
+        ({"study": "x"}, "x", "has no version, but 1 is needed: .* rebuild that report"),
+        ({"study": "x", "version": 9}, None, "has version 9, but 1 is needed"),
     ],
 )
 def test_reports_that_cannot_be_compared(
@@ -454,4 +454,4 @@ def test_command_refuses_reports_of_two_studies(
 
     with pytest.raises(SystemExit):
         compare_reports.main([str(tmp_path / "one"), str(tmp_path / "two")])
-    assert "a report of study 'one', and this one is of 'two'" in capsys.readouterr().err
+    assert "a report of study 'one', but this study is 'two'" in capsys.readouterr().err

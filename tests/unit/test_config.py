@@ -119,7 +119,7 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (
             teacher(runtime={"server": {"base_url": "http://a/v1"}}),
-            ["teachers.micro-teacher: engine micro asks no server"],
+            ["teachers.micro-teacher: engine micro does not use a server"],
         ),
         (
             teacher(runtime={"server": {"base_url": "http://me:secret@a/v1"}}),
@@ -240,7 +240,7 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (
             put("annotators", "length", value={"kind": "length", **ASKED}),
-            ["annotators.length: kind length asks no model: remove `engine`"],
+            ["annotators.length: kind length does not use a model: remove `engine`"],
         ),
         (
             put("annotators", "length", value={"kind": "length", "sampling": {}}),
@@ -269,7 +269,7 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (
             put("annotators", "embedding", value={"kind": "hidden_states"}),
-            ["annotators.embedding: kind hidden_states needs a `source`, the files of the model"],
+            ["annotators.embedding: kind hidden_states needs a `source`, the files of its model"],
         ),
         (
             put("annotators", "length", "source", value={"builtin": "micro-base"}),
@@ -277,11 +277,11 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (
             put("subsets", "long-300", "near", value="micro"),
-            ["subsets.long-300.near: selector long looks for no neighbours: remove it"],
+            ["subsets.long-300.near: selector long does not use it: remove it"],
         ),
         (
             nearest("hashed_words"),
-            ["subsets.nearest: selector nearest needs `near`, the pool whose questions it looks"],
+            ["subsets.nearest: selector nearest needs `near`, the pool whose questions it selects"],
         ),
         (nearest("hashed_words", near="limo"), ["subsets.nearest.near: unknown name 'limo'"]),
         (

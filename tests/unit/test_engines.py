@@ -230,7 +230,7 @@ def test_no_start_of_snakemake_imports_what_takes_long() -> None:
             {"engine": "nothing"},
             "teachers.x: unknown engine 'nothing'; there are",
         ),
-        ("teachers", {"engine": "replay", "seed": 1}, "teachers.x: engine replay draws nothing"),
+        ("teachers", {"engine": "replay", "seed": 1}, "teachers.x: engine replay does not sample"),
         ("students", {"engine": "openai"}, "students.x: engine openai does not run the student"),
         (
             "students",

@@ -99,9 +99,9 @@ def test_writing_is_the_memory_read_and_the_operations(study: Study) -> None:
     assert few > 2.5 * found
     only_read = gpu_seconds(shape, Workload(1, 80, 0), EngineRuntime(gpu=1), "h100")
     assert only_read == pytest.approx(80 * (2 * matrices + 2 * 32 * 4096 * 80) / 989e12 / 0.5)
-    with pytest.raises(ValueError, match="GPU called rtx_a1000 has is not known"):
+    with pytest.raises(ValueError, match="GPU rtx_a1000 is not known"):
         gpu_seconds(shape, Workload(1, 80, 0), EngineRuntime(gpu=1), "rtx_a1000")
-    with pytest.raises(ValueError, match="a v100 has no bfloat16"):
+    with pytest.raises(ValueError, match="a v100 does not support bfloat16"):
         gpu_seconds(shape, Workload(1, 80, 0), EngineRuntime(gpu=1), "v100")
 
 
@@ -208,5 +208,5 @@ def test_what_is_not_known_is_named(tmp_path: Path) -> None:
     text = "\n".join([*found.table(), *found.notes()])
     assert "\n  domain                     1     4         ?       4.0  not known" in text
     assert "no forecast: give pools.natural-reasoning its `expected_rows`, or ingest it" in text
-    assert "no forecast: what rule export_model computes is not known" in text
+    assert "no forecast: the work of rule export_model is not known" in text
     assert "arithmetic" not in text

@@ -111,10 +111,10 @@ def test_misbehaviour_is_tried_again(step: Any) -> None:
     ("step", "reason"),
     [
         ((500, {}), 'status 500: {"error": "no, says bad"}'),
-        ("half JSON", "not a whole answer"),
+        ("half JSON", "incomplete answer"),
         ("drip", "no answer within 0.5 s"),
         ("cut", "RemoteProtocolError"),
-        ({"usage": None}, "not a whole answer"),
+        ({"usage": None}, "incomplete answer"),
     ],
     ids=str,
 )
@@ -158,9 +158,9 @@ def test_retry_after_may_be_a_date() -> None:
         ({"key": "x"}, "the key is refused"),
         ({"models": None, "key": "x"}, "the key is refused"),
         ({"models": None, "plan": {"q0": [(404, {})]}}, "there is no such model or address"),
-        ({"plan": {"q0": [(307, {"Location": "/v1"})]}}, "it sends us elsewhere"),
+        ({"plan": {"q0": [(307, {"Location": "/v1"})]}}, "the server redirects"),
         ({"plan": {"q0": [{"model": "cheaper"}]}}, "'teacher' was asked and 'cheaper' answered"),
-        ({"is_page": True}, "is no server of the OpenAI protocol"),
+        ({"is_page": True}, "is not a server with the OpenAI protocol"),
     ],
     ids=str,
 )
@@ -202,7 +202,7 @@ def test_nothing_but_failures_ends_the_job() -> None:
     plan = {f"q{n}": [(400, {})] for n in range(100)}
     with (
         serving(plan=plan) as fake,
-        pytest.raises(ValueError, match=r"20 requests failed one after the other; .*status 400"),
+        pytest.raises(ValueError, match=r"20 consecutive requests failed; .*status 400"),
     ):
         list(engine(fake).generate(many(100), SAMPLING))
 

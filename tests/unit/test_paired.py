@@ -53,7 +53,7 @@ def test_many_pairs_are_corrected() -> None:
 
 def test_other_questions_are_refused() -> None:
     """A difference of means over other questions is no paired difference."""
-    with pytest.raises(ValueError, match="1 stand on one side only, such as q0039"):
+    with pytest.raises(ValueError, match="1 are on one side only, such as q0039"):
         compare_runs([answered("a", [1] * 40), answered("b", [1] * 39)])
     with pytest.raises(ValueError, match="30 are needed"):
         compare_runs([answered("a", [1] * 9), answered("b", [0] * 9)])

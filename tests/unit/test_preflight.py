@@ -107,13 +107,13 @@ def test_good_cluster(preflight_with: Fake) -> None:
 
     assert "FAIL  " not in shown
     for line in (
-        "8 Slurm commands are there",
+        "all 8 Slurm commands are available",
         "sacct works; status by squeue",
         "slurm/profile.yaml has no CHANGE_ME",
         "2 different requests of 3 jobs are accepted",
     ):
         assert line in shown
-    assert shown.splitlines()[-1].endswith("nothing is in the way")
+    assert shown.splitlines()[-1].endswith("ready to start")
     starts = {line[: len("ok    ")] for line in shown.splitlines()[:-2]}
     assert starts <= {"ok    ", "warn  ", "FAIL  "}
 
@@ -123,12 +123,12 @@ def test_good_cluster(preflight_with: Fake) -> None:
     [
         (
             {"text": PROFILE.replace("lab", "CHANGE_ME")},
-            "CHANGE_ME is left",
+            "CHANGE_ME is not filled in",
             "edit slurm/profile.yaml:2 default-resources.slurm_account (here: lab)",
         ),
         (
             {"text": PROFILE.replace(": cpu", ": CHANGE_ME")},
-            "CHANGE_ME is left",
+            "CHANGE_ME is not filled in",
             "slurm/profile.yaml:3 default-resources.slurm_partition (here: closed, cpu, gpu",
         ),
         (
@@ -143,7 +143,7 @@ def test_good_cluster(preflight_with: Fake) -> None:
         ),
         (
             {"train": {**TRAIN, "slurm_partition": "closed", "gpu": 0}},
-            "partition closed takes only accounts physics, not lab",
+            "partition closed accepts only accounts physics, not lab",
             "set-resources.train.slurm_partition",
         ),
         (
@@ -163,18 +163,18 @@ def test_good_cluster(preflight_with: Fake) -> None:
         ),
         (
             {"train": {**TRAIN, "gpu": 8}},
-            "not available; it would be taken without gpu 8; partition gpu has 1 idle with 64 "
+            "not available; it would be accepted without gpu 8; partition gpu has 1 idle with 64 "
             "CPUs, 512000 MB, gpu:h100:4(S:0-1), nvlink,ib; 1 drained",
             "lower students.llama.runtime.gpu of the configuration",
         ),
         (
             {"train": {**TRAIN, "gpu_model": "a100"}},
-            "it would be taken without gpu_model a100; partition gpu has 1 idle",
+            "it would be accepted without gpu_model a100; partition gpu has 1 idle",
             "set-resources.train.gpu_model",
         ),
         (
             {"train": {**TRAIN, "mem_mb": 999_000}},
-            "it would be taken without mem_mb 999000",
+            "it would be accepted without mem_mb 999000",
             "students.llama.runtime.mem_mb of the configuration, or slurm/profile.yaml "
             "set-resources.train.mem_mb",
         ),
@@ -217,7 +217,7 @@ def test_good_cluster(preflight_with: Fake) -> None:
             "dry run failed, so no job was checked: error: the configuration has defects: x: y",
             "snakemake --profile slurm -n",
         ),
-        ({"text": "jobs: ["}, "slurm/profile.yaml cannot be read as YAML", "line 1"),
+        ({"text": "jobs: ["}, "slurm/profile.yaml is not valid YAML", "line 1"),
     ],
     ids=lambda value: None if isinstance(value, dict) else str(value)[:24],
 )
@@ -226,15 +226,17 @@ def test_defects(preflight_with: Fake, changes: dict[str, object], says: str, ed
 
     line = next(line for line in shown.splitlines() if says in line)
     assert line.startswith("FAIL  ") and edit in line
-    assert "mend what FAILs before you start" in shown
+    assert "fix every FAIL before you start" in shown
 
 
 def test_no_accounting_is_a_warning(preflight_with: Fake) -> None:
     errors = dict.fromkeys(("sacct", "sacctmgr show assoc", "sacctmgr show qos"), "no slurmdbd")
     shown = preflight_with(0, errors=errors)
 
-    assert "no GPU or memory accounting, and no fall-back when the controller is away" in shown
-    assert "lab cannot be checked: the cluster knows no accounts of yours" in shown
+    assert (
+        "no GPU or memory accounting, and no fallback when the controller does not answer" in shown
+    )
+    assert "lab cannot be checked: the cluster lists no accounts of yours" in shown
 
 
 def test_hanging_controller_is_not_waited_for(

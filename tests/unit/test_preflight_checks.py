@@ -37,7 +37,7 @@ def test_no_accounting() -> None:
     assert "no GPU or memory accounting" in only(by_squeue, "warn") and not only(by_squeue, "FAIL")
     assert "set profile.yaml slurm-status-command: squeue" in only(by_sacct, "FAIL")
     works = cluster.accounting(facts(), Answer(0, "", ""), profile("jobs: 1"))
-    assert "waits for cancelled jobs for ever" in only(works, "warn")
+    assert "waits forever for cancelled jobs" in only(works, "warn")
 
 
 def test_squeue_needs_a_controller_that_remembers() -> None:
@@ -100,16 +100,16 @@ def test_good_requests_are_accepted(answers: Callable[..., list[Finding]]) -> No
 @pytest.mark.parametrize(
     ("changes", "says", "edit"),
     [
-        ({"gpu": 8}, "taken without gpu 8;", "lower students.llama.runtime.gpu of the conf"),
-        ({"gpu_model": "a100"}, "taken without gpu_model a100;", "train.gpu_model"),
+        ({"gpu": 8}, "accepted without gpu 8;", "lower students.llama.runtime.gpu of the conf"),
+        ({"gpu_model": "a100"}, "accepted without gpu_model a100;", "train.gpu_model"),
         ({"gpu_model": "H100"}, "gpu_model H100; partition gpu has 1 idle with 64 CPUs", "gpu_m"),
-        ({"slurm_partition": "cpu"}, "taken without gpu 4; partition cpu has 1 idle", "train"),
-        ({"mem_mb": 600_000}, "taken without mem_mb 600000", "students.llama.runtime.mem_mb"),
+        ({"slurm_partition": "cpu"}, "accepted without gpu 4; partition cpu has 1 idle", "train"),
+        ({"mem_mb": 600_000}, "accepted without mem_mb 600000", "students.llama.runtime.mem_mb"),
         ({"cpus_per_task": 65}, "without cpus_per_task 65", "set-resources.train.cpus_per_task"),
         ({"cpus_per_gpu": 20}, "without cpus_per_task", "set-resources.train.cpus_per_task"),
         (
             {"nodes": 3, "gpu": "", "gres": "gpu:4", "mpi": "srun", "tasks": 3, "tasks_per_gpu": 0},
-            "taken without nodes 3",
+            "accepted without nodes 3",
             "set-resources.train.nodes",
         ),
         ({"gpu": 8, "mem_mb": 600_000}, "not available; partition gpu has", "resources.train in"),
@@ -190,10 +190,10 @@ def waiting(there: Cluster | None = None, gpus: int = 4, **changes: object) -> s
     [
         ({"slurm_partition": "off"}, {}, "partition off is DOWN"),
         ({"slurm_partition": "short"}, {}, "1440 min is above MaxTime 30 min of partition short"),
-        ({"slurm_partition": "closed"}, {}, "closed takes only accounts physics, not lab"),
-        ({}, {"DenyAccounts": "Lab,x"}, "gpu does not take lab"),
-        ({"qos": "normal"}, {"AllowQos": "long"}, "gpu takes only qos long, not normal"),
-        ({"qos": "normal"}, {"DenyQos": "normal"}, "gpu does not take normal"),
+        ({"slurm_partition": "closed"}, {}, "closed accepts only accounts physics, not lab"),
+        ({}, {"DenyAccounts": "Lab,x"}, "gpu does not accept lab"),
+        ({"qos": "normal"}, {"AllowQos": "long"}, "gpu accepts only qos long, not normal"),
+        ({"qos": "normal"}, {"DenyQos": "normal"}, "gpu does not accept normal"),
         ({}, {"MaxMemPerNode": "4000"}, "mem_mb 100000 is above MaxMemPerNode 4000 of gpu"),
     ],
 )
@@ -237,5 +237,5 @@ def test_jobs_in_the_queue() -> None:
     there = replace(facts(), config=enforcing("limits"), qos={"normal": Limits(max_submit=50)})
     found = only(limits.queue(asked(), there, profile()), "warn")
 
-    assert "up to 100 jobs in the queue, QOS normal takes 50" in found
+    assert "up to 100 jobs in the queue, but QOS normal allows 50" in found
     assert "profile.yaml:8 jobs" in found

@@ -39,7 +39,7 @@ def this(**changes: object) -> machine.Machine:
         ({}, "ok", "Python 3.11.7, snakemake 9.27.1"),
         ({"python": (3, 10, 1)}, "FAIL", "use 3.11"),
         ({"versions": {"snakemake": "9.20.0"}}, "FAIL", "pip install 'snakemake>=9.27,<10'"),
-        ({"versions": {"snakemake": "10.0"}}, "FAIL", "snakemake 10.0 was not tried"),
+        ({"versions": {"snakemake": "10.0"}}, "FAIL", "snakemake 10.0 is not tested"),
         (
             {"versions": {"snakemake-executor-plugin-slurm": None}},
             "FAIL",
@@ -92,10 +92,10 @@ MOUNTS = r"""
     [
         ("/home/me/nt", "ok", "/home (nfs4), a shared file system"),
         ("/a b/nt", "ok", "/a b (gpfs)"),
-        ("/homestead", "warn", "/ (ext4): a disk of this node"),
+        ("/homestead", "warn", "/ (ext4): probably a disk of this node"),
         ("/tmp/nt", "warn", "a temporary folder of this node"),
         ("/dev/shm/nt", "warn", "compute nodes do not see it"),
-        ("/scratch/nt", "warn", "locks count on this node only"),
+        ("/scratch/nt", "warn", "locks hold on this node only"),
     ],
 )
 def test_where_folders_lie(path: str, level: str, says: str) -> None:
@@ -123,7 +123,7 @@ def test_what_a_node_has_seen_is_shared() -> None:
         (disk.Measured(free_files=7), "warn", "room for 7 files"),
         (disk.Measured(clock_seconds=-60), "warn", "-60 s off this node's clock"),
         (disk.Measured(error="Permission denied"), "FAIL", "cannot be written: Permission denied"),
-        (None, "FAIL", "did not end"),
+        (None, "FAIL", "did not finish"),
     ],
 )
 def test_what_a_file_system_does(measured: disk.Measured | None, level: str, says: str) -> None:
@@ -157,7 +157,7 @@ def test_assets_that_were_not_fetched(tmp_path: Path) -> None:
     manifest.parent.mkdir(parents=True)
     manifest.write_text('{"spec": {"hub": "org/model", "revision": "1"}}')
     found = only(study.assets(checked, tmp_path, [], {"HF_HUB_OFFLINE": "1"}), "warn")
-    assert "another revision is there" in found and "HF_HUB_OFFLINE" not in found
+    assert "another revision was fetched" in found and "HF_HUB_OFFLINE" not in found
 
 
 def test_keys_of_servers() -> None:

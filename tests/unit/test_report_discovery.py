@@ -67,14 +67,17 @@ def test_the_place_decides_and_not_the_name(pretend: Callable[..., None]) -> Non
     [
         (
             {"a": Part("scores", 10, draw_one("x")), "b": Part("scores", 10, draw_one("y"))},
-            r"parts/a.py and .*parts/b.py both want place 10 of section 'scores'",
+            r"parts/a.py and .*parts/b.py both have place 10 of section 'scores'",
         ),
         (
             {"a": Part("scores", 10, draw_one("x")), "b": Part("paper", 10, draw_one("x"))},
-            "two parts of the report draw a table 'x'",
+            "two parts of the report draw a table named 'x'",
         ),
         ({"a": None}, r"nt_pkg/report/parts/a.py has no PART"),
-        ({"a": Part("scroes", 10, draw_one("x"))}, "is of section 'scroes'; there are headline"),
+        (
+            {"a": Part("scroes", 10, draw_one("x"))},
+            "names the section 'scroes'; there are headline",
+        ),
     ],
 )
 def test_parts_in_each_others_way_are_refused(

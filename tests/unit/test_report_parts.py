@@ -54,7 +54,7 @@ def test_published_numbers_stand_beside_ours() -> None:
     assert second["paper"] is None and second["difference"] is None
     assert "| 48.0 | A |" in render_markdown(found) and "5,134" in render_markdown(found)
     assert [other.name, other.rows[0]["ours"]] == ["paper-5", None]
-    with pytest.raises(ValueError, match="fits 2 runs"):
+    with pytest.raises(ValueError, match="matches 2 runs"):
         wide = known.model_copy(update={"filter": {"student": STUDENT}})
         scores.append(score("x", "system2", 0, "think"))
         tabulate_published(make_material(scores, study=make_study(published=[wide])))

@@ -72,7 +72,7 @@ def test_a_report_of_the_papers_study_fills_it(
 
     assert reproduction.main([str(tmp_path / "report")]) == 0
     page = (tmp_path / "page.md").read_text()
-    assert re.search(r"5 of \d+ published numbers stand beside ours", page)
+    assert re.search(r"5 of \d+ published numbers have ours next to them", page)
     assert "| 57.8 | B | 60.0 | 1.2 | +2.2 |" in row_of(page, "NT Random, 1k", "math500")
     # The same run is in two of the paper's tables, in one of them with its tokens.
     assert "| 40.0 | 1.2 | +2.4 |" in row_of(page, "System-2 only, Think", "gpqa_diamond")
@@ -92,5 +92,5 @@ def test_the_report_of_another_study_is_refused(plan: Plan, tmp_path: Path) -> N
     (tmp_path / "summary.json").write_text(json.dumps({**summary, "study": "paper"}))
     for table in (tmp_path / "tables").glob("paper-*.csv"):
         table.unlink()
-    with pytest.raises(ValueError, match="no number of ours beside a published one"):
+    with pytest.raises(ValueError, match="none of our numbers next to published ones"):
         read_report(tmp_path)

@@ -504,7 +504,7 @@ def test_nearest_leaves_out_questions_without_a_vector() -> None:
     assert counts["unusable_near"] == {"annotation embedding failed": 1}
     fewer = {"embedding": near.slice(1)}
     assert rows == select_subset("nearest", {}, 20, 0, traces, labels, fewer)[0]
-    with pytest.raises(ValueError, match="no question to be near to has its labels"):
+    with pytest.raises(ValueError, match="no question of the `near` pool has labels"):
         select_subset("nearest", {}, 20, 0, traces, labels, {"embedding": near.slice(0, 1)})
 
 

@@ -65,7 +65,7 @@ def test_facts_of_a_job() -> None:
     ("facts", "num_new_steps", "reason"),
     [
         (shown(), 1, ""),
-        (shown(), 0, "did not bring the training forward"),
+        (shown(), 0, "made no progress in the training"),
         (shown(JobState="COMPLETING"), 9, "Slurm is ending the job, its state is COMPLETING"),
         (shown(JobState="CANCELLED"), 9, "its state is CANCELLED"),
         (shown(JobState="PREEMPTED"), 9, "its state is PREEMPTED"),

@@ -56,8 +56,8 @@ def test_reasons_in_plain_words() -> None:
     assert reasons(replace(GRADE, reason=why)) == [
         [
             "forced",
-            "was cut off",
-            "input edited or made anew",
+            "was interrupted",
+            "input edited or rebuilt",
             "other set of inputs",
             "command of the rule edited",
             "name: a: b -> it's, x",

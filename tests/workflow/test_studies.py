@@ -112,7 +112,10 @@ def test_what_is_wrong_with_a_command_line_is_said_before_anything_runs(
     copy: Path, module: str
 ) -> None:
     for arguments, message in (
-        (["--configfile", "studies/mine.yaml", "sft"], "error: sft stands behind --configfile"),
+        (
+            ["--configfile", "studies/mine.yaml", "sft"],
+            "error: sft after --configfile is not a file",
+        ),
         (["--configfile", "studies/gone.yaml"], "gone.yaml does not exist"),
         (["--profile", "none"], "error: no study is named"),
     ):

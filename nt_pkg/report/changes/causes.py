@@ -1,4 +1,4 @@
-"""What was made differently in two reports of a study, and which scores it explains."""
+"""What two reports of a study made differently, and which changed scores this explains."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
@@ -17,7 +17,7 @@ from nt_pkg.report.summary import (
 )
 from nt_pkg.report.wording import DASH, show_count, show_percent
 
-# Parts of how a score or a run was made, and what a reader calls it if they differ.
+# Parts of how a score or a run was made, and the words for a difference in them.
 _SCORE_CAUSES = {
     "model": "another model",
     "prompts": "other prompts",
@@ -36,7 +36,7 @@ MIN_IDS = 100  # with fewer, a share has a standard error of more than five poin
 
 
 class Kept(Protocol):
-    """A record of a summary: it says how it was made."""
+    """A record of a summary, with how it was made."""
 
     @property
     def made(self) -> str:
@@ -84,7 +84,7 @@ class Sides:
 def pair_up(
     old: Sequence[Each], new: Sequence[Each], name: Callable[[Each], tuple[Any, ...]]
 ) -> Mapping[tuple[Any, ...], Pair[Each]]:
-    """Return the records that both have, by name."""
+    """Return the records that both summaries have, by name."""
     before = {name(each): each for each in old}
     return {name(each): (before[name(each)], each) for each in new if name(each) in before}
 
@@ -100,7 +100,7 @@ def name_draw(found: KeptSubset) -> tuple[str, int]:
 
 
 def find_causes(sides: Sides, pairs: Sequence[Pair[KeptScore]]) -> list[str]:
-    """Return what may explain that scores of a run group changed, nearest to the data first."""
+    """Return what may explain that scores of a run group changed; data come before training."""
     found: dict[str, None] = {}
     for pair in pairs:
         run = sides.runs.get(name_run(pair[1]))
@@ -127,9 +127,9 @@ def _explain_run(sides: Sides, run: Pair[KeptRun], has_other_rows: bool) -> list
 
 
 def find_origins(sides: Sides) -> list[ChangedOrigin]:
-    """Return what was made differently, stage by stage; what only follows is left out.
+    """Return what was made differently, by stage; mere consequences are left out.
 
-    Subsets are listed by name, trainings and scores together where the same differs.
+    Subsets are listed by name; trainings and scores with the same differences are listed together.
     """
     old, new = sides.old, sides.new
     pools = pair_up(old.pools, new.pools, lambda pool: (pool.pool,))
@@ -221,7 +221,7 @@ def share_kept(old: KeptSubset, now: KeptSubset) -> float | None:
     """Return the share of a subset's rows that were in it before, from samples of their ids.
 
     A sample holds the smallest ids, so both are complete up to the smaller of their largest ids.
-    None if too few ids lie below it to tell, as where a large subset became a small one.
+    None if too few ids are below it, for example if a large subset became a small one.
     """
     some = [set(each.some_ids.split()) for each in (old, now)]
     cuts = [max(ids) for ids in some if len(ids) >= KEPT_IDS]

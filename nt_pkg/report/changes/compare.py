@@ -2,9 +2,9 @@
 
 Scores of the same run, benchmark and mode are compared, and averaged over the seeds that both
 reports have. A changed average is tested over its seeds (paired) if there are enough and both sides
-were asked the same; otherwise over questions, with the errors of both sides as if they were
-independent. They mostly answered the same questions, so that test is too careful: it overlooks
-changes rather than invents them. p values are corrected over all changed averages (Holm).
+had the same prompts; otherwise over questions, with the errors of both sides as if they were
+independent. They mostly answered the same questions, so that test is conservative: it misses
+changes rather than inventing them. p values are corrected over all changed averages (Holm).
 """
 
 import math
@@ -44,7 +44,7 @@ def compare_summaries(old: Summary, new: Summary, earlier: str = "") -> Changes:
     Args:
         old: summary of the earlier report.
         new: that of the later one.
-        earlier: how the user calls the earlier report.
+        earlier: the user's name for the earlier report.
     """
     sides = Sides(old, new)
     before, now = ({_key(score): score for score in each.scores} for each in (old, new))
@@ -58,7 +58,7 @@ def compare_summaries(old: Summary, new: Summary, earlier: str = "") -> Changes:
         scores=_describe_scores(list(changed.values()), sides),
         verdicts=tuple(verdicts),
         origins=tuple(find_origins(sides)),
-        runs=(*_one_sided("came", now, before), *_one_sided("went", before, now)),
+        runs=(*_one_sided("added", now, before), *_one_sided("removed", before, now)),
         num_scores=sum(map(len, averages.values())),
         num_changed=sum(_differs(pair) for pairs in changed.values() for pair in pairs),
         num_averages=len(averages),
@@ -74,13 +74,13 @@ def measure_change(pairs: Sequence[ScorePair], *, is_asked_alike: bool) -> tuple
 
     Args:
         pairs: scores of the same run, one pair a seed.
-        is_asked_alike: both sides got the same prompts, so their seeds differ by nothing else.
+        is_asked_alike: both sides had the same prompts, so seeds can be paired.
 
     Returns:
-        The difference, and "seeds" or "questions"; without a p value if there are too few of both.
+        The difference, and "seeds" or "questions"; no p value if there are too few of both.
     """
     over_seeds = run_paired_t([now.accuracy - old.accuracy for old, now in pairs])
-    # Without a spread (all seeds moved by one question, say) the seeds tell nothing about chance.
+    # Without a spread (for example, one question at every seed) seeds say nothing about chance.
     if is_asked_alike and len(pairs) >= MIN_SEEDS and over_seeds.standard_error:
         return over_seeds, "seeds"
     errors = [score.standard_error for pair in pairs for score in pair]
@@ -167,7 +167,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _compare_verdicts(old: Summary, new: Summary) -> tuple[list[ChangedVerdict], int, int]:
-    """Return comparisons and claims whose verdict changed, how many both have, how many moved."""
+    """Return changed verdicts, the number of shared ones, and of shared ones that moved."""
     found: list[ChangedVerdict] = []
     num_both = num_moved = 0
     for kind, *both in (
@@ -204,7 +204,7 @@ def _compare_verdict(
         now=now.verdict if now else NOT_ASKED,
         now_difference=now_difference,
         now_error=now_error,
-        note="it asks something else now" if asks_other else "",
+        note="its definition changed" if asks_other else "",
     )
 
 
@@ -222,7 +222,7 @@ def _asked(found: Effect | KeptClaim) -> tuple[object, ...]:
 def _one_sided(
     change: str, here: Mapping[_Key, KeptScore], there: Mapping[_Key, KeptScore]
 ) -> list[ChangedRuns]:
-    """Return the scores that stand on one side only, one record per run group."""
+    """Return the scores that only one side has, one record per run group."""
     groups: dict[_RunGroup, list[KeptScore]] = {}
     for key in sorted(set(here) - set(there), key=str):
         groups.setdefault(key[:3], []).append(here[key])

@@ -1,13 +1,13 @@
-"""What changed between two reports: a frozen record for each kind of change."""
+"""What changed between two reports: one frozen record per kind of change."""
 
 from dataclasses import dataclass
 
-NOT_ASKED = "not asked"  # in place of the verdict of the report that does not ask
+NOT_ASKED = "not asked"  # instead of a verdict, for the report without the comparison
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChangedScore:
-    """A score averaged over the seeds that both reports have, and what is behind its change."""
+    """A score averaged over the seeds that both reports have, and the causes of its change."""
 
     student: str
     subset: str
@@ -33,7 +33,7 @@ class ChangedScore:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangedVerdict:
-    """A comparison or claim whose verdict is another one, or that one report only asks."""
+    """A comparison or claim whose verdict changed, or that only one report has."""
 
     kind: str
     name: str
@@ -48,12 +48,12 @@ class ChangedVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangedRuns:
-    """The scores of a run group that one of two reports has."""
+    """The scores of a run group that only one of two reports has."""
 
     student: str
     subset: str
     format: str
-    change: str  # came or went
+    change: str  # added or removed
     is_whole: bool  # the other report has nothing of the group
     seeds: str
     benchmarks: str
@@ -63,7 +63,7 @@ class ChangedRuns:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangedOrigin:
-    """Something that was made differently: how many of how many, what differs, what came of it."""
+    """Something that was made differently: how many of how many, the difference, its result."""
 
     stage: str
     what: str
@@ -75,11 +75,11 @@ class ChangedOrigin:
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed, beside the number of what was compared.
+    """What changed, and how much was compared.
 
     scores: averages over seeds that changed. verdicts: comparisons and claims with another verdict,
-    or asked by one report only. origins: what was made differently, and subsets with other rows.
-    runs: scores that one report has and the other has not, by run group.
+    or in only one report. origins: what was made differently, and subsets with other rows.
+    runs: scores that only one report has, by run group.
     """
 
     scores: tuple[ChangedScore, ...]
@@ -92,4 +92,4 @@ class Changes:
     num_verdicts: int
     num_moved: int  # comparisons with another difference and the same verdict
     num_subsets: int
-    earlier: str = ""  # how the user calls the earlier report
+    earlier: str = ""  # the user's name for the earlier report

@@ -9,7 +9,7 @@ _MOST_NAMED = 3  # verdicts that the headline spells out
 def say_changes(changes: Changes) -> str:
     """Return what changed in one sentence."""
     parts = [_say_scores(changes), _say_verdicts(changes), _say_picks(changes)]
-    for change in ("came", "went"):
+    for change in ("added", "removed"):
         number = sum(each.num_scores for each in changes.runs if each.change == change)
         parts.append(f"{show_plural(number, 'score')} {change}" if number else "")
     return f"Since the earlier report ({changes.earlier}): {'; '.join(filter(None, parts))}."

@@ -1,1 +1,1 @@
-"""The tables and figures of the page, one a module; see `_base`."""
+"""The tables and figures of the page, one per module; see `_base`."""

@@ -1,8 +1,8 @@
-"""A part of the page: a table or a figure. Each is a module of this folder with one `PART`.
+"""A part of the page: a table or a figure. Each is a module in this folder with one `PART`.
 
     PART = Part(section="training", place=30, draw=tabulate_steps)
 
-The module is found by its name; nothing has to be registered.
+Modules are found automatically; nothing needs to be registered.
 """
 
 import importlib
@@ -20,10 +20,10 @@ Drawn = Chart | Table
 
 @dataclass(frozen=True)
 class Part:
-    """Where a table or figure stands on the page, and what draws it.
+    """Where a table or figure appears on the page, and what draws it.
 
-    section: id of one of `nt_pkg.report.sections.SECTIONS`. place: parts of a section stand in this
-    order. draw: returns None where the study has nothing to show.
+    section: id of one of `nt_pkg.report.sections.SECTIONS`. place: orders the parts of a section.
+    draw: returns None if the study has nothing to show.
     """
 
     section: str
@@ -35,19 +35,19 @@ def load_parts() -> list[Part]:
     """Return all parts by section and place.
 
     Raises:
-        ValueError: a module has no `PART`, or two want the same place.
+        ValueError: a module has no `PART`, or two have the same place.
     """
     found: dict[tuple[str, int], tuple[str, Part]] = {}
     for name in plugins.names(PACKAGE):
         part = getattr(importlib.import_module(f"nt_pkg.{PACKAGE}.{name}"), "PART", None)
         where = f"nt_pkg/report/parts/{name}.py"
         if not isinstance(part, Part):
-            raise ValueError(f"{where} has no PART: give it one, or a name with a leading _")
+            raise ValueError(f"{where} has no PART: add one, or start the module's name with _")
         other, _ = found.setdefault((part.section, part.place), (where, part))
         if other != where:
             raise ValueError(
-                f"{other} and {where} both want place {part.place} of section {part.section!r}: "
-                "give one of them another"
+                f"{other} and {where} both have place {part.place} of section {part.section!r}: "
+                "change one of them"
             )
     return [part for _, (_, part) in sorted(found.items())]
 

@@ -1,4 +1,4 @@
-"""Columns that several tables have, and what stands in them."""
+"""Columns that several tables share, and their values."""
 
 from collections.abc import Collection
 
@@ -24,7 +24,7 @@ def student_columns(students: Collection[str]) -> tuple[Column, ...]:
 
 
 def describe_cell(cell: Cell) -> dict[str, object]:
-    """Return the values that say what a cell is of."""
+    """Return the values that name a cell."""
     return {
         "student": cell.student,
         "subset": cell.subset,
@@ -35,7 +35,7 @@ def describe_cell(cell: Cell) -> dict[str, object]:
 
 
 def describe_point(cell: Cell) -> dict[str, object]:
-    """Return the values of a point in a figure: what it is of, and what was measured."""
+    """Return the values of a point in a figure: its names, and what was measured."""
     return {
         **describe_cell(cell),
         "size": cell.size,

@@ -1,4 +1,4 @@
-"""Histograms of pools and subsets: added up, and as shares."""
+"""Histograms of pools and subsets: their sums, and as shares."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ def group_draws(subsets: Sequence[Subset]) -> dict[str, list[Subset]]:
 
 
 def add_histograms(parts: Sequence[Histograms]) -> Histograms:
-    """Return the sum of histograms by name; those of tokens have to have the same bins."""
+    """Return the sum of histograms by name; those of tokens must have the same bins."""
     lengths = [part.num_tokens for part in parts if part.num_tokens]
     return Histograms(
         num_tokens=_add_bins(lengths) if lengths else None,
@@ -24,14 +24,14 @@ def add_histograms(parts: Sequence[Histograms]) -> Histograms:
 
 
 def share_domains(histograms: Histograms) -> dict[str, float]:
-    """Return shares of examples by domain; they add up to one."""
+    """Return shares of examples by domain; they sum to one."""
     return _divide(histograms.domain, sum(histograms.domain.values()))
 
 
 def share_strategies(histograms: Histograms, number: int) -> dict[str, float]:
     """Return shares of examples by strategy; an example has several.
 
-    Every counted row has a length; `number` of examples is for those without lengths.
+    Every counted row has a length; without lengths, `number` is the number of examples.
     """
     lengths = histograms.num_tokens
     return _divide(histograms.strategies, (sum(lengths.counts) if lengths else 0) or number)

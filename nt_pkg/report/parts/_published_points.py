@@ -1,4 +1,4 @@
-"""Published numbers of the run that a cell is of."""
+"""Published numbers of a cell's run."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The stages of the workflow in the order in which they run."""
+"""The stages of the workflow, in the order in which they run."""
 
 from collections.abc import Iterable
 

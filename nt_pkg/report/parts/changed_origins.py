@@ -1,4 +1,4 @@
-"""The table of what was made otherwise since an earlier report."""
+"""The table of what was made differently since an earlier report."""
 
 from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
@@ -9,7 +9,7 @@ ARROW = "\u2192"
 
 
 def tabulate_origins(material: Material) -> Table | None:
-    """Return what was made otherwise, stage by stage."""
+    """Return what was made differently, by stage."""
     changes = material.changes
     if changes is None or not changes.origins:
         return None
@@ -19,13 +19,13 @@ def tabulate_origins(material: Material) -> Table | None:
         Column("differences", "Differs in", show=lambda r: _show_arrows(r["differences"])),
         Column("result", "Result", show=lambda r: _show_arrows(r["result"])),
     )
-    caption = "What was made differently. What only follows from it is not listed."
+    caption = "What was made differently. Mere consequences are not listed."
     rows = tuple(vars(each) for each in changes.origins)
     return Table("changes-made", caption, columns, rows)
 
 
 def _say_number(row: Row) -> str:
-    """Return how many of a stage's records a row is about."""
+    """Return how many of a stage's records a row covers."""
     noun = {"subsets": "draw", "sft": "run", "evals": "score"}.get(row["stage"])
     return f"{row['number']:,} of {show_plural(row['of'], noun)}" if noun else ""
 

@@ -7,7 +7,7 @@ from nt_pkg.report.wording import name_run, show_count
 
 
 def tabulate_runs(material: Material) -> Table | None:
-    """Return the run groups whose scores came or went."""
+    """Return the run groups whose scores were added or removed."""
     changes = material.changes
     if changes is None or not changes.runs:
         return None
@@ -23,13 +23,13 @@ def tabulate_runs(material: Material) -> Table | None:
         Column("benchmarks", "Benchmarks", detail=lambda r: r["modes"]),
         Column("num_scores", "Scores", "number", lambda r: show_count(r["num_scores"])),
     )
-    caption = "Scores that only one of the two reports has. They take no part in the rest."
+    caption = "Scores that only one of the two reports has. The comparison leaves them out."
     rows = tuple(vars(each) for each in changes.runs)
     return Table("changes-runs", caption, columns, rows)
 
 
 def _say_one_sided(row: Row) -> str:
-    return row["change"] if row["is_whole"] else f"{row['change']}, others of it stayed"
+    return row["change"] if row["is_whole"] else f"{row['change']}, its other scores stayed"
 
 
 PART = Part(section="changes", place=40, draw=tabulate_runs)

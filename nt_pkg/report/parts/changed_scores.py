@@ -13,7 +13,7 @@ from nt_pkg.report.wording import (
     show_points,
 )
 
-MOST_CHANGED = 20  # rows that the page shows without being asked
+MOST_CHANGED = 20  # more rows than these are folded
 
 
 def tabulate_scores(material: Material) -> Table | None:

@@ -8,7 +8,7 @@ from nt_pkg.report.wording import PLUS_MINUS, show_percent, show_points
 
 
 def tabulate_verdicts(material: Material) -> Table | None:
-    """Return the comparisons and claims whose verdict is another one."""
+    """Return the comparisons and claims whose verdict changed."""
     changes = material.changes
     if changes is None or not changes.verdicts:
         return None

@@ -1,4 +1,4 @@
-"""The table of claims with the comparisons that each rests on."""
+"""The table of claims and their comparisons."""
 
 from nt_pkg.report.effects import (
     show_effect,
@@ -14,7 +14,7 @@ from nt_pkg.statistics.verdicts import NO_DATA
 
 
 def tabulate_claims(material: Material) -> Table | None:
-    """Return the parts of every claim, ours beside the paper's; the claim heads its parts."""
+    """Return the comparisons of every claim, ours next to the paper's, under the claim."""
     claims = material.claims
     if not claims:
         return None
@@ -44,9 +44,9 @@ def tabulate_claims(material: Material) -> Table | None:
         Column("basis", "Over", show=_show_basis),
     )
     caption = (
-        "The claims and the comparisons that each rests on: our difference and the paper's, in "
-        "points; where a claim is about lengths, the ratio of tokens (\u00d7). A claim is "
-        f"supported if all its parts are. {DASH}: not measured, or not stated by the paper."
+        "The claims and their comparisons: our difference and the paper's, in "
+        "points, or for a claim about lengths the ratio of tokens (\u00d7). A claim is "
+        f"supported if all its comparisons are. {DASH}: not measured, or not stated by the paper."
     )
     return Table("claims", caption, columns, rows, _head_claim)
 

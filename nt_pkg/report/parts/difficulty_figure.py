@@ -20,7 +20,7 @@ from nt_pkg.report.wording import show_percent, sort_naturally
 
 
 def draw_difficulty(material: Material) -> Chart | None:
-    """Return accuracy by category, each format in the mode it was made for."""
+    """Return accuracy by category, each format in the mode that it is for."""
     shared = choose_shared_places(choose_own_modes(choose_format_cells(material.cells)))
     chosen = [c for c in shared if len(c.by_category) > 1]
     if not chosen:
@@ -45,9 +45,9 @@ def draw_difficulty(material: Material) -> Chart | None:
     )
     return Chart(
         "difficulty",
-        "Accuracy by category of question, every format in the mode it was made for (System-1 "
-        "without thinking, all others with). Bars of one standard error over seeds, or over "
-        "questions where there is one seed.",
+        "Accuracy by category of question, every format in the mode that it is for (System-1 "
+        "without thinking, all others with). Bars show one standard error over seeds, or over "
+        "questions if there is one seed.",
         f"Accuracy by category. {' '.join(said)}",
         figure,
         rows,
@@ -59,7 +59,7 @@ def _draw_categories(
 ) -> list[Row]:
     index = formats.index(cell.format)
     present = [(i, cell.by_category[n]) for i, n in enumerate(names) if n in cell.by_category]
-    # Categories without a number have no order, so no line should suggest one.
+    # Categories without a number have no order, so no line joins them.
     is_ordered = all(any(letter.isdigit() for letter in name) for name in names)
     axes.errorbar(
         [i + 0.06 * (index - (len(formats) - 1) / 2) for i, _ in present],

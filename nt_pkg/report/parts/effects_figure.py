@@ -11,7 +11,7 @@ from nt_pkg.report.wording import show_interval, show_list, show_points
 
 
 def draw_effects(material: Material) -> Chart | None:
-    """Return every measured difference with its interval; filled where the corrected p is small."""
+    """Return every measured difference with its interval; filled if the corrected p is small."""
     shown = [each for each in material.effects if each.difference is not None and not each.tokens]
     if not shown:
         return None

@@ -68,12 +68,12 @@ def tabulate_effects(material: Material) -> Table | None:
         Column("tokens_ratio", "Tokens", "number", lambda r: show_ratio(r["tokens_ratio"])),
     )
     caption = (
-        "Every comparison of the study, with its two sides below its name. Tokens: length of the "
-        "first side's answers divided by that of the second's"
-        + ("; where the claim is about this ratio (\u00d7), so is the test." if has_tokens else ".")
+        "Every comparison of the study, with its two sides below its name. Tokens: mean length of "
+        "the first side's answers divided by that of the second's"
+        + ("; if the claim is about this ratio (\u00d7), the test is too." if has_tokens else ".")
         + f" {DASH}: not available."
     )
-    # The table of claims holds most of its rows already.
+    # The table of claims already has most of its rows.
     fold = "All comparisons in numbers" if material.claims else ""
     return Table("effects", caption, columns, rows, fold=fold)
 

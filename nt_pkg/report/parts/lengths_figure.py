@@ -33,7 +33,7 @@ def draw_lengths(material: Material) -> Chart | None:
         for index, name in enumerate(formats):
             if (mode, name) in shares:
                 found = shares[mode, name]
-                # The first bin starts at zero, which a logarithmic axis does not have.
+                # The first bin starts at zero, which a logarithmic axis cannot show.
                 first = found[0][0] or found[0][1] / 2
                 steps: list[float] = [first, *(high for _, high, _ in found)]
                 heights = [100 * share for _, _, share in found]
@@ -52,8 +52,8 @@ def draw_lengths(material: Material) -> Chart | None:
     )
     return Chart(
         "lengths",
-        f"How long the answers to {show_list(benchmarks)} are, by mode and training format; all "
-        "seeds together. Every step is one bin of the score files; their widths double.",
+        f"How long the answers to {show_list(benchmarks)} are, by mode and training format, all "
+        "seeds together. Every step is one bin of the score files; bin widths double.",
         f"Histograms of answer lengths. Most answers of {said}.",
         figure,
         [
@@ -72,7 +72,7 @@ def _pool_bins(bins: Iterable[tuple[float, float, float]]) -> list[tuple[float, 
     ordered = sorted((span, count) for span, count in totals.items() if count or span[0])
     while ordered and not ordered[0][1]:
         ordered.pop(0)
-    # Scores with different bins cannot be added up; such a group is left out rather than bent.
+    # Scores with different bins cannot be added, so such a group is left out.
     if not number or any(a[0][1] != b[0][0] for a, b in pairwise(ordered)):
         return []
     return [(low, high, count / number) for (low, high), count in ordered]

@@ -12,7 +12,7 @@ MAX_GROUPS = 20
 
 
 def tabulate_levels(material: Material) -> Table | None:
-    """Return accuracy by group of every further level of a benchmark."""
+    """Return accuracy by group for every further grouping of a benchmark."""
     rows: list[Row] = []
     groups = sorted(group_scores(material.scores), key=lambda group: tuple(group[0].values()))
     for names, members in groups:
@@ -42,8 +42,8 @@ def tabulate_levels(material: Material) -> Table | None:
         ),
     )
     caption = (
-        f"Accuracy by further groups of questions; levels of more than {MAX_GROUPS} groups are in "
-        "the score files."
+        f"Accuracy by further groups of questions. Groupings of more than {MAX_GROUPS} groups are "
+        "in the score files."
     )
     return Table("levels", caption, columns, tuple(rows), fold="Further groups of questions")
 

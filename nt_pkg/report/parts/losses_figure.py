@@ -56,7 +56,7 @@ def draw_losses(material: Material) -> Chart | None:
     return Chart(
         "losses",
         f"Training loss of {len(shown)} runs, one thin line each. Losses of different formats are "
-        "not comparable: their targets differ.",
+        "not comparable, because their targets differ.",
         f"Line chart of training losses by format. Final losses: {ends}.",
         figure,
         rows,

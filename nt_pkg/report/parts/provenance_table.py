@@ -1,4 +1,4 @@
-"""The table of files that the numbers come from."""
+"""The table of the files behind the numbers."""
 
 from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
@@ -46,7 +46,7 @@ def tabulate_sources(material: Material) -> Table | None:
     )
     caption = (
         "Where every number comes from: the file, the digest of everything it depends on besides "
-        "its inputs, and the command that rebuilds it, run in the folder of the study."
+        "its inputs, and the command that rebuilds it when run in the folder of the study."
     )
     fold = f"All {len(rows):,} files and the commands that rebuild them"
     return Table("provenance", caption, columns, rows, fold=fold) if rows else None

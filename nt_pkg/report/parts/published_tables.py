@@ -1,4 +1,4 @@
-"""Published numbers beside ours: one table for each table of the paper."""
+"""Published numbers next to ours: one table for each table of the paper."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,12 +12,12 @@ from nt_pkg.report.wording import DASH, show_accuracy, show_count, show_percent,
 
 
 def tabulate_published(material: Material) -> list[Table]:
-    """Return one table for each published table, in the order first seen.
+    """Return one table for each published table, in order of appearance.
 
-    A micro-world study gets no difference: the two numbers are about different models.
+    A micro-world study shows no difference: its numbers are from other models.
 
     Raises:
-        ValueError: the filter of a row fits several runs of ours.
+        ValueError: the filter of a row matches several runs of ours.
     """
     report = material.study.report
     tables: dict[str, list[Row]] = {}
@@ -52,7 +52,7 @@ def _find_cell(row: Published, benchmark: str, cells: Sequence[Cell]) -> Cell | 
     found = [cell for cell in cells if cell.benchmark == benchmark and fits(cell, wanted)]
     if len(found) > 1:
         raise ValueError(
-            f"report.published, table {row.table}, row {row.row!r}: its filter {wanted} fits "
+            f"report.published, table {row.table}, row {row.row!r}: its filter {wanted} matches "
             f"{len(found)} runs on {benchmark}; name student, subset, format and mode"
         )
     return found[0] if found else None
@@ -74,11 +74,11 @@ def _table(name: str, rows: Sequence[Row], is_micro: bool) -> Table:
             Column("paper_tokens", "Paper, tokens", "number", _show_paper_tokens),
         ]
     caption = (
-        f"Table {name} of the paper beside ours, with our standard error; points: ours minus the "
+        f"Table {name} of the paper next to ours, with our standard error; points: ours minus the "
         f"paper's. {DASH}: this study has no such run, or the paper's number is not known."
     )
     if is_micro:
-        caption += " Other models and other questions: the columns are not comparable."
+        caption += " The models and questions differ, so the columns are not comparable."
         columns = [column for column in columns if column.key != "difference"]
     return Table(f"paper-{name}", caption, tuple(columns), tuple(rows), _head_row)
 

@@ -55,7 +55,7 @@ def tabulate_rates(material: Material) -> Table | None:
         Column("num_failed", "Failed", "number"),
     )
     caption = (
-        "How answers ended: cut at the token limit, without an answer that could be read, with a "
+        "How answers ended: cut at the token limit, without a readable answer, with a "
         "reasoning part. Cut and unreadable answers count as wrong unless the answer was complete."
     )
     fold = "How answers ended: cut, unreadable, with reasoning"

@@ -1,4 +1,4 @@
-"""The table of other readings of the same answers: macro averages and others' graders."""
+"""The table of other readings of the same answers: macro averages and other graders."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,7 +14,7 @@ MICRO = "micro"
 
 
 def tabulate_readings(material: Material) -> Table | None:
-    """Return macro averages and others' graders beside the accuracy that all else rests on."""
+    """Return macro averages and other graders next to the accuracy used everywhere else."""
     groups = sorted(group_scores(material.scores), key=lambda group: tuple(group[0].values()))
     rows = tuple(row for names, members in groups for row in _read(names, members))
     if not any(row["reading"] != MICRO for row in rows):
@@ -37,10 +37,10 @@ def tabulate_readings(material: Material) -> Table | None:
     )
     caption = (
         "The same answers, read in other ways. Micro: the mean over questions, as everywhere else "
-        "on this page; macro: the mean over groups of their means; the others are the graders of "
-        f"the benchmark's authors or of other harnesses. {DASH}: not measured by itself."
+        "on this page; macro: the mean of the means of groups; the others are the graders of "
+        f"the benchmark's authors or of other harnesses. {DASH}: not measured separately."
     )
-    fold = "Other readings: macro averages and others' graders"
+    fold = "Other readings: macro averages and other graders"
     return Table("readings", caption, columns, rows, fold=fold)
 
 

@@ -1,4 +1,4 @@
-"""The table of rows lost on the way, or counted as wrong, with the reason."""
+"""The table of rows lost between stages, or counted as wrong, with the reason."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def tabulate_lost(material: Material) -> Table | None:
         Column("num_rows", "Of", "number", lambda r: show_count(r["num_rows"])),
         Column("share", "%", "number", lambda r: show_percent(r["share"])),
     )
-    return Table("rows_lost", "Rows lost on the way, by stage and reason.", columns, tuple(rows))
+    return Table("rows_lost", "Lost rows, by stage and reason.", columns, tuple(rows))
 
 
 def _lose(stage: str, where: str, num_rows: int, reasons: Counts) -> list[Row]:

@@ -34,7 +34,7 @@ def tabulate_sampling(material: Material) -> Table | None:
         Column("versions", "Versions"),
         Column("num_scores", "Scores", "number"),
     )
-    caption = "How the answers were sampled. Prompts: digest of all questions as they were sent."
+    caption = "How the answers were sampled. Prompts: digest of all questions as sent."
     return Table("sampling", caption, columns, rows) if rows else None
 
 

@@ -30,7 +30,7 @@ Lines = dict[tuple[str, str], list[Cell]]  # (benchmark, comparison) -> cells by
 def draw_scaling(material: Material) -> Chart | None:
     """Return accuracy against the number of training examples, one panel per benchmark.
 
-    Published numbers of the same runs stand beside as hollow marks.
+    Published numbers of the same runs are hollow marks.
     """
     cells, chance = material.cells, material.study.chance
     published = material.study.report.published
@@ -48,7 +48,7 @@ def draw_scaling(material: Material) -> Chart | None:
         _draw_levels(axes, benchmark, cells, next(iter(inside.values()))[0], chance)
         sizes = sorted({cell.size for line in inside.values() for cell in line})
         axes.set_xscale("log")
-        # Labels of sizes this close would lie on each other.
+        # Labels of sizes this close would overlap.
         close = {a for a, b in pairwise(sizes) if b < 1.6 * a}
         axes.set_xticks(sizes, ["" if size in close else f"{size:,}" for size in sizes])
         axes.xaxis.set_minor_locator(NullLocator())
@@ -65,7 +65,7 @@ def draw_scaling(material: Material) -> Chart | None:
     return Chart(
         "scaling",
         "Accuracy against the number of training examples: mean over seeds, bars of one standard "
-        "error. Dotted: the untrained student; dashed: a uniform guess, where there is one."
+        "error. Dotted: the untrained student; dashed: a uniform guess, if there is one."
         + (" Hollow marks: the published numbers of the same runs." if published else ""),
         f"Line chart. {'. '.join(said)}.",
         figure,
@@ -86,7 +86,7 @@ def _find_scaling(comparisons: Sequence[Comparison], cells: Sequence[Cell]) -> L
     for comparison in comparisons:
         for wanted in comparison.groups if comparison.kind == "scaling" else ():
             for cell in cells:
-                # A size of zero is unknown and has no place on a logarithmic axis.
+                # A size of zero means unknown, and a logarithmic axis cannot show it.
                 if cell.size and fits(cell, wanted):
                     lines.setdefault((cell.benchmark, comparison.name), []).append(cell)
     return {key: sorted(line, key=lambda cell: cell.size) for key, line in lines.items()}

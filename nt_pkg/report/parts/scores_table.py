@@ -1,4 +1,4 @@
-"""The tables of scores, one a benchmark: accuracy and answer length, modes side by side."""
+"""The tables of scores, one per benchmark: accuracy and answer length, modes side by side."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

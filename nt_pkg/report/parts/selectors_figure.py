@@ -1,4 +1,4 @@
-"""The figure of what each selector picked against its pool: length, domain, strategies."""
+"""The figure of what each selector picked, compared with its pool: length, domain, strategies."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ MAX_STRATEGIES = 8
 
 @dataclass(frozen=True)
 class Picked:
-    """All draws of a subset together, beside their pool; the pool may be unknown."""
+    """All draws of a subset together, and their pool; the pool may be unknown."""
 
     subset: str
     size: int
@@ -34,7 +34,7 @@ class Picked:
 
 
 def choose_subsets(material: Material) -> list[Picked]:
-    """Return the subsets of the size that most selectors share, the draws of all seeds together."""
+    """Return the subsets of the size that most selectors share, with the draws of all seeds."""
     selectors: dict[int, set[str]] = {}
     for subset in material.subsets:
         selectors.setdefault(subset.size, set()).add(subset.selector)
@@ -90,9 +90,9 @@ def draw_selectors(material: Material) -> Chart | None:
     return Chart(
         "selectors",
         f"What each selector picked ({chosen[0].size:,} examples each): filled bars are the "
-        "subset, the dark outline or stroke is the pool. Every panel has its own vertical scale; "
+        "subset, the dark outline or line is the pool. Every panel has its own vertical scale; "
         "heights are shares of the subset and of the pool.",
-        "Small multiples of length, domain and strategy shares, each subset against its pool. "
+        "Small multiples of length, domain and strategy shares, each subset next to its pool. "
         f"{' '.join(_say_picked(each.subset, rows) for each in chosen)}",
         figure,
         rows,
@@ -100,7 +100,7 @@ def draw_selectors(material: Material) -> Chart | None:
 
 
 def _say_picked(subset: str, rows: Sequence[Row]) -> str:
-    """Return which domain and strategy a subset has most of beyond its pool, in points."""
+    """Return which domain and strategy exceed their pool's share most, in points."""
     share = {(r["of"], r["what"], r["name"]): r["share"] for r in rows if r["subset"] == subset}
     parts = []
     for what, noun in (("domain", "domain"), ("strategies", "strategy")):
@@ -112,7 +112,7 @@ def _say_picked(subset: str, rows: Sequence[Row]) -> str:
         if beyond:
             most = max(sorted(beyond), key=lambda name: beyond[name])
             parts.append(f"{noun} {most} {show_points(beyond[most])} points")
-    return f"{subset}, most beyond its pool: {show_list(parts)}." if parts else f"{subset}."
+    return f"{subset}, most above its pool: {show_list(parts)}." if parts else f"{subset}."
 
 
 def _draw_length(axes: Axes, picked: Picked) -> list[Row]:
@@ -127,7 +127,7 @@ def _draw_bins(axes: Axes, subset: str, of: str, histogram: Histogram | None) ->
         return []
     edges, number = histogram.edges, sum(histogram.counts)
     spans = list(zip(edges[:-1], edges[1:], histogram.counts, strict=True))
-    # Density, so that bins of unequal width and subsets of unequal size compare.
+    # Density, so that bins of unequal width and subsets of unequal size are comparable.
     density = [count / number / (high - low) for low, high, count in spans]
     is_pool = of == "pool"
     axes.stairs(

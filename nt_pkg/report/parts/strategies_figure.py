@@ -15,9 +15,9 @@ MAX_STRATEGIES = 20  # as many as the paper's figure shows
 
 
 def draw_strategies(material: Material) -> Chart | None:
-    """Return the most used strategies of a pool's traces and their tail.
+    """Return the most used strategies of a pool's traces, and the tail.
 
-    The bars are of the pool with the most traces. The tail is drawn where there are more names than
+    The bars are of the pool with the most traces. The tail is drawn if there are more names than
     bars, for all pools.
     """
     pools = material.pools

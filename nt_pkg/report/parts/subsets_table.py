@@ -1,4 +1,4 @@
-"""The table of subsets and the rules that drew them."""
+"""The table of subsets and their selection rules."""
 
 from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
@@ -35,7 +35,7 @@ def tabulate_subsets(material: Material) -> Table | None:
         Column("teacher", "Teacher"),
         Column("params", "Parameters", show=lambda r: r["params"] or DASH),
     )
-    return Table("subsets", "The subsets and the rules that drew them.", columns, rows)
+    return Table("subsets", "The subsets and their selection rules.", columns, rows)
 
 
 PART = Part(section="selectors", place=20, draw=tabulate_subsets)

@@ -19,7 +19,7 @@ from nt_pkg.report.wording import show_list, show_percent, sort_modes
 def draw_tokens(material: Material) -> Chart | None:
     """Return accuracy against mean answer length of the subset trained in most formats.
 
-    Published points of the same runs stand beside as hollow marks.
+    Published points of the same runs are hollow marks.
     """
     published = material.study.report.published
     chosen = choose_format_cells(material.cells)
@@ -56,7 +56,7 @@ def draw_tokens(material: Material) -> Chart | None:
     ]
     has_papers = any(row["paper"] is not None and row["paper_tokens"] for row in rows)
     papers = (
-        " Hollow marks: the published numbers of the same runs, where both are known; a dotted "
+        " Hollow marks: the published numbers of the same runs, if both are known; a dotted "
         "line joins each to ours."
     )
     said = (
@@ -68,7 +68,7 @@ def draw_tokens(material: Material) -> Chart | None:
         "tokens",
         f"Accuracy against the mean length of an answer, subset {subsets}: colour is the training "
         "format, the mark is the mode at inference, a thin line joins the modes of one student. "
-        f"Bars of one standard error.{papers if has_papers else ''}",
+        f"Bars show one standard error.{papers if has_papers else ''}",
         f"Scatter plot. {' '.join(said)}",
         figure,
         rows,

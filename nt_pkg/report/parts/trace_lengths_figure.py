@@ -17,7 +17,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def draw_trace_lengths(material: Material) -> Chart | None:
-    """Return how long the traces of every pool and subset are, the draws of a subset together."""
+    """Return how long the traces of every pool and subset are; draws of a subset are joined."""
     named = [("pool", pool.pool, [pool.histograms]) for pool in material.pools]
     draws = group_draws(sorted(material.subsets, key=lambda each: (each.size, each.subset)))
     named += [
@@ -48,7 +48,7 @@ def draw_trace_lengths(material: Material) -> Chart | None:
     return Chart(
         "trace_lengths",
         "How long the traces of every pool and subset are: the median, the middle half (thick) and "
-        "nine tenths of them (thin). Estimated from histograms, assuming that lengths are "
+        "the middle 90 % (thin). Estimated from histograms, assuming that lengths are "
         "evenly spread within a bin.",
         f"Dot plot of trace lengths. Median tokens: {said}.",
         figure,
@@ -61,7 +61,7 @@ def _name_row(row: Row) -> str:
 
 
 def _find_quantiles(parts: Sequence[Histograms]) -> list[float]:
-    """Return the quantiles of the lengths of all parts together; none where none has lengths."""
+    """Return the quantiles of the lengths of all parts together; none if there are no lengths."""
     lengths = add_histograms(parts).num_tokens
     if not lengths or not sum(lengths.counts):
         return []

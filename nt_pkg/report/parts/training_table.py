@@ -13,7 +13,7 @@ from nt_pkg.statistics.tests import average_seeds
 
 
 def tabulate_runs(material: Material) -> Table | None:
-    """Return what was trained: runs of one group in a row, averaged over seeds."""
+    """Return the training runs, one row per group, averaged over seeds."""
     if not material.runs:
         return None
     groups: dict[tuple[str, str, str], list[Run]] = {}

@@ -14,14 +14,14 @@ from nt_pkg.report.wording import show_list, show_plural, show_seconds
 
 WIDTH, HEIGHT = 1.72, 0.5  # of a box, in inches
 STEP_X, STEP_Y = 2.15, 0.88
-LEFT = 1.15  # where the first box of a row begins; names of stages stand left of it
-MARGIN = 0.55  # lanes right of the boxes, for what reads over several rows
+LEFT = 1.15  # where the first box of a row begins; names of stages are left of it
+MARGIN = 0.55  # lanes right of the boxes, for arrows across several rows
 
 
 def draw_workflow(material: Material) -> Chart | None:
-    """Return the rules of a study, a row a stage, and what each reads.
+    """Return the rules of a study, one row per stage, and what each reads.
 
-    Edges that follow from others are left out: what reads a trace's labels has read the trace.
+    Edges implied by others are left out: labels of a trace imply the trace.
     """
     rules = material.timings.rules
     if len(rules) < 2:
@@ -51,9 +51,9 @@ def draw_workflow(material: Material) -> Chart | None:
     said = "; ".join(_say_rule(rule, [b for a, b in edges if a == rule.rule]) for rule in rules)
     return Chart(
         "workflow",
-        "The rules of the workflow as they ran for this study, with the number of their jobs and "
-        "the time these took together. An arrow leads from a rule to one that reads its files; "
-        "arrows that follow from others are left out.",
+        "The rules of the workflow as they ran for this study, with their number of jobs and "
+        "total time. An arrow leads from a rule to one that reads its files; "
+        "arrows implied by others are left out.",
         f"Flow chart of {len(rules)} rules. {said}.",
         figure,
         [{**vars(rule), "reads": " ".join(rule.reads)} for rule in rules],
@@ -61,7 +61,7 @@ def draw_workflow(material: Material) -> Chart | None:
 
 
 def reduce_edges(rules: Sequence[RuleRun]) -> list[tuple[str, str]]:
-    """Return (source, reader) of what each rule reads directly and by no way round."""
+    """Return (source, reader) of every edge that no longer path implies."""
     reads = {rule.rule: set(rule.reads) for rule in rules}
     reads = {name: found & reads.keys() for name, found in reads.items()}
 

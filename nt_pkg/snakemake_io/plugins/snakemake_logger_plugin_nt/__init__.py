@@ -20,10 +20,10 @@ class LogHandlerSettings(LogHandlerSettingsBase):
 
 
 class LogHandler(LogHandlerBase):
-    """Writes one line an event."""
+    """Writes one line per event."""
 
     def __post_init__(self) -> None:
-        """Open the file; an earlier start's events go."""
+        """Open the file and remove the events of an earlier start."""
         assert isinstance(self.settings, LogHandlerSettings)
         path = Path(self.settings.path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ class LogHandler(LogHandlerBase):
 
     @property
     def writes_to_stream(self) -> bool:
-        """Return that the terminal stays Snakemake's own."""
+        """Return that this plugin does not write to the terminal."""
         return False
 
     @property
@@ -58,5 +58,5 @@ class LogHandler(LogHandlerBase):
 
     @property
     def needs_rulegraph(self) -> bool:
-        """Return that jobs are enough."""
+        """Return that no rule graph is needed."""
         return False
