@@ -113,7 +113,9 @@ def _read(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        found = yaml.safe_load(text)
+        _check_keys(path, yaml.compose(text, yaml.SafeLoader))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
     except OSError as error:
@@ -123,6 +125,39 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path} must hold `key: value` pairs, not a {type(found).__name__}")
     return found
+
+
+def _check_keys(path: Path, top: Any) -> None:
+    """Refuse what YAML lets pass: a key that stands twice in a map, and one that is no text.
+
+    Args:
+        path: of the file.
+        top: its tree of YAML nodes.
+    """
+    import yaml
+
+    waiting, seen = [top], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if node is top and key.tag != "tag:yaml.org,2002:str":
+                raise ValueError(f"{path}, line {line}: the key {key.value!r} must be a text")
+            if key.value in lines and isinstance(key, yaml.ScalarNode):
+                raise ValueError(
+                    f"{path}: the key `{key.value}` stands in lines {lines[key.value]} and {line} "
+                    "of one map, and only one of them would count: remove or rename one"
+                )
+            lines[str(key.value)] = line
+            waiting.append(value)
 
 
 def _override(text: str) -> dict[str, Any]:

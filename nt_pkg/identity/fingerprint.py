@@ -7,12 +7,16 @@ module therefore changes only the digests that depend on that function.
 Modules have no name in a digest. Definitions are numbered in the order in which a walk from the
 roots meets them, and each is its code with the numbers of those that it names. So a definition that
 moves into another module, with the imports of it, changes nothing, and two definitions of one name
-are never taken for each other.
+are never taken for each other. Of a library, what a name stands for counts and not its code.
+
+A statement that defines nothing but acts on definitions, such as `TABLE["x"] = solve`, belongs to
+each that it names.
 """
 
 import ast
 import hashlib
 import json
+import re
 import symtable
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -51,24 +55,33 @@ def code_fingerprint(module: str, roots: Iterable[str]) -> str:
     numbers = {place: number for number, place in enumerate(waiting)}
     lines = []
     for place in waiting:  # grows meanwhile
-        code, named = _definition(place)
+        code, named, foreign = _definition(place)
         for _, other in named:
             if other not in numbers:
                 numbers[other] = len(numbers)
                 waiting.append(other)
-        lines.append(json.dumps([code, [(name, numbers[other]) for name, other in named]]))
+        ours = [(name, numbers[other]) for name, other in named]
+        lines.append(json.dumps([code, ours, foreign]))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 @cache
-def _definition(place: _Place) -> tuple[str, list[tuple[str, _Place]]]:
-    """Return the normalised code of a definition, and what of ours its names stand for."""
+def _definition(place: _Place) -> tuple[str, list[tuple[str, _Place]], list[tuple[str, str]]]:
+    """Return the normalised code of a definition, and what its names stand for.
+
+    First those of ours, then those of libraries.
+    """
     definitions, imports = _parse(place.module)
     if place.name not in definitions:
         raise ValueError(f"{place.module} has no top-level definition {place.name!r}")
     statements = definitions[place.name]
     code = "\n".join(ast.unparse(each.node) for each in statements)
     inner = [each for statement in statements for each in statement.imports]
+    if re.search(r"\b__doc__\b", code):
+        raise ValueError(
+            f"{place.module}.{place.name} reads a docstring, which is no part of the digest: "
+            "write the text into a constant"
+        )
     names = _global_names(code) - {place.name}
     own = [(name, _Place(place.module, name)) for name in names if name in definitions]
     outer = [(name, imports[name]) for name in names if name in imports]
@@ -80,7 +93,9 @@ def _definition(place: _Place) -> tuple[str, list[tuple[str, _Place]]]:
         else:
             nodes = [each.node for each in statements]
             found.extend(_named_in_module(name, target.module, nodes))
-    return code, sorted(dict.fromkeys(found), key=lambda each: each[0])
+    libraries = _library_imports(place.module)
+    foreign = sorted((name, libraries[name]) for name in names if name in libraries)
+    return code, sorted(dict.fromkeys(found), key=lambda each: each[0]), foreign
 
 
 def _resolved(place: _Place) -> _Place:
@@ -146,24 +161,94 @@ def _parse(module: str) -> tuple[dict[str, list[_Statement]], dict[str, _Place]]
     tree = ast.parse(path.read_text(), filename=str(path))
     definitions: dict[str, list[_Statement]] = {}
     imports: dict[str, _Place] = {}
+    statements: list[_Statement] = []
     for node in tree.body:
         if isinstance(node, ast.ImportFrom | ast.Import):
             imports.update(_own_imports(module, node))
             continue
         statement = _cleaned(module, node)
-        for name in _bound_names(node):
+        statements.append(statement)
+        for name in dict.fromkeys(_bound_names(node)):
             definitions.setdefault(name, []).append(statement)
+    functions = {
+        each.node.name: each.node for each in statements if isinstance(each.node, ast.FunctionDef)
+    }
+    for statement in statements:
+        for name in _touched_names(statement.node, functions):
+            if statement not in definitions.get(name, [statement]):
+                definitions[name].append(statement)
     return definitions, imports
 
 
-def _bound_names(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [node.name]
-    return [
-        each.id
-        for each in ast.walk(node)
-        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
-    ]
+def _bound_names(top: ast.stmt) -> list[str]:
+    """Return the names that a top-level statement gives something to."""
+    names = []
+    for node in _outside_definitions(top):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.append(node.id)
+    return names
+
+
+def _outside_definitions(top: ast.stmt) -> list[ast.AST]:
+    """Return what stands in a top-level statement, but not inside a function or class."""
+    nodes: list[ast.AST] = [top]
+    for node in nodes:  # grows meanwhile
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            nodes.extend(ast.iter_child_nodes(node))
+    return nodes
+
+
+def _touched_names(top: ast.stmt, functions: dict[str, ast.FunctionDef]) -> list[str]:
+    """Return the names whose value a top-level statement may change, by itself or by a call.
+
+    Args:
+        top: the statement.
+        functions: those of its module; what one may change stands in it.
+    """
+    if _runs_for_nobody(top):
+        return []
+    acting: list[ast.AST] = [top]
+    if isinstance(top, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        acting = list(top.decorator_list)
+    elif isinstance(top, ast.Assign | ast.AnnAssign | ast.AugAssign) and not any(
+        isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store)
+        for node in ast.walk(top)
+    ):
+        return []
+    names = [node.id for each in acting for node in ast.walk(each) if isinstance(node, ast.Name)]
+    for name in [each for each in names if each in functions]:
+        names += [node.id for node in ast.walk(functions[name]) if isinstance(node, ast.Name)]
+    return list(dict.fromkeys(names))
+
+
+def _runs_for_nobody(node: ast.stmt) -> bool:
+    """Return whether a statement does nothing when its module is imported."""
+    guards = {"TYPE_CHECKING", "__name__"}
+    return isinstance(node, ast.If) and any(
+        isinstance(each, ast.Name) and each.id in guards for each in ast.walk(node.test)
+    )
+
+
+@cache
+def _library_imports(module: str) -> dict[str, str]:
+    """Return local name -> what it stands for, of a module's imports of libraries."""
+    path = _module_file(module)
+    assert path is not None, module
+    found = {}
+    for node in ast.parse(path.read_text(), filename=str(path)).body:
+        if _runs_for_nobody(node):
+            continue
+        for each in _outside_definitions(node):
+            if isinstance(each, ast.Import):
+                for alias in each.names:
+                    name = alias.asname or alias.name.partition(".")[0]
+                    found[name] = alias.name if alias.asname else name
+            elif isinstance(each, ast.ImportFrom) and not _own_imports(module, each):
+                for alias in each.names:
+                    found[alias.asname or alias.name] = f"{each.module}.{alias.name}"
+    return found
 
 
 def _cleaned(module: str, top: ast.stmt) -> _Statement:
@@ -211,6 +296,8 @@ def _own_imports(module: str, node: ast.stmt) -> dict[str, _Place]:
         source = ".".join([*base[:keep], *([source] if source else [])])
     if source.split(".")[0] != _PACKAGE.name:
         return {}
+    if any(alias.name == "*" for alias in node.names):
+        raise ValueError(f"{module}: name what it takes instead of `from {source} import *`")
     return {alias.asname or alias.name: _Place(source, alias.name) for alias in node.names}
 
 

@@ -1,6 +1,7 @@
 """What stands before the shell command of every job, and where jobs may write."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,11 +21,13 @@ def shell_prefix(root: Path, variables: Mapping[str, str], is_deployed: bool) ->
         ValueError: an environment that a variable names is not there.
     """
     # Braces are doubled, because Snakemake fills them in.
-    found = f'export PYTHONPATH="{root}" NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; '
+    quoted = shlex.quote(str(root)).replace("{", "{{").replace("}", "}}")
+    found = f"export PYTHONPATH={quoted} NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; "
     if is_deployed:
         return found
     python_bin = fixed(Path(sys.executable).parent.parent) / "bin"
-    found += f'export PATH="{python_bin}:$PATH"; '
+    quoted = shlex.quote(str(python_bin)).replace("{", "{{").replace("}", "}}")
+    found += f'export PATH={quoted}:"$PATH"; '
     # With NT_WARM (scripts/study.py), jobs start in a forked interpreter.
     function = python_function(own_folders(root, variables), is_warm="NT_WARM" in variables)
     return found + function.replace("{", "{{").replace("}", "}}")

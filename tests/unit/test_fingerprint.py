@@ -75,6 +75,7 @@ def forget() -> None:
     """Drop what was read of source files."""
     fingerprint._parse.cache_clear()
     fingerprint._definition.cache_clear()
+    fingerprint._library_imports.cache_clear()
 
 
 @pytest.fixture
@@ -151,6 +152,73 @@ def test_different(fingerprint_of: Fingerprint, module: str, old: str, new: str)
     before = fingerprint_of()
 
     assert fingerprint_of(module, old, new) != before
+
+
+ROUND = "def pick():\n    return cut(1.5)\n"
+TABLE = "TABLE = {}\n\ndef solve():\n    return 1\n\ndef pick():\n    return TABLE['x']()\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ("from math import floor as cut\n" + ROUND, "floor", "ceil"),
+        ("import json as cut\n" + ROUND, "json", "pickle"),
+        ("try:\n    from math import floor as cut\nfinally:\n    pass\n" + ROUND, "floor", "ceil"),
+        (TABLE + "TABLE['x'] = solve\n", "return 1", "return 2"),
+        (TABLE + "TABLE.update(x=solve)\n", "return 1", "return 2"),
+        (TABLE + "TABLE['x'] = lambda: 1\n", "lambda: 1", "lambda: 2"),
+        (TABLE + "for name in 'xy':\n    TABLE[name] = solve\n", "return 1", "return 2"),
+        (TABLE + "pick.limit = 3\n", "limit = 3", "limit = 4"),
+        (
+            "TABLE = {}\n\ndef note(f):\n    TABLE[f.__name__] = f\n    return f\n\n"
+            "@note\ndef x():\n    return 1\n\ndef pick():\n    return TABLE['x']()\n",
+            "return 1",
+            "return 2",
+        ),
+        ("if True:\n    def cut(x):\n        return 1\n" + ROUND, "return 1", "return 2"),
+    ],
+)
+def test_what_a_definition_gets_from_elsewhere_counts(
+    fingerprint_of: Fingerprint, tmp_path: Path, text: str, old: str, new: str
+) -> None:
+    """A library's function, and statements that act on a definition without defining anything."""
+    files = {"__init__": "", "main": text}
+    before = written(tmp_path, files, "pick")
+
+    assert text.count(old) == 1
+    assert written(tmp_path, {**files, "main": text.replace(old, new)}, "pick") != before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os\nfrom math import floor as cut, ceil\n" + ROUND,
+        "from math import floor as cut\n" + ROUND + "if __name__ == '__main__':\n    pick()\n",
+        "from math import floor as cut\nprint('loaded')\n" + ROUND,
+    ],
+)
+def test_what_does_not_reach_a_definition_does_not_count(
+    fingerprint_of: Fingerprint, tmp_path: Path, text: str
+) -> None:
+    plain = {"__init__": "", "main": "from math import floor as cut\n" + ROUND}
+
+    assert written(tmp_path, {**plain, "main": text}, "pick") == written(tmp_path, plain, "pick")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('def pick():\n    """Words."""\n    return pick.__doc__\n', "reads a docstring"),
+        ("from nt_pkg.other import *\n\ndef pick():\n    return helper()\n", "name what it takes"),
+    ],
+)
+def test_code_whose_reach_cannot_be_seen_is_refused(
+    fingerprint_of: Fingerprint, tmp_path: Path, text: str, words: str
+) -> None:
+    files = {"__init__": "", "main": text, "other": FILES["other"]}
+
+    with pytest.raises(ValueError, match=words):
+        written(tmp_path, files, "pick")
 
 
 def test_only_what_the_root_reaches_counts(fingerprint_of: Fingerprint) -> None:

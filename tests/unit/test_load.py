@@ -202,3 +202,24 @@ def test_nothing_may_be_included(write: Write, value: str) -> None:
 def test_a_start_without_a_study_says_how_to_name_one() -> None:
     with pytest.raises(ValueError, match=r"no study is named: .* --configfile config/demo\.yaml"):
         read_study([], ["study=x"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: 1\nb: 2\na: 3\n", "top: {a: 1, b: 2, a: 1}\n", "top: [{a: 1, a: 2}]\n"],
+)
+def test_key_that_stands_twice_is_refused(write: Write, text: str) -> None:
+    """YAML would keep the last one and lose the others without a word."""
+    with pytest.raises(ValueError, match="`a` stands in lines"):
+        read_study([write("study.yaml", text)])
+
+
+def test_key_that_is_no_text_is_named(write: Write) -> None:
+    with pytest.raises(ValueError, match="line 2: the key '1' must be a text"):
+        read_study([write("study.yaml", "a: 1\n1: x\n")])
+
+
+def test_aliases_and_merged_maps_are_no_repetition(write: Write) -> None:
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: [*a, *a]\n"
+
+    assert read_study([write("study.yaml", text)])["b"] == {"x": 3, "y": 2}

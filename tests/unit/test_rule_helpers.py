@@ -157,3 +157,14 @@ def test_folder_that_cannot_be_written_is_named(
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(ValueError, match=f"{tmp_path}/results cannot be written"):
         check_writable(("results",))
+
+
+def test_shell_prefix_works_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    root = tmp_path / 'it\'s "my" $x {y}'
+
+    text = shell_prefix(root, {}, is_deployed=False).format()
+
+    said = subprocess.run(
+        ["bash", "-c", f'{text} printf %s "$PYTHONPATH"'], capture_output=True, text=True
+    )
+    assert said.stdout == str(root)
