@@ -253,7 +253,7 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         (
             put("annotators", "verbosity", value={"kind": "verbosity", "engine": "micro"}),
             [
-                "annotators.verbosity: engine micro cannot be asked",
+                "annotators.verbosity: engine micro cannot label traces",
                 "openai or transformers or vllm",
             ],
         ),
@@ -269,7 +269,7 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (
             put("annotators", "embedding", value={"kind": "hidden_states"}),
-            ["annotators.embedding: kind hidden_states needs a `source`, the files of the model"],
+            ["annotators.embedding: kind hidden_states needs a `source`, the files of its model"],
         ),
         (
             put("annotators", "length", "source", value={"builtin": "micro-base"}),
@@ -281,7 +281,7 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (
             nearest("hashed_words"),
-            ["subsets.nearest: selector nearest needs `near`, the pool whose questions it looks"],
+            ["subsets.nearest: selector nearest needs `near`, the pool whose questions it selects"],
         ),
         (nearest("hashed_words", near="limo"), ["subsets.nearest.near: unknown name 'limo'"]),
         (

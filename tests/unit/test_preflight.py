@@ -233,7 +233,9 @@ def test_no_accounting_is_a_warning(preflight_with: Fake) -> None:
     errors = dict.fromkeys(("sacct", "sacctmgr show assoc", "sacctmgr show qos"), "no slurmdbd")
     shown = preflight_with(0, errors=errors)
 
-    assert "no GPU or memory accounting, and no fallback when the controller does not answer" in shown
+    assert (
+        "no GPU or memory accounting, and no fallback when the controller does not answer" in shown
+    )
     assert "lab cannot be checked: the cluster lists no accounts of yours" in shown
 
 
