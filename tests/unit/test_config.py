@@ -253,7 +253,7 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         (
             put("annotators", "verbosity", value={"kind": "verbosity", "engine": "micro"}),
             [
-                "annotators.verbosity: engine micro cannot be asked",
+                "annotators.verbosity: engine micro cannot label traces",
                 "openai or transformers or vllm",
             ],
         ),
