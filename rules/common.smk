@@ -86,7 +86,10 @@ def runtime(wildcards):
 
 def image(kind):
     """Return the container image of a kind, for `--sdm apptainer`; others take any folder name."""
-    if not any(each.name == "APPTAINER" for each in workflow.deployment_settings.deployment_method):
+    if not any(
+        each.name == "APPTAINER"
+        for each in workflow.deployment_settings.deployment_method
+    ):
         return None
     pattern = os.environ.get("NT_IMAGE", f"{workflow.basedir}/images/{{kind}}.sif")
     return pattern.replace("{kind}", kind)
