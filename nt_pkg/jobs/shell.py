@@ -18,13 +18,18 @@ def shell_prefix(root: Path, variables: Mapping[str, str], is_deployed: bool) ->
         is_deployed: whether Snakemake makes an environment for them.
 
     Raises:
-        ValueError: an environment that a variable names is not there.
+        ValueError: an environment that a variable names does not exist, or the repository's path
+            has braces.
     """
-    # Braces are doubled, because Snakemake fills them in.
-    quoted = shlex.quote(str(root)).replace("{", "{{").replace("}", "}}")
-    found = f"export PYTHONPATH={quoted} NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; "
+    if set("{}") & set(str(root)):
+        raise ValueError(
+            f"the repository lies in {root}, and Snakemake takes braces in a path for its own: "
+            "move it to a folder without them"
+        )
+    found = f"export PYTHONPATH={shlex.quote(str(root))} NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; "
     if is_deployed:
         return found
+    # Braces are doubled, because Snakemake fills them in.
     python_bin = fixed(Path(sys.executable).parent.parent) / "bin"
     quoted = shlex.quote(str(python_bin)).replace("{", "{{").replace("}", "}}")
     found += f'export PATH={quoted}:"$PATH"; '

@@ -160,7 +160,7 @@ def test_folder_that_cannot_be_written_is_named(
 
 
 def test_shell_prefix_works_in_a_folder_of_any_name(tmp_path: Path) -> None:
-    root = tmp_path / 'it\'s "my" $x {y}'
+    root = tmp_path / 'it\'s "my" $x'
 
     text = shell_prefix(root, {}, is_deployed=False).format()
 
@@ -168,3 +168,5 @@ def test_shell_prefix_works_in_a_folder_of_any_name(tmp_path: Path) -> None:
         ["bash", "-c", f'{text} printf %s "$PYTHONPATH"'], capture_output=True, text=True
     )
     assert said.stdout == str(root)
+    with pytest.raises(ValueError, match=r"x\{y\}, and Snakemake takes braces .*: move it"):
+        shell_prefix(tmp_path / "x{y}", {}, is_deployed=False)
