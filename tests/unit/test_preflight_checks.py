@@ -136,8 +136,8 @@ def test_nodes_that_are_down_now_only_delay(answers: Callable[..., list[Finding]
     assert only(found, "FAIL") == "" and "1 drained with 64 CPUs" in only(found, "warn")
     large = Nodes("gpu", 1, "down*", ("64", "999000", "gpu:h100:8(S:0-1)", "nvlink"))
     there = replace(facts(), nodes=[*(facts().nodes or ()), large])
-    assert "jobs wait until nodes come back" in only(answers(there=there, gpu=8), "warn")
-    assert "jobs wait until nodes come back" in only(answers(there=there, mem_mb=600_000), "warn")
+    assert "jobs wait until they come back" in only(answers(there=there, gpu=8), "warn")
+    assert "jobs wait until they come back" in only(answers(there=there, mem_mb=600_000), "warn")
     # One that would not do either changes nothing.
     assert "lower" in only(answers(there=there, gpu=16), "FAIL")
     assert "lower" in only(answers(there=there, mem_mb=1_200_000), "FAIL")

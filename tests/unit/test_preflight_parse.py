@@ -147,7 +147,7 @@ def test_profile_is_found_where_snakemake_looks(tmp_path: Path) -> None:
 
 
 def test_profile_that_is_no_yaml() -> None:
-    with pytest.raises(ValueError, match="cannot be read as YAML"):
+    with pytest.raises(ValueError, match="is not valid YAML"):
         profile("a: [")
 
 
