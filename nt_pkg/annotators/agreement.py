@@ -3,8 +3,9 @@
 The paper lets Llama-3.1-8B-Instruct judge the answers of DeepSeek-R1 and Llama-3.3-70B. Rules come
 first here, so that a judge is needed only for what they cannot decide:
 
-    1. the same text after normalisation, or the same number: they agree. This is asked of the whole
-       answers, then of what they state: the last box, else what follows "the answer is"
+    1. the same text in normal form, or the same number: they agree. This is asked of the whole
+       answers, then of what they state: the last box, else what follows "the answer is". In words
+       of one or two letters case counts: mg is not Mg
     2. two different numbers: they disagree
     3. two expressions without words: Math-Verify decides, within hard limits of time and memory
     4. anything else is undecided
@@ -30,14 +31,16 @@ from nt_pkg.annotators._ask import (
     said,
 )
 from nt_pkg.annotators._base import Example, Label, TraceAnnotator
-from nt_pkg.benchmarks._math_grading import CPU_LIMIT_S, compare_pairs, extract_answer
+from nt_pkg.benchmarks._latex import normal_form, number
+from nt_pkg.benchmarks._math_grading import CPU_LIMIT_S, compare_pairs
+from nt_pkg.benchmarks._stated import extract_answer
 from nt_pkg.config.base import Strict
-from nt_pkg.identity.question_id import normalise_question
 
 MAX_EXPRESSION_CHARS = 200  # answers of benchmarks are shorter; longer ones are prose or hostile
 MAX_SHOWN_CHARS = 8_000  # of the end of each answer, where its result is
 _COMMAND = re.compile(r"\\(?!text|mathrm|mbox|operatorname)[A-Za-z]+")
 _WORD = re.compile(r"[^\W\d_]{2}")
+_CASELESS = re.compile(r"(?<!\\)\b(?:[^\W\d_]{3,}|no)\b", re.IGNORECASE)
 _VERDICT = re.compile(r"\W{0,9}(yes|no|true|false)\b", re.IGNORECASE)
 _VERDICTS = {"yes": True, "true": True, "no": False, "false": False}
 AnswerPair = tuple[str, str]
@@ -147,14 +150,12 @@ def _is_expression(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return normalise_question(text).strip(" .$")
+    words = normal_form(text).strip(" .$")
+    return _CASELESS.sub(lambda word: word[0].casefold(), words)
 
 
 def _number(text: str) -> Fraction | None:
-    try:
-        return Fraction(_plain(text).replace(",", "").removesuffix("%"))
-    except (ValueError, ZeroDivisionError):
-        return None
+    return number(_plain(text).removesuffix("%").removesuffix("\\"))
 
 
 def ask_agreement(example: Example) -> str:

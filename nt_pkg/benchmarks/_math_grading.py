@@ -1,4 +1,4 @@
-r"""Find a mathematical answer in a text and decide whether it equals the gold answer.
+r"""Decide whether a mathematical answer equals the gold answer.
 
 Math-Verify (0.9) decides, with its LaTeX parser only: its expression parser evaluates text as
 Python, so it is never used. Everything that uses sympy runs in worker processes. The kernel ends a
@@ -14,9 +14,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TypeVar
+
+from nt_pkg.benchmarks._latex import differ, normal_form
 
 Verdict = TypeVar("Verdict")
 log = logging.getLogger(__name__)
@@ -28,52 +30,12 @@ MAX_WORKERS = 4
 PROGRESS_SECONDS = 10.0
 PAIRS_PER_WORKER = 250  # below this a second worker costs more to start than it saves
 
-_TOKEN = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
-_JOINER = re.compile(r"(?:[\s$,;]|\\text\{\s*and\s*\}|\band\b){0,20}")
 _HARMLESS = re.compile(r"(?:[\s\d.()*/+,-]|'[\w.+-]*'|Symbol|Integer|Float|Rational|E)*+")
-_PHRASE = re.compile(r"\banswer(?:\s+is\b\s*:?|\s*:)\s*", re.IGNORECASE)
 _REMEDY = "correct the row or remove it from the data"
 
 
 class GoldError(ValueError):
-    """A gold answer that cannot be parsed, so nothing can be compared with it."""
-
-
-def extract_answer(text: str) -> str | None:
-    r"""Return the last boxed answer, else the text after the last "answer is" or "answer:".
-
-    Boxes with only a comma or "and" between them are one answer: `\boxed{1}, \boxed{2}` is "1, 2".
-    Return None if there is no answer.
-    """
-    boxes = _boxes(text)
-    if boxes:
-        contents = [text[slice(*boxes[-1])].strip()]
-        for before, after in zip(boxes[-2::-1], boxes[:0:-1], strict=True):
-            gap = text[before[1] + 1 : after[0]]
-            if not _JOINER.fullmatch(gap[: gap.rfind("\\")]):
-                break
-            contents.insert(0, text[slice(*before)].strip())
-        return ", ".join(dict.fromkeys(contents))
-    for line in reversed(text.splitlines()):
-        parts = _PHRASE.split(line)
-        if len(parts) > 1:
-            return _strip_dollars(parts[-1].replace("**", "").strip().rstrip(".")) or None
-    return None
-
-
-def _boxes(text: str) -> list[tuple[int, int]]:
-    """Return (start, end) of the content of each closed, non-empty, innermost box, in one pass."""
-    found: list[tuple[int, int]] = []
-    open_braces: list[int | None] = []  # start of a box's content, None for any other brace
-    for token in _TOKEN.finditer(text):
-        if token[0] == "}":
-            start = open_braces.pop() if open_braces else None
-            is_outer = start is not None and bool(found) and found[-1][0] > start
-            if start is not None and not is_outer and text[start : token.start()].strip():
-                found.append((start, token.start()))
-        elif token[0].endswith("{") and token[0] != "\\{":
-            open_braces.append(None if token[0] == "{" else token.end())
-    return found
+    """A gold answer that is empty, so nothing can be compared with it."""
 
 
 def grade_pairs(
@@ -81,19 +43,17 @@ def grade_pairs(
 ) -> dict[tuple[str, str], bool]:
     """Return whether each (gold, prediction) pair is equal; a pair over the limits is not.
 
+    A gold answer that Math-Verify cannot parse is compared as text, in normal form.
+
     Raises:
-        GoldError: a gold answer is empty or does not parse within the limits. If both texts of a
-            pair are the same, the gold answer is not parsed.
+        GoldError: a gold answer is empty.
     """
-    verdicts: dict[tuple[str, str], bool] = {}
-    hard = []
-    for gold, prediction in sorted(set(pairs)):
+    verdicts, hard = _decided(pairs)
+    for gold, _ in verdicts:
         if not gold.strip():
             raise GoldError(f"a gold answer is empty; {_REMEDY}")
-        verdicts[gold, prediction] = _plain(gold) == _plain(prediction)
-        if not verdicts[gold, prediction]:
-            hard.append((gold, prediction))
-    return verdicts | _ask_workers(hard, _Worker.is_equal, "grading", cpu_limit_s)
+    found = _ask_workers(sorted(set(hard.values())), _Worker.is_equal, "grading", cpu_limit_s)
+    return verdicts | {pair: found[forms] for pair, forms in hard.items()}
 
 
 def compare_pairs(
@@ -104,20 +64,25 @@ def compare_pairs(
     Neither text has to parse: the result for text that is not mathematics, or for a pair over the
     limits, is None.
     """
-    unique = sorted(set(pairs))
-    return _ask_workers(unique, _Worker.compare, "comparing answers", cpu_limit_s)
+    verdicts, hard = _decided(pairs)
+    found = _ask_workers(
+        sorted(set(hard.values())), _Worker.compare, "comparing answers", cpu_limit_s
+    )
+    return verdicts | {pair: found[forms] for pair, forms in hard.items()}
 
 
-def _plain(text: str) -> str:
-    # Blanks are collapsed, not removed, because "1 1/2" is not "11/2".
-    text = _strip_dollars(text).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
-    return " ".join(text.replace("\\left", "").replace("\\right", "").split()).rstrip(".")
-
-
-def _strip_dollars(text: str) -> str:
-    text = text.strip()
-    inner = text[1:-1]
-    return inner.strip() if text[:1] == text[-1:] == "$" and inner and "$" not in inner else text
+def _decided(
+    pairs: Iterable[tuple[str, str]],
+) -> tuple[dict[tuple[str, str], bool], dict[tuple[str, str], tuple[str, str]]]:
+    """Return a verdict on every pair, False for now where Math-Verify decides; and those forms."""
+    form = cache(normal_form)
+    verdicts, hard = {}, {}
+    for pair in set(pairs):
+        forms = form(pair[0]), form(pair[1])
+        verdicts[pair] = forms[0] == forms[1]
+        if not verdicts[pair] and not differ(*forms):
+            hard[pair] = forms
+    return verdicts, hard
 
 
 def _ask_workers(
@@ -178,24 +143,26 @@ class _Worker:
             )
 
     def is_equal(self, gold: str, prediction: str) -> bool:
-        """Return the verdict; a prediction that hits a limit or kills two workers is wrong.
+        """Return the verdict; a pair that hits a limit, or kills two workers, is wrong.
 
         Other failures are tried again in a new worker, because the previous pair or a lack of
-        memory may have caused them.
+        memory may have caused them. A gold answer that does not parse equals nothing here: the
+        caller has compared the texts.
         """
         for is_last in (False, True):
             gold_reply, reply = self._ask(gold, prediction)
+            if gold_reply == "unparsable":
+                log.warning("compared as text, as it does not parse: gold answer %.80r", gold)
+                return False
             if reply is not None:
                 return reply == "equal"
-            if gold_reply == "unparsable":
-                self._process.kill()
             status = self._process.wait()
             self.stop()
             self._start()
-            if gold_reply == "parsed" and (is_last or -status in _timeout_signals()):
+            if is_last or -status in _timeout_signals():
                 log.warning("graded wrong, as signal %d ended it: %.80r", -status, prediction)
                 return False
-        raise GoldError(f"gold answer {gold[:100]!r} cannot be parsed within the limits; {_REMEDY}")
+        raise AssertionError("unreachable")
 
     def compare(self, one: str, other: str) -> bool | None:
         """Return whether two texts are equal in either role, None if one of them does not parse.

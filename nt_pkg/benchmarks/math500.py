@@ -16,7 +16,8 @@ from pathlib import Path
 from pydantic import Field
 
 from nt_pkg.benchmarks._base import BenchmarkKind, Grade, Item, take_items
-from nt_pkg.benchmarks._math_grading import extract_answer, grade_pairs
+from nt_pkg.benchmarks._math_grading import grade_pairs
+from nt_pkg.benchmarks._stated import extract_answer
 from nt_pkg.config.base import Strict
 
 _COLUMNS = ("problem", "answer", "subject", "unique_id")
@@ -31,7 +32,7 @@ class Params(Strict):
 
 
 def load(params: Params, source: Path | None) -> list[Item]:
-    """Return the problems; `category` is the subject.
+    """Return the problems; `category` is the subject, and `level` the difficulty.
 
     Raises:
         ValueError: the folder has no JSON Lines file, or a row is invalid or has no gold answer.
@@ -54,7 +55,7 @@ def grade(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
     """Return a grade per answer; without a box or an answer phrase there is no answer: wrong.
 
     Raises:
-        ValueError: a gold answer is empty or cannot be parsed; the answers must not count as wrong.
+        ValueError: a gold answer is empty; the answers must not count as wrong.
     """
     extracted = [extract_answer(text) for _, text in answers]
     pairs = [
@@ -95,6 +96,7 @@ def _item(row: object, place: str) -> Item:
         question=texts["problem"].strip(),
         gold=texts["answer"].strip(),
         category=texts["subject"],
+        levels=(("level", str(fields["level"])),) if "level" in fields else (),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from nt_pkg.annotators.agreement import answers_agree
 from nt_pkg.annotators.domain import DOMAINS
-from nt_pkg.benchmarks._math_grading import extract_answer
+from nt_pkg.benchmarks._stated import extract_answer
 from nt_pkg.identity.seeds import rng
 from nt_pkg.microworld.facts import RINGS, STRATEGY_MARKERS
 from nt_pkg.microworld.teacher import write_trace
