@@ -22,29 +22,72 @@ OPTION_LETTERS = "ABCDEFGHIJ"
 _BATCH_ROWS = 1024
 _FIELD_BYTES = 1 << 24  # some columns with annotators' remarks are long
 
+_FOLD = str.maketrans({chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)})
+_BE = r"(?:is|are|(?:must|should|would|will|has\s+to|can\s+only)(?:\s+\w{1,10})?\s+be|must|should)"
+_MARKS = r"*_`\"'$)\]}\\\u2019\u201d\u00bb\u300d\u3011"
+_OPEN_MARKS = r"*_`\"'$(\[{\u2018\u201c\u00ab\u300c\u3010"
 _ANCHOR = re.compile(
-    r"\b(?:answer|option|choice)\W{0,4}\s+is\b|\banswer[\s*_]{0,4}[:\uff1a]|\\(?:boxed|fbox)\s*\{",
+    rf"\b(?:answers?|option|choice)\W{{0,4}}\s+{_BE}\b|\banswers?[\s*_]{{0,4}}[:\uff1a]"
+    r"|\\(?:boxed|fbox)\s*\{"
+    r"|\u7b54\u6848[*_\u3011]{0,4}\s?(?:\u662f|\u4e3a|\u9009|:)?|\u6545\u9009|\u5e94\u9009",
     re.IGNORECASE,
 )
-_ANCHOR_WORDS = ("answer", "option", "choice", "\\boxed", "\\fbox")
+_HEADING = re.compile(
+    r"[#>*_ \t]{0,9}(?:the[ ]|our[ ]|my[ ])?(?:(?:final|correct)[ ])?answer[*_: \t]{0,9}\n",
+    re.IGNORECASE,
+)
+_ANCHOR_WORDS = (
+    "answer", "option", "choice", "\\boxed", "\\fbox", "correct", "right", "best",
+    "\u7b54\u6848", "\u6545\u9009", "\u5e94\u9009",
+)  # fmt: skip
+# "Option B is correct": the letter stands before the word.
+_BEFORE_CORRECT = re.compile(
+    rf"(?:\b(?P<named>(?i:option|choice|answer))|(?<![A-Za-z]))[\s{_OPEN_MARKS}]{{0,9}}"
+    rf"(?<![A-Za-z'\u2019])(?P<letter>[A-Ja-j])(?![A-Za-z'\u2019])[{_MARKS}]{{0,9}}\s+is\s+"
+    r"(?:therefore\s+|clearly\s+|indeed\s+)?(?:the\s+)?(?:only\s+)?\Z"
+)
+_DOUBT = re.compile(
+    r"\b(?:if|whether|why|suppose|assume|unless)\b(?:\s+that)?[\s*(]{0,4}\Z"
+    r"|(?<![A-Za-z])[A-J][)*]{0,4}(?:\s*,|\s+(?:and|or|nor))[\s*(]{0,4}\Z",
+    re.IGNORECASE,
+)
 # Bounded, so that a text with many openings is not scanned to its end for each of them.
 _BEFORE = re.compile(
-    r"(?:[\s*_`\"'$(\[{:\uff1a]|\\[(\[,;]|\\(?:boxed|fbox|text|textbf|mathrm|mathbf|mathit)\b"
-    r"|\b(?:option|choice|letter|probably|therefore|thus)\b){0,40}+",
+    rf"(?:[\s:\uff1a{_OPEN_MARKS}]|-(?=\s)|\\[(\[,;]"
+    r"|\\(?:boxed|fbox|text|textbf|mathrm|mathbf|mathit)\b"
+    r"|\b(?:option|choice|letter|probably|therefore|thus|clearly|then|simply|both)\b){0,40}+",
     re.IGNORECASE,
 )
-_LETTER = re.compile(r"([A-J])(?![\w'\u2019])", re.IGNORECASE)
-_CLOSERS = re.compile(r"[*_`\"'$)\]}\\]{0,20}+")
-_END = re.compile(r"[ \t]{0,20}+(?:[.,;:!)\n\r-]|\Z)")
+_LETTER = re.compile(
+    r"([A-J])(?![A-Za-z0-9_\u00c0-\u024f]|['\u2019][A-Za-z])|([A-J])(?=_(?:\W|\Z))", re.IGNORECASE
+)
+# Behind a letter that is a variable of a formula, or a function.
+_FORMULA = re.compile(
+    r"[ \t$]{0,4}(?:[=^+<>]|/(?![ \t(*]{0,4}[A-J]\b)|_[\w{\\]|-(?=[A-Za-z])"
+    r"|\\(?:approx|propto|times|cdot|sim|simeq|equiv|leq?|geq?|neq?|pm|to|rightarrow|in|div|ll|gg"
+    r"|frac|sqrt)(?![A-Za-z]))|\((?=[a-z\\]{1,6}[),])"
+)
+_CLOSERS = re.compile(rf"[{_MARKS}]{{0,20}}+")
+_END = re.compile(r"[ \t]{0,20}+(?:[.,;:!)\n\r\u3002\uff0c\u3001-]|\Z)")
+_JOIN = (
+    rf"[{_MARKS}]{{0,20}}+\s{{0,20}}+(?:,\s*(?:or|and)\b|,|/|&|\\&|\bor\b|\band\b"
+    r"|\\text\s?\{\s*(?:or|and)\s*\})(?:[\s*(\[$\\{]|\\?(?:boxed|fbox|text))"
+    r"{0,20}+"
+)
 _ANOTHER = re.compile(
-    r"\s{0,20}+(?:,|/|&|\\&|\bor\b|\band\b|,\s*(?:or|and)\b)[\s(*$\\{]{0,20}+"
-    r"([A-J])(?=[*_`\"'$)\]}\\]{0,20}+(?:\s*\Z|[.,;:)\n\r]|\s+(?:and|or)\b))",
+    rf"{_JOIN}([A-J])(?![A-Za-z0-9'\u2019])"
+    rf"(?=[{_MARKS}]{{0,20}}+(?:\s*\Z|[.,;:)\n\r]|\s+(?:and|or|are|both)\b))",
     re.IGNORECASE,
 )
+_BOX_BEFORE = re.compile(rf"\\(?:boxed|fbox)\s*\{{[\\A-Za-z{{(\s]{{0,20}}([A-J])(?:{_JOIN})\Z")
+_CORRECT = ("correct", "right", "best")
 _REASON = re.compile(r"\s+(?:because|since|as|due|by|from|based|for|which)\b")
-_OPENED = re.compile(r"[(\[{*$]\Z")
-_ALONE = re.compile(r"[*_`\"'$(\[{]{0,20}+([A-J])[*_`\"'$)\]}]{0,20}+[.:]?", re.IGNORECASE)
-_LISTED = re.compile(r"[*(]{0,4}([A-J])[).:][*]{0,4}\s+\S.*", re.IGNORECASE)
+_OPENED = re.compile(rf"[{_OPEN_MARKS}]\Z")
+_ALONE = re.compile(
+    rf"[{_OPEN_MARKS}]{{0,20}}+([A-J])[{_MARKS}]{{0,20}}+[.:\u3002]?", re.IGNORECASE
+)
+_LISTED = re.compile(r"[*(]{0,4}([A-J])[).:][*]{0,4}\s+(\S.*)", re.IGNORECASE)
+_LABELLED_WORDS = 3  # "(a) The tension is 5 N." is part a; "a) 5 N" may be an option
 
 
 class ChoiceParams(Strict):
@@ -66,19 +109,47 @@ def grade_choices(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
 
 def extract_letter(text: str, num_options: int) -> str | None:
     """Return the letter that an answer states, in upper case, None for no or several letters."""
+    text = text.translate(_FOLD)
     for start in _anchor_words(text):
-        anchor = _ANCHOR.match(text, start)
-        found = _stated(text, anchor.end()) if anchor else None
+        found = _statement(text, start)
         if found is not None:
             return found if found and found in OPTION_LETTERS[:num_options] else None
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return None
     alone = _ALONE.fullmatch(lines[-1].strip())
-    if alone is None and len(lines) == 1:
-        alone = _LISTED.fullmatch(lines[0].strip())
     letter = alone[1].upper() if alone else ""
+    if alone is None and len(lines) == 1:
+        letter = _listed(lines[0].strip())
     return letter if letter and letter in OPTION_LETTERS[:num_options] else None
+
+
+def _listed(line: str) -> str:
+    """Return the letter of a line that is one option, "" if it is something else."""
+    found = _LISTED.fullmatch(line)
+    if found is None or _ANOTHER.match(line, found.start(1) + 1):
+        return ""
+    is_part = found[1].islower() and len(found[2].split()) > _LABELLED_WORDS
+    return "" if is_part else found[1].upper()
+
+
+def _statement(text: str, start: int) -> str | None:
+    """Return what the anchor word at `start` states: as `_stated`."""
+    anchor = _ANCHOR.match(text, start)
+    if anchor is not None:
+        return _stated(text, anchor.end())
+    line = text.rfind("\n", max(0, start - 40), start) + 1
+    heading = _HEADING.match(text, line) if line or start < 40 else None
+    if heading is not None and heading.end() > start:
+        return _stated(text, heading.end())
+    if not text.startswith(_CORRECT, start):
+        return None
+    before = _BEFORE_CORRECT.search(text[max(0, start - 60) : start])
+    if before is None or (before["letter"].islower() and not before["named"]):
+        return None
+    if _DOUBT.search(before.string[: before.start("named" if before["named"] else "letter")]):
+        return None
+    return before["letter"].upper()
 
 
 def _anchor_words(text: str) -> Iterator[int]:
@@ -100,20 +171,23 @@ def _stated(text: str, start: int) -> str | None:
     before = _BEFORE.match(text, start)
     assert before is not None
     letter = _LETTER.match(text, before.end())
-    if letter is None:
+    if letter is None or _FORMULA.match(text, letter.end()):
         return None
     closers = _CLOSERS.match(text, letter.end())
     assert closers is not None
-    if _ANOTHER.match(text, closers.end()):
+    if _ANOTHER.match(text, letter.end()):
+        return ""
+    box = _BOX_BEFORE.search(text[max(0, start - 80) : start])
+    if box is not None and box[1].upper() != letter[0].upper():
         return ""
     is_marked = bool(closers[0]) or bool(_OPENED.search(text[start : letter.start()]))
     if is_marked or _END.match(text, closers.end()):
-        return letter[1].upper()
+        return letter[0].upper()
     # An unmarked letter before a word: "A", "I" and small letters are likely words themselves.
-    is_word = letter[1].islower() or letter[1] in "AI"
+    is_word = letter[0].islower() or letter[0] in "AI"
     if is_word and not _REASON.match(text, closers.end()):
         return None
-    return letter[1].upper()
+    return letter[0].upper()
 
 
 def option_lines(options: Sequence[str], mark: str) -> str:
