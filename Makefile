@@ -14,7 +14,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run paper-dry-run paper-small check test real-rows plan rebuild-check kill-check \
 	env-check base lint format schema lock lock-check setup setup-inference images slurm-test slurm-demo \
-	bench-quick bench-plan bench-data bench-checkpoints bench-sft bench-clusters bench-grade peers docs clean-work
+	bench-quick bench-plan bench-data bench-checkpoints bench-sft bench-clusters bench-grade cases peers docs clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -46,6 +46,9 @@ check: lint ## Lint, and the tests that need no torch and start no other Python 
 
 test: $(READY) ## Run the tests that need neither a GPU nor a cluster
 	python -m pytest $(PARALLEL)
+
+cases: $(READY) ## Show answers whose right reading people decided, with what the code gives
+	python -m tests.cases
 
 rebuild-check: $(READY) ## Edit one thing after another and compare what reruns with what should
 	python -m tests.workflow.rebuild_check
