@@ -218,6 +218,12 @@ def test_letters(case: dict[str, Any]) -> None:
         lambda n: "answer" + "." * n + " is",
         lambda n: ("answer: A" + "$" * 20 + "\n") * (n // 20),
         lambda n: "\n" * n,
+        lambda n: "B is correct " * (n // 13),
+        lambda n: "if option b is right, " * (n // 22),
+        lambda n: "\u7b54\u6848" * (n // 2),
+        lambda n: "answer\n" * (n // 7),
+        lambda n: "answer must " * (n // 12) + " " * n,
+        lambda n: "\\boxed{A} and " * (n // 14),
     ],
     ids=lambda hostile: hostile(100)[:14],
 )
