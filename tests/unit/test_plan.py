@@ -278,7 +278,7 @@ def test_earlier_report_is_an_input_and_of_the_same_study(
     with pytest.raises(ValueError, match=r"report\.earlier: kept/summary.json does not exist"):
         check_earlier(plan.study)
     write_json(Path("kept/summary.json"), {"study": "tiny", "version": VERSION})
-    with pytest.raises(ValueError, match="of study 'tiny', and this one is of 'demo'"):
+    with pytest.raises(ValueError, match="of study 'tiny', but this study is 'demo'"):
         check_earlier(plan.study)
     write_json(Path("kept/summary.json"), {"study": "demo", "version": VERSION})
     check_earlier(plan.study)
