@@ -187,7 +187,7 @@ def test_micro_teacher_is_known_by_all_the_code_behind_a_trace(
     monkeypatch.setattr(
         fingerprint,
         "_definition",
-        lambda place: ("edited", []) if place == edited else real(place),
+        lambda place: ("edited", [], []) if place == edited else real(place),
     )
 
     assert engine_identity("micro", {}) != before
