@@ -250,7 +250,7 @@ def test_other_name_of_the_same_model_has_to_be_said() -> None:
 
 
 def test_forced_beginning_is_refused(nobody: Fake) -> None:
-    with pytest.raises(ValueError, match="cannot force how an answer begins"):
+    with pytest.raises(ValueError, match="cannot force the beginning of an answer"):
         list(engine(nobody).generate([Request("x", "q", "<think>")], SAMPLING))
 
 
