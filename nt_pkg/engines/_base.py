@@ -24,7 +24,8 @@ class Request:
     Attributes:
         id: row id, with the repeat if there are several.
         user: the user's turn.
-        forced_prefix: text that the answer must begin with; part of the completion's text.
+        forced_prefix: text that the answer must begin with; part of the completion's text, also
+            where a model's chat template has written it.
         seed: seed of this request's own randomness.
         replay: text that already exists, for the replay engine.
         json_schema: JSON schema, as text, that the answer must fit; engines that cannot

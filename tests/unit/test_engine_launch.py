@@ -1,10 +1,25 @@
 """A teacher over several nodes: the command lines, as text."""
 
 import dataclasses
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from nt_pkg.engines._serve import ServedModel, ServingNode, serve_commands
+from nt_pkg.config.engines import EngineRuntime
+from nt_pkg.engines._base import Model
+from nt_pkg.engines._chat import Chat
+from nt_pkg.engines._serve import NO_COMPILER, ServedModel, ServingNode, serve_commands
+from nt_pkg.engines.vllm import VllmEngine, VllmParams
+from tests.unit.conftest import ROOT
+
+SAMPLER = "VLLM_USE_FLASHINFER_SAMPLER"
+IMAGE = ROOT / "envs/image.def"
 
 SERVER = ServedModel(
     model="/models/r1",
@@ -16,6 +31,18 @@ SERVER = ServedModel(
     master_port=29501,
     more=("--max-model-len=32768",),
 )
+
+_STAND_IN = """
+import os
+from types import SimpleNamespace
+
+__version__, SEEN = "0", dict(os.environ)
+
+
+class LLM:
+    def __init__(self, **_):
+        self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=8))
+"""
 
 
 def test_large_teacher_on_two_nodes() -> None:
@@ -36,10 +63,37 @@ def test_large_teacher_on_two_nodes() -> None:
 def test_key_is_never_in_a_command_line() -> None:
     head, worker = serve_commands(SERVER, cpus_per_node=64)
 
-    assert head.env == {"VLLM_HOST_IP": "10.0.0.1", "VLLM_API_KEY": "secret"}
-    assert worker.env == {"VLLM_HOST_IP": "10.0.0.2"}
+    assert head.env == {**NO_COMPILER, "VLLM_HOST_IP": "10.0.0.1", "VLLM_API_KEY": "secret"}
+    assert worker.env == {**NO_COMPILER, "VLLM_HOST_IP": "10.0.0.2"}
     assert not any("secret" in each for each in (*head.argv, *worker.argv))
     assert "secret" not in repr(SERVER)
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(None, "0"), ("1", "1"), ("0", "0")])
+@pytest.mark.parametrize("gpu", [0, 1])
+def test_vllm_compiles_no_sampler_unless_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: int, given: str | None, wanted: str
+) -> None:
+    """It is set when vLLM is imported, on the nodes of a server, and in an image."""
+    (tmp_path / "vllm.py").write_text(_STAND_IN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("torch", "transformers"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(__version__="0"))
+    monkeypatch.delitem(sys.modules, "vllm", raising=False)
+    monkeypatch.setattr(Chat, "load", lambda *_: None)
+    environment = {} if given is None else {SAMPLER: given}
+    monkeypatch.setattr(os, "environ", dict(environment))
+
+    for command in serve_commands(SERVER, cpus_per_node=64):
+        assert {**environment, **command.env}[SAMPLER] == wanted
+    VllmEngine(VllmParams(), EngineRuntime(gpu=gpu), Model(tmp_path, ""))
+    assert importlib.import_module("vllm").SEEN[SAMPLER] == wanted
+    (line,) = re.findall(rf"^ *export {SAMPLER}=.*", IMAGE.read_text(), re.M)
+    said = subprocess.run(
+        ["sh", "-c", f"{line}\necho ${SAMPLER}"],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout.strip() == wanted
 
 
 def test_teacher_on_one_node_is_an_ordinary_server() -> None:

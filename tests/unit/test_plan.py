@@ -10,10 +10,13 @@ import pytest
 from nt_pkg.assets.fetch import NO_COMMIT
 from nt_pkg.files.json_files import write_json
 from nt_pkg.plan import study_plan as plan
+from nt_pkg.plan.start import cannot_run_yet, start
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
+from nt_pkg.report.reproduction import reproduction_page
 from nt_pkg.report.summary import VERSION, check_earlier
 from nt_pkg.selectors import long
+from nt_pkg.snakemake_io.under_way import UnderWay
 
 Config = dict[str, Any]
 Spec = Callable[[Plan], str]
@@ -257,13 +260,22 @@ def test_pinned_hub_source_is_its_commit(demo: Config) -> None:
 
 
 @pytest.mark.parametrize(("hub_type", "folder"), [("model", "a/b"), ("dataset", "datasets/a/b")])
-def test_commit_that_was_not_filled_in(demo: Config, hub_type: str, folder: str) -> None:
+def test_commit_that_was_not_filled_in(
+    demo: Config, tmp_path: Path, hub_type: str, folder: str
+) -> None:
+    """The study can be planned, and everything that plans it says what is missing."""
     source = {"hub": "a/b", "hub_type": hub_type, "revision": NO_COMMIT}
     demo["students"]["micro-llama"]["source"] = source
+    study = plan_of(demo)
 
-    (line,) = plan_of(demo).missing_commits()
+    (line,) = study.missing_commits()
     assert line.startswith("students.micro-llama.source.revision: no commit of a/b is known here")
     assert f"ls-remote https://huggingface.co/{folder} " in line
+    assert cannot_run_yet(study, None, is_overwritten=True) == [line]
+    with pytest.raises(RuntimeError, match="no commit of a/b is known here"):
+        start(None, study, UnderWay(tmp_path / "running"), print)
+    page = reproduction_page(study, None, "study.yaml")
+    assert "- **A commit.** `students.micro-llama.source.revision`: no commit of a/b" in page
 
 
 def test_earlier_report_is_an_input_and_of_the_same_study(
