@@ -17,7 +17,7 @@ from benchmarks.sft_worker import Order, read_clock, serve, start_clock
 from nt_pkg.config.students import Training
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import EXAMPLES, Row
-from nt_pkg.sft.data import PackedRow, Step, plan_steps
+from nt_pkg.sft.packing import PackedRow, Step, plan_steps
 
 if TYPE_CHECKING:
     import torch

@@ -101,7 +101,7 @@ def _write_preview(args: argparse.Namespace, examples: list[Row], training: Trai
     """Write the preview, which can be checked before the training has cost anything."""
     from transformers import AutoTokenizer
 
-    from nt_pkg.sft.data import steps_of
+    from nt_pkg.sft.packing import steps_of
     from nt_pkg.sft.preview import preview
 
     tokenizer = AutoTokenizer.from_pretrained(args.student.parent)

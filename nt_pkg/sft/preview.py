@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import rng
-from nt_pkg.sft.data import PackedRow
+from nt_pkg.sft.packing import PackedRow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

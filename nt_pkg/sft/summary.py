@@ -8,7 +8,7 @@ from nt_pkg.config.students import Training
 from nt_pkg.cost.decoder_shape import Shape, read_shape
 from nt_pkg.cost.hardware import gpu_of
 from nt_pkg.files.schemas import Row
-from nt_pkg.sft.data import Step
+from nt_pkg.sft.packing import Step
 
 if TYPE_CHECKING:
     import torch

@@ -18,8 +18,8 @@ from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.checkpoint_files import LAST
 from nt_pkg.sft.checkpoints import Checkpoints
-from nt_pkg.sft.data import PackedRow, Step, steps_of
 from nt_pkg.sft.loss import give_loss
+from nt_pkg.sft.packing import PackedRow, Step, steps_of
 from nt_pkg.sft.resuming import is_universal
 from nt_pkg.sft.steps import StepLog
 from nt_pkg.sft.stopping import SIGNALS, Notes

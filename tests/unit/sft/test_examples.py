@@ -6,6 +6,7 @@ import pytest
 
 from nt_pkg.config.students import Format, Training
 from nt_pkg.sft import data
+from nt_pkg.sft.packing import steps_of
 from nt_pkg.sft.preview import preview
 from tests.unit.sft.templates import MICRO, tokenizer_of
 
@@ -82,7 +83,7 @@ def test_difficulty_mix_of_examples() -> None:
 
 def test_preview_marks_what_bears_loss() -> None:
     found, _ = build(Format(kind="difficulty_mix", think_words=40))
-    first = data.steps_of(found, Training(row_tokens=64), 0)[0].rows[0]
+    first = steps_of(found, Training(row_tokens=64), 0)[0].rows[0]
 
     text = preview(tokenizer_of("micro"), found, first, 0)
 

@@ -8,7 +8,7 @@ import pytest
 
 from nt_pkg.config.students import Runtime
 from nt_pkg.sft import launch
-from nt_pkg.sft.data import plan_steps
+from nt_pkg.sft.packing import plan_steps
 from tests.unit.sft.tiny import (
     EXAMPLES,
     FORK,

@@ -7,7 +7,7 @@ import pytest
 
 from nt_pkg.config.students import Training
 from nt_pkg.identity.seeds import rng
-from nt_pkg.sft.data import plan_steps
+from nt_pkg.sft.packing import plan_steps
 
 
 @pytest.mark.parametrize("seed", range(6))
