@@ -1,7 +1,9 @@
 """Label the traces of one shard with one annotator.
 
 Called by rule `annotate` (rules/annotations.smk). Writes one row per trace, with the same ids. If
-the annotator asks a model, the same command continues after a kill at any moment.
+the annotator asks a model, the same command continues after a kill at any moment, and the job stops
+on a signal and before its time limit as that of traces does. Other annotators are quick, and start
+over.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import kept, work_dir
+from nt_pkg.slurm.stopping import run_journalled
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("annotate", args.spec)
+    if "asks" not in json.loads(args.spec):
+        _annotate(args)
+        return 0
+    given = sys.argv[1:] if argv is None else argv
+    return run_journalled("scripts.annotate", given, args.runtime, lambda: _annotate(args))
+
+
+def _annotate(args: argparse.Namespace) -> None:
     spec = json.loads(args.spec)
     entry = Annotator(
         kind=spec["kind"], params=spec["params"], runtime=args.runtime, **spec.get("asks", {})
@@ -42,14 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     ready("annotate")
     if entry.engine is None:
         _label(args, entry)
-        return 0
+        return
     identity = engine_identity(entry.engine, entry.engine_params, model.digest if model else "")
     files = [sha256_file(path) for path in (args.prompts, args.traces)]
     with work_dir([args.out], digest([args.spec, args.names, identity, files])) as folder:
         if folder:
             place = kept(args.out) if engine_kind(entry.engine).keeps_texts else folder
             _label(args, entry, model_asker(entry, model, place))
-    return 0
 
 
 def _label(args: argparse.Namespace, entry: Annotator, ask_model: AskModel | None = None) -> None:

@@ -1,7 +1,8 @@
 """Label the questions of one shard with one annotator.
 
 Called by rule `annotate_questions` (rules/annotations.smk). Writes one row per prompt, with the
-same ids. If the annotator runs a model, the same command continues after a kill at any moment.
+same ids. If the annotator runs a model, the same command continues after a kill at any moment, and
+the job stops on a signal and before its time limit as that of traces does.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from nt_pkg.files.parquet import read_columns, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
+from nt_pkg.slurm.stopping import run_journalled
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,16 +33,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("annotate_questions", args.spec)
-    ready("annotate_questions")
     if not args.model:
+        ready("annotate_questions")
         _label(args)
         return 0
+    given = sys.argv[1:] if argv is None else argv
+    return run_journalled("scripts.annotate_questions", given, args.runtime, lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
+    ready("annotate_questions")
     model = Model.beside(args.model)
     key = digest([args.spec, args.names, model.digest, sha256_file(args.prompts)])
     with work_dir([args.out], key) as folder:
         if folder:
             _label(args, model.folder, folder)
-    return 0
 
 
 def _label(args: argparse.Namespace, model: Path | None = None, work: Path | None = None) -> None:

@@ -1,13 +1,16 @@
 """Let a teacher answer the prompts of one shard.
 
 Called by rule `generate_traces` (rules/traces.smk). After a kill at any moment the same command
-continues. Writes one row per prompt; failed and incomplete rows stay, each with its reason.
+continues. On SIGTERM, on SIGUSR2 and before a Slurm job's time limit it exits with status 75; if it
+made progress, Slurm starts the same job again. Writes one row per prompt; failed and incomplete
+rows stay, each with its reason.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from nt_pkg.config.engines import EngineRuntime, Teacher
@@ -18,6 +21,7 @@ from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import PROMPTS, TRACES
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import kept, work_dir
+from nt_pkg.slurm.stopping import run_journalled
 from nt_pkg.traces.generate import generate_traces, teacher_engine
 
 
@@ -32,6 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("generate_traces", args.spec)
+    given = sys.argv[1:] if argv is None else argv
+    return run_journalled("scripts.generate_traces", given, args.runtime, lambda: _generate(args))
+
+
+def _generate(args: argparse.Namespace) -> None:
     described = {**json.loads(args.spec)["teacher"], "runtime": args.runtime}
     teacher = Teacher(**described)
     model = Model.beside(args.model) if args.model else None
@@ -40,17 +49,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     key = digest([args.spec, args.names, identity, sha256_file(args.prompts)])
     with work_dir([args.out], key) as folder:
         if folder:
-            engine = teacher_engine(teacher, model)
-            rows = generate_traces(
-                read_parquet(args.prompts, PROMPTS),
-                engine,
-                teacher.sampling,
-                kept(args.out) if engine_kind(teacher.engine).keeps_texts else folder,
-                teacher.max_trace_tokens,
-                teacher.seed,
-            )
+            with closing(teacher_engine(teacher, model)) as engine:
+                rows = generate_traces(
+                    read_parquet(args.prompts, PROMPTS),
+                    engine,
+                    teacher.sampling,
+                    kept(args.out) if engine_kind(teacher.engine).keeps_texts else folder,
+                    teacher.max_trace_tokens,
+                    teacher.seed,
+                )
             write_parquet(args.out, TRACES, rows, args.names)
-    return 0
 
 
 if __name__ == "__main__":

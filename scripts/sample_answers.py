@@ -1,13 +1,15 @@
 """Let a student answer a benchmark in one mode.
 
 Called by rule `sample_answers` (rules/evals.smk). After a kill at any moment the same command
-continues. Writes every answer, and a manifest with the sampling and the digest of the prompts.
+continues, and the job stops on a signal and before its time limit as that of traces does.
+Writes every answer, and a manifest with the sampling and the digest of the prompts.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from nt_pkg.benchmarks._questions import load_items
@@ -20,6 +22,7 @@ from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import SAMPLES
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
+from nt_pkg.slurm.stopping import run_journalled
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("sample_answers", args.spec)
+    given = sys.argv[1:] if argv is None else argv
+    return run_journalled("scripts.sample_answers", given, args.runtime, lambda: _sample(args))
+
+
+def _sample(args: argparse.Namespace) -> None:
     import transformers  # noqa: F401 - counted as start-up
 
     spec, model = json.loads(args.spec), Model.beside(args.model)
@@ -45,11 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     key = digest([args.spec, args.seed, args.runtime.batch, engine.identity, source])
     with work_dir([args.out, args.manifest], key) as folder:
         if folder:
-            rows, drawn = sample_answers(spec, args.seed, items, engine, folder)
+            with closing(engine):
+                rows, drawn = sample_answers(spec, args.seed, items, engine, folder)
+                made = {"engine": engine.identity, "versions": engine.versions}
             write_parquet(args.out, SAMPLES, rows)
-            made = {"engine": engine.identity, "versions": engine.versions}
             write_json(args.manifest, {**drawn, **made})
-    return 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ preview, which shows what the student reads and learns.
 
 import argparse
 import json
-import logging
 import os
 import shutil
 import sys
@@ -22,10 +21,7 @@ from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import EXAMPLES, Row
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
-from nt_pkg.sft.stopping import EXIT_STATUS, Stopped
-from nt_pkg.slurm import jobs as slurm
-
-logger = logging.getLogger(__name__)
+from nt_pkg.slurm.stopping import run_job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,14 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     start_job("train", args.spec)
     given = sys.argv[1:] if argv is None else argv
-    slurm.enter_own_step(args.runtime, args.runtime.job_threads, "scripts.train", given)
-    try:
-        _train(args)
-    except Stopped as stop:
-        logger.info("%s", stop)
-        slurm.requeue(stop.num_new_steps)
-        return EXIT_STATUS
-    return 0
+    threads = args.runtime.job_threads
+    return run_job("scripts.train", given, args.runtime, threads, lambda: _train(args))
 
 
 def _train(args: argparse.Namespace) -> None:

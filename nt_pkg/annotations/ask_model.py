@@ -1,6 +1,7 @@
 """Asking a model about traces: one request per trace, resumable, with labels or reasons."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def ask_model(
         return []
     schema = canonical(ask.schema)
     requests = [Request(each.id, ask.prompt(each), json_schema=schema) for each in examples]
-    completions = run_requests(start(), requests, sampling, folder, "annotations")
+    with closing(start()) as engine:
+        completions = run_requests(engine, requests, sampling, folder, "annotations")
     return [read_label(ask, completion) for completion in completions]
 
 

@@ -65,7 +65,18 @@ class EngineRuntime(Strict):
     nodes: int = Field(1, ge=1, description="Nodes of one job; several need Slurm.")
     gpu: int = Field(0, ge=0, description="GPUs of one job, over all its nodes.")
     mem_mb: int = Field(16_000, ge=1, description="Main memory of one job in MB, per node.")
-    minutes: int = Field(720, ge=1, description="Time limit of one job.")
+    minutes: int = Field(
+        720,
+        ge=1,
+        description="Time limit of one job; one that needs longer continues in the next.",
+    )
+    stop_seconds: int = Field(
+        120,
+        ge=0,
+        description="Seconds before a Slurm job's time limit at which it stops and continues in "
+        "the same job, at most a tenth of the limit; 0: never. Texts that are not finished by then "
+        "are made again.",
+    )
     batch: int = Field(
         64,
         ge=1,

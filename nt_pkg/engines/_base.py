@@ -73,7 +73,8 @@ class Running(Protocol):
     done completely or not at all, so the text of a request never depends on where an earlier start
     was killed. None: every text is independent and is saved as soon as it is finished.
 
-    An engine that runs libraries may name them in a map `versions`.
+    An engine that runs libraries may name them in a map `versions`. One that leaves something
+    behind, such as a server, has a method `close`, which is also called when a signal ends the job.
     """
 
     @property
@@ -94,6 +95,9 @@ class Engine(Running, Protocol):
     @property
     def versions(self) -> Mapping[str, str]:
         """Return the versions of its libraries; this starts it."""
+
+    def close(self) -> None:
+        """End what it has started; nothing, if it has not started."""
 
 
 @dataclass(frozen=True)

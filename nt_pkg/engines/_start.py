@@ -95,3 +95,7 @@ class _Waiting:
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterable[Completion]:
         return self._engine.generate(requests, sampling)
+
+    def close(self) -> None:
+        if "_engine" in self.__dict__ and (close := getattr(self._engine, "close", None)):
+            close()

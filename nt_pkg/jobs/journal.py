@@ -8,6 +8,12 @@ from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger(__name__)
+_num_added = 0
+
+
+def num_added() -> int:
+    """Return the entries that this process has added, over all journals."""
+    return _num_added
 
 
 class Journal:
@@ -43,6 +49,8 @@ class Journal:
             self._file.write(json.dumps({"key": key, "value": value}) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
+        global _num_added
+        _num_added += len(pieces.keys() - self.entries.keys())
         self.entries.update(pieces)
 
     def close(self) -> None:

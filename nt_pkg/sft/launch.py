@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -21,9 +20,9 @@ from nt_pkg.files.json_files import read_json
 from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.sft.rank import LOOPBACK, run_forked, write_job
 from nt_pkg.sft.resuming import prepare
-from nt_pkg.sft.stopping import SIGNALS, Forwarding, Stopped
 from nt_pkg.sft.train import RESULT, STOPPED, Job
 from nt_pkg.slurm import jobs as slurm
+from nt_pkg.slurm.stopping import SIGNALS, Forwarding, Stopped
 
 logger = logging.getLogger(__name__)
 _AGAIN = "run the same command again to continue at the last checkpoint"
@@ -46,35 +45,24 @@ def train(job: Job) -> dict[str, Any]:
     """
     (job.work / STOPPED).unlink(missing_ok=True)
     prepare(job.work, job.runtime)
-    over = threading.Event()
     with Forwarding() as signals:
-        watch = threading.Thread(
-            target=slurm.warn_before_end,
-            args=(job.runtime.stop_seconds, signals.raise_first, over),
-            daemon=True,
-        )
-        try:
-            if job.runtime.nodes > 1:
-                _run_placed(job, signals, watch)
-            else:
-                _run_forked(job, signals, watch)
-        finally:
-            over.set()
+        if job.runtime.nodes > 1:
+            _run_placed(job, signals)
+        else:
+            _run_forked(job, signals)
     if (job.work / STOPPED).exists():
         how = read_json(job.work / STOPPED)
-        if signals.received:  # ranks on other nodes only ever receive SIGUSR2
-            how["name"] = signals.received.name
-        raise Stopped(**how)
+        # Ranks on other nodes only ever receive SIGUSR2.
+        name = signals.received.name if signals.received else how["name"]
+        raise Stopped(
+            f"{name} after step {how['step']} of {how['num_steps']}; checkpoint written",
+            how["num_new"],
+        )
     result: dict[str, Any] = read_json(job.work / RESULT)
     return result
 
 
-def _start(watch: threading.Thread, runtime: Runtime) -> None:
-    if runtime.stop_seconds and os.environ.get("SLURM_JOB_ID"):
-        watch.start()
-
-
-def _run_forked(job: Job, signals: Forwarding, watch: threading.Thread) -> None:
+def _run_forked(job: Job, signals: Forwarding) -> None:
     context = multiprocessing.get_context("fork")
     launched = time.time()
     with socket.create_server((LOOPBACK, 0)) as listener:
@@ -85,9 +73,9 @@ def _run_forked(job: Job, signals: Forwarding, watch: threading.Thread) -> None:
         for process in ranks:
             process.start()
     signals.start(lambda number: _tell(ranks, number))
-    _start(watch, job.runtime)
     try:
-        _wait(ranks)
+        with signals.in_time(job.runtime.stop_seconds):
+            _wait(ranks)
     finally:
         for process in ranks:
             process.kill()
@@ -140,7 +128,7 @@ def placed_command(runtime: Runtime, job_file: Path, port: int) -> slurm.Command
     )
 
 
-def _run_placed(job: Job, signals: Forwarding, watch: threading.Thread) -> None:
+def _run_placed(job: Job, signals: Forwarding) -> None:
     if not os.environ.get("SLURM_JOB_ID"):  # srun would request an allocation of its own
         raise ValueError(
             f"a training over {job.runtime.nodes} nodes runs within a Slurm job only: use "
@@ -163,14 +151,14 @@ def _run_placed(job: Job, signals: Forwarding, watch: threading.Thread) -> None:
     ) as process:
         # srun forwards this signal to all tasks; on SIGTERM it would kill them.
         signals.start(lambda _: process.send_signal(signal.SIGUSR2))
-        _start(watch, job.runtime)
         try:
             assert process.stdout is not None
-            for line in process.stdout:
-                sys.stderr.write(line)
-                sys.stderr.flush()
-                lines.append(line.rstrip("\n"))
-            status = process.wait()
+            with signals.in_time(job.runtime.stop_seconds):
+                for line in process.stdout:
+                    sys.stderr.write(line)
+                    sys.stderr.flush()
+                    lines.append(line.rstrip("\n"))
+                status = process.wait()
         except BaseException:
             process.terminate()
             raise

@@ -22,7 +22,7 @@ from nt_pkg.sft.loss import give_loss
 from nt_pkg.sft.packing import PackedRow, Step, steps_of
 from nt_pkg.sft.resuming import is_universal
 from nt_pkg.sft.steps import StepLog
-from nt_pkg.sft.stopping import SIGNALS, Notes
+from nt_pkg.sft.stopping import Notes
 from nt_pkg.sft.summary import (
     flops_of,
     known_shape,
@@ -30,6 +30,7 @@ from nt_pkg.sft.summary import (
     peak_memory_mb,
     versions,
 )
+from nt_pkg.slurm.stopping import SIGNALS
 
 if TYPE_CHECKING:
     import torch
@@ -178,7 +179,7 @@ class _Trainer:
                 self._checkpoints.finish()
                 if told:
                     how = {"name": self._stop_by, "step": number, "num_steps": num_steps}
-                    write_json(self._job.work / STOPPED, {**how, "num_new_steps": number - done})
+                    write_json(self._job.work / STOPPED, {**how, "num_new": number - done})
                 return
         self._checkpoints.finish()
         memory = peak_memory_mb(self._engine.device)

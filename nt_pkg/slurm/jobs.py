@@ -222,7 +222,7 @@ def _seconds(text: str) -> int | None:
     return ((24 * days + hours) * 60 + minutes) * 60 + seconds
 
 
-def why_not_requeued(facts: JobFacts, num_new_steps: int) -> str:
+def why_not_requeued(facts: JobFacts, num_new: int) -> str:
     """Return why a job that was stopped by a signal must not be requeued, or "".
 
     A running job was only warned, before the end of its time or a preemption, and would count as
@@ -235,21 +235,21 @@ def why_not_requeued(facts: JobFacts, num_new_steps: int) -> str:
         return "it was not submitted with sbatch"
     if not facts.may_requeue:
         return "it was submitted without --requeue"
-    if num_new_steps < 1:
-        return "this start made no progress in the training"
+    if num_new < 1:
+        return "this start made no progress"
     return ""
 
 
-def requeue(num_new_steps: int) -> bool:
+def requeue(num_new: int) -> bool:
     """Ask Slurm to requeue this job; return whether it will.
 
     Args:
-        num_new_steps: steps that this start of the job has done.
+        num_new: steps or rows that this start of the job has added.
     """
     facts = show_job()
     if facts is None:
         return False
-    if reason := why_not_requeued(facts, num_new_steps):
+    if reason := why_not_requeued(facts, num_new):
         logger.info("job %s is not requeued: %s", os.environ["SLURM_JOB_ID"], reason)
         return False
     if _scontrol("requeue") is None:

@@ -12,7 +12,7 @@ from nt_pkg.files.json_files import read_json, sha256_file, write_json
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import EXAMPLES, PROMPTS, TRACES
 from nt_pkg.jobs.work_dir import forget_finished
-from nt_pkg.sft.stopping import Stopped
+from nt_pkg.slurm.stopping import Stopped
 from scripts import generate_traces, select_subset, shard_prompts
 from scripts import train as train_script
 
@@ -206,11 +206,11 @@ def test_stopped_training_leaves_its_progress_and_asks_slurm_for_another_start(
 
     def stop(job: Any) -> None:
         training(job)
-        raise Stopped("SIGTERM", step=7, num_steps=9, num_new_steps=3)
+        raise Stopped("SIGTERM after step 7 of 9", num_new=3)
 
     with monkeypatch.context() as patch:
         patch.setattr("nt_pkg.sft.launch.train", stop)
-        patch.setattr("nt_pkg.slurm.jobs.requeue", asked.append)
+        patch.setattr("nt_pkg.slurm.stopping.requeue", asked.append)
         assert run_training() == 75
     assert not Path("results/run.json").exists()
 

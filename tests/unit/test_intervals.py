@@ -14,8 +14,7 @@ import pytest
 from nt_pkg.config.engines import EngineRuntime, Sampling, Server
 from nt_pkg.engines._base import Request
 from nt_pkg.engines._start import engine_for
-from nt_pkg.sft import stopping
-from nt_pkg.slurm import jobs, takeover
+from nt_pkg.slurm import jobs, stopping, takeover
 from tests.unit.fake_openai import serving
 
 

@@ -21,15 +21,15 @@ from nt_pkg.config.engines import EngineRuntime, Sampling, Server
 from nt_pkg.engines._base import Completion, Engine, Request, run_requests
 from nt_pkg.engines._server_answers import Retry, check_status
 from nt_pkg.engines._start import engine_for
-from nt_pkg.files.parquet import read_parquet, write_parquet
-from nt_pkg.files.schemas import PROMPTS, TRACES
+from nt_pkg.files.parquet import read_parquet
+from nt_pkg.files.schemas import TRACES
 from nt_pkg.jobs.work_dir import forget_finished
 from nt_pkg.traces.generate import request_seed
 from scripts import generate_traces
 from tests.unit.fake_openai import MODEL, Fake, serving
+from tests.unit.shard_job import KEY, arguments, write_prompts
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, max_tokens=50)
-KEY = "sk-very-secret"
 
 
 def requests(*questions: str) -> list[Request]:
@@ -325,26 +325,6 @@ def test_failed_row_is_asked_for_again_by_the_next_start(
     assert [each.error is None for each in first] == [True, False, True]
     assert [each.error for each in second] == [None] * 3
     assert fake.questions() == ["q1"]
-
-
-def write_prompts(path: Path, number: int) -> None:
-    rows = [
-        {"id": f"{n:032x}", "question": f"q{n}", "reference_answer": None, "second_answer": None,
-         "replay": None, "source_row": 0}
-        for n in range(number)
-    ]  # fmt: skip
-    write_parquet(path, PROMPTS, rows)
-
-
-def arguments(folder: Path, fake: Fake, batch: int) -> list[str]:
-    """Return the command line of a shard, as the rule has it."""
-    teacher = {"engine": "openai", "params": {"model": MODEL}, "sampling": {"max_tokens": 50}}
-    server = {"base_url": fake.url, "key_env": "NT_TEST_KEY"}
-    return [
-        *("--spec", json.dumps({"teacher": teacher, "engine": {}, "version": 1})),
-        *("--names", "{}", "--runtime", json.dumps({"batch": batch, "server": server})),
-        *("--prompts", str(folder / "prompts.parquet"), "--out", str(folder / "traces.parquet")),
-    ]
 
 
 def test_killed_shard_asks_again_only_for_what_was_in_flight(tmp_path: Path) -> None:

@@ -62,10 +62,10 @@ def test_facts_of_a_job() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "num_new_steps", "reason"),
+    ("facts", "num_new", "reason"),
     [
         (shown(), 1, ""),
-        (shown(), 0, "made no progress in the training"),
+        (shown(), 0, "made no progress"),
         (shown(JobState="COMPLETING"), 9, "Slurm is ending the job, its state is COMPLETING"),
         (shown(JobState="CANCELLED"), 9, "its state is CANCELLED"),
         (shown(JobState="PREEMPTED"), 9, "its state is PREEMPTED"),
@@ -74,9 +74,9 @@ def test_facts_of_a_job() -> None:
     ],
 )
 def test_job_that_was_only_warned_starts_again(
-    facts: slurm.JobFacts, num_new_steps: int, reason: str
+    facts: slurm.JobFacts, num_new: int, reason: str
 ) -> None:
-    found = slurm.why_not_requeued(facts, num_new_steps)
+    found = slurm.why_not_requeued(facts, num_new)
 
     assert reason in found
     assert bool(found) == bool(reason)
@@ -98,20 +98,20 @@ def scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_slurm_is_asked_to_start_the_job_again(scontrol: Path) -> None:
-    assert slurm.requeue(num_new_steps=3)
+    assert slurm.requeue(num_new=3)
     assert scontrol.read_text() == "show job 42\nrequeue 42\n"
 
-    assert not slurm.requeue(num_new_steps=0)
+    assert not slurm.requeue(num_new=0)
     assert scontrol.read_text().count("requeue") == 1
 
 
 def test_without_slurm_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert not slurm.requeue(num_new_steps=3)
+    assert not slurm.requeue(num_new=3)
 
     monkeypatch.setenv("SLURM_JOB_ID", "42")
     monkeypatch.setenv("PATH", str(tmp_path))  # no scontrol
-    assert not slurm.requeue(num_new_steps=3)
+    assert not slurm.requeue(num_new=3)
 
 
 def test_end_of_the_time_is_told_once_and_in_time(scontrol: Path) -> None:

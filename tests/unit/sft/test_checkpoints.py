@@ -16,7 +16,7 @@ from nt_pkg.config.students import Runtime
 from nt_pkg.sft import launch, writer
 from nt_pkg.sft import train as loop
 from nt_pkg.sft.checkpoint_files import newest, note_rank
-from nt_pkg.sft.stopping import Stopped
+from nt_pkg.slurm.stopping import Stopped
 from tests.unit.sft.tiny import (
     KILLED,
     Runs,

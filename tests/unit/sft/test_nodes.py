@@ -14,8 +14,8 @@ from nt_pkg.files import schemas
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.sft import launch, rank
 from nt_pkg.sft import train as loop
-from nt_pkg.sft.stopping import Stopped
 from nt_pkg.slurm.jobs import first_failure
+from nt_pkg.slurm.stopping import Stopped
 from tests.unit.sft.tiny import (
     EXAMPLES,
     Runs,

@@ -12,7 +12,7 @@ import pytest
 from nt_pkg.config.students import Runtime
 from nt_pkg.sft import launch
 from nt_pkg.sft import train as loop
-from nt_pkg.sft.stopping import EXIT_STATUS, Stopped
+from nt_pkg.slurm.stopping import EXIT_STATUS, Stopped
 from tests.unit.sft.tiny import (
     FORK,
     KILLED,
@@ -75,7 +75,7 @@ def test_run_stopped_by_a_signal_goes_on_as_if_undisturbed(
     assert str(caught.value) == (
         f"stopped by {name} after step 5 of 12; checkpoint written; the same command continues"
     )
-    assert caught.value.num_new_steps == 5
+    assert caught.value.num_new == 5
     assert complete(job.work) == ["step3", "step5"]
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -115,7 +115,7 @@ def test_second_signal_ends_the_training_at_once(
 ) -> None:
     job = job_of(student, tmp_path / "work", runtime=KILLED)
     monkeypatch.setattr(loop._Trainer, "_step", wait_at_step_two)
-    monkeypatch.setattr("nt_pkg.sft.stopping._SAME_SECONDS", 0.0)
+    monkeypatch.setattr("nt_pkg.slurm.stopping._SAME_SECONDS", 0.0)
     parent = FORK.Process(target=launch.train, args=(job,))
     parent.start()
     ranks = hanging_ranks(job)
