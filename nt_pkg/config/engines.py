@@ -48,7 +48,8 @@ class Server(Strict):
     timeout_seconds: float = Field(
         3600,
         gt=0,
-        description="Longest wait for one answer, in seconds; a long trace takes many minutes.",
+        description="Longest time for one answer, in seconds from its first token on; how long it "
+        "waits in the server's queue does not count. A long trace takes many minutes.",
     )
     retries: int = Field(6, ge=0, le=20, description="Retries before a row fails.")
     backoff_seconds: float = Field(

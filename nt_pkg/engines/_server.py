@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 import os
+import socket
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
@@ -13,7 +15,16 @@ import httpx2
 
 from nt_pkg.config.engines import Sampling, Server
 from nt_pkg.engines._base import Completion, Request
-from nt_pkg.engines._server_answers import Refused, Retry, check_status, read_answer, served_models
+from nt_pkg.engines._server_answers import (
+    Pieces,
+    Refused,
+    Retry,
+    events,
+    is_streamed,
+    read_answer,
+    served_models,
+    whole_answer,
+)
 from nt_pkg.identity.seeds import rng
 
 logger = logging.getLogger(__name__)
@@ -25,6 +36,13 @@ _CONNECT_SECONDS = 30.0
 _START_POLL_SECONDS = 2.0
 # So many consecutive failures are not chance: at a failure rate of 30 %, 1 in 10^10.
 _FAILURES_IN_A_ROW = 20
+_SAY_SECONDS = 60.0  # without an answer, until the log says what is waited for
+# A request may wait for hours in a queue. A server whose machine is gone is noticed after these
+# seconds of silence, and then so many unanswered probes.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 8}
+
+
+_Limit = asyncio.Timeout
 
 
 class AskedServer:
@@ -58,6 +76,7 @@ class AskedServer:
         self._server, self._concurrency = server, concurrency
         self._model, self._names = model, (model, served_as)
         self._extra_body = extra_body or {}
+        self._begun: set[str] = set()  # requests whose first token is there
         self._key = ""
         if server.key_env is not None:
             self._key = os.environ.get(server.key_env, "").strip()
@@ -81,6 +100,7 @@ class AskedServer:
                     "transformers"
                 )
         waiting, failures = iter(requests), 0
+        last = time.monotonic()
         with asyncio.Runner() as runner:
             client = self._client()
             flying: set[asyncio.Task[Completion]] = set()
@@ -93,6 +113,10 @@ class AskedServer:
                     if not flying:
                         return
                     done, flying = runner.run(_first_of(flying))
+                    if done:
+                        last = time.monotonic()
+                    else:
+                        self._say(len(flying), time.monotonic() - last)
                     # Yield finished answers before an error ends the job.
                     for task in sorted(done, key=lambda task: task.exception() is not None):
                         completion = task.result()
@@ -117,11 +141,12 @@ class AskedServer:
     async def _check_server(self, client: httpx2.AsyncClient) -> None:
         """Wait for the server, and check that it has the model."""
         url, wanted = self._server.base_url, self._model
+        silent = f"no answer within {_CONNECT_SECONDS:g} s"
         loop = asyncio.get_running_loop()
         until = loop.time() + self._server.start_seconds
         while True:
             try:
-                async with self._asked(_CONNECT_SECONDS):
+                async with self._asked(_CONNECT_SECONDS, silent):
                     known = served_models(await client.get("models"))
                 break
             except Retry as error:
@@ -142,12 +167,11 @@ class AskedServer:
         self, client: httpx2.AsyncClient, request: Request, sampling: Sampling
     ) -> Completion:
         body, tries, reason = self._body(request, sampling), self._server.retries + 1, ""
+        late = f"an answer had begun and had no end after {self._server.timeout_seconds:g} s"
         for attempt in range(tries):
             try:
-                async with self._asked(self._server.timeout_seconds):
-                    response = await client.post("chat/completions", json=body)
-                    check_status(response, self._key)
-                    return read_answer(request.id, response, self._names, self._key)
+                async with self._asked(None, late) as limit:
+                    return await self._answer(client, request.id, body, limit)
             except Retry as error:
                 reason = str(error)
                 if attempt + 1 < tries:
@@ -155,16 +179,53 @@ class AskedServer:
                     await asyncio.sleep(max(wait, self._backoff(request.id, attempt)))
             except Refused as error:
                 return _failed(request.id, str(error))
+            finally:
+                self._begun.discard(request.id)
         return _failed(request.id, f"given up after {tries} tries: {reason}")
 
+    async def _answer(
+        self, client: httpx2.AsyncClient, request_id: str, body: dict[str, Any], limit: _Limit
+    ) -> Completion:
+        """Return an answer; its time counts from its first token, and not from the queue."""
+        told = {"trace": _keep_alive}
+        async with client.stream(
+            "POST", "chat/completions", json=body, extensions=told
+        ) as response:
+            if is_streamed(response):
+                pieces = Pieces(self._key)
+                async for event in events(response):
+                    pieces.add(event)
+                    if pieces.has_begun and request_id not in self._begun:
+                        self._begin(request_id, limit)
+                answer = pieces.whole()
+            else:
+                self._begin(request_id, limit)
+                await response.aread()
+                answer = whole_answer(response, self._key)
+        return read_answer(request_id, answer, str(response.url), self._names, self._key)
+
+    def _begin(self, request_id: str, limit: _Limit) -> None:
+        self._begun.add(request_id)
+        limit.reschedule(asyncio.get_running_loop().time() + self._server.timeout_seconds)
+
+    def _say(self, num_flying: int, seconds: float) -> None:
+        """Tell that nothing has come for a while; a full queue is no failure."""
+        logger.info(
+            "%s: %d requests wait in its queue, %d are being answered; no answer for %.0f s",
+            self._server.base_url,
+            num_flying - len(self._begun),
+            len(self._begun),
+            seconds,
+        )
+
     @asynccontextmanager
-    async def _asked(self, seconds: float) -> AsyncIterator[None]:
-        """Turn everything that can happen to a connection into `Retry`."""
+    async def _asked(self, seconds: float | None, late: str) -> AsyncIterator[_Limit]:
+        """Turn everything that can happen to a connection into `Retry`; `late` is too much time."""
         try:
-            async with asyncio.timeout(seconds):
-                yield
+            async with asyncio.timeout(seconds) as limit:
+                yield limit
         except TimeoutError as error:
-            raise Retry(f"no answer within {seconds:g} s") from error
+            raise Retry(late) from error
         except httpx2.HTTPError as error:
             raise Retry(f"{type(error).__name__} {error}".strip()) from error
 
@@ -181,6 +242,8 @@ class AskedServer:
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
             "seed": request.seed,
+            "stream": True,
+            "stream_options": {"include_usage": True},
         }
         if request.json_schema is not None:
             schema = {"name": "answer", "strict": True, "schema": json.loads(request.json_schema)}
@@ -191,7 +254,18 @@ class AskedServer:
 async def _first_of(
     tasks: set[asyncio.Task[Completion]],
 ) -> tuple[set[asyncio.Task[Completion]], set[asyncio.Task[Completion]]]:
-    return await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    wait = asyncio.wait(tasks, timeout=_SAY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    return await wait
+
+
+async def _keep_alive(event: str, facts: Mapping[str, Any]) -> None:
+    """Let the system look now and then whether the other side of a new connection is there."""
+    if event == "connection.connect_tcp.complete":
+        its_socket = facts["return_value"].get_extra_info("socket")
+        its_socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEP_ALIVE.items():
+            if hasattr(socket, name):
+                its_socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _end(tasks: set[asyncio.Task[Completion]], client: httpx2.AsyncClient) -> None:

@@ -1,12 +1,16 @@
-"""Answers of a server with the OpenAI chat protocol, and how to handle them.
+"""Answers of a server with the OpenAI chat protocol, whole or in pieces, and how to handle them.
 
 A request is tried again (`Retry`), fails alone (`Refused`), or ends the job at once (ValueError),
 because every other request would end the same way.
 """
 
+import json
 import math
+from collections import defaultdict
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx2
 
@@ -23,6 +27,7 @@ _STOP = {
     405: "this address does not accept requests: correct `runtime.server.base_url`",
 }
 _NO_LISTING = (404, 405, 501)  # of servers that answer but do not list their models
+_TEXTS = ("content", "reasoning_content", "reasoning")  # parts of a message that we read
 _SHOWN = 300  # characters of what a server says
 
 
@@ -76,17 +81,99 @@ def served_models(response: httpx2.Response) -> set[str]:
         ) from error
 
 
+def is_streamed(response: httpx2.Response) -> bool:
+    """Return whether an answer comes in pieces, as it was asked for; some servers cannot."""
+    kind = response.headers.get("content-type", "")
+    return response.status_code < 300 and kind.startswith("text/event-stream")
+
+
+async def events(response: httpx2.Response) -> AsyncIterator[str]:
+    """Yield the data of server-sent events, each a line of its own in this protocol.
+
+    Only a newline ends a line: JSON may hold other characters that end lines of a text.
+    """
+    rest = b""
+    async for piece in response.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield line.removeprefix(b"data:").decode(errors="replace").strip()
+
+
+class Pieces:
+    """The pieces of one answer.
+
+    Attributes:
+        has_begun: whether the first token is there.
+    """
+
+    def __init__(self, key: str) -> None:
+        """Start without any; `key` must not be in any error."""
+        self.has_begun = False
+        self._key = key
+        self._texts: defaultdict[str, list[str]] = defaultdict(list)
+        self._finish: str | None = None
+        self._rest: dict[str, Any] = {"usage": None}
+
+    def add(self, data: str) -> None:
+        """Take the data of one event.
+
+        Raises:
+            Retry: it is broken, or says that the server has failed.
+        """
+        if data == "[DONE]":
+            return
+        try:
+            event = json.loads(data)
+            if event.get("error"):
+                raise Retry(f"error in the answer: {_hidden(data, self._key)}")
+            for choice in event["choices"]:
+                for name, text in (choice.get("delta") or {}).items():
+                    if name in _TEXTS and text:
+                        self._texts[name].append(text)
+                self._finish = choice.get("finish_reason") or self._finish
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Retry(f"incomplete answer: {_hidden(data, self._key)!r}") from error
+        self.has_begun = self.has_begun or bool(self._texts or self._finish)
+        self._rest.update((k, event[k]) for k in ("model", "usage") if event.get(k) is not None)
+
+    def whole(self) -> dict[str, Any]:
+        """Return the answer as it would have come in one piece.
+
+        Raises:
+            Retry: its end is missing.
+        """
+        message = {name: "".join(texts) for name, texts in self._texts.items()}
+        if self._finish is None:
+            raise Retry(f"incomplete answer: {_hidden(str(message), self._key)!r}")
+        return {**self._rest, "choices": [{"message": message, "finish_reason": self._finish}]}
+
+
+def whole_answer(response: httpx2.Response, key: str) -> Any:
+    """Return the JSON of a response that came in one piece.
+
+    Raises:
+        Retry, Refused, ValueError: see `check_status`.
+    """
+    check_status(response, key)
+    try:
+        return response.json()
+    except ValueError as error:
+        raise Retry(f"incomplete answer: {_hidden(response.text, key)!r}") from error
+
+
 def read_answer(
-    request_id: str, response: httpx2.Response, names: tuple[str | None, ...], key: str
+    request_id: str, answer: Any, url: str, names: tuple[str | None, ...], key: str
 ) -> Completion:
-    """Return the completion in a response.
+    """Return the completion in an answer.
 
     Reasoning that the server has cut out of the text (vLLM's and others' reasoning parsers) is put
     back between its tags, and left open if the answer never began.
 
     Args:
         request_id: id of the request.
-        response: a response with a good status.
+        answer: JSON of a chat completion.
+        url: where it came from, for messages.
         names: names under which the model may answer.
         key: secret that must not be in any error.
 
@@ -95,7 +182,6 @@ def read_answer(
         ValueError: another model answered.
     """
     try:
-        answer = response.json()
         [choice] = answer["choices"]
         message, finish = choice["message"], choice["finish_reason"]
         usage = answer["usage"]
@@ -103,11 +189,11 @@ def read_answer(
         text = str(message.get("content") or "")
         reasoning = message.get("reasoning_content") or message.get("reasoning")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Retry(f"incomplete answer: {_hidden(response.text, key)!r}") from error
+        raise Retry(f"incomplete answer: {_hidden(json.dumps(answer), key)!r}") from error
     by = answer.get("model")
     if by is not None and by not in names:
         raise ValueError(
-            f"{response.url}: {names[0]!r} was asked and {str(by)!r} answered; if this is the same "
+            f"{url}: {names[0]!r} was asked and {str(by)!r} answered; if this is the same "
             "model, say so with `params.served_as`"
         )
     if reasoning:

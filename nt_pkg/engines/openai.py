@@ -8,7 +8,8 @@ from nt_pkg.config.base import Strict
 from nt_pkg.config.engines import EngineRuntime
 from nt_pkg.engines._base import EngineKind, Model, Running
 
-_OURS = {"model", "messages", "temperature", "top_p", "max_tokens", "seed", "n", "stream"}
+_SAMPLING = {"temperature", "top_p", "max_tokens", "seed"}
+_OURS = {"model", "messages", "n", "stream", "stream_options"} | _SAMPLING
 
 
 class OpenAIParams(Strict):

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 MODEL = "teacher"
+_PIECES = {"Content-Type": "text/event-stream; charset=utf-8"}
 
 
 @dataclass
@@ -24,6 +25,9 @@ class Fake:
         reply: (body of a request) -> body of the answer; None: it repeats the question.
         asked: bodies of the chat requests, in order, and when they came.
         release: requests that are treated as "wait" wait for it.
+        streams: it can answer in pieces; otherwise it answers whole whatever was asked.
+        queue: an answer begins when it gets a place here.
+        seconds: how long it then takes.
     """
 
     plan: dict[str, list[Any]] = field(default_factory=dict)
@@ -34,6 +38,9 @@ class Fake:
     asked: list[dict[str, Any]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
+    streams: bool = True
+    queue: threading.Semaphore | None = None
+    seconds: float = 0.0
     url: str = ""
 
     def questions(self) -> list[str]:
@@ -51,6 +58,23 @@ def answer(question: str, **changes: Any) -> dict[str, Any]:
     choice["message"].update(changes.pop("message", {}))
     usage = {"prompt_tokens": 3, "completion_tokens": 5}
     return {"model": MODEL, "choices": [choice], "usage": usage, **changes}
+
+
+def streamed(body: dict[str, Any]) -> list[bytes]:
+    """Return the events in which a good answer comes when it is asked for in pieces."""
+    [choice] = body["choices"]
+    message = {key: text for key, text in choice["message"].items() if key != "role"}
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    for key, text in message.items():
+        deltas += [{key: text[at : at + 7]} for at in range(0, len(text or ""), 7)]
+    ends = [None] * len(deltas) + [choice["finish_reason"]]
+    found: list[Any] = [
+        {"choices": [{"index": 0, "delta": delta, "finish_reason": end}]}
+        for delta, end in zip([*deltas, {}], ends, strict=True)
+    ]
+    found.append({"choices": [], "usage": body["usage"]})
+    texts = [json.dumps({"model": body["model"], **each}, ensure_ascii=False) for each in found]
+    return [f"data: {text}\n\n".encode() for text in [*texts, "[DONE]"]]
 
 
 @contextmanager
@@ -84,9 +108,32 @@ def serving(port: int = 0, **settings: Any) -> Iterator[Fake]:
                 step = steps.pop(0) if len(steps) > 1 else steps[0]
             if self._is_stranger():
                 return
+            self._is_asked_for_pieces = fake.streams and body.get("stream", False)
+            if step == "answer" and fake.queue is not None:
+                return self._queue(answer(question))
             if step == "answer" and fake.reply is not None:
-                return self._send(200, fake.reply(body))
+                return self._give(fake.reply(body))
             self._do(step, question)
+
+        def _give(self, body: dict[str, Any]) -> None:
+            """Send a good answer."""
+            if not self._is_asked_for_pieces:
+                return self._send(200, body)
+            self._send(200, b"".join(streamed(body)), _PIECES)
+
+        def _queue(self, body: dict[str, Any]) -> None:
+            """Let an answer wait for its turn."""
+            events = streamed(body) if self._is_asked_for_pieces else [json.dumps(body).encode()]
+            self._head(200, sum(map(len, events)), _PIECES if self._is_asked_for_pieces else None)
+            self.wfile.flush()
+            assert fake.queue is not None
+            with fake.queue:
+                for event in events[:2]:  # of which the second has the first token
+                    self.wfile.write(event)
+                self.wfile.flush()
+                time.sleep(fake.seconds)
+            for event in events[2:]:
+                self.wfile.write(event)
 
         def _is_stranger(self) -> bool:
             given = self.headers.get("Authorization", "")
@@ -97,28 +144,36 @@ def serving(port: int = 0, **settings: Any) -> Iterator[Fake]:
 
         def _do(self, step: Any, question: str) -> None:
             good = json.dumps(answer(question)).encode()
-            if isinstance(step, dict):
-                self._send(200, answer(question, **step))
+            kind: dict[str, str] = {}
+            if self._is_asked_for_pieces:
+                good, kind = b"".join(streamed(answer(question))), _PIECES
+            if isinstance(step, bytes):
+                self._send(200, step, _PIECES)
+            elif isinstance(step, dict):
+                self._give(answer(question, **step))
             elif isinstance(step, tuple):
                 status, headers = step
                 self._send(status, {"error": f"no, says {question}"}, headers)
             elif step == "answer":
-                self._send(200, answer(question))
+                self._give(answer(question))
             elif step == "wait":
                 fake.release.wait(20)
-                self._send(200, answer(question))
+                self._give(answer(question))
             elif step == "half JSON":
-                self._send(200, good[:40])
+                self._send(200, good[: len(good) // 2], kind)
             elif step == "cut":
-                self._head(200, len(good))
-                self.wfile.write(good[:40])
+                self._head(200, len(good), kind)
+                self.wfile.write(good[: len(good) // 2])
                 self.close_connection = True
             elif step == "reset":
                 self.close_connection = True
             else:
                 assert step == "drip", step
-                self._head(200, len(good))
-                for byte in good:
+                self._head(200, len(good), kind)
+                # The first token comes at once, if there are pieces.
+                begin = max(0, good.find(b"\n\n", good.find(b"think>")))
+                self.wfile.write(good[:begin])
+                for byte in good[begin:]:
                     self.wfile.write(bytes([byte]))
                     self.wfile.flush()
                     time.sleep(0.05)
@@ -136,6 +191,7 @@ def serving(port: int = 0, **settings: Any) -> Iterator[Fake]:
 
     class Quiet(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 512
 
         def handle_error(self, *_: Any) -> None:
             """A client that hangs up is what is tested."""

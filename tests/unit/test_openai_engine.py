@@ -66,6 +66,8 @@ def test_what_is_asked_and_what_comes_back() -> None:
         "top_p": 0.95,
         "max_tokens": 50,
         "seed": 1,
+        "stream": True,
+        "stream_options": {"include_usage": True},
     }
 
 
@@ -93,12 +95,26 @@ def test_slow_request_holds_up_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    "step", [(429, {}), (500, {}), (503, {}), "cut", "reset", "half JSON", "drip", "wait"], ids=str
+    "step",
+    [
+        (429, {}),
+        (500, {}),
+        (503, {}),
+        "cut",
+        "reset",
+        "half JSON",
+        "drip",
+        b'data: {"error": {"message": "out of memory", "code": 500}}\n\ndata: [DONE]\n\n',
+        b'data: {"choi\n\n',
+        b"data: [DONE]\n\n",
+        b"",
+    ],
+    ids=str,
 )
-def test_misbehaviour_is_tried_again(step: Any) -> None:
-    is_slow = step in ("drip", "wait")
-    with serving(plan={"bad": [step, "answer"]}) as fake:
-        found = ask(fake, "bad", "good", timeout_seconds=1.5 if is_slow else 60)
+@pytest.mark.parametrize("streams", [True, False], ids=["pieces", "whole"])
+def test_misbehaviour_is_tried_again(step: Any, streams: bool) -> None:
+    with serving(plan={"bad": [step, "answer"]}, streams=streams) as fake:
+        found = ask(fake, "bad", "good", timeout_seconds=1.5 if step == "drip" else 60)
 
     assert {name: each.text for name, each in found.items()} == {
         "bad": "<think> hm </think> bad!",
@@ -112,7 +128,7 @@ def test_misbehaviour_is_tried_again(step: Any) -> None:
     [
         ((500, {}), 'status 500: {"error": "no, says bad"}'),
         ("half JSON", "incomplete answer"),
-        ("drip", "no answer within 0.5 s"),
+        ("drip", "an answer had begun and had no end after 0.5 s"),
         ("cut", "RemoteProtocolError"),
         ({"usage": None}, "incomplete answer"),
     ],
@@ -215,6 +231,43 @@ def test_some_failures_are_rows() -> None:
         found = list(engine(fake, batch=1).generate(many(100), SAMPLING))
 
     assert sum(each.error is not None for each in found) == 34
+
+
+def test_waiting_in_the_queue_is_no_failure() -> None:
+    """The ratio at which every row once failed: the queue is much longer than a time-out."""
+    queue = threading.Semaphore(2)
+    with serving(queue=queue, seconds=0.02) as fake:
+        asked = engine(fake, batch=128, timeout_seconds=0.5, retries=0)
+        found = list(asked.generate(many(200), SAMPLING))
+
+    assert [each.error for each in found] == [None] * 200
+    assert sorted(fake.questions()) == sorted(each.user for each in many(200))  # once each
+
+
+def test_log_tells_what_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("nt_pkg.engines._server._SAY_SECONDS", 0.2)
+    queue = threading.Semaphore(1)
+    with serving(queue=queue, seconds=0.5) as fake:
+        list(engine(fake).generate(many(3), SAMPLING))
+
+    assert "2 requests wait in its queue, 1 are being answered; no answer for" in caplog.text
+
+
+@pytest.mark.parametrize("streams", [True, False], ids=["pieces", "whole"])
+def test_pieces_make_the_same_text(streams: bool) -> None:
+    """Characters that end lines of a text are no ends of an event."""
+    content = "a\u2028b\x85c\r\nd\x0be \ud83d\ude00 data: [DONE]\n\ndata: {}".encode(
+        "utf-16", "surrogatepass"
+    ).decode("utf-16")
+    step = {"message": {"content": content, "reasoning_content": "\n\n" + content}}
+    with serving(plan={"q": [step]}, streams=streams) as fake:
+        found = ask(fake, "q")["q"]
+
+    expected = f"<think> \n\n{content} </think> {content}"
+    assert found == Completion("id-q", expected, 3, 5, "stop")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def test_shard_that_is_stopped_continues_in_the_same_job(in_a_job: Path, how: st
             _, said = process.communicate(timeout=30)
         assert process.returncode == 75, said
         name = "SIGUSR2" if how == "time limit" else how
-        assert f"stopped by {name}, with 38 new entries in the journal; the same command" in said
+        assert re.search(rf"stopped by {name}, with \d+ new entries in the journal; the same", said)
         assert (in_a_job / "calls").read_text().endswith("requeue 42\n")
         assert not (in_a_job / "traces.parquet").exists()
         fake.plan.clear()
