@@ -24,8 +24,10 @@ rule annotate:
         "../envs/inference.yaml"
     container:
         image("inference")
+    threads: lambda wc: PLAN.study.annotators[wc.annotator].runtime.threads
     resources:
         **placed(lambda wc: PLAN.study.annotators[wc.annotator].runtime),
+        **admitted(PLAN.study, lambda wc: PLAN.study.annotators[wc.annotator].runtime),
         mem_mb=memory(lambda wc: PLAN.study.annotators[wc.annotator].runtime.mem_mb),
         runtime=minutes(lambda wc: PLAN.study.annotators[wc.annotator].runtime.minutes),
         knobs=lambda wc: PLAN.study.annotators[wc.annotator].runtime.model_dump_json(),
@@ -59,6 +61,7 @@ rule annotate_questions:
         "../envs/inference.yaml"
     container:
         image("inference")
+    threads: lambda wc: PLAN.study.annotators[wc.annotator].runtime.threads
     resources:
         **placed(lambda wc: PLAN.study.annotators[wc.annotator].runtime),
         mem_mb=memory(lambda wc: PLAN.study.annotators[wc.annotator].runtime.mem_mb),

@@ -13,6 +13,7 @@ from nt_pkg.config.base import NAME
 from nt_pkg.config.load import merge_study, study_files
 from nt_pkg.jobs.shell import check_writable, shell_prefix
 from nt_pkg.jobs.work_dir import forget_finished, work_in
+from nt_pkg.plan.admission import admissions, admitted
 from nt_pkg.plan.inputs import Inputs, names_of
 from nt_pkg.plan.start import cannot_run_yet, start
 from nt_pkg.plan.study_plan import Plan
@@ -67,6 +68,10 @@ SITE = Site(workflow.resource_settings.default_resources)
 placed, memory, minutes = SITE.placed, SITE.memory, SITE.minutes
 inputs = Inputs(PLAN, rules, checkpoints)
 UNDER_WAY = UnderWay(Path(".snakemake/under_way.jsonl"))
+
+for resource, most in admissions(PLAN.study).items():
+    if resource not in workflow.global_resources:  # --resources
+        workflow.register_resource(resource, most)
 
 if SITE.facts.get("scratch"):
     work_in(SITE.facts["scratch"], Path.cwd())

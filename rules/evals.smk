@@ -25,6 +25,7 @@ rule sample_answers:
         "../envs/inference.yaml"
     container:
         image("inference")
+    threads: lambda wc: runtime(wc).generation.threads
     resources:
         **placed(lambda wc: runtime(wc).generation),
         mem_mb=memory(lambda wc: runtime(wc).generation.mem_mb),

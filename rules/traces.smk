@@ -22,8 +22,10 @@ rule generate_traces:
         "../envs/inference.yaml"
     container:
         image("inference")
+    threads: lambda wc: PLAN.study.teachers[wc.teacher].runtime.threads
     resources:
         **placed(lambda wc: PLAN.study.teachers[wc.teacher].runtime),
+        **admitted(PLAN.study, lambda wc: PLAN.study.teachers[wc.teacher].runtime),
         mem_mb=memory(lambda wc: PLAN.study.teachers[wc.teacher].runtime.mem_mb),
         runtime=minutes(lambda wc: PLAN.study.teachers[wc.teacher].runtime.minutes),
         knobs=lambda wc: PLAN.study.teachers[wc.teacher].runtime.model_dump_json(),

@@ -55,6 +55,12 @@ class Server(Strict):
     backoff_seconds: float = Field(
         1.0, gt=0, description="Seconds before the first retry; doubled each time, up to 60 s."
     )
+    max_in_flight: int | None = Field(
+        None,
+        ge=1,
+        description="Most requests in flight at a time, over all jobs of a study; absent: no "
+        "limit. Each job takes its `batch` of it.",
+    )
     start_seconds: float = Field(
         0.0, ge=0, description="Seconds to wait for a server that is still starting."
     )
@@ -65,6 +71,12 @@ class EngineRuntime(Strict):
 
     nodes: int = Field(1, ge=1, description="Nodes of one job; several need Slurm.")
     gpu: int = Field(0, ge=0, description="GPUs of one job, over all its nodes.")
+    cpus: int | None = Field(
+        None,
+        ge=1,
+        description="CPU cores of one job per node; absent: what its engine needs, with vllm 2 and "
+        "one for each GPU of a node, otherwise 1.",
+    )
     mem_mb: int = Field(16_000, ge=1, description="Main memory of one job in MB, per node.")
     minutes: int = Field(
         720,
@@ -93,6 +105,11 @@ class EngineRuntime(Strict):
         90, ge=1, le=100, description="vLLM: per cent of a GPU's memory for weights and cache."
     )
     server: Server | None = Field(None, description="The server of the openai engine.")
+
+    @property
+    def threads(self) -> int:
+        """Return the CPU cores of one job, per node, once the study was checked."""
+        return self.cpus or 1
 
     @property
     def num_tasks(self) -> int:

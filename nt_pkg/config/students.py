@@ -123,6 +123,9 @@ class Runtime(Strict):
         0, ge=0, description="GPUs of a training on all its nodes: one per rank, or none."
     )
     generation_gpu: int = Field(0, ge=0, description="GPUs of one evaluation job, on one node.")
+    generation_cpus: int | None = Field(
+        None, ge=1, description="CPU cores of an evaluation job; absent: what its engine needs."
+    )
     generation_minutes: int = Field(720, ge=1, description="Time limit of an evaluation job.")
     generation_mem_mb: int | None = Field(
         None, ge=1, description="Main memory of an evaluation job in MB; by default mem_mb."
@@ -134,6 +137,7 @@ class Runtime(Strict):
         """Return the resources of an evaluation job."""
         return EngineRuntime(
             gpu=self.generation_gpu,
+            cpus=self.generation_cpus,
             mem_mb=self.generation_mem_mb or self.mem_mb,
             minutes=self.generation_minutes,
             batch=self.generation_batch,

@@ -114,6 +114,8 @@ class EngineKind:
         needs_server: whether it uses the server of `runtime.server`.
         keeps_texts: whether each text is independent and so expensive that it is kept when the job
             has ended.
+        cpus: what it runs on -> the CPU cores that a job needs per node, unless its entry says how
+            many. One thread feeds the GPU of `transformers`, and asks a server.
         is_model: whether a language model answers: it samples with a seed and takes any prompt.
     """
 
@@ -123,6 +125,7 @@ class EngineKind:
     needs_model: bool = False
     needs_server: bool = False
     keeps_texts: bool = False
+    cpus: Callable[[EngineRuntime], int] = lambda _: 1
     is_model: bool = True
 
 

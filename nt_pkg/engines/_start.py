@@ -45,6 +45,12 @@ def check_engine(name: str, runtime: EngineRuntime, has_source: bool) -> None:
         )
 
 
+def with_cpus(runtime: EngineRuntime, name: str | None) -> EngineRuntime:
+    """Return a runtime that says how many cores a job has; `name` is its engine, if it has one."""
+    cpus = runtime.cpus or (engine_kind(name).cpus(runtime) if name else 1)
+    return runtime.model_copy(update={"cpus": cpus})
+
+
 def engine_identity(name: str, params: dict[str, Any], model_digest: str = "") -> dict[str, Any]:
     """Return everything about an engine that can change its text, without starting it.
 

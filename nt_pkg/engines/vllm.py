@@ -55,6 +55,9 @@ class VllmEngine:
         on_a_cpu = {**_ON_A_CPU, "VLLM_CPU_KVCACHE_SPACE": str(cache_gib)}
         for name, value in {**NO_COMPILER, **({} if runtime.gpu else on_a_cpu)}.items():
             os.environ.setdefault(name, value)
+        if runtime.gpu:  # Snakemake's value is for a job of one process
+            spare = runtime.threads - 2
+            os.environ["OMP_NUM_THREADS"] = str(max(1, spare // runtime.gpu))
         import torch
         import transformers
         import vllm
@@ -124,6 +127,11 @@ def _sampling(request: Request, sampling: Sampling, room: int, ends: set[int]) -
     )
 
 
+def _cpus(runtime: EngineRuntime) -> int:
+    """Return vLLM's least: one for its interface, one for its loop, one for each GPU."""
+    return 2 + runtime.gpu // runtime.nodes
+
+
 ENGINE = EngineKind(
-    params=VllmParams, start=VllmEngine, version=2, needs_model=True, keeps_texts=True
+    params=VllmParams, start=VllmEngine, version=2, needs_model=True, keeps_texts=True, cpus=_cpus
 )

@@ -15,7 +15,8 @@ from nt_pkg.config.engines import Annotator, EngineRuntime, Teacher
 from nt_pkg.config.pools import Pool
 from nt_pkg.config.students import Student
 from nt_pkg.config.study import Study, Subset
-from nt_pkg.engines._start import check_engine, engine_kind
+from nt_pkg.engines._start import check_engine, engine_kind, with_cpus
+from nt_pkg.plan.admission import admissions
 from nt_pkg.plugins.registry import names, plugin
 
 Params = dict[str, Any]
@@ -49,6 +50,7 @@ def _checked(study: Study) -> Study:
     for name, form in study.formats.items():
         if form.kind == "difficulty_mix":
             study.require("annotators", AGREEMENT, f"formats.{name}: difficulty_mix needs it")
+    admissions(study)
     return study.model_copy(update=checked)
 
 
@@ -70,7 +72,7 @@ def _annotator(where: str, entry: Annotator) -> Annotator:
         found, _ = labeller(entry.kind, entry.engine is not None)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    checked = {"params": _params(found, entry.params, where)}
+    checked: dict[str, Any] = {"params": _params(found, entry.params, where)}
     has_source = entry.source is not None
     if entry.engine is None and has_source != getattr(found, "needs_model", False):
         raise ValueError(
@@ -86,7 +88,7 @@ def _annotator(where: str, entry: Annotator) -> Annotator:
             raise ValueError(
                 f"{where}: engine {entry.engine} cannot label traces: use {_engines(is_model=True)}"
             )
-    return entry.model_copy(update=checked)
+    return entry.model_copy(update={**checked, "runtime": with_cpus(entry.runtime, entry.engine)})
 
 
 def _teacher(where: str, entry: Teacher) -> Teacher:
@@ -95,7 +97,8 @@ def _teacher(where: str, entry: Teacher) -> Teacher:
     )
     if entry.seed and not engine_kind(entry.engine).is_model:
         raise ValueError(f"{where}: engine {entry.engine} does not sample: remove `seed`")
-    return entry.model_copy(update={"params": checked})
+    runtime = with_cpus(entry.runtime, entry.engine)
+    return entry.model_copy(update={"params": checked, "runtime": runtime})
 
 
 def _student(where: str, entry: Student) -> Student:
@@ -108,7 +111,9 @@ def _student(where: str, entry: Student) -> Student:
     checked = _engine_params(
         where, entry.engine, entry.engine_params, "engine_params", runtime, True
     )
-    return entry.model_copy(update={"engine_params": checked})
+    cpus = {"generation_cpus": with_cpus(runtime, entry.engine).cpus}
+    own = entry.runtime.model_copy(update=cpus)
+    return entry.model_copy(update={"engine_params": checked, "runtime": own})
 
 
 def _subset(study: Study, where: str, entry: Subset) -> Subset:

@@ -144,7 +144,7 @@ def run_journalled(
         with journalled(runtime.stop_seconds):
             work()
 
-    return run_job(module, argv, runtime, 1, stopped_in_time)
+    return run_job(module, argv, runtime, runtime.threads, stopped_in_time)
 
 
 def run_job(

@@ -23,6 +23,7 @@ class Fake:
         key: what it wants as a key; None: nothing.
         is_page: it shows a page where its models should be.
         reply: (body of a request) -> body of the answer; None: it repeats the question.
+        most: most requests that were in flight at the same time; flying: those now.
         asked: bodies of the chat requests, in order, and when they came.
         release: requests that are treated as "wait" wait for it.
         streams: it can answer in pieces; otherwise it answers whole whatever was asked.
@@ -42,6 +43,8 @@ class Fake:
     queue: threading.Semaphore | None = None
     seconds: float = 0.0
     url: str = ""
+    most: int = 0
+    flying: int = 0
 
     def questions(self) -> list[str]:
         """Return the questions in the order in which they were asked."""
@@ -99,6 +102,17 @@ def serving(port: int = 0, **settings: Any) -> Iterator[Fake]:
             self._send(200, {"data": [{"id": name} for name in fake.models]})
 
         def do_POST(self) -> None:
+            with lock:
+                fake.flying += 1
+                fake.most = max(fake.most, fake.flying)
+            try:
+                self._post()
+                self.wfile.flush()
+            finally:
+                with lock:
+                    fake.flying -= 1
+
+        def _post(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             question = body["messages"][0]["content"]
             with lock:

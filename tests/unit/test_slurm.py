@@ -265,7 +265,7 @@ def test_what_the_jobs_of_the_paper_ask_for() -> None:
         runtime = study.students[name].runtime
         for rule, machines, threads in (
             ("train", runtime, runtime.job_threads),
-            ("sample_answers", runtime.generation, 1),
+            ("sample_answers", runtime.generation, runtime.generation.threads),
         ):
             resources = {
                 **slurm.placement(machines, site),

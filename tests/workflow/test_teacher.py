@@ -1,6 +1,7 @@
 """Teachers and annotators with a model, in the job or behind a server, through their rules."""
 
 import secrets
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,21 @@ def test_server_of_a_teacher_may_move_and_its_key_stays_secret(copy: Path) -> No
     assert {row["status"] for row in traces(copy)} == {"ok"}
     assert KEY not in printed
     assert not any(KEY.encode() in path.read_bytes() for path in copy.rglob("*") if path.is_file())
+
+
+@pytest.mark.slow
+def test_jobs_share_what_a_server_admits(copy: Path) -> None:
+    """Two cores would run two jobs at a time, with six requests in flight."""
+    study = (STUDY + SERVED).replace("MODEL", MODEL).replace("num_shards: 1", "num_shards: 4")
+    study = study.replace("runtime: {", "runtime: {batch: 3, ")
+    study = study.replace("num_rows: 6", "num_rows: 24")
+    with serving(key=KEY, queue=threading.Semaphore(100), seconds=0.3) as fake:
+        limited = study.replace("{base_url", "{max_in_flight: 4, base_url").replace("URL", fake.url)
+        (copy / "overlay.yaml").write_text(limited)
+        run(copy, [*SNAKEMAKE, *OPTIONS], NT_TEST_KEY=KEY)
+
+    assert {row["status"] for row in traces(copy)} == {"ok"}
+    assert fake.most == 3
 
 
 @pytest.mark.slow
