@@ -25,7 +25,7 @@ class Fake:
         reply: (body of a request) -> body of the answer; None: it repeats the question.
         most: most requests that were in flight at the same time; flying: those now.
         asked: bodies of the chat requests, in order, and when they came.
-        release: requests that are treated as "wait" wait for it.
+        release: requests that are treated as "wait" wait for it, `patience` seconds at most.
         streams: it can answer in pieces; otherwise it answers whole whatever was asked.
         queue: an answer begins when it gets a place here.
         seconds: how long it then takes.
@@ -43,6 +43,7 @@ class Fake:
     queue: threading.Semaphore | None = None
     seconds: float = 0.0
     url: str = ""
+    patience: float = 20.0
     most: int = 0
     flying: int = 0
 
@@ -171,7 +172,7 @@ def serving(port: int = 0, **settings: Any) -> Iterator[Fake]:
             elif step == "answer":
                 self._give(answer(question))
             elif step == "wait":
-                fake.release.wait(20)
+                fake.release.wait(fake.patience)
                 self._give(answer(question))
             elif step == "half JSON":
                 self._send(200, good[: len(good) // 2], kind)

@@ -11,14 +11,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nt_pkg.annotations.label_questions import label_questions
+from nt_pkg.annotators._base import Label, QuestionAnnotator
+from nt_pkg.config.base import NoParams
 from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.engines._base import Completion, Request, run_requests
 from nt_pkg.engines._start import _Waiting
 from nt_pkg.files.parquet import read_parquet
-from nt_pkg.files.schemas import TRACES
+from nt_pkg.files.schemas import TRACES, Row
 from nt_pkg.slurm import stopping
 from tests.unit.fake_openai import Fake, serving
 from tests.unit.shard_job import KEY, arguments, write_prompts
@@ -170,3 +174,35 @@ def test_engine_is_closed_before_the_job_ends(
     assert len(lines) == kept
     assert f"stopped by {number.name}, with {kept} new entries" in caplog.text
     assert [signal.getsignal(each) for each in stopping.SIGNALS] == before
+
+
+def test_labels_of_questions_continue_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models of embeddings keep each batch."""
+    seen: list[str] = []
+
+    def start(*_: Any) -> Callable[[Sequence[str]], list[Label]]:
+        def label(questions: Sequence[str]) -> list[Label]:
+            if len(seen) == 4:
+                seen.append("stopped")
+                os.kill(os.getpid(), signal.SIGTERM)
+            seen.extend(questions)
+            return [Label(question) for question in questions]
+
+        return label
+
+    by = QuestionAnnotator(params=NoParams, start=start, needs_model=True)
+    monkeypatch.setattr("nt_pkg.annotations.label_questions.labeller", lambda *_, **__: (by, ""))
+    requeued = list[int]()
+    monkeypatch.setattr(stopping, "requeue", requeued.append)
+    prompts = [{"id": f"r{n}", "question": f"q{n}"} for n in range(9)]
+    rows: list[Row] = []
+
+    def work() -> None:
+        rows.extend(label_questions("x", {}, prompts, tmp_path, 2, tmp_path))
+
+    statuses = [stopping.run_journalled("x", [], EngineRuntime(), work) for _ in range(2)]
+
+    assert statuses == [stopping.EXIT_STATUS, 0]
+    assert requeued == [4]
+    assert sorted(seen) == [*(f"q{n}" for n in range(9)), "stopped"]  # each once
+    assert [json.loads(row["value"]) for row in rows] == [f"q{n}" for n in range(9)]
