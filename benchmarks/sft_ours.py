@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.sft_bare import plan
 from benchmarks.sft_worker import Order, read_clock, serve, start_clock
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import read_json
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import EXAMPLES
+from nt_pkg.packing.steps import Steps
+from nt_pkg.sft.data import lengths_of
 from scripts import train
 
 
@@ -19,7 +20,7 @@ def run(order: Order) -> dict[str, Any]:
     runtime = Runtime(
         num_ranks=order["ranks"],
         threads_per_rank=order["threads"],
-        rows_per_micro_batch=order["rows"],
+        micro_batch_tokens=order["rows"] * order["row_tokens"],
         zero_stage=order["zero_stage"],
         **order.get("runtime", {}),
         checkpoint_steps=10_000,
@@ -43,8 +44,9 @@ def run(order: Order) -> dict[str, Any]:
     )  # fmt: skip
     if status:
         raise RuntimeError(f"scripts.train ended with status {status}")
-    steps = plan(read_parquet(Path(order["examples"]), EXAMPLES), training, order["seed"])
-    tokens = [sum(row.num_tokens for row in step.rows) for step in steps]
+    examples = read_parquet(Path(order["examples"]), EXAMPLES)
+    steps = Steps(*lengths_of(examples), training, order["seed"])
+    tokens = [step.num_tokens for step in steps]
     return {**read_clock(folder / "clock.txt", tokens), "run": read_json(out / "run.json")}
 
 

@@ -1,6 +1,7 @@
 """Whether the trainings of a study fit on the requested GPUs, and what they would cost."""
 
 import json
+import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -69,7 +70,7 @@ class Need:
         if not edits:
             return (
                 f"no number of {self.gpu} is enough: lower students.{self.student}.training."
-                "row_tokens, or use GPUs with more memory"
+                "max_example_tokens and runtime.micro_batch_tokens, or use GPUs with more memory"
             )
         return f"the smallest that fits, in students.{self.student}.runtime: {'; or '.join(edits)}"
 
@@ -107,7 +108,11 @@ def need(study: Study, student: str, folder: Path, gpu: str | None) -> Need:
     setup = Setup(
         num_ranks=runtime.num_ranks,
         zero_stage=runtime.zero_stage,
-        micro_batch_tokens=training.row_tokens * runtime.rows_per_micro_batch,
+        # An example that is longer than a micro-batch has one of its own.
+        micro_batch_tokens=max(
+            runtime.micro_batch_tokens,
+            math.ceil(training.max_example_tokens / runtime.sequence_parallel),
+        ),
         dtype=training.dtype,
         recomputes=runtime.activation_checkpointing,
         offload=runtime.offload,
@@ -175,7 +180,7 @@ def _examples(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, 
         return found["num_examples"], found["num_tokens"] / found["num_examples"]
     entry = study.subsets[subset]
     mean = mean_trace(folder, entry.pool, entry.teacher)
-    return entry.size, min(mean, study.students[student].training.row_tokens)
+    return entry.size, min(mean, study.students[student].training.max_example_tokens)
 
 
 def mean_trace(folder: Path, pool: str, teacher: str) -> float:

@@ -24,6 +24,7 @@ from tests.unit.preflight_world import facts, only, request
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
+SHORT = {"max_example_tokens": 4096}, {"micro_batch_tokens": 4096}
 STUDY = ROOT / "tests" / "study.yaml"
 TINY = {
     "hidden_size": 64,
@@ -36,19 +37,20 @@ TINY = {
 }
 
 
-def _study(**training: Any) -> Study:
+def _study(training: dict[str, Any], runtime: dict[str, Any]) -> Study:
     """Return the tests' study with the paper's students, without activation checkpointing."""
     found = read_study([STUDY, CONFIG / "paper_models.yaml"])
     found["subsets"]["big"] = {**found["subsets"]["random-1000"], "size": 5000}
     for student in found["students"].values():
         student["runtime"].pop("activation_checkpointing", None)
     found["students"]["llama-3.1-8b"]["training"] = training
+    found["students"]["llama-3.1-8b"]["runtime"] |= runtime
     return load_study(found)
 
 
 @pytest.fixture(scope="module")
 def study() -> Study:
-    return _study()
+    return _study({}, {})
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ def test_preflight_refuses_what_cannot_fit(study: Study, tmp_path: Path) -> None
     assert "students.llama-3.1-8b does not fit: 230.9 GiB of 79.6 on each of 8 h100" in refused
     assert "activation_checkpointing true" in refused
 
-    short = _study(row_tokens=4096)
+    short = _study(*SHORT)
     assert [each.level for each in check.fit_in_gpus(short, tmp_path, [asking], cluster)] == ["ok"]
 
     unknown = only(
@@ -205,7 +207,14 @@ def test_a_start_refuses_only_what_is_known_not_to_fit(study: Study, tmp_path: P
     (line,) = misfits(study, types, tmp_path)
     assert line.startswith("students.llama-3.1-8b does not fit: 230.9 GiB of 79.6 on each of 8")
     assert "num_ranks and gpu 4, activation_checkpointing true" in line
-    assert misfits(_study(row_tokens=4096), types, tmp_path) == []
+    assert misfits(_study(*SHORT), types, tmp_path) == []
+    # An example longer than a micro-batch has one of its own, shared by some ranks if need be.
+    long = _study({"max_example_tokens": 8192}, {"micro_batch_tokens": 4096})
+    assert misfits(long, types, tmp_path)
+    shared = _study(
+        {"max_example_tokens": 16_384}, {"micro_batch_tokens": 4096, "sequence_parallel": 4}
+    )
+    assert misfits(shared, types, tmp_path) == []
 
 
 def test_a_fetched_config_counts_before_the_declared_one(study: Study, tmp_path: Path) -> None:
