@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nt_pkg.config.study import Study
 from nt_pkg.cost import memory
+from nt_pkg.cost.balance import balance
 from nt_pkg.cost.decoder_shape import Shape, shape_of
 from nt_pkg.cost.hardware import gpu_of
 from nt_pkg.cost.memory import GIB, Setup
@@ -148,6 +149,7 @@ class Cost:
     tokens: float  # that it trains on, or writes
     gpu_seconds: float
     is_measured: bool  # from finished jobs of this model; otherwise arithmetic
+    balance: float | None = None  # of a training's ranks: share of time in which they do not wait
 
 
 def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Need) -> Cost | None:
@@ -168,7 +170,10 @@ def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Ne
     peak = known.peak("bfloat16") if known else None
     if peak is None:
         return None
-    return Cost(tokens, tokens * needed.shape.flops_per_token(mean) / (MFU * peak), False)
+    entry, shape = study.students[run["student"]], needed.shape
+    share = balance(shape, entry.training.tokens_per_step, entry.runtime, mean)
+    seconds = tokens * shape.flops_per_token(mean) / (MFU * peak * share)
+    return Cost(tokens, seconds, is_measured=False, balance=share)
 
 
 def _examples(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, float]:
