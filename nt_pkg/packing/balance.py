@@ -2,14 +2,17 @@
 
 All ranks wait for the slowest one in every micro-batch, because they exchange weights or gradients
 in it. So a step takes the sum over its micro-batches of the slowest rank's time. Examples are
-placed by their cost, longest first onto the least loaded (Graham 1969). Nothing of it changes the
-result of a step, but for rounding.
+placed by their cost, longest first onto the least loaded (Graham 1969); then the costliest and the
+cheapest place swap examples as long as that brings them closer. A step has the fewest micro-batches
+in which its tokens have room: each gathers weights and reduces gradients once more, and more of
+them saved less than 0.2 % of the time. Nothing of it changes the result of a step, but for
+rounding.
 """
 
 import heapq
 import math
 from collections.abc import Sequence
-from itertools import count, islice
+from itertools import count
 from statistics import NormalDist
 
 import numpy as np
@@ -19,7 +22,8 @@ from nt_pkg.config.students import Runtime, Training
 from nt_pkg.packing.steps import Numbers, Steps
 
 Costs = npt.NDArray[np.floating]
-_MORE = 2  # micro-batches that are tried on top of the fewest in which the tokens have room
+Part = tuple[float, list[int]]  # its cost, and its examples
+_SWAPS, _CLOSE = 4, 1e-3  # swaps for each place at most; a difference that needs none
 _SIMULATED_STEPS = 200
 # Of the lengths that are assumed: the bounds are published, the rest gives the published mean.
 _SHORTEST, _LONGEST, _MEAN, _MEDIAN, _SPREAD = 745, 14_600, 4430, 3842.2, 0.6
@@ -42,40 +46,63 @@ def micro_batches(lengths: Numbers, costs: Costs, runtime: Runtime) -> list[list
     """
     teams = runtime.num_ranks // runtime.sequence_parallel
     room = runtime.micro_batch_tokens * runtime.sequence_parallel
-    order = np.argsort(-np.asarray(costs), kind="stable").tolist()
-    tokens, each = np.asarray(lengths).tolist(), np.asarray(costs).tolist()
-    fewest = max(1, -(-sum(min(length, room) for length in tokens) // (room * teams)))
-    placed = (_place(order, tokens, each, number * teams, room) for number in count(fewest))
-    found = islice(filter(None, placed), 1 + _MORE)
-    best = min(found, key=lambda parts: sum(cost for cost, _ in parts[::teams]))
+    order = np.argsort(-costs, kind="stable").tolist()
+    fewest = max(1, -(-int(np.minimum(lengths, room).sum()) // (room * teams)))
+    placed = (_place(order, lengths, costs, number * teams, room) for number in count(fewest))
+    best = _evened_out(next(filter(None, placed)), lengths, costs, room)
     parts: list[Numbers] = [np.array(members, dtype=np.int64) for _, members in best]
     return [parts[start : start + teams] for start in range(0, len(parts), teams)]
 
 
 def _place(
-    order: Sequence[int],
-    lengths: Sequence[int],
-    costs: Sequence[float],
-    num_parts: int,
-    room: int,
-) -> list[tuple[float, list[int]]] | None:
-    """Return (cost, examples) of every part, the costliest first; None if some have no room."""
+    order: Sequence[int], lengths: Numbers, costs: Costs, num_parts: int, room: int
+) -> list[Part] | None:
+    """Return the parts, filled in this order of examples; None if one has no room."""
+    tokens, times = lengths.tolist(), costs.tolist()
     parts: list[list[int]] = [[] for _ in range(num_parts)]
     heap = [(0.0, part, 0) for part in range(num_parts)]  # cost, part, tokens
     loads = [0.0] * num_parts
     for example in order:
         full = []
-        while heap and heap[0][2] and heap[0][2] + lengths[example] > room:
+        while heap and heap[0][2] and heap[0][2] + tokens[example] > room:
             full.append(heapq.heappop(heap))
         if not heap:
             return None
         load, part, used = heap[0]
-        loads[part] = load + costs[example]
-        heapq.heapreplace(heap, (loads[part], part, used + lengths[example]))
+        loads[part] = load + times[example]
+        heapq.heapreplace(heap, (loads[part], part, used + tokens[example]))
         parts[part].append(example)
         for each in full:
             heapq.heappush(heap, each)
-    return sorted(zip(loads, parts, strict=True), key=lambda part: -part[0])
+    return list(zip(loads, parts, strict=True))
+
+
+def _evened_out(parts: list[Part], lengths: Numbers, costs: Costs, room: int) -> list[Part]:
+    """Return the parts after swaps, the costliest first."""
+    # The last example, of no tokens, is what a part gets that only gives one away.
+    tokens, times = np.append(lengths, 0), np.append(costs, 0.0)
+    nothing = len(lengths)
+    for _ in range(_SWAPS * len(parts)):
+        parts.sort(key=lambda part: -part[0])
+        (most, costly), (least, cheap) = parts[0], parts[-1]
+        gap = most - least
+        if gap <= _CLOSE * most:
+            break
+        back = [*cheap, nothing]
+        gains = times[costly][:, None] - times[back]
+        used = tokens[cheap].sum() + tokens[costly][:, None] - tokens[back]
+        misses = np.where((gains > 0) & (gains < gap) & (used <= room), abs(gains - gap / 2), gap)
+        give, take = np.unravel_index(misses.argmin(), misses.shape)
+        if misses[give, take] == gap:
+            break
+        gain = float(gains[give, take])
+        moved, returned = costly[give], back[take]
+        parts[0] = (
+            most - gain,
+            [each for each in [*costly, returned] if each not in (moved, nothing)],
+        )
+        parts[-1] = least + gain, [each for each in [*cheap, moved] if each != returned]
+    return sorted(parts, key=lambda part: -part[0])
 
 
 def efficiency(

@@ -231,7 +231,7 @@ def test_cost_is_measured_where_a_training_has_ended(study: Study, tmp_path: Pat
     assert before and not before.is_measured
     assert before.tokens == 5000 * 4500 * 10
     flops = 6 * (8_030_261_248 - 128_256 * 4096) + 6 * 32 * 4096 * 4500
-    assert before.balance and 0.98 < before.balance < 1
+    assert before.balance and 0.99 < before.balance < 1
     alone = before.tokens * flops / (0.35 * 989e12)
     assert before.gpu_seconds == pytest.approx(alone / before.balance)
 
@@ -254,9 +254,9 @@ def test_a_plan_says_what_fits_and_what_it_costs(study: Study, tmp_path: Path) -
     text = render(jobs, Timings(tmp_path), study, tmp_path)
     assert "llama-3.1-8b: DOES NOT FIT: 230.9 GiB of 79.6 on each of 8 h100, ZeRO-3: " in text
     assert "the smallest that fits, in students.qwen-2.5-7b.runtime: " in text
-    assert "1 run of 225.0 million tokens: 8.8 GPU-hours each, 1 % of it waiting for the" in text
+    assert "1 run of 225.0 million tokens: 8.8 GPU-hours each, 0 % of it waiting for the" in text
     assert "micro-llama: the size of students.micro-llama is not known" in text
-    assert re.search(r"^sft +3 +8 +17\.1 +\?$", text, re.M), text
+    assert re.search(r"^sft +3 +8 +17\.0 +\?$", text, re.M), text
     assert re.search(r"^  micro-llama +1 +8 +\? +\?  not known$", text, re.M)
 
     unnamed = render([_train("llama-3.1-8b", "")], Timings(tmp_path), study, tmp_path)

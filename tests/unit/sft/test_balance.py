@@ -32,6 +32,8 @@ def layout(lengths: list[int], num_ranks: int, room: int, sequence_parallel: int
         ([5], 3, 10, [[[5], [], []]]),  # two ranks only take part
         # What would not have room is not cut but has another micro-batch.
         ([6, 6, 6, 6, 6], 2, 10, [[[6], [6]], [[6], [6]], [[6], []]]),
+        # The longest first gives (5, 5, 4) and (6, 4), which take 66 and 52; a swap, 61 and 57.
+        ([6, 5, 5, 4, 4], 2, 20, [[[6, 5], [5, 4, 4]]]),
         # Long ones share a micro-batch, so that short ones do not wait for them.
         ([9, 9, 1, 1], 2, 9, [[[9], [9]], [[1], [1]]]),
     ],
