@@ -1,5 +1,6 @@
 """Students: formats of their targets, training, and resources of their jobs."""
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -169,6 +170,21 @@ class Runtime(Strict):
         """
         return self.threads_per_rank * (self.num_ranks if self.nodes == 1 else 1)
 
+    def check_heads(self, num_heads: int, num_key_value_heads: int) -> None:
+        """Raise if the ranks that share tokens cannot have equal parts of a student's heads.
+
+        Raises:
+            ValueError: the message says what to do.
+        """
+        ranks = self.sequence_parallel
+        for kind, count in (("", num_heads), ("key and value ", num_key_value_heads)):
+            if count % ranks:
+                most = math.gcd(num_heads, num_key_value_heads)
+                raise ValueError(
+                    f"runtime.sequence_parallel is {ranks}, and the student's {count} {kind}heads "
+                    f"are no multiple of it: set it to {most} or a divisor of that"
+                )
+
     @model_validator(mode="after")
     def _even(self) -> Self:
         if self.num_ranks % self.nodes:
@@ -213,3 +229,12 @@ class Student(Strict):
         description="Sampling of its answers (paper: 0.6 / 0.95 for Llama, 0.7 / 1.0 for Qwen).",
     )
     runtime: Runtime = Field(Runtime(), description="Resources of its jobs; edits rerun nothing.")
+
+    @model_validator(mode="after")
+    def _heads_can_be_shared(self) -> Self:
+        heads = (self.architecture or {}).get("num_attention_heads")
+        if isinstance(heads, int):
+            assert self.architecture is not None
+            own = self.architecture.get("num_key_value_heads")
+            self.runtime.check_heads(heads, own if isinstance(own, int) else heads)
+        return self

@@ -7,7 +7,6 @@ heads (DeepSpeed-Ulysses, Jacobs et al. 2023, arXiv 2309.14509).
 packed documents by a mask of rows x tokens x tokens, and computes every entry of it.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
@@ -66,21 +65,6 @@ def _has_flash() -> bool:
 
     major, _ = torch.cuda.get_device_capability()
     return bool(major >= 8)
-
-
-def check_heads(num_heads: int, num_key_value_heads: int, num_shares: int) -> None:
-    """Raise if the heads of a student cannot be spread over ranks that share tokens.
-
-    Raises:
-        ValueError: the message says what to do.
-    """
-    for kind, count in (("", num_heads), ("key and value ", num_key_value_heads)):
-        if count % num_shares:
-            raise ValueError(
-                f"runtime.sequence_parallel is {num_shares}, and the student's {count} {kind}heads "
-                f"are no multiple of it: set it to {math.gcd(num_heads, num_key_value_heads)} or a "
-                "divisor of that"
-            )
 
 
 def register(attention: Attention, sharing: "torch.distributed.ProcessGroup | None" = None) -> str:

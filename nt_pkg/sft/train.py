@@ -15,7 +15,7 @@ from nt_pkg.identity.seeds import digest_int
 from nt_pkg.jobs.progress import Progress, ready
 from nt_pkg.packing.balance import micro_batches
 from nt_pkg.packing.steps import Numbers, Step, Steps
-from nt_pkg.sft.attention import check_heads, choose_attention, layout_for, register
+from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.checkpoint_files import LAST
 from nt_pkg.sft.checkpoints import Checkpoints
@@ -159,9 +159,8 @@ class _Trainer:
         runtime, found = self._job.runtime, None
         if runtime.sequence_parallel == 1:
             return None
-        check_heads(
-            config.num_attention_heads, config.num_key_value_heads, runtime.sequence_parallel
-        )
+        heads = config.num_attention_heads
+        runtime.check_heads(heads, getattr(config, "num_key_value_heads", None) or heads)
         # Every rank takes part in making every group.
         for first in range(0, runtime.num_ranks, runtime.sequence_parallel):
             ranks = list(range(first, first + runtime.sequence_parallel))
