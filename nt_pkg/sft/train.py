@@ -18,6 +18,7 @@ from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.checkpoint_files import LAST
 from nt_pkg.sft.checkpoints import Checkpoints
+from nt_pkg.sft.loading import read_mapped, spread
 from nt_pkg.sft.loss import give_loss
 from nt_pkg.sft.packing import PackedRow, Step, steps_of
 from nt_pkg.sft.resuming import is_universal
@@ -94,7 +95,7 @@ class _Trainer:
         import deepspeed
         import torch
         from deepspeed.accelerator import get_accelerator
-        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers import AutoConfig
 
         self._job, self._rank, self._notes, training = job, rank, notes, job.training
         self._steps = steps_of(job.examples, training, job.seed)
@@ -107,19 +108,23 @@ class _Trainer:
             training.dtype,
             get_accelerator().device_name(),
         )
-        model = AutoModelForCausalLM.from_pretrained(
-            job.model_dir,
-            dtype=getattr(torch, training.dtype),
-            attn_implementation=register(self._attention),
-        )
+        model = read_mapped(job.model_dir, training.dtype, register(self._attention))
         model.config.use_cache = False
         if job.runtime.activation_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
         give_loss(model)
-        # Read this now: under ZeRO-3 a rank no longer holds the whole tensors.
+        # Read this now: under ZeRO-3 a rank will no longer hold the whole tensors.
         self._num_parameters = model.num_parameters()
         self._shape = known_shape(model)
         self._num_words = model.config.vocab_size
+        config = {
+            **deepspeed_config(
+                training, job.runtime, self._num_micro_batches, self._num_parameters
+            ),
+            "checkpoint": {"load_universal": is_universal(job.work)},
+        }
+        device = torch.device(get_accelerator().current_device_name())
+        spread(model, training.dtype, device, rank, config)
         optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=training.learning_rate,
@@ -129,14 +134,7 @@ class _Trainer:
             fused=job.runtime.offload != "none" or None,
         )
         self._engine, _, _, _ = deepspeed.initialize(
-            model=model,
-            optimizer=optimizer,
-            config={
-                **deepspeed_config(
-                    training, job.runtime, self._num_micro_batches, self._num_parameters
-                ),
-                "checkpoint": {"load_universal": is_universal(job.work)},
-            },
+            model=model, optimizer=optimizer, config=config
         )
         self._engine.train()
         self._checkpoints = Checkpoints(self._engine, job.work, rank, job.runtime)

@@ -14,6 +14,9 @@ from deepspeed.runtime.checkpoint_engine.checkpoint_engine import (
 
 from nt_pkg.sft.checkpoint_files import note_rank
 
+# At ZeRO stages 1 and 2 it has all weights, and every rank reads it.
+SHARED = "mp_rank_00_model_states.pt"
+
 
 class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
     """Writes this rank's files of a checkpoint, then the note that says they are complete.
@@ -60,8 +63,9 @@ class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
         self._pending = None
 
     def load(self, path: str, map_location: Any = None) -> Any:
-        """Return the content of one file."""
-        return torch.load(path, map_location=map_location, weights_only=False)
+        """Return the content of one file, mapped if it is one that all ranks of a node read."""
+        is_shared = path.endswith(SHARED)
+        return torch.load(path, map_location=map_location, weights_only=False, mmap=is_shared)
 
 
 def _write(folder: Path, rank: int, place: dict[str, int], parts: list[tuple[Any, Path]]) -> None:
