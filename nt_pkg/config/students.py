@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from nt_pkg.config.base import Strict
-from nt_pkg.config.engines import Architecture, EngineRuntime, Sampling
+from nt_pkg.config.engines import Architecture, EngineRuntime, OrCpu, Sampling
 from nt_pkg.config.sources import Source
 
 
@@ -122,6 +122,7 @@ class Runtime(Strict):
     gpu: int = Field(
         0, ge=0, description="GPUs of a training on all its nodes: one per rank, or none."
     )
+    or_cpu: OrCpu = False
     generation_gpu: int = Field(0, ge=0, description="GPUs of one evaluation job, on one node.")
     generation_minutes: int = Field(720, ge=1, description="Time limit of an evaluation job.")
     generation_mem_mb: int | None = Field(
@@ -134,6 +135,7 @@ class Runtime(Strict):
         """Return the resources of an evaluation job."""
         return EngineRuntime(
             gpu=self.generation_gpu,
+            or_cpu=self.or_cpu,
             mem_mb=self.generation_mem_mb or self.mem_mb,
             minutes=self.generation_minutes,
             batch=self.generation_batch,
