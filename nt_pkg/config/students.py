@@ -107,6 +107,11 @@ class Runtime(Strict):
         description="Write checkpoints in the background, from a copy of each rank's state in main "
         "memory.",
     )
+    keep_optimizer: bool = Field(
+        False,
+        description="Keep the optimiser's state in the final checkpoint, which otherwise has the "
+        "float32 weights only.",
+    )
     minutes: int = Field(
         1440,
         ge=1,
