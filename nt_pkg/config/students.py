@@ -90,6 +90,12 @@ class Runtime(Strict):
         "other; varlen, all with one GPU kernel; sdpa, with a mask over the whole row. auto takes "
         "the fastest that the machine and the student support.",
     )
+    kernels: Literal["eager", "compiled", "liger"] = Field(
+        "eager",
+        description="How norms, rotary embedding and SwiGLU are computed: eager, as in "
+        "transformers; compiled, by torch.compile; liger, by the package liger-kernel, on GPUs. "
+        "Results differ by rounding only.",
+    )
     activation_checkpointing: bool = Field(
         False, description="Recompute each layer in the backward pass to save its memory."
     )

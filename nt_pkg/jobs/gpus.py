@@ -10,6 +10,8 @@ logger = logging.getLogger(__name__)
 _DRIVER = Path("/proc/driver/nvidia/version")  # of the node, in a container too
 # The oldest driver for each CUDA that PyTorch's wheels are built for (CUDA release notes, table 2).
 _OLDEST_DRIVER = {12: 525, 13: 580}
+# The first is an older name of the second, and every version of PyTorch reads it.
+_ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 _GIVEN = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES")
 
 
@@ -38,6 +40,15 @@ def has_gpus(wanted: int, or_cpu: bool, job: str) -> bool:
         raise RuntimeError(too_few(wanted, seen, job))
     logger.info("%s runs on CPUs: %d GPUs for %d that it asked for", job, seen, wanted)
     return False
+
+
+def let_segments_grow() -> None:
+    """Let CUDA's allocator extend its segments, unless the user has set it; before CUDA starts.
+
+    Rows of many lengths otherwise leave gaps that nothing fits into.
+    """
+    if not any(name in os.environ for name in _ALLOCATOR):
+        os.environ[_ALLOCATOR[0]] = "expandable_segments:True"
 
 
 def too_few(wanted: int, seen: int, job: str) -> str:

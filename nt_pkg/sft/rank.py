@@ -23,7 +23,7 @@ from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import EXAMPLES
 from nt_pkg.identity.seeds import digest_int
-from nt_pkg.jobs.gpus import has_gpus, too_few
+from nt_pkg.jobs.gpus import has_gpus, let_segments_grow, too_few
 from nt_pkg.jobs.progress import start_job
 from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.sft.stopping import Notes
@@ -200,6 +200,7 @@ def _take_device(runtime: Runtime, rank: int, local_rank: int) -> str:
     import torch
 
     if has_gpus(runtime.gpu // runtime.nodes, runtime.or_cpu, f"rank {rank} of the training"):
+        let_segments_grow()
         try:
             torch.cuda.set_device(local_rank)
             torch.cuda.init()

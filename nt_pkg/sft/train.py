@@ -18,6 +18,7 @@ from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.checkpoint_files import LAST
 from nt_pkg.sft.checkpoints import Checkpoints
+from nt_pkg.sft.kernels import use_kernels
 from nt_pkg.sft.loading import read_mapped, spread
 from nt_pkg.sft.loss import give_loss
 from nt_pkg.sft.packing import PackedRow, Step, steps_of
@@ -109,6 +110,7 @@ class _Trainer:
             get_accelerator().device_name(),
         )
         model = read_mapped(job.model_dir, training.dtype, register(self._attention))
+        use_kernels(model, job.runtime.kernels, get_accelerator().device_name())
         model.config.use_cache = False
         if job.runtime.activation_checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
@@ -301,6 +303,7 @@ class _Trainer:
             "world_size": job.runtime.num_ranks,
             "zero_stage": job.runtime.zero_stage,
             "attention": self._attention,
+            "kernels": job.runtime.kernels,
             "wall_seconds": round(seconds, 3),
             "tokens_per_second": round(tokens / seconds, 1),
             "flops": flops,

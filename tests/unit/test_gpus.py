@@ -1,5 +1,6 @@
 """Fewer GPUs than a job asked for: an error that names the causes, unless CPUs will do."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,17 @@ def test_message_names_driver_container_and_what_slurm_gave(
     text = gpus.too_few(4, 0, "a job")
     assert "Slurm: SLURM_JOB_GPUS=0,1, CUDA_VISIBLE_DEVICES=;" in text
     assert "Container: this is one" in text
+
+
+def test_segments_grow_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = gpus._ALLOCATOR
+    for name in (old, new):
+        monkeypatch.setenv(name, "backend:native")
+        gpus.let_segments_grow()
+        assert os.environ[name] == "backend:native"
+        monkeypatch.delenv(name)
+        assert old not in os.environ
+    monkeypatch.setenv(old, "")  # so that it is removed after the test
+    monkeypatch.delenv(old)
+    gpus.let_segments_grow()
+    assert os.environ[old] == "expandable_segments:True"
