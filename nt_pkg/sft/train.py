@@ -113,7 +113,10 @@ class _Trainer:
         use_kernels(model, job.runtime.kernels, get_accelerator().device_name())
         model.config.use_cache = False
         if job.runtime.activation_checkpointing:
-            model.activation_checkpointing_enable({"use_reentrant": False})
+            # Older versions of transformers have the second name only.
+            names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
+            enable = next(getattr(model, name) for name in names if hasattr(model, name))
+            enable({"use_reentrant": False})
         give_loss(model)
         # Read this now: under ZeRO-3 a rank will no longer hold the whole tensors.
         self._num_parameters = model.num_parameters()
