@@ -11,11 +11,11 @@ side. The sides take turns, so that a busy machine hits both. Tokens of padding 
 runs from the end of the first optimiser step to that of the last: imports, preparing data and
 checkpoints are outside, and `first_step_s` says how long our command takes from its start to its
 first step.
-Prints a table and as its last line one JSON object. `--gpu` is another comparison, on one GPU:
-`benchmarks/sft_gpu.py`.
+Prints a table and as its last line one JSON object. `benchmarks/gpu_check.py` does this on a GPU.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -72,7 +72,12 @@ class Side:
         self.started = time.time()
         self._folder, self._numbers = folder, count()
         self._log = (folder / f"{module}.log").open("a+")
-        here = {"PYTHONPATH": str(ROOT), "NT_WORK": str(folder / "work"), "HF_HUB_OFFLINE": "1"}
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        here = {
+            "PYTHONPATH": os.pathsep.join(paths),
+            "NT_WORK": str(folder / "work"),
+            "HF_HUB_OFFLINE": "1",
+        }
         self._process = subprocess.Popen(
             [python, "-m", f"benchmarks.{module}"],
             stdin=subprocess.PIPE,
@@ -88,8 +93,9 @@ class Side:
         assert self._process.stdin is not None and self._process.stdout is not None
         folder = self._folder / f"{self._process.pid}-{next(self._numbers)}"
         folder.mkdir()
-        self._process.stdin.write(json.dumps({**order, "folder": str(folder)}) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has died, and its log says why
+            self._process.stdin.write(json.dumps({**order, "folder": str(folder)}) + "\n")
+            self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
             self._log.seek(0)
@@ -100,7 +106,8 @@ class Side:
     def stop(self) -> None:
         """End it, and give back what it holds."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
 
 
@@ -108,15 +115,8 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairings", type=int, default=5)
-    parser.add_argument("--gpu", action="store_true", help="on one GPU, with larger models")
     parser.add_argument("--quick", action="store_true", help="without TRL, few steps, one pairing")
     args = parser.parse_args()
-    if args.gpu:
-        from benchmarks import sft_gpu
-
-        install_peers()
-        sft_gpu.main()
-        return
     begun = time.perf_counter()
     # Numbers of threads are set by the sides; OpenMP's idle threads should not spin.
     os.environ.update(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from nt_pkg.config.base import Strict
-from nt_pkg.config.engines import Architecture, EngineRuntime, Sampling
+from nt_pkg.config.engines import Architecture, EngineRuntime, OrCpu, Sampling
 from nt_pkg.config.sources import Source
 
 
@@ -103,6 +103,12 @@ class Runtime(Strict):
         "other; varlen, all with one GPU kernel; sdpa, with a mask over the whole row. auto takes "
         "the fastest that the machine and the student support.",
     )
+    kernels: Literal["eager", "compiled", "liger"] = Field(
+        "eager",
+        description="How norms, rotary embedding and SwiGLU are computed: eager, as in "
+        "transformers; compiled, by torch.compile; liger, by the package liger-kernel, on GPUs. "
+        "Results differ by rounding only.",
+    )
     activation_checkpointing: bool = Field(
         False, description="Recompute each layer in the backward pass to save its memory."
     )
@@ -120,6 +126,11 @@ class Runtime(Strict):
         description="Write checkpoints in the background, from a copy of each rank's state in main "
         "memory.",
     )
+    keep_optimizer: bool = Field(
+        False,
+        description="Keep the optimiser's state in the final checkpoint, which otherwise has the "
+        "float32 weights only.",
+    )
     minutes: int = Field(
         1440,
         ge=1,
@@ -135,6 +146,7 @@ class Runtime(Strict):
     gpu: int = Field(
         0, ge=0, description="GPUs of a training on all its nodes: one per rank, or none."
     )
+    or_cpu: OrCpu = False
     generation_gpu: int = Field(0, ge=0, description="GPUs of one evaluation job, on one node.")
     generation_minutes: int = Field(720, ge=1, description="Time limit of an evaluation job.")
     generation_mem_mb: int | None = Field(
@@ -147,6 +159,7 @@ class Runtime(Strict):
         """Return the resources of an evaluation job."""
         return EngineRuntime(
             gpu=self.generation_gpu,
+            or_cpu=self.or_cpu,
             mem_mb=self.generation_mem_mb or self.mem_mb,
             minutes=self.generation_minutes,
             batch=self.generation_batch,

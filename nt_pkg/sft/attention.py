@@ -8,6 +8,8 @@ packed documents by a mask of rows x tokens x tokens, and computes every entry o
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from inspect import signature
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -168,6 +170,14 @@ def _documents(
     return torch.cat(found, dim=2).transpose(1, 2), None
 
 
+@cache
+def _asks_for_groups() -> bool:
+    """Return whether torch's kernel must be told of fewer key heads; older ones just take them."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    return "enable_gqa" in signature(varlen_attn).parameters
+
+
 def _varlen(
     module: "torch.nn.Module",
     query: "torch.Tensor",
@@ -194,6 +204,6 @@ def _varlen(
         longest_document,
         scale=scaling,
         window_size=(-1, 0),  # causal
-        enable_gqa=query.shape[1] != key.shape[1],
+        **({"enable_gqa": query.shape[1] != key.shape[1]} if _asks_for_groups() else {}),
     )
     return found[None], None
