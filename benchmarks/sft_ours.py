@@ -1,15 +1,21 @@
 """Our side of `benchmarks.sft`: the command `scripts.train`, as rule `train` calls it."""
 
 import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.sft_bare import plan
 from benchmarks.sft_worker import Order, read_clock, serve, start_clock
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import read_json
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import EXAMPLES
+from nt_pkg.packing.steps import Steps
+from nt_pkg.sft.data import lengths_of
+from nt_pkg.sft.stopping import EXIT_STATUS
 from scripts import train
 
 
@@ -19,7 +25,7 @@ def run(order: Order) -> dict[str, Any]:
     runtime = Runtime(
         num_ranks=order["ranks"],
         threads_per_rank=order["threads"],
-        rows_per_micro_batch=order["rows"],
+        micro_batch_tokens=order["rows"] * order["row_tokens"],
         zero_stage=order["zero_stage"],
         **order.get("runtime", {}),
         checkpoint_steps=10_000,
@@ -27,25 +33,49 @@ def run(order: Order) -> dict[str, Any]:
     folder = Path(order["folder"])
     out = folder / "ours"
     start_clock(folder / "clock.txt")
-    status = train.main(
-        [
-            "--spec", json.dumps({"training": training.model_dump(mode="json")}),
-            "--names", "{}",
-            "--runtime", runtime.model_dump_json(),
-            "--seed", str(order["seed"]),
-            "--student", str(Path(order["model"]) / "config.json"),
-            "--examples", order["examples"],
-            "--checkpoint", str(out / "checkpoint"),
-            "--preview", str(out / "preview.txt"),
-            "--tensorboard", str(out / "tensorboard"),
-            "--out", str(out / "run.json"),
-        ]
-    )  # fmt: skip
+    argv = [
+        "--spec", json.dumps({"training": training.model_dump(mode="json")}),
+        "--names", "{}",
+        "--runtime", runtime.model_dump_json(),
+        "--seed", str(order["seed"]),
+        "--student", str(Path(order["model"]) / "config.json"),
+        "--examples", order["examples"],
+        "--checkpoint", str(out / "checkpoint"),
+        "--preview", str(out / "preview.txt"),
+        "--tensorboard", str(out / "tensorboard"),
+        "--out", str(out / "run.json"),
+    ]  # fmt: skip
+    if "stop_in" in order:
+        with _stopping_in(order["stop_in"]):
+            if train.main(argv) != EXIT_STATUS:
+                raise RuntimeError("the training was not stopped")
+    status = train.main(argv)
     if status:
         raise RuntimeError(f"scripts.train ended with status {status}")
-    steps = plan(read_parquet(Path(order["examples"]), EXAMPLES), training, order["seed"])
-    tokens = [sum(row.num_tokens for row in step.rows) for step in steps]
+    examples = read_parquet(Path(order["examples"]), EXAMPLES)
+    steps = Steps(*lengths_of(examples), training, order["seed"])
+    tokens = [step.num_tokens for step in steps]
     return {**read_clock(folder / "clock.txt", tokens), "run": read_json(out / "run.json")}
+
+
+@contextmanager
+def _stopping_in(last: int) -> Iterator[None]:
+    """Send the rank a signal in a step."""
+    from nt_pkg.sft import train as loop  # prints, and only what is asked later may
+
+    one_step: Any = loop._Trainer._step
+
+    def step(trainer: Any, number: int, *rest: Any) -> float:
+        if number == last:
+            os.kill(os.getpid(), signal.SIGTERM)
+        found: float = one_step(trainer, number, *rest)
+        return found
+
+    loop._Trainer._step = step  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        loop._Trainer._step = one_step  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

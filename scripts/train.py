@@ -91,11 +91,12 @@ def _write_preview(args: argparse.Namespace, examples: list[Row], training: Trai
     """Write the preview, which can be checked before the training has cost anything."""
     from transformers import AutoTokenizer
 
-    from nt_pkg.sft.packing import steps_of
+    from nt_pkg.packing.steps import Steps
+    from nt_pkg.sft.data import lengths_of
     from nt_pkg.sft.preview import preview
 
     tokenizer = AutoTokenizer.from_pretrained(args.student.parent)
-    first = steps_of(examples, training, args.seed)[0].rows[0]
+    first = Steps(*lengths_of(examples), training, args.seed)[0]
     args.preview.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(args.preview) as path:
         path.write_text(preview(tokenizer, examples, first, args.seed))

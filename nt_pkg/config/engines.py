@@ -13,6 +13,10 @@ Architecture = Annotated[
         description=f"Size of its model, as in its config.json, for {BEFORE_PLANS} it is fetched."
     ),
 ]
+OrCpu = Annotated[
+    bool,
+    Field(description="Use CPUs if a job sees fewer GPUs than it asked for, instead of failing."),
+]
 
 
 class Sampling(Strict):
@@ -77,6 +81,7 @@ class EngineRuntime(Strict):
         description="CPU cores of one job per node; absent: what its engine needs, with vllm 2 and "
         "one for each GPU of a node, otherwise 1.",
     )
+    or_cpu: OrCpu = False
     mem_mb: int = Field(16_000, ge=1, description="Main memory of one job in MB, per node.")
     minutes: int = Field(
         720,

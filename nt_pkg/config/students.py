@@ -1,11 +1,12 @@
 """Students: formats of their targets, training, and resources of their jobs."""
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from nt_pkg.config.base import Strict
-from nt_pkg.config.engines import Architecture, EngineRuntime, Sampling
+from nt_pkg.config.engines import Architecture, EngineRuntime, OrCpu, Sampling
 from nt_pkg.config.sources import Source
 
 
@@ -45,10 +46,13 @@ class Training(Strict):
     tokens_per_step: int = Field(
         400_000,
         ge=1,
-        description="Tokens of one optimiser step over all ranks (paper: about 400k).",
+        description="Tokens of one optimiser step over all ranks, on average (paper: about 400k).",
     )
-    row_tokens: int = Field(
-        32_768, ge=8, description="Tokens of one packed row; no example may be longer."
+    max_example_tokens: int = Field(
+        20_480,
+        ge=8,
+        description="Longer examples, question and response, are left out, never cut (the paper is "
+        "silent; its longest response and 4,096 tokens to read).",
     )
     max_response_tokens: int = Field(
         16_384, ge=1, description="Longer responses are left out, never cut (paper: 16,384)."
@@ -81,14 +85,29 @@ class Runtime(Strict):
     num_ranks: int = Field(1, ge=1, description="Processes of one training on all its nodes.")
     threads_per_rank: int = Field(1, ge=1, description="CPU cores of each of these processes.")
     zero_stage: Literal[1, 2, 3] = Field(2, description="DeepSpeed ZeRO stage.")
-    rows_per_micro_batch: int = Field(
-        1, ge=1, description="Packed rows in one forward pass of a rank."
+    micro_batch_tokens: int = Field(
+        32_768,
+        ge=1,
+        description="Tokens of one forward pass of a rank, at most; a longer example has one of "
+        "its own.",
+    )
+    sequence_parallel: int = Field(
+        1,
+        ge=1,
+        description="Ranks that share the tokens of a micro-batch and exchange heads of attention, "
+        "for long examples on many ranks (DeepSpeed-Ulysses).",
     )
     attention: Literal["auto", "documents", "varlen", "sdpa"] = Field(
         "auto",
         description="How attention over packed documents is computed: documents, one after the "
         "other; varlen, all with one GPU kernel; sdpa, with a mask over the whole row. auto takes "
         "the fastest that the machine and the student support.",
+    )
+    kernels: Literal["eager", "compiled", "liger"] = Field(
+        "eager",
+        description="How norms, rotary embedding and SwiGLU are computed: eager, as in "
+        "transformers; compiled, by torch.compile; liger, by the package liger-kernel, on GPUs. "
+        "Results differ by rounding only.",
     )
     activation_checkpointing: bool = Field(
         False, description="Recompute each layer in the backward pass to save its memory."
@@ -107,6 +126,11 @@ class Runtime(Strict):
         description="Write checkpoints in the background, from a copy of each rank's state in main "
         "memory.",
     )
+    keep_optimizer: bool = Field(
+        False,
+        description="Keep the optimiser's state in the final checkpoint, which otherwise has the "
+        "float32 weights only.",
+    )
     minutes: int = Field(
         1440,
         ge=1,
@@ -122,6 +146,7 @@ class Runtime(Strict):
     gpu: int = Field(
         0, ge=0, description="GPUs of a training on all its nodes: one per rank, or none."
     )
+    or_cpu: OrCpu = False
     generation_gpu: int = Field(0, ge=0, description="GPUs of one evaluation job, on one node.")
     generation_cpus: int | None = Field(
         None, ge=1, description="CPU cores of an evaluation job; absent: what its engine needs."
@@ -138,6 +163,7 @@ class Runtime(Strict):
         return EngineRuntime(
             gpu=self.generation_gpu,
             cpus=self.generation_cpus,
+            or_cpu=self.or_cpu,
             mem_mb=self.generation_mem_mb or self.mem_mb,
             minutes=self.generation_minutes,
             batch=self.generation_batch,
@@ -161,12 +187,33 @@ class Runtime(Strict):
         """
         return self.threads_per_rank * (self.num_ranks if self.nodes == 1 else 1)
 
+    def check_heads(self, num_heads: int, num_key_value_heads: int) -> None:
+        """Raise if the ranks that share tokens cannot have equal parts of a student's heads.
+
+        Raises:
+            ValueError: the message says what to do.
+        """
+        ranks = self.sequence_parallel
+        for kind, count in (("", num_heads), ("key and value ", num_key_value_heads)):
+            if count % ranks:
+                most = math.gcd(num_heads, num_key_value_heads)
+                raise ValueError(
+                    f"runtime.sequence_parallel is {ranks}, and the student's {count} {kind}heads "
+                    f"are no multiple of it: set it to {most} or a divisor of that"
+                )
+
     @model_validator(mode="after")
     def _even(self) -> Self:
         if self.num_ranks % self.nodes:
             raise ValueError(
                 f"{self.num_ranks} ranks cannot be spread evenly over {self.nodes} nodes: make "
                 "num_ranks a multiple of nodes"
+            )
+        if self.ranks_per_node % self.sequence_parallel:
+            raise ValueError(
+                f"{self.sequence_parallel} ranks share the tokens of a micro-batch, and the "
+                f"{self.ranks_per_node} of a node are no multiple of that: lower "
+                "sequence_parallel, or make num_ranks / nodes a multiple of it"
             )
         if self.offload == "all" and self.zero_stage != 3:
             raise ValueError(
@@ -199,3 +246,12 @@ class Student(Strict):
         description="Sampling of its answers (paper: 0.6 / 0.95 for Llama, 0.7 / 1.0 for Qwen).",
     )
     runtime: Runtime = Field(Runtime(), description="Resources of its jobs; edits rerun nothing.")
+
+    @model_validator(mode="after")
+    def _heads_can_be_shared(self) -> Self:
+        heads = (self.architecture or {}).get("num_attention_heads")
+        if isinstance(heads, int):
+            assert self.architecture is not None
+            own = self.architecture.get("num_key_value_heads")
+            self.runtime.check_heads(heads, own if isinstance(own, int) else heads)
+        return self

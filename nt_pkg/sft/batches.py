@@ -1,11 +1,13 @@
-"""From packed rows to the tensors of one forward pass."""
+"""From the examples of a micro-batch to the tensors of one forward pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nt_pkg.files.schemas import Row
+from nt_pkg.packing.steps import Numbers
 
 if TYPE_CHECKING:
     import torch
@@ -13,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """One forward pass.
+    """One forward pass over documents that share one row of tokens.
 
     Attributes:
-        ids: rows x tokens.
-        positions: rows x tokens; they restart with every document.
-        at: positions in the flattened tokens whose next token has loss.
+        ids: 1 x tokens.
+        positions: 1 x tokens; they restart with every document.
+        at: positions in the tokens whose next token has loss.
         targets: those next tokens.
-        lengths: tokens of each document if all are in one row, else empty.
+        lengths: tokens of each document in the whole row.
     """
 
     ids: "torch.Tensor"
@@ -30,41 +32,46 @@ class Batch:
     lengths: tuple[int, ...]
 
 
-def collate(rows: Sequence[Sequence[Row]], in_one_row: bool, device: "torch.device") -> Batch:
-    """Return the tensors of some packed rows, each a list of examples.
+def collate(
+    examples: Sequence[Row], device: "torch.device", share: int = 0, num_shares: int = 1
+) -> Batch:
+    """Return the tensors of some examples, or one of equal shares of their tokens.
 
     Args:
-        rows: empty for a rank that only takes part because the others have a forward pass; its
+        examples: none for a rank that only takes part because the others have a forward pass; its
             batch has no loss.
-        in_one_row: join the documents of all rows into one, so that nothing is padded.
         device: where to put the tensors.
+        share: which share this rank has, counted from 0.
+        num_shares: ranks that share the tokens. Padding after the last document, a document of its
+            own, makes the shares equal.
     """
     import torch
 
-    groups = [list(chain.from_iterable(rows))] if in_one_row else [list(row) for row in rows]
-    if not any(groups):
-        groups = [[{"input_ids": [0, 0], "num_prompt_tokens": 2}]]
-    width = max(sum(len(each["input_ids"]) for each in group) for group in groups)
-    ids: list[list[int]] = []
-    positions: list[list[int]] = []
-    at: list[torch.Tensor] = []
-    for group in groups:
-        tokens: list[int] = []
-        places: list[int] = []
-        for each in group:
-            start, length = len(ids) * width + len(tokens), len(each["input_ids"])
-            at.append(torch.arange(start + each["num_prompt_tokens"], start + length) - 1)
-            tokens += each["input_ids"]
-            places += range(length)
-        # Padding counts as another document, so that no real one attends to it.
-        padding = width - len(tokens)
-        ids.append(tokens + [0] * padding)
-        positions.append([*places, *range(padding)])
-    flat, bearing = torch.tensor(ids), torch.cat(at)
+    ids = [np.asarray(each["input_ids"], dtype=np.int64) for each in examples]
+    lengths = [len(each) for each in ids]
+    starts = np.cumsum([0, *lengths])
+    at = [
+        np.arange(start + each["num_prompt_tokens"], start + length) - 1
+        for start, length, each in zip(starts, lengths, examples, strict=False)
+    ]
+    # An empty batch still has a token for every rank.
+    padding = -int(starts[-1]) % num_shares if examples else num_shares
+    if padding:
+        ids.append(np.zeros(padding, dtype=np.int64))
+        lengths.append(padding)
+    row, positions = np.concatenate(ids), np.concatenate([np.arange(n) for n in lengths])
+    bearing = np.concatenate([*at, np.zeros(0, dtype=np.int64)])
+    size = len(row) // num_shares
+    first = share * size
+    bearing = bearing[(bearing >= first) & (bearing < first + size)]
+
+    def tensor(values: Numbers) -> "torch.Tensor":
+        return torch.from_numpy(values).to(device)
+
     return Batch(
-        flat.to(device),
-        torch.tensor(positions).to(device),
-        bearing.to(device),
-        flat.flatten()[bearing + 1].to(device),
-        tuple(len(each["input_ids"]) for each in groups[0]) if in_one_row else (),
+        ids=tensor(row[None, first : first + size]),
+        positions=tensor(positions[None, first : first + size]),
+        at=tensor(bearing - first),
+        targets=tensor(row[bearing + 1]),
+        lengths=tuple(lengths),
     )

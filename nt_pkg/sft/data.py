@@ -1,6 +1,7 @@
 """Training data: rendering with the student's chat template, and the loss mask."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,16 @@ from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import rng
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import PreTrainedTokenizerBase
+
+
+def lengths_of(examples: Sequence[Row]) -> tuple["np.ndarray", "np.ndarray"]:
+    """Return the tokens of every example, and how many of them have loss."""
+    import numpy as np
+
+    lengths = np.array([len(row["input_ids"]) for row in examples])
+    return lengths, lengths - np.array([row["num_prompt_tokens"] for row in examples])
 
 
 def render(
@@ -97,8 +107,8 @@ def build_examples(
         ids, num_prompt = render(tokenizer, user, assistant)
         if len(ids) - num_prompt > training.max_response_tokens:
             dropped[f"response over {training.max_response_tokens} tokens"] += 1
-        elif len(ids) > training.row_tokens:
-            dropped[f"example over row_tokens={training.row_tokens}"] += 1
+        elif len(ids) > training.max_example_tokens:
+            dropped[f"example over {training.max_example_tokens} tokens"] += 1
         else:
             rows.append(
                 {"id": row_id, "target": target, "input_ids": ids, "num_prompt_tokens": num_prompt}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import rng
-from nt_pkg.sft.packing import PackedRow
+from nt_pkg.packing.steps import Step
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -19,14 +19,14 @@ Check that the question is outside, the whole answer inside, and that its end to
 
 
 def preview(
-    tokenizer: "PreTrainedTokenizerBase", examples: Sequence[Row], first: PackedRow, seed: int
+    tokenizer: "PreTrainedTokenizerBase", examples: Sequence[Row], first: Step, seed: int
 ) -> str:
-    """Return some examples and the first packed row as text with the loss marked.
+    """Return some examples and the beginning of the first step as text with the loss marked.
 
     Args:
         tokenizer: tokenizer of the student.
         examples: examples of the training.
-        first: the first row of the first step.
+        first: the first step.
         seed: seed of the run; it also draws the examples.
     """
     draw = rng("preview", seed)
@@ -36,15 +36,12 @@ def preview(
         chosen += draw.sample(same, min(len(same), _NUM_EXAMPLES))
     parts = [_LEGEND]
     parts += [f"== {_title(row)}\n{_marked(tokenizer, row)}\n" for row in chosen]
+    shown = [examples[number] for number in first.examples[:_NUM_EXAMPLES]]
     parts.append(
-        f"== first packed row: {len(first.examples)} documents, {first.num_tokens} tokens; each "
-        "attends only to itself, and its positions begin at 0\n"
+        f"== first step: {len(first.examples)} documents, {first.num_tokens} tokens; each attends "
+        f"only to itself, and its positions begin at 0; the first {len(shown)}:\n"
     )
-    start = 0
-    for row in (examples[number] for number in first.examples):
-        end = start + len(row["input_ids"])
-        parts.append(f"-- tokens {start} to {end - 1}: {_title(row)}\n{_marked(tokenizer, row)}\n")
-        start = end
+    parts += [f"-- {_title(row)}\n{_marked(tokenizer, row)}\n" for row in shown]
     return "\n".join(parts)
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from nt_pkg.config.students import Format, Training
+from nt_pkg.packing.steps import Steps
 from nt_pkg.sft import data
-from nt_pkg.sft.packing import steps_of
+from nt_pkg.sft.data import lengths_of
 from nt_pkg.sft.preview import preview
 from tests.unit.sft.templates import MICRO, tokenizer_of
 
@@ -56,13 +57,13 @@ def test_long_responses_are_left_out_whole_and_counted() -> None:
     assert all(row["input_ids"][-1] == 3 for row in found)  # none is cut
 
 
-def test_examples_that_fit_no_row_are_left_out_and_counted() -> None:
+def test_long_examples_are_left_out_and_counted() -> None:
     whole = max(len(row["input_ids"]) for row in build(SYSTEM2)[0])
 
-    found, counts = build(SYSTEM2, row_tokens=whole - 3)
+    found, counts = build(SYSTEM2, max_example_tokens=whole - 3)
 
     assert len(found) == 7
-    assert counts["dropped"] == {f"example over row_tokens={whole - 3}": 3}
+    assert counts["dropped"] == {f"example over {whole - 3} tokens": 3}
 
 
 def test_nothing_left_is_an_error() -> None:
@@ -83,16 +84,16 @@ def test_difficulty_mix_of_examples() -> None:
 
 def test_preview_marks_what_bears_loss() -> None:
     found, _ = build(Format(kind="difficulty_mix", think_words=40))
-    first = steps_of(found, Training(row_tokens=64), 0)[0].rows[0]
+    first = Steps(*lengths_of(found), Training(tokens_per_step=64), 0)[0]
 
     text = preview(tokenizer_of("micro"), found, first, 0)
 
     marked = [line for line in text.splitlines() if "[[" in line and line.startswith("<s>")]
-    assert len(marked) == 10 + len(first.examples)  # five of each kind, and the row
+    assert len(marked) == 10 + len(first.examples)  # five of each kind, and the step
     for line in marked:
         prompt, _, rest = line.partition("[[")
         assert "Where?" in prompt
         assert prompt.endswith("<|assistant|>")
         assert rest.endswith("So <|end|>]]")
         assert ("<think>" in rest) == ("Think" in prompt)
-    assert f"first packed row: {len(first.examples)} documents, {first.num_tokens} tokens" in text
+    assert f"first step: {len(first.examples)} documents, {first.num_tokens} tokens" in text

@@ -30,14 +30,14 @@ FAMILIES = {
     "qwen": ("Qwen2Config", {"tie_word_embeddings": True}),
     "granite": ("GraniteConfig", {"logits_scaling": 4.0}),  # its logits are more than a product
 }
-ROWS = [
-    [
-        {"input_ids": [rng("model", row, n, at).randrange(6, 64) for at in range(length)],
-         "num_prompt_tokens": cut}
-        for n, (length, cut) in enumerate(lengths)
-    ]
-    for row, lengths in enumerate([[(7, 3), (4, 2), (9, 1)], [(5, 4), (12, 6)]])
-]  # fmt: skip
+EXAMPLES = [
+    {
+        "input_ids": [rng("model", n, at).randrange(6, 64) for at in range(length)],
+        "num_prompt_tokens": cut,
+    }
+    for n, (length, cut) in enumerate([(7, 3), (4, 2), (9, 1), (5, 4), (12, 6)])
+]
+CPU = torch.device("cpu")
 
 
 def student(family: str, attention: Any = "sdpa") -> Any:
@@ -57,7 +57,7 @@ def slopes(model: Any) -> dict[str, Any]:
 def one_by_one(family: str) -> tuple[float, dict[str, Any]]:
     """Return loss and gradients as transformers itself has them, one unpacked document a time."""
     model, total = student(family), 0.0
-    for row in (each for group in ROWS for each in group):
+    for row in EXAMPLES:
         ids = torch.tensor([row["input_ids"]])
         labels = ids.clone()
         labels[:, : row["num_prompt_tokens"]] = -100
@@ -78,7 +78,7 @@ def test_packed_loss_and_gradients_are_those_of_each_document_alone(
     if checkpointed:
         model.activation_checkpointing_enable({"use_reentrant": False})
     give_loss(model)
-    batch = collate(ROWS, attention == "documents", torch.device("cpu"))
+    batch = collate(EXAMPLES, CPU)
 
     loss = model(
         at=batch.at,
@@ -86,7 +86,7 @@ def test_packed_loss_and_gradients_are_those_of_each_document_alone(
         input_ids=batch.ids,
         position_ids=batch.positions,
         use_cache=False,
-        **layout_for(attention, batch.lengths, torch.device("cpu")),
+        **layout_for(attention, batch.lengths, CPU),
     )
     loss.backward()
 
@@ -139,10 +139,10 @@ def test_logits_of_all_tokens_are_never_in_memory(monkeypatch: pytest.MonkeyPatc
     assert max(shape.numel() for shape in seen) == 5 * 5000
 
 
-def test_a_rank_without_rows_has_no_loss_and_gradients_of_zero() -> None:
+def test_a_rank_without_examples_has_no_loss_and_gradients_of_zero() -> None:
     model = student("llama", "documents")
     give_loss(model)
-    batch = collate([], True, torch.device("cpu"))
+    batch = collate([], CPU)
 
     loss = model(
         at=batch.at, targets=batch.targets, input_ids=batch.ids, position_ids=batch.positions,
@@ -152,6 +152,34 @@ def test_a_rank_without_rows_has_no_loss_and_gradients_of_zero() -> None:
 
     assert float(loss.detach()) == 0
     assert all(not slope.any() for slope in slopes(model).values())
+
+
+@pytest.mark.parametrize("num_shares", [2, 3, 4])
+@pytest.mark.parametrize("num_examples", [0, 1, 5])
+def test_shares_of_a_micro_batch_are_the_whole(num_examples: int, num_shares: int) -> None:
+    whole = collate(EXAMPLES[:num_examples], CPU)
+    shares = [collate(EXAMPLES[:num_examples], CPU, n, num_shares) for n in range(num_shares)]
+
+    size = shares[0].ids.shape[1]
+    num_tokens = sum(len(each["input_ids"]) for each in EXAMPLES[:num_examples])
+    assert size == max(1, -(-num_tokens // num_shares))
+    assert all(share.ids.shape == share.positions.shape == (1, size) for share in shares)
+    for name in ("ids", "positions"):
+        joined = torch.cat([getattr(share, name) for share in shares], dim=1)
+        assert torch.equal(joined[:, :num_tokens], getattr(whole, name)[:, :num_tokens])
+    at = torch.cat([share.at + n * size for n, share in enumerate(shares)])
+    assert torch.equal(at, whole.at)
+    assert torch.equal(torch.cat([share.targets for share in shares]), whole.targets)
+    lengths = [len(each["input_ids"]) for each in EXAMPLES[:num_examples]]
+    padding = num_shares * size - num_tokens
+    for share in shares:
+        assert list(share.lengths) == lengths + [padding] * bool(padding)
+
+
+def test_attention_with_a_mask_over_the_row_is_not_shared() -> None:
+    sharing: Any = object()
+    with pytest.raises(ValueError, match="sequence_parallel does not support attention 'sdpa'"):
+        register("sdpa", sharing)
 
 
 def test_attention_is_what_student_and_machine_allow() -> None:
