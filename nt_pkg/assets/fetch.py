@@ -12,6 +12,7 @@ from nt_pkg.config.sources import Source
 from nt_pkg.files.json_files import digest, read_json, sha256_file, write_json
 
 NO_COMMIT = "0" * 40  # placeholder in the catalogue for a commit that is not known yet
+_ASSETS = Path("assets")  # of the study, in the folder where it is started
 _CACHE_ABOVE_BYTES = 64 * 2**20
 _BUILTIN = {"micro-base": Path(__file__).parents[1] / "microworld" / "base"}
 
@@ -52,11 +53,13 @@ def source_spec(source: Source, where: str, digests: Digests) -> dict[str, Any]:
         digests: of files, as far as they are known.
 
     Raises:
-        ValueError: the path does not exist.
+        ValueError: the path does not exist, or lies in the folder `assets`.
     """
     if source.hub is not None:
         return source.model_dump(exclude_defaults=True)
     root = _local_root(source)
+    if source.path is not None and root.resolve().is_relative_to(_ASSETS.resolve()):
+        _refuse_overlap(root, _ASSETS, f"{where}.path")
     if not root.exists():
         raise ValueError(
             f"{where}.path: {root} does not exist (seen from {Path.cwd()}); correct the path"
@@ -92,36 +95,112 @@ def fetch_asset(
 ) -> dict[str, Any]:
     """Copy or download the files of a source into `out_dir` and return their manifest.
 
-    For a hub repository the manifest also has the full commit. Files that another entry of the
-    catalogue has already fetched are hard links and take no space.
+    For a hub repository the manifest also has the full commit. Files that are there and have their
+    digest are kept, and those that another entry of the catalogue has already fetched are hard
+    links. The rest arrives in a hidden folder beside `out_dir`, which takes its place when it is
+    complete: a download that breaks continues there, and old files stay until new ones are there.
 
     Args:
         spec: the result of `source_spec`.
         source: entry of the catalogue.
-        out_dir: folder of this entry; its old content is removed.
+        out_dir: folder of this entry; its old content is replaced.
         others: manifests of other entries.
 
     Raises:
-        ValueError: the files changed since the study was planned, or the hub cannot be reached.
+        ValueError: the source and `out_dir` contain each other, the files changed since the study
+            was planned, or the hub cannot be reached.
     """
-    shutil.rmtree(out_dir, ignore_errors=True)
+    if source.path is not None:
+        _refuse_overlap(_local_root(source), out_dir, "source.path")
+    record = out_dir.with_name(f".{out_dir.name}.fetched.json")
+    new = out_dir.with_name(f".{out_dir.name}.{digest(spec)[:16]}.incomplete")
+    known, kept = _kept(spec, record, out_dir)
+    if known is not None and kept == known["files"] and len(kept) == len(_files(out_dir)):
+        return known
     for other in others:
-        if other.parent != out_dir and (same := _linked(spec, other, out_dir)):
-            return same
-    shutil.rmtree(out_dir, ignore_errors=True)
-    if source.hub is not None:
-        commit = {"commit": _download(source, out_dir)}
+        if other.parent != out_dir and (made := _linked(spec, other, new)):
+            break
     else:
-        commit = {}
-        root = _local_root(source)
-        for name, path in _files(root):
-            target = out_dir / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-    files = {name: sha256_file(path) for name, path in _files(out_dir)}
+        made = _fetched(spec, source, out_dir, new, kept)
+    _swap(new, out_dir)
+    write_json(record, made)
+    return made
+
+
+def _fetched(
+    spec: dict[str, Any], source: Source, out_dir: Path, new: Path, kept: dict[str, str]
+) -> dict[str, Any]:
+    """Bring the files of a source into the folder `new` and return their manifest."""
+    commit = {}
+    if source.hub is not None:
+        for name in kept:
+            if not (new / name).exists():
+                (new / name).parent.mkdir(parents=True, exist_ok=True)
+                _link_or_copy(out_dir / name, new / name)
+        commit = {"commit": _download(source, new)}
+    else:
+        shutil.rmtree(new, ignore_errors=True)
+        for name, path in _files(_local_root(source)):
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, new / name)
+    files = {name: sha256_file(path) for name, path in _files(new)}
     if "content" in spec and digest(sorted(map(list, files.items()))) != spec["content"]:
         raise ValueError(f"the files behind {out_dir} changed while the study ran: start it again")
     return {"spec": spec, **commit, "files": files}
+
+
+def _kept(
+    spec: dict[str, Any], record: Path, out_dir: Path
+) -> tuple[dict[str, Any] | None, dict[str, str]]:
+    """Return what was fetched for this spec before, and its files that still have their digest."""
+    try:
+        known: dict[str, Any] = read_json(record)
+        if known["spec"] != spec:
+            return None, {}
+        files = known["files"].items()
+    except (OSError, ValueError, KeyError):  # nothing was fetched, or by an older version
+        return None, {}
+    return known, {
+        name: sha256
+        for name, sha256 in files
+        if (out_dir / name).is_file() and sha256_file(out_dir / name) == sha256
+    }
+
+
+def _link_or_copy(path: Path, target: Path) -> None:
+    try:
+        os.link(path, target)
+    except OSError:  # the file system has no hard links
+        shutil.copyfile(path, target)
+
+
+def _swap(new: Path, out_dir: Path) -> None:
+    """Put a complete folder in the place of the old one, which is removed last."""
+    new.mkdir(parents=True, exist_ok=True)
+    old = out_dir.with_name(f".{out_dir.name}.old")
+    _remove(old)
+    if out_dir.exists():
+        out_dir.rename(old)
+    new.rename(out_dir)
+    _remove(old)
+    for other in out_dir.parent.glob(f".{out_dir.name}.{'?' * 16}.incomplete"):
+        _remove(other)  # of another commit
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink():  # what it points to is not ours
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_overlap(root: Path, folder: Path, where: str) -> None:
+    """Raise ValueError if a source lies in a folder that the workflow replaces, or around it."""
+    source, ours = root.resolve(), folder.resolve()
+    if source.is_relative_to(ours) or ours.is_relative_to(source):
+        raise ValueError(
+            f"{where}: {root} and {folder} contain each other, and the workflow replaces what is "
+            f"in {folder}: keep your files in a folder elsewhere and give its path"
+        )
 
 
 def _linked(spec: dict[str, Any], manifest: Path, out_dir: Path) -> dict[str, Any] | None:
@@ -130,14 +209,23 @@ def _linked(spec: dict[str, Any], manifest: Path, out_dir: Path) -> dict[str, An
         known: dict[str, Any] = read_json(manifest)
         if known["spec"] != spec:
             return None
+        shutil.rmtree(out_dir, ignore_errors=True)
         for name in known["files"]:
             target = out_dir / name
             target.parent.mkdir(parents=True, exist_ok=True)
             os.link(manifest.parent / name, target)
-    except (OSError, ValueError, KeyError):  # missing, or the file system has no hard links
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # missing, foreign, or the file system has no hard links
         return None
     files = {name: sha256_file(path) for name, path in _files(out_dir)}
-    return known if files == known["files"] else None
+    if files == known["files"]:
+        return known
+    shutil.rmtree(out_dir, ignore_errors=True)
+    return None
 
 
 def _download(source: Source, out_dir: Path) -> str:

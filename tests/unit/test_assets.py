@@ -1,11 +1,17 @@
 """Files from outside are copied whole and known by their content."""
 
+import hashlib
+import http.server
+import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import huggingface_hub
 import pytest
+from huggingface_hub import constants
 
 from nt_pkg.assets import fetch as assets
 from nt_pkg.config.sources import Source
@@ -87,7 +93,7 @@ def test_manifest_names_the_full_commit(
     commit = "1234567" + "0" * 33
 
     def download(hub: str, *, revision: str, local_dir: Path, **_: Any) -> None:
-        local_dir.mkdir()
+        local_dir.mkdir(exist_ok=True)
         (local_dir / "full.jsonl").write_text(f"{hub} {revision}")
 
     def resolve(self: Any, hub: str, *, repo_type: str, revision: str) -> Any:
@@ -133,3 +139,179 @@ def test_same_files_of_two_entries_are_there_once(tmp_path: Path) -> None:
     (one / "deep" / "b").unlink()
     fetch_asset.main([*command, str(two / "manifest.json")])
     assert (two / "deep" / "b").read_text() == "deep/b"
+
+
+COMMIT = "1234567" + "0" * 33
+
+
+class Hub(http.server.ThreadingHTTPServer):
+    """A hub with one data set of two files; rows.bin can break once, or be refused."""
+
+    daemon_threads = True
+    files: ClassVar = {
+        "rows.bin": bytes(i * i % 251 for i in range(3 * 2**20)),
+        "deep/b.bin": b"b" * 2**20,
+    }
+    breaks_after: int | None = None  # bytes of the next body of rows.bin, then the line is dead
+    refuses = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), HubHandler)
+        self.sent = dict.fromkeys(self.files, 0)  # bytes of bodies
+
+
+class HubHandler(http.server.BaseHTTPRequestHandler):
+    """Commit, list of files, and files by range."""
+
+    server: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for key, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(key, value)
+        self.end_headers()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path.startswith("/api/"):
+            if "/tree/" in path:
+                found: Any = [
+                    {
+                        "type": "file",
+                        "path": name,
+                        "size": len(data),
+                        "oid": "0" * 40,
+                        "lfs": {
+                            "oid": hashlib.sha256(data).hexdigest(),
+                            "size": len(data),
+                            "pointerSize": 1,
+                        },
+                    }
+                    for name, data in Hub.files.items()
+                ]
+            else:
+                siblings = [{"rfilename": name} for name in Hub.files]
+                found = {"id": "a/b", "sha": COMMIT, "siblings": siblings}
+            body = json.dumps(found).encode()
+            self._answer(200, body, {"Content-Type": "application/json"})
+            self.wfile.write(body)
+            return
+        name = path.partition(f"/resolve/{COMMIT}/")[2]
+        data = Hub.files[name]
+        etag = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
+        start = int((self.headers["Range"] or "bytes=0-").split("=")[1].split("-")[0])
+        if self.command == "GET" and name == "rows.bin" and self.server.refuses:
+            self._answer(403, b"", {})
+            return
+        headers = {**etag, "X-Linked-Etag": etag["ETag"], "X-Linked-Size": str(len(data))}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        self._answer(206 if start else 200, data[start:], headers)
+        if self.command == "HEAD":
+            return
+        body = data[start:]
+        if self.server.breaks_after is not None and name == "rows.bin":
+            body, self.server.breaks_after = body[: self.server.breaks_after], None
+        self.wfile.write(body)
+        self.server.sent[name] += len(body)
+        self.close_connection = len(body) < len(data) - start
+
+
+@pytest.fixture(name="hub")
+def _hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    hub = Hub()
+    threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    address = f"http://127.0.0.1:{hub.server_address[1]}"
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    try:
+        yield hub
+    finally:
+        hub.shutdown()
+        hub.server_close()
+
+
+SIZES = {name: len(data) for name, data in Hub.files.items()}
+
+
+def _fetch(out: Path) -> dict[str, Any]:
+    entry = Source(hub="a/b", revision="1234567")
+    return assets.fetch_asset(entry.model_dump(exclude_defaults=True), entry, out)
+
+
+def _content(out: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in out.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_file_that_breaks_continues_at_its_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Hub
+) -> None:
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 2**18)  # whole ones count: 10 MB
+    hub.breaks_after = 2**20
+
+    assert _fetch(tmp_path / "out")["commit"] == COMMIT
+
+    assert _content(tmp_path / "out") == Hub.files
+    assert hub.sent == SIZES
+
+
+def test_a_download_that_failed_continues_with_the_files_that_are_missing(
+    tmp_path: Path, hub: Hub
+) -> None:
+    """And what was there before stays until then."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_text("of another commit")
+    hub.refuses = True
+    with pytest.raises(ValueError, match="could not be fetched"):
+        _fetch(out)
+    assert _content(out) == {"old": b"of another commit"}
+    hub.refuses = False
+
+    _fetch(out)
+
+    assert _content(out) == Hub.files
+    assert hub.sent == SIZES
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.fetched.json", "out"]
+
+
+def test_files_with_their_digest_are_not_fetched_again(tmp_path: Path, hub: Hub) -> None:
+    out = tmp_path / "out"
+    first = _fetch(out)
+
+    assert _fetch(out) == first
+    assert hub.sent == SIZES
+    (out / "deep" / "b.bin").write_bytes(b"edited")
+    assert _fetch(out) == first
+    assert _content(out) == Hub.files
+    assert hub.sent == {**SIZES, "deep/b.bin": 2 * SIZES["deep/b.bin"]}
+
+
+@pytest.mark.parametrize("source", ["assets/pools/x", "assets/pools/x/rows", "assets/other", "."])
+def test_a_source_in_our_own_folders_is_refused_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = Path(source) / "rows.jsonl"
+    rows.parent.mkdir(parents=True, exist_ok=True)
+    rows.write_text("{}\n")
+    entry = Source(path=source)
+
+    with pytest.raises(ValueError, match=r"contain each other.* in a folder elsewhere"):
+        spec = assets.source_spec(entry, "x", assets.Digests(tmp_path / "cache.json"))
+        assets.fetch_asset(spec, entry, Path("assets/pools/x"))
+
+    assert rows.read_text() == "{}\n"
