@@ -57,7 +57,7 @@ def decontaminate(folder: str, num_rows: str) -> dict[str, Any]:
 
 def fuzzy(folder: str, num_rows: str) -> dict[str, Any]:
     """Find rows that are nearly a question; seconds are CPU, without reading the rows."""
-    from nt_pkg.identity.question_id import normalise_question
+    from nt_pkg.identity.caseless import caseless
     from nt_pkg.prompts.cleaning.fuzzy import FuzzyTexts
     from nt_pkg.prompts.cleaning.ngrams import blocks
 
@@ -65,12 +65,12 @@ def fuzzy(folder: str, num_rows: str) -> dict[str, Any]:
     asked = (row["question"] for row in _rows(Path(folder), int(num_rows)))
     texts = with_nearly_asked(asked, questions)
     begun = time.process_time()
-    known = FuzzyTexts([normalise_question(each) for each in questions], THRESHOLD)
+    known = FuzzyTexts([caseless(each) for each in questions], THRESHOLD)
     index_s = time.process_time() - begun
     seconds, done, hits = 0.0, 0, []
     for block in blocks(texts, len, 1 << 18):
         begun = time.process_time()
-        found = known.matches([normalise_question(text) for text in block])
+        found = known.matches([caseless(text) for text in block])
         hits += [[done + row, at] for row, at, _ in found]
         done += len(block)
         seconds += time.process_time() - begun

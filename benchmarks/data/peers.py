@@ -128,11 +128,11 @@ def rapidfuzz_all_pairs(folder: str) -> dict[str, Any]:
     import numpy as np
     from rapidfuzz import fuzz, process
 
-    from nt_pkg.identity.question_id import normalise_question
+    from nt_pkg.identity.caseless import caseless
 
     questions = benchmark_questions(Path(folder))
     rows = with_nearly_asked(_questions(Path(folder))[:FUZZY_ROWS], questions)
-    texts, known = ([normalise_question(each) for each in some] for some in (rows, questions))
+    texts, known = ([caseless(each) for each in some] for some in (rows, questions))
     begun = time.process_time()
     ratios = process.cdist(texts, known, scorer=fuzz.ratio, score_cutoff=THRESHOLD)
     seconds = time.process_time() - begun

@@ -11,7 +11,7 @@ from nt_pkg.benchmarks._base import Item
 from nt_pkg.config.report import Report
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.schemas import Row
-from nt_pkg.identity.question_id import normalise_question
+from nt_pkg.identity.caseless import caseless
 from nt_pkg.identity.seeds import rng
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
@@ -50,8 +50,8 @@ def by_definition(benchmarks: dict[str, list[Item]], n: int, texts: Sequence[str
                 if grams(item.question) & grams(text)
                 or (
                     len(item.question.split()) < n
-                    and normalise_question(item.question)
-                    and normalise_question(item.question) == normalise_question(text)
+                    and caseless(item.question)
+                    and caseless(item.question) == caseless(text)
                 )
             ]
             if shared:

@@ -22,7 +22,7 @@ import numpy as np
 
 from nt_pkg.benchmarks._base import Item
 from nt_pkg.benchmarks._questions import load_items
-from nt_pkg.identity.question_id import normalise_question
+from nt_pkg.identity.caseless import caseless
 from nt_pkg.pools._base import RawRow
 from nt_pkg.prompts.cleaning.fuzzy import FuzzyTexts
 from nt_pkg.prompts.cleaning.ngrams import Grams, Hasher, Integers, Sieve, blocks
@@ -103,7 +103,7 @@ class Questions:
         }
         # The normalised text has at least as many words, so these rows are all that could be short.
         for row in np.flatnonzero(grams.num_words <= self._longest_short).tolist():
-            for question in self._short.get(normalise_question(texts[row]), ()):
+            for question in self._short.get(caseless(texts[row]), ()):
                 found.setdefault(row, Counter())[question] += 0
         return {row: self._best(found[row]) for row in sorted(found)}
 
@@ -126,7 +126,7 @@ class Questions:
 
     def _add_short(self, question: int) -> None:
         benchmark, item = self.items[question]
-        if text := normalise_question(item.question):
+        if text := caseless(item.question):
             self.num_short[benchmark] += 1
             self._short.setdefault(text, set()).add(question)
             self._longest_short = max(self._longest_short, len(text.split()))
@@ -171,13 +171,13 @@ class _NearlyQuestions:
 
     def __init__(self, items: Sequence[tuple[str, Item]], threshold: float) -> None:
         self._items = items
-        texts = [normalise_question(item.question) for _, item in items]
+        texts = [caseless(item.question) for _, item in items]
         self._texts = FuzzyTexts(texts, threshold)
 
     def matches(self, texts: Sequence[str]) -> dict[int, list[Match]]:
         """Return the texts that are nearly a question, by position, with the nearest matches."""
         best: dict[int, dict[str, Match]] = {}
-        for row, known, ratio in self._texts.matches([normalise_question(text) for text in texts]):
+        for row, known, ratio in self._texts.matches([caseless(text) for text in texts]):
             benchmark, item = self._items[known]
             match = Match(benchmark, item.id, 0, ratio)
             own = best.setdefault(row, {})
