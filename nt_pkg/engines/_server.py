@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 
 from nt_pkg.config.engines import Sampling, Server
+from nt_pkg.dialogue.chat_template import spelled_control
 from nt_pkg.engines._base import Completion, Request
 from nt_pkg.engines._server_answers import Refused, Retry, check_status, read_answer, served_models
 from nt_pkg.identity.seeds import rng
@@ -25,6 +26,8 @@ _CONNECT_SECONDS = 30.0
 _START_POLL_SECONDS = 2.0
 # So many consecutive failures are not chance: at a failure rate of 30 %, 1 in 10^10.
 _FAILURES_IN_A_ROW = 20
+
+_SPELLED = "the prompt spells {!r}, which the server may read as a control token and not as text"
 
 
 class AskedServer:
@@ -80,7 +83,11 @@ class AskedServer:
                     "the openai engine cannot force the beginning of an answer: use engine vllm or "
                     "transformers"
                 )
-        waiting, failures = iter(requests), 0
+        spelled = {each.id: spelled_control(each.user) for each in requests}
+        yield from (
+            _failed(name, _SPELLED.format(found)) for name, found in spelled.items() if found
+        )
+        waiting, failures = (each for each in requests if not spelled[each.id]), 0
         with asyncio.Runner() as runner:
             client = self._client()
             flying: set[asyncio.Task[Completion]] = set()

@@ -125,5 +125,5 @@ def _sampling(request: Request, sampling: Sampling, room: int, ends: set[int]) -
 
 
 ENGINE = EngineKind(
-    params=VllmParams, start=VllmEngine, version=2, needs_model=True, keeps_texts=True
+    params=VllmParams, start=VllmEngine, version=3, needs_model=True, keeps_texts=True
 )

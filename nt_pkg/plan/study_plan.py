@@ -26,9 +26,9 @@ Wildcards = dict[str, Any]
 # results change, and say so in the changelog under "Invalidates".
 VERSIONS = {
     "shards": 3,
-    "traces": 3,
+    "traces": 4,
     "annotations": 1,
-    "examples": 1,
+    "examples": 2,
     "train": 1,
     "export": 2,
     "samples": 1,
