@@ -24,7 +24,7 @@ from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.plugins.registry import plugin
 from nt_pkg.prompts.cleaning.decontamination import start_decontamination
 from nt_pkg.prompts.cleaning.near_duplicates import finder
-from nt_pkg.prompts.ingest import ingest
+from nt_pkg.prompts.ingest import ingest, refuse_empty
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     near = spec.get("near_duplicates")
     find_repeats = finder(near) if near else None
     dropped, counts = ingest(rows, write, args.out.parent, find_repeats=find_repeats)
+    refuse_empty(counts, dropped)
     account = {"decontamination": decontamination.account()} if decontamination else {}
     write_parquet(args.dropped, DROPPED, dropped)
     write_json(args.manifest, {**args.names, **counts, **account, "spec": spec})

@@ -1,7 +1,7 @@
 """NaturalReasoning, and any local file with the same columns.
 
-Data: facebook/natural_reasoning (CC-BY-NC-4.0), 1,145,824 rows, paper section 2. Reads `*.jsonl`
-and `*.parquet` of the asset folder as a stream. Example row:
+Data: facebook/natural_reasoning (CC-BY-NC-4.0), 1,145,824 rows, paper section 2. Reads the JSON
+and Parquet files of the asset folder as a stream. Example row:
 
     {"question": "What is ...?", "reference_answer": "4.2 m",
      "responses": [{"response_model": "Llama3.3-70B-Instruct", "response": "Step 1 ..."}]}

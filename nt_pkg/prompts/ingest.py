@@ -81,6 +81,26 @@ def ingest(
     return dropped, {"read": num_read, "kept": kept, **dict(sorted(reasons.items()))}
 
 
+def refuse_empty(counts: Mapping[str, int], dropped: Sequence[Row]) -> None:
+    """Return if a prompt was kept.
+
+    Raises:
+        ValueError: none was; the message has the reasons and the first row.
+    """
+    if counts["kept"]:
+        return
+    if not counts["read"]:
+        raise ValueError("the pool's files hold no rows: check its `source` and `params`")
+    reasons = Counter(str(each["reason"]) for each in dropped)
+    first = dropped[0]
+    said = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
+    raise ValueError(
+        f"all {counts['read']} rows of the pool were dropped ({said}), the first, row "
+        f"{first['source_row']}, as {first['reason']}: {first['excerpt']!r}; check the pool's kind "
+        "and `params`"
+    )
+
+
 def _put_aside(
     rows: Iterable[RawRow], parts: Sequence[IO[bytes]], dropped: list[Row], max_question_chars: int
 ) -> int:

@@ -1,5 +1,6 @@
 """Pools and ingestion: every kind of bad row is counted, and input order does not matter."""
 
+import gzip
 import json
 import tracemalloc
 from collections.abc import Callable, Iterable
@@ -25,7 +26,7 @@ from nt_pkg.files import schemas
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity import question_id as text
 from nt_pkg.identity.seeds import rng
-from nt_pkg.pools import _files, micro, natural_reasoning
+from nt_pkg.pools import _readers, micro, natural_reasoning
 from nt_pkg.pools._base import RawRow
 from nt_pkg.prompts import ingest as ingestion
 from nt_pkg.traces.generate import trace_row
@@ -180,7 +181,7 @@ def test_endless_line_is_not_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is skipped to its end."""
-    monkeypatch.setattr(_files, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(_readers, "MAX_LINE_BYTES", 1000)
     (tmp_path / "a.jsonl").write_bytes(line("x" * 5000) + b"\n" + line("One?") + b"\n")
 
     assert [each.defect for each in read(tmp_path)] == ["too_long", ""]
@@ -223,8 +224,94 @@ def test_unreadable_shard_says_which_and_what_to_do(
 
 def test_directory_without_files_is_an_error(tmp_path: Path) -> None:
     """It names the directory and the data set."""
-    with pytest.raises(ValueError, match=r"no \*\.jsonl and no \*\.parquet in .*natural_reasoning"):
+    with pytest.raises(ValueError, match=r"no \*\.jsonl, .* or \*\.parquet .*natural_reasoning"):
         read(tmp_path)
+
+
+ROWS = [row("One?"), row(None), row("Two?"), row("Thr\u00e9\u00e9 \U0001f600?")]
+LINES = "\n".join(map(json.dumps, ROWS)).encode()
+FORMS: dict[str, bytes] = {
+    "a.jsonl": LINES,
+    "a.JSONL": LINES,
+    "a.Jsonl.GZ": gzip.compress(LINES),
+    "sub/a.jsonl.gz": gzip.compress(LINES),
+    "a.json": LINES,
+    "b.json": json.dumps(ROWS).encode(),
+    "c.json": b"\xef\xbb\xbf" + json.dumps(ROWS, indent=2, ensure_ascii=False).encode(),
+    "d.JSON": b" \n\n[" + b",\r\n".join(LINES.split(b"\n")) + b"]\n",
+    "e.json.gz": gzip.compress(json.dumps(ROWS).encode()),
+    "f.jsonl": b"\r\n\r\n".join(LINES.split(b"\n")),
+}
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+@pytest.mark.parametrize("name", FORMS)
+def test_json_is_read_in_every_form(
+    tmp_path: Path, name: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_readers, "_CHUNK_BYTES", chunk)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(FORMS[name])
+    (tmp_path / "manifest.json").write_text(json.dumps(ROWS))  # ours, and no rows
+
+    found = read(tmp_path)
+
+    assert [(each.question, each.defect) for each in found if not each.defect] == [
+        (each["question"], "") for each in ROWS if each["question"]
+    ]
+    assert [each.defect for each in found] == ["", "missing_question", "", ""]
+
+
+def test_upper_case_parquet_is_read(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist([row("One?")]), tmp_path / "A.PARQUET")
+
+    assert [each.question for each in read(tmp_path)] == ["One?"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jsonl.zst", "a.csv", "a.arrow", "a.jsonl.bz2", "a.ndjson", "a.parquet.gz"]
+)
+def test_files_that_cannot_be_read_are_named(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the error if there is no other, and else in the log."""
+    (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "info.json").write_text('{\n  "description": "rows"\n}\n')
+    (tmp_path / "README.md").write_text("# Rows\n")
+
+    with pytest.raises(ValueError, match="these cannot be read:") as found:
+        read(tmp_path)
+    (tmp_path / "b.jsonl").write_bytes(line("One?"))
+    assert [each.question for each in read(tmp_path)] == ["One?"]
+
+    for said in (str(found.value), caplog.text):
+        assert name in said and "info.json" in said and "README" not in said
+
+
+@pytest.mark.parametrize("name", ["e.json.gz", "sub/a.jsonl.gz", "b.json", "c.json"])
+def test_json_that_was_truncated_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(FORMS[name][:-9])
+
+    with pytest.raises(ValueError, match=rf"{Path(name).name} cannot be read as JSON .* fetch it"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_struct_of_lists_is_a_list_of_structs(tmp_path: Path, form: str) -> None:
+    """Arrow and `datasets` store a list of structs so."""
+    lists = {"response_model": ["m", "n"], "response": ["one", "two"]}
+    rows = [row("One?", responses=lists), row("Two?", responses={k: [] for k in lists})]
+    if form == "jsonl":
+        text = "\n".join(map(json.dumps, [*rows, row("x?", responses={"response": "one"})]))
+        (tmp_path / "a.jsonl").write_text(text)
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+
+    found = read(tmp_path, second_answer="responses[1].response")
+
+    assert [(each.second_answer, each.defect) for each in found[:2]] == [("two", ""), (None, "")]
+    assert [each.defect for each in found[2:]] == ["wrong_type"] * (form == "jsonl")
 
 
 def test_ingestion_does_not_depend_on_the_order_of_rows() -> None:
