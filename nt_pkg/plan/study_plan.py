@@ -223,19 +223,12 @@ class Plan:
         }
         if entry.decontaminate:
             spec["decontaminate"] = {
+                "rule": entry.decontaminate.rule,
                 "ngram": entry.decontaminate.ngram,
                 "against": [self._questions_of(n) for n in self.decontaminated_of(pool)],
                 "code": code_fingerprint(
                     "nt_pkg.prompts.cleaning.decontamination", ["start_decontamination"]
                 ),
-            }
-            if entry.decontaminate.fuzzy is not None:
-                spec["decontaminate"]["fuzzy"] = entry.decontaminate.fuzzy
-        if entry.near_duplicates:
-            spec["near_duplicates"] = {
-                "threshold": entry.near_duplicates.threshold,
-                "ngram": entry.near_duplicates.ngram,
-                "code": code_fingerprint("nt_pkg.prompts.cleaning.near_duplicates", ["finder"]),
             }
         return canonical(spec)
 
