@@ -3,8 +3,8 @@
     python -m tests.cases
 
 Each row of tests/golden/cases/*.json has a kind, an input, a gold answer (or the other answer, the
-other question, the number of options, the annotator), the right value (null: no label), and what
-commit 749c5c5 gave when the case was added.
+other question, a benchmark's question, the number of options, the annotator), the right value
+(null: no label), and what commit 749c5c5 gave when the case was added.
 Prints all of them with what the code gives now, counts by kind, and fails if a value is wrong.
 """
 
@@ -25,6 +25,7 @@ from nt_pkg.benchmarks._choice import extract_letter
 from nt_pkg.dialogue.split_reasoning import split_reasoning
 from nt_pkg.identity.question_id import question_id
 from nt_pkg.plugins.registry import plugin
+from nt_pkg.prompts.cleaning.decontamination import Questions
 from tests.workflow.sandbox import table
 
 FOLDER = Path(__file__).parent / "golden" / "cases"
@@ -46,6 +47,11 @@ def _agreement(cases: Sequence[Case]) -> list[Any]:
     pairs = [(case["input"], case["gold"]) for case in cases]
     verdicts = decide(pairs)
     return [verdicts[pair] for pair in pairs]
+
+
+def _decontamination(cases: Sequence[Case]) -> list[Any]:
+    found = [(Questions({"m": [Item("q", case["gold"], "")]}, 13), case) for case in cases]
+    return [bool(questions.matches([case["input"]])) for questions, case in found]
 
 
 def _judges(cases: Sequence[Case]) -> list[Any]:
@@ -72,6 +78,7 @@ def _reasoning(cases: Sequence[Case]) -> list[Any]:
 READERS: dict[str, Callable[[Sequence[Case]], list[Any]]] = {
     "agreement": _agreement,
     "choices": _choices,
+    "decontamination": _decontamination,
     "judges": _judges,
     "math": _math,
     "questions": _questions,
