@@ -25,9 +25,9 @@ _ASKS_FOR_THE_DAY = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
 
 _MARK = "\ufdd0\ufdd1\ufdd0"  # characters that Unicode keeps out of texts
 # Control tokens of the families, for servers whose tokenizer is not known.
+_IN_BARS = r"<([|\uff5c])[^<>|\uff5c\s]{1,60}\1>"
 _ANY_CONTROL = re.compile(
-    r"<([|\uff5c])[^<>|\uff5c\s]{1,60}\1>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>"
-    r"|\[/?INST\]|<</?SYS>>"
+    rf"{_IN_BARS}|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"
 )
 
 
@@ -38,7 +38,7 @@ def spelled_control(text: str) -> str | None:
 
 
 def marked(tokenizer: Any, text: str) -> str:
-    """Return a text with a mark in every string that its tokenizer takes for a control token."""
+    """Return a text with a mark in every string that is a control token, or looks like one."""
     control = _control(tokenizer)
     while control.search(text):  # what is left of one may spell another
         text = control.sub(lambda found: found[0][0] + _MARK + found[0][1:], text)
@@ -53,13 +53,13 @@ def token_ids(tokenizer: Any, text: str) -> list[int]:
 
 @lru_cache(maxsize=8)
 def _control(tokenizer: Any) -> re.Pattern[str]:
-    """Return what finds the strings that a tokenizer takes for control tokens in any text."""
-    added = tokenizer.added_tokens_decoder.values()
-    strings = {each.content for each in added if each.special or spelled_control(each.content)}
-    strings |= set(tokenizer.all_special_tokens)
+    """Return what finds the strings that are control tokens, or look like one, in any text."""
+    special = (each for each in tokenizer.added_tokens_decoder.values() if each.special)
+    strings = {each.content for each in special} | set(tokenizer.all_special_tokens)
     strings = {each for each in strings if len(each) > 1}  # one character cannot be cut
     longest_first = sorted(strings - {THINK_OPEN, THINK_CLOSE}, key=lambda s: (-len(s), s))
-    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+    # Some templates mark turns by such strings although they are no tokens.
+    return re.compile("|".join([*map(re.escape, longest_first), _IN_BARS]))
 
 
 def dialogue_text(
