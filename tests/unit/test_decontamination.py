@@ -4,6 +4,7 @@ import re
 import string
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import accumulate
 from random import Random
 from typing import Any
@@ -41,6 +42,7 @@ def items(*questions: str) -> list[Item]:
 def by_definition(benchmarks: dict[str, list[Item]], n: int, texts: Sequence[str]) -> Matches:
     """Return the matches, from the rule's description."""
 
+    @cache
     def grams(text: str) -> set[tuple[str, ...]]:
         words = text.lower().split()
         return {tuple(words[at : at + n]) for at in range(len(words) - n + 1)}
@@ -68,12 +70,15 @@ def plain_by_definition(benchmarks: dict[str, list[Item]], n: int, texts: Sequen
     """Return the matches of the plain rule, from its description, for ASCII without LaTeX."""
     size = 7 * n // 2
 
+    @cache
     def words(text: str) -> list[str]:
         return re.findall(r"[a-z0-9]+", text.lower())
 
+    @cache
     def starts(text: str) -> set[int]:
         return set(accumulate(map(len, words(text)), initial=0))
 
+    @cache
     def grams(text: str) -> set[str]:
         line = "".join(words(text))
         return {line[at : at + size] for at in starts(text) if at + size <= len(line)}
@@ -86,8 +91,8 @@ def plain_by_definition(benchmarks: dict[str, list[Item]], n: int, texts: Sequen
             return re.sub(r"[^a-z0-9+=-]", "", text.lower()) in (
                 each + re.sub(r"[^a-z0-9+=-]", "", question.lower()) for each in ("", "problem")
             )
-        found = (at for at in range(len(line)) if line.startswith(asked, at))
-        return any({at, at + len(asked)} <= starts(text) for at in found)
+        found = (at for at in starts(text) if line.startswith(asked, at))
+        return any(at + len(asked) in starts(text) for at in found)
 
     found: Matches = {}
     for row, text in enumerate(texts):
