@@ -7,7 +7,7 @@ Called by rule `ingest_pool` (rules/prompts.smk). By hand:
 
 Writes the kept rows ordered by id, every dropped row with its reason, and the counts. With
 `decontaminate` in the spec, rows with text of benchmarks are dropped, and the counts name the
-question for each. With `near_duplicates`, rows that nearly repeat another one are dropped too.
+question for each.
 """
 
 import argparse
@@ -23,8 +23,7 @@ from nt_pkg.files.schemas import DROPPED, PROMPTS
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.plugins.registry import plugin
 from nt_pkg.prompts.cleaning.decontamination import start_decontamination
-from nt_pkg.prompts.cleaning.near_duplicates import finder
-from nt_pkg.prompts.ingest import ingest
+from nt_pkg.prompts.ingest import ingest, refuse_empty
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,9 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = decontamination.mark(rows)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write = partial(write_parquet, args.out, PROMPTS, group_rows=POOL_GROUP_ROWS)
-    near = spec.get("near_duplicates")
-    find_repeats = finder(near) if near else None
-    dropped, counts = ingest(rows, write, args.out.parent, find_repeats=find_repeats)
+    dropped, counts = ingest(rows, write, args.out.parent)
+    refuse_empty(counts, dropped)
     account = {"decontamination": decontamination.account()} if decontamination else {}
     write_parquet(args.dropped, DROPPED, dropped)
     write_json(args.manifest, {**args.names, **counts, **account, "spec": spec})

@@ -2,8 +2,9 @@
 
     python -m tests.cases
 
-Each row of tests/golden/cases/*.json has a kind, an input, a gold answer (or the other answer, or
-the number of options), the right value, and what commit 749c5c5 gave when the case was added.
+Each row of tests/golden/cases/*.json has a kind, an input, a gold answer (or the other answer, the
+other question, a benchmark's question, the number of options, the annotator), the right value
+(null: no label), and what commit 749c5c5 gave when the case was added.
 Prints all of them with what the code gives now, counts by kind, and fails if a value is wrong.
 """
 
@@ -15,10 +16,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nt_pkg.annotators import agreement
+from nt_pkg.annotators._ask import UnreadableError
 from nt_pkg.annotators.agreement import decide
 from nt_pkg.benchmarks import math500
 from nt_pkg.benchmarks._base import Item
 from nt_pkg.benchmarks._choice import extract_letter
+from nt_pkg.dialogue.split_reasoning import split_reasoning
+from nt_pkg.identity.question_id import question_id
+from nt_pkg.plugins.registry import plugin
+from nt_pkg.prompts.cleaning.decontamination import Questions
 from tests.workflow.sandbox import table
 
 FOLDER = Path(__file__).parent / "golden" / "cases"
@@ -42,10 +49,40 @@ def _agreement(cases: Sequence[Case]) -> list[Any]:
     return [verdicts[pair] for pair in pairs]
 
 
+def _decontamination(cases: Sequence[Case]) -> list[Any]:
+    found = [(Questions({"m": [Item("q", case["gold"], "")]}, 13), case) for case in cases]
+    return [bool(questions.matches([case["input"]])) for questions, case in found]
+
+
+def _judges(cases: Sequence[Case]) -> list[Any]:
+    return [_label(case["gold"], case["input"]) for case in cases]
+
+
+def _label(annotator: str, text: str) -> Any:
+    found = agreement.WITH_ENGINE if annotator == "agreement" else plugin("annotators", annotator)
+    try:
+        return found.ask.parse(text)
+    except UnreadableError:
+        return None
+
+
+def _questions(cases: Sequence[Case]) -> list[Any]:
+    return [question_id(case["input"]) == question_id(case["gold"]) for case in cases]
+
+
+def _reasoning(cases: Sequence[Case]) -> list[Any]:
+    found = [split_reasoning(case["input"]) for case in cases]
+    return [[each.reasoning, each.answer] for each in found]
+
+
 READERS: dict[str, Callable[[Sequence[Case]], list[Any]]] = {
     "agreement": _agreement,
     "choices": _choices,
+    "decontamination": _decontamination,
+    "judges": _judges,
     "math": _math,
+    "questions": _questions,
+    "reasoning": _reasoning,
 }
 
 

@@ -11,15 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data.nearly import (
-    FUZZY_ROWS,
-    THRESHOLD,
-    benchmark_questions,
-    with_nearly_asked,
-)
 from benchmarks.data.rows import (
-    NEAR_NGRAM,
-    NEAR_THRESHOLD,
     NUM_BENCHMARKS,
     PEER_ROWS,
     part_path,
@@ -35,13 +27,13 @@ def parse_json(folder: str, num_rows: str) -> dict[str, Any]:
     return {}
 
 
-def decontaminate(folder: str, num_rows: str) -> dict[str, Any]:
+def decontaminate(folder: str, num_rows: str, rule: str) -> dict[str, Any]:
     """Mark the contaminated rows; seconds are CPU, without reading the rows."""
     from nt_pkg.pools._base import RawRow
     from nt_pkg.prompts.cleaning.decontamination import REASON, start_decontamination
 
     begun = time.process_time()
-    spec = {"ngram": _NGRAM, "against": against()}
+    spec = {"rule": rule, "ngram": _NGRAM, "against": against()}
     marked = start_decontamination(
         spec, [Path(folder) / f"benchmark-{at}" for at in range(NUM_BENCHMARKS)]
     )
@@ -53,41 +45,6 @@ def decontaminate(folder: str, num_rows: str) -> dict[str, Any]:
         seconds += time.process_time() - begun
     seen_by_all = [row for row in hits if row < PEER_ROWS]
     return {"index_s": index_s, "s": seconds, "num_hits": len(hits), "hits": seen_by_all}
-
-
-def fuzzy(folder: str, num_rows: str) -> dict[str, Any]:
-    """Find rows that are nearly a question; seconds are CPU, without reading the rows."""
-    from nt_pkg.identity.question_id import normalise_question
-    from nt_pkg.prompts.cleaning.fuzzy import FuzzyTexts
-    from nt_pkg.prompts.cleaning.ngrams import blocks
-
-    questions = benchmark_questions(Path(folder))
-    asked = (row["question"] for row in _rows(Path(folder), int(num_rows)))
-    texts = with_nearly_asked(asked, questions)
-    begun = time.process_time()
-    known = FuzzyTexts([normalise_question(each) for each in questions], THRESHOLD)
-    index_s = time.process_time() - begun
-    seconds, done, hits = 0.0, 0, []
-    for block in blocks(texts, len, 1 << 18):
-        begun = time.process_time()
-        found = known.matches([normalise_question(text) for text in block])
-        hits += [[done + row, at] for row, at, _ in found]
-        done += len(block)
-        seconds += time.process_time() - begun
-    seen_by_all = [hit for hit in hits if hit[0] < FUZZY_ROWS]
-    return {"index_s": index_s, "s": seconds, "num_hits": len(hits), "hits": seen_by_all}
-
-
-def near_duplicates(folder: str, num_rows: str) -> dict[str, Any]:
-    """Find questions that nearly repeat an earlier one; seconds are CPU, without reading them."""
-    from nt_pkg.prompts.cleaning.near_duplicates import finder
-
-    asked = [(at, row["question"]) for at, row in enumerate(_rows(Path(folder), int(num_rows)))]
-    begun = time.process_time()
-    found = finder({"threshold": NEAR_THRESHOLD, "ngram": NEAR_NGRAM})(asked)
-    seconds = time.process_time() - begun
-    hits = sorted(row for row in found if row < PEER_ROWS)
-    return {"s": seconds, "num_hits": len(found), "hits": hits}
 
 
 def rows_of_subset(prompts: str, num_rows: str) -> dict[str, Any]:
@@ -167,8 +124,6 @@ if __name__ == "__main__":
         for each in (
             parse_json,
             decontaminate,
-            fuzzy,
-            near_duplicates,
             rows_of_subset,
             vectors,
             collect,

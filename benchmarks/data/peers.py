@@ -12,21 +12,13 @@ import json
 import sys
 import tempfile
 import time
-from array import array
 from collections.abc import Callable
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data.nearly import (
-    FUZZY_ROWS,
-    THRESHOLD,
-    benchmark_questions,
-    with_nearly_asked,
-)
 from benchmarks.data.rows import (
-    NEAR_NGRAM,
     NUM_BENCHMARKS,
     PEER_ROWS,
     part_path,
@@ -123,68 +115,6 @@ def datatrove_ngrams(folder: str) -> dict[str, Any]:
     return {"tool": _name("datatrove"), "index_s": index_s, "s": seconds, "hits": hits}
 
 
-def rapidfuzz_all_pairs(folder: str) -> dict[str, Any]:
-    """Measure rapidfuzz on all pairs, which is open-thoughts' way, by its fastest function."""
-    import numpy as np
-    from rapidfuzz import fuzz, process
-
-    from nt_pkg.identity.question_id import normalise_question
-
-    questions = benchmark_questions(Path(folder))
-    rows = with_nearly_asked(_questions(Path(folder))[:FUZZY_ROWS], questions)
-    texts, known = ([normalise_question(each) for each in some] for some in (rows, questions))
-    begun = time.process_time()
-    ratios = process.cdist(texts, known, scorer=fuzz.ratio, score_cutoff=THRESHOLD)
-    seconds = time.process_time() - begun
-    hits = np.argwhere(ratios >= THRESHOLD).tolist()
-    return {"tool": _name("rapidfuzz"), "s": seconds, "hits": hits}
-
-
-def datatrove_minhash(folder: str, num_bands: str, band_hashes: str) -> dict[str, Any]:
-    """Measure datatrove's three stages that find near-duplicates, in our bands."""
-    from datatrove.data import Document
-    from datatrove.pipeline.dedup import minhash
-
-    documents = [Document(text=t, id=str(at)) for at, t in enumerate(_questions(Path(folder)))]
-    config = minhash.MinhashConfig(NEAR_NGRAM, int(num_bands), int(band_hashes))
-    with tempfile.TemporaryDirectory() as work:
-        folders = [f"{work}/{name}" for name in ("signatures", "buckets", "remove")]
-        begun = time.process_time()
-        minhash.MinhashDedupSignature(folders[0], config).run(documents)
-        for bucket in range(config.num_buckets):
-            buckets = minhash.MinhashDedupBuckets(folders[0], folders[1], config=config)
-            buckets.run(rank=bucket, world_size=config.num_buckets)
-        minhash.MinhashDedupCluster(folders[1], folders[2], config).run()
-        seconds = time.process_time() - begun
-        removed = [path.read_bytes() for path in Path(folders[2]).rglob("*.remove")]
-    hits = sorted(row for each in removed for row in array("I", each))
-    return {"tool": _name("datatrove"), "s": seconds, "hits": hits}
-
-
-def datasketch_minhash(folder: str, num_bands: str, band_hashes: str) -> dict[str, Any]:
-    """Measure datasketch's MinHash and its index, in our bands; its hits are not verified."""
-    from datasketch import MinHash, MinHashLSH
-
-    texts, hits = _questions(Path(folder)), []
-    bands, size = int(num_bands), int(band_hashes)
-    begun = time.process_time()
-    index = MinHashLSH(num_perm=bands * size, params=(bands, size))
-    for at, text in enumerate(texts):
-        words = text.lower().split()
-        grams = {" ".join(words[i : i + NEAR_NGRAM]) for i in range(len(words) - NEAR_NGRAM + 1)}
-        digest = MinHash(num_perm=bands * size)
-        digest.update_batch([gram.encode() for gram in grams])
-        if index.query(digest):
-            hits.append(at)
-        else:
-            index.insert(at, digest)
-    return {
-        "tool": _name("datasketch"),
-        "s": time.process_time() - begun,
-        "hits": hits,
-    }
-
-
 def k_centre(matrix: str, size: str) -> dict[str, Any]:
     """Measure k-centre greedy with scikit-learn's distances: each pick against all rows."""
     import numpy as np
@@ -259,9 +189,6 @@ if __name__ == "__main__":
         for each in (
             open_r1,
             datatrove_ngrams,
-            rapidfuzz_all_pairs,
-            datatrove_minhash,
-            datasketch_minhash,
             k_centre,
             facility_location,
             nearest,

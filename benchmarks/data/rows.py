@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 PART_ROWS = 50_000
 NUM_BENCHMARKS, NUM_QUESTIONS, QUESTION_WORDS = 5, 40_000, 70
 NUM_PLANTED, PEER_ROWS = 200, 20_000
-NEAR_THRESHOLD, NEAR_NGRAM = 0.55, 3  # the similarity of arXiv 2502.13124; the words are ours
 _PROMPT_WORDS, _ANSWER_WORDS, _TRACE_WORDS = 55, 430, 3400  # 3,400 words are about 4,400 tokens
 _SHARES = np.cumsum([0.1829, 0.0971, 0.2158, 0.5042])  # none, one word, short, long
 _STATED = np.cumsum([0.45, 0.15, 0.40])  # a number, an expression, prose

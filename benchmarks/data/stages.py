@@ -9,11 +9,10 @@ from typing import Any
 
 from benchmarks.data.labels import NAMES, NUM_NEAR, SHARD_ROWS, shards
 from benchmarks.data.measure import Cost, Measurements
-from benchmarks.data.nearly import FUZZY_ROWS
 from benchmarks.data.ours import against
-from benchmarks.data.rows import NEAR_THRESHOLD, NUM_BENCHMARKS, PEER_ROWS
+from benchmarks.data.rows import NUM_BENCHMARKS, PEER_ROWS
 from nt_pkg.plugins import registry as plugins
-from nt_pkg.prompts.cleaning.near_duplicates import HASHES_PER_BAND, num_bands
+from nt_pkg.prompts.cleaning.rules import RULES
 
 TRACE_ROWS = 20_000  # rows of the shard whose traces have the paper's length
 MATRIX_ROWS, PICKS = 100_000, 1000
@@ -77,9 +76,7 @@ class Bench:
         self._manifest.write_text("{}")
         self._module("labels", num_rows, "benchmarks.data.labels", self._labels, num_rows)
         yield from self._pool(num_rows)
-        yield self._decontamination(num_rows)
-        yield self._fuzzy(num_rows)
-        yield self._near_duplicates(num_rows)
+        yield from self._decontamination(num_rows)
         yield from self._traces(num_rows)
         yield from self._selectors(num_rows)
         yield self._line("report: labels", num_rows, "benchmarks.data.ours", "collect",
@@ -95,9 +92,9 @@ class Bench:
         }
         return {
             "rows": lines[0].size,
-            "decontaminate_ratio_vs_open_r1": round(by_stage["decontaminate"].ratio or 0, 1),
-            "fuzzy_s": round(by_stage["fuzzy"].cost.wall_s, 1),
-            "fuzzy_ratio_vs_all_pairs": round(by_stage["fuzzy"].ratio or 0),
+            "decontaminate_ratio_vs_open_r1": {
+                rule: round(by_stage[f"decontaminate, {rule}"].ratio or 0, 1) for rule in RULES
+            },
             "same_hits": self.same_hits,
             "ingest_s": round(by_stage["ingest"].cost.wall_s, 1),
             "slowest_simple_selector_s": round(max(simple.values()), 1),
@@ -112,7 +109,7 @@ class Bench:
                             self._folder, num_rows)  # fmt: skip
         yield Line(num_rows, "json.loads alone", bare)
         prompts = self._out / f"pool-{num_rows}.parquet"
-        marked = {"decontaminate": {"ngram": 8, "against": against()}}
+        marked = {"decontaminate": {"rule": "plain", "ngram": 8, "against": against()}}
         for name, more in (("ingest, decontaminated", marked), ("ingest", {})):
             cost = self._ingest(name, num_rows, prompts, more)
             yield Line(num_rows, name, cost, "json.loads alone", bare.cpu_s / cost.cpu_s)
@@ -140,53 +137,26 @@ class Bench:
             "--dropped", self._out / "dropped.parquet", "--manifest", self._out / "pool.json",
         )  # fmt: skip
 
-    def _decontamination(self, num_rows: int) -> Line:
-        ours = self._module("decontaminate", num_rows, "benchmarks.data.ours", "decontaminate",
-                            self._folder, num_rows)  # fmt: skip
-        if self._peers is None:
-            return Line(num_rows, "decontaminate", ours)
-        open_r1 = self._peer("open_r1", PEER_ROWS, self._folder)
-        others = {
-            "its bare loop": self._peer("open_r1", PEER_ROWS, self._folder, "bare"),
-            "datatrove": self._peer("datatrove_ngrams", PEER_ROWS, self._folder),
-        }
-        self.same_hits &= ours.said["hits"] == [
-            row for row in open_r1.said["hits"] if row < num_rows
-        ]
-        our_s = ours.said["s"] / num_rows
-        more = ", ".join(f"{k} {v.said['s'] / v.rows / our_s:.0f}" for k, v in others.items())
-        peer = f"open-r1's datasets.map, 20,000 rows ({more})"
-        ratio = open_r1.said["s"] / open_r1.rows / our_s
-        return Line(num_rows, "decontaminate", ours, peer, ratio)
-
-    def _fuzzy(self, num_rows: int) -> Line:
-        ours = self._module("fuzzy", num_rows, "benchmarks.data.ours", "fuzzy", self._folder,
-                            num_rows)  # fmt: skip
-        if self._peers is None:
-            return Line(num_rows, "fuzzy", ours)
-        others = self._peer("rapidfuzz_all_pairs", FUZZY_ROWS, self._folder)
-        self.same_hits &= ours.said["hits"] == [
-            hit for hit in others.said["hits"] if hit[0] < num_rows
-        ]
-        peer_s = others.said["s"] / FUZZY_ROWS
-        peer = f"rapidfuzz, all pairs, {FUZZY_ROWS} rows ({peer_s * num_rows / 3600:.1f} h for all)"
-        return Line(num_rows, "fuzzy", ours, peer, peer_s / (ours.said["s"] / num_rows))
-
-    def _near_duplicates(self, num_rows: int) -> Line:
-        ours = self._module("near_duplicates", num_rows, "benchmarks.data.ours",
-                            "near_duplicates", self._folder, num_rows)  # fmt: skip
-        if self._peers is None:
-            return Line(num_rows, "near_duplicates", ours)
-        bands = num_bands(NEAR_THRESHOLD), HASHES_PER_BAND
-        datatrove = self._peer("datatrove_minhash", PEER_ROWS, self._folder, *bands)
-        datasketch = self._peer("datasketch_minhash", PEER_ROWS, self._folder, *bands)
-        for other in (datatrove, datasketch):
-            seen = [row for row in other.said["hits"] if row < num_rows]
-            self.same_hits &= ours.said["hits"] == seen
-        our_s = ours.said["s"] / num_rows
-        peer = f"datatrove, 20,000 rows (datasketch {datasketch.said['s'] / PEER_ROWS / our_s:.0f})"
-        ratio = datatrove.said["s"] / PEER_ROWS / our_s
-        return Line(num_rows, "near_duplicates", ours, peer, ratio)
+    def _decontamination(self, num_rows: int) -> Iterator[Line]:
+        """Yield a line for each rule; that as published has to find what open-r1's way finds."""
+        for rule in RULES:
+            name = f"decontaminate, {rule}"
+            ours = self._module(name, num_rows, "benchmarks.data.ours", "decontaminate",
+                                self._folder, num_rows, rule)  # fmt: skip
+            if self._peers is None:
+                yield Line(num_rows, name, ours)
+                continue
+            open_r1 = self._peer("open_r1", PEER_ROWS, self._folder)
+            others = {
+                "its bare loop": self._peer("open_r1", PEER_ROWS, self._folder, "bare"),
+                "datatrove": self._peer("datatrove_ngrams", PEER_ROWS, self._folder),
+            }
+            seen = [row for row in open_r1.said["hits"] if row < num_rows]
+            self.same_hits &= rule != "published" or ours.said["hits"] == seen
+            our_s = ours.said["s"] / num_rows
+            more = ", ".join(f"{k} {v.said['s'] / v.rows / our_s:.0f}" for k, v in others.items())
+            peer = f"open-r1's datasets.map, 20,000 rows ({more})"
+            yield Line(num_rows, name, ours, peer, open_r1.said["s"] / open_r1.rows / our_s)
 
     def _traces(self, num_rows: int) -> Iterator[Line]:
         """Yield the jobs that look at one shard: what they cost does not grow with the pool."""

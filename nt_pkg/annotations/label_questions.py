@@ -7,6 +7,7 @@ from typing import Any
 
 from nt_pkg.annotators._base import Label, QuestionAnnotator
 from nt_pkg.annotators._labeller import labeller
+from nt_pkg.files.json_files import storable
 from nt_pkg.files.schemas import Row
 from nt_pkg.jobs.journal import Journal
 from nt_pkg.jobs.progress import Progress
@@ -70,5 +71,6 @@ def label_questions(
 
 def _row(row_id: str, label: Label) -> Row:
     if label.error is not None:
-        return {"id": row_id, "status": "failed", "value": None, "error": label.error}
-    return {"id": row_id, "status": "ok", "value": json.dumps(label.value), "error": None}
+        return {"id": row_id, "status": "failed", "value": None, "error": storable(label.error)}
+    value = json.dumps(storable(label.value))
+    return {"id": row_id, "status": "ok", "value": value, "error": None}

@@ -8,6 +8,7 @@ from typing import Any
 from nt_pkg.annotators._ask import Ask
 from nt_pkg.annotators._base import Example, Label, QuestionAnnotator, TraceAnnotator
 from nt_pkg.annotators._labeller import labeller
+from nt_pkg.files.json_files import storable
 from nt_pkg.files.schemas import Row
 
 logger = logging.getLogger(__name__)
@@ -51,9 +52,11 @@ def annotate(
                 {"id": row["id"], "status": "skipped", "value": None, "error": row["error"]}
             )
         elif label.error is not None:
-            rows.append({"id": row["id"], "status": "failed", "value": None, "error": label.error})
+            rows.append(
+                {"id": row["id"], "status": "failed", "value": None, "error": storable(label.error)}
+            )
         else:
-            value = json.dumps(label.value, sort_keys=True)
+            value = json.dumps(storable(label.value), sort_keys=True)
             rows.append({"id": row["id"], "status": "ok", "value": value, "error": None})
     return rows
 

@@ -17,11 +17,13 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field
 
 from nt_pkg.annotators._ask import (
+    CORRECTION,
     Ask,
     Asker,
     UnreadableError,
@@ -42,6 +44,11 @@ _COMMAND = re.compile(r"\\(?!text|mathrm|mbox|operatorname)[A-Za-z]+")
 _WORD = re.compile(r"[^\W\d_]{2}")
 _CASELESS = re.compile(r"(?<!\\)\b(?:[^\W\d_]{3,}|no)\b", re.IGNORECASE)
 _VERDICT = re.compile(r"\W{0,9}(yes|no|true|false)\b", re.IGNORECASE)
+# "agree: true", with or without quotation marks and stars.
+_NAMED = re.compile(
+    r"\bagree[\"'*_`\u201d]{0,4}\s{0,3}[:=]\s{0,3}[\"'*_`\u201c]{0,4}(yes|no|true|false)\b",
+    re.IGNORECASE,
+)
 _VERDICTS = {"yes": True, "true": True, "no": False, "false": False}
 AnswerPair = tuple[str, str]
 
@@ -182,10 +189,21 @@ def parse_agreement(text: str) -> bool:
     value = last_value(answer, "agree")
     if isinstance(value, bool):
         return value
+    if value is None and (named := list(_NAMED.finditer(answer))):
+        for one, other in pairwise(named):
+            if _said(one) != _said(other) and not CORRECTION.search(
+                answer, one.end(), other.start()
+            ):
+                raise UnreadableError("the answer contradicts itself: agree")
+        return _said(named[-1])
     word = _VERDICT.match(answer if value is None else str(value))
     if word is None:
         raise UnreadableError("the answer is neither yes nor no")
-    return _VERDICTS[word[1].casefold()]
+    return _said(word)
+
+
+def _said(verdict: re.Match[str]) -> bool:
+    return _VERDICTS[verdict[1].casefold()]
 
 
 ANNOTATOR = TraceAnnotator(params=AgreementParams, annotate=annotate_agreement)

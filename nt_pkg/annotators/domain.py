@@ -15,7 +15,7 @@ from nt_pkg.annotators._ask import (
     said,
 )
 from nt_pkg.annotators._base import Example
-from nt_pkg.identity.question_id import normalise_question
+from nt_pkg.identity.caseless import caseless
 
 DOMAINS = (
     "Engineering",
@@ -72,7 +72,7 @@ def parse_domain(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return normalise_question(text).replace("&", "and").strip(" .\"'*")
+    return caseless(text).replace("&", "and").strip(" .\"'*")
 
 
 ANNOTATOR = Asker(

@@ -20,7 +20,7 @@ from pydantic import Field
 from nt_pkg.annotators._base import Label, QuestionAnnotator
 from nt_pkg.config.base import Strict
 from nt_pkg.files.vectors import MAX_DIMENSIONS, encode
-from nt_pkg.identity.question_id import normalise_question
+from nt_pkg.identity.caseless import caseless
 from nt_pkg.identity.seeds import digest_ints
 
 if TYPE_CHECKING:  # a start of Snakemake imports the annotators of its study
@@ -81,7 +81,7 @@ def _features(
     """Return row and hash of every word, and of every pair of neighbours, of some questions."""
     import numpy as np
 
-    words = [_WORD.findall(normalise_question(question)) for question in questions]
+    words = [_WORD.findall(caseless(question)) for question in questions]
     numbers: dict[str, int] = {}
     flat = np.array([numbers.setdefault(w, len(numbers)) for row in words for w in row], np.int64)
     hashes = _mixed(digest_ints(numbers, "hashed_words", seed)[flat])

@@ -12,6 +12,7 @@ from nt_pkg.annotators._ask import (
     Asker,
     UnreadableError,
     enclosed,
+    has_object,
     last_value,
     object_schema,
     said,
@@ -47,6 +48,8 @@ def parse_strategies(text: str) -> list[str]:
     """
     answer = said(text)
     value = last_value(answer, "strategies")
+    if value is None and has_object(answer, "strategies"):
+        raise UnreadableError("the strategies are no JSON")
     names = [_name(each) for each in (_listed(answer) if value is None else _as_list(value))]
     kept = list(dict.fromkeys(filter(None, names)))
     if len(kept) > MAX_STRATEGIES:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.config.base import Strict
+from nt_pkg.files.json_files import storable
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,13 @@ def take_items(items: Iterable[Item], num_questions: int | None) -> list[Item]:
     """Return the first `num_questions` items (None: all) in the order of their ids' digests.
 
     The order does not depend on the order of the rows, and a larger number only adds questions.
+    Half an emoji in a text is repaired.
 
     Raises:
         ValueError: an id occurs twice, or there are too few items.
     """
-    ordered = sorted(items, key=lambda item: hashlib.sha256(item.id.encode()).digest())
+    whole = [Item(**storable(vars(item))) for item in items]
+    ordered = sorted(whole, key=lambda item: hashlib.sha256(item.id.encode()).digest())
     for before, after in pairwise(ordered):
         if before.id == after.id:
             raise ValueError(f"question id {after.id!r} occurs twice; remove one of the two rows")

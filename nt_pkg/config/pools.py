@@ -1,6 +1,6 @@
 """Pools: sets of prompts, and which rows to drop from them."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,27 +18,10 @@ class Decontaminate(Strict):
         description="Length in words of the n-grams that no prompt may share with a question "
         "(NaturalReasoning: 13).",
     )
-    fuzzy: float | None = Field(
-        None,
-        ge=95,
-        le=100,
-        description="Also drop prompts that are nearly identical to a question: lowest ratio of "
-        "equal letters in percent (open-thoughts: 95); by default they stay.",
-    )
-
-
-class NearDuplicates(Strict):
-    """When a question of a pool counts as a near-duplicate of another."""
-
-    threshold: float = Field(
-        0.55,
-        ge=0.5,
-        le=0.95,
-        description="Lowest share of common n-grams among all n-grams of two questions (Jaccard "
-        "similarity; NaturalReasoning: 0.55).",
-    )
-    ngram: int = Field(
-        3, ge=2, description="Words per n-gram (our choice, see near-duplicates.md)."
+    rule: Literal["plain", "published"] = Field(
+        "plain",
+        description="plain: letters and digits only, 3.5 for a word of `ngram`, short questions "
+        "also inside of prompts; published: words as white space separates them, as by open-r1.",
     )
 
 
@@ -54,7 +37,4 @@ class Pool(Strict):
     )
     decontaminate: Decontaminate | None = Field(
         None, description="Drop prompts that contain text of benchmarks; by default they stay."
-    )
-    near_duplicates: NearDuplicates | None = Field(
-        None, description="Drop prompts that nearly repeat an earlier one; by default they stay."
     )

@@ -4,15 +4,62 @@ Some templates write today's date into the system turn: those of Llama-3.2 do, a
 3.3 would with another default. A student would then be trained with one date and evaluated with
 others, and no result could be reproduced. So the date is always the one that Llama-3.1 writes.
 Qwen2.5's default system turn is kept too, because what a template adds is part of the student.
+
+Text of a question or an answer stays text, also where it spells a control token such as <|im_end|>:
+the tokenizer would otherwise read a forged turn, or an end inside the loss. Such a string is marked
+behind its first character, and the text is tokenised in the parts between marks, so it becomes
+"<" and "|im_end|>". All other texts are tokenised whole, as they would be without this. The tags
+<think> and </think> are ours to write and stay tokens where a tokenizer has them.
 """
 
 import re
 from collections.abc import Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any
+
+from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
 
 TODAY = date(2024, 7, 26)
 _ASKS_FOR_THE_DAY = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
+
+_MARK = "\ufdd0\ufdd1\ufdd0"  # characters that Unicode keeps out of texts
+# Control tokens of the families, for servers whose tokenizer is not known.
+_IN_BARS = r"<([|\uff5c])[^<>|\uff5c\s]{1,60}\1>"
+_ANY_CONTROL = re.compile(
+    rf"{_IN_BARS}|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"
+)
+
+
+def spelled_control(text: str) -> str | None:
+    """Return the first string of a text that some tokenizer takes for a control token, or None."""
+    found = _ANY_CONTROL.search(text)
+    return found and found[0]
+
+
+def marked(tokenizer: Any, text: str) -> str:
+    """Return a text with a mark in every string that is a control token, or looks like one."""
+    control = _control(tokenizer)
+    while control.search(text):  # what is left of one may spell another
+        text = control.sub(lambda found: found[0][0] + _MARK + found[0][1:], text)
+    return text
+
+
+def token_ids(tokenizer: Any, text: str) -> list[int]:
+    """Return the ids of a text of `dialogue_text`, or of a part of one."""
+    parts = [part for part in text.split(_MARK) if part]
+    return [id_ for part in parts for id_ in tokenizer.encode(part, add_special_tokens=False)]
+
+
+@lru_cache(maxsize=8)
+def _control(tokenizer: Any) -> re.Pattern[str]:
+    """Return what finds the strings that are control tokens, or look like one, in any text."""
+    special = (each for each in tokenizer.added_tokens_decoder.values() if each.special)
+    strings = {each.content for each in special} | set(tokenizer.all_special_tokens)
+    strings = {each for each in strings if len(each) > 1}  # one character cannot be cut
+    longest_first = sorted(strings - {THINK_OPEN, THINK_CLOSE}, key=lambda s: (-len(s), s))
+    # Some templates mark turns by such strings although they are no tokens.
+    return re.compile("|".join([*map(re.escape, longest_first), _IN_BARS]))
 
 
 def dialogue_text(
@@ -22,7 +69,7 @@ def dialogue_text(
     asks: bool,
     template: str | None = None,
 ) -> str:
-    """Return the text of some messages.
+    """Return the text of some messages, for `token_ids`; their control strings are marked.
 
     Args:
         tokenizer: tokenizer of the student.
@@ -42,7 +89,7 @@ def dialogue_text(
             "than a literal: use a template with a fixed date"
         )
     text: str = tokenizer.apply_chat_template(
-        list(messages),
+        [{**each, "content": marked(tokenizer, each["content"])} for each in messages],
         chat_template=dated,
         add_generation_prompt=asks,
         tokenize=False,

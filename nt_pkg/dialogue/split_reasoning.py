@@ -17,9 +17,11 @@ nested, several         everything up to the last closing tag is reasoning, incl
 opened again            an opening tag after the last closing tag leaves no answer
 empty                   the reasoning is "", which differs from no reasoning
 quoted                  a tag is plain text directly between two backticks or two matching quotation
-                        marks, or inside a fenced code block. A fence that is never closed does not
-                        count, nor does a fence before another opening fence (one with the name of a
-                        language), so a reasoning that ends in an open code block still ends
+                        marks, the first of which opens (not so in "5"</think>"5"), or inside a
+                        fenced code block. A fence that is never closed does not count, nor does a
+                        fence before another opening fence (one with the name of a language), so a
+                        reasoning that ends in an open code block still ends; also if the answer has
+                        code blocks, when the only closing tag would be inside a block otherwise
 solution markers        OpenThoughts' answer is between <|begin_of_solution|> and
                         <|end_of_solution|>; without the first it begins after the reasoning,
                         without the second it was cut
@@ -36,9 +38,11 @@ from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
 _OPEN = (THINK_OPEN, "<|begin_of_thought|>", "<|im_start|>think")
 _CLOSE = (THINK_CLOSE, "<|end_of_thought|>", "<|im_start|>answer")
 _BEGIN, _END = "<|begin_of_solution|>", "<|end_of_solution|>"
-_TAG = re.compile("|".join(re.escape(tag) for tag in (*_OPEN, *_CLOSE, _BEGIN, _END)))
+TAGS = (*_OPEN, *_CLOSE, _BEGIN, _END)
+_TAG = re.compile("|".join(map(re.escape, TAGS)))
 _FENCE = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)([^`\n]*+)$", re.MULTILINE)
 _QUOTES = {"`": "`", '"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019"}
+_LINE_CHARS = 500
 
 
 class Thought(NamedTuple):
@@ -71,7 +75,7 @@ def split_reasoning(text: str, forced_prefix: str = "") -> Thought:
     found = list(_tags(text))
     if not found:
         return Thought(None, text.strip(), False)
-    tags = _outside([tag for tag in found if not _is_quoted(text, tag)], list(_fences(text)))
+    tags = _real(text, [tag for tag in found if not _is_quoted(text, tag)])
     has_quoted_tag = len(tags) < len(found)
     closing = [at for at, tag in enumerate(tags) if tag[0] in _CLOSE]
     behind = closing[-1] + 1 if closing else 0
@@ -93,24 +97,62 @@ def _tags(text: str) -> Iterator[re.Match[str]]:
         at = text.find("<", tag.end() if tag else at + 1)
 
 
-def _fences(text: str) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of every fenced code block that is closed."""
+def _real(text: str, tags: list[re.Match[str]]) -> list[re.Match[str]]:
+    """Return the tags outside of fenced code blocks."""
+    spans, _ = _fences(text, 0, len(text))
+    outside = _outside(tags, spans)
+    if any(tag[0] in _CLOSE for tag in outside):
+        return outside
+    if (end := _first_inside(tags, spans)) and end[0] in _CLOSE:
+        before, _ = _fences(text, 0, end.start())
+        behind, is_open = _fences(text, end.end(), len(text))
+        if not is_open:  # else the block is a quotation, and the reasoning goes on
+            return _outside(tags, before + behind)
+    return outside
+
+
+def _first_inside(tags: list[re.Match[str]], spans: list[tuple[int, int]]) -> re.Match[str] | None:
+    """Return the first tag inside a span; both are sorted."""
+    outside = _outside(tags, spans)
+    return next(
+        (tag for tag, other in zip(tags, [*outside, None], strict=False) if tag is not other), None
+    )
+
+
+def _fences(text: str, start: int, end: int) -> tuple[list[tuple[int, int]], bool]:
+    """Return the fenced code blocks that are closed between two places, and if one stays open."""
+    spans: list[tuple[int, int]] = []
     if "`" not in text and "~" not in text:  # faster than a search for three in a row
-        return
+        return spans, False
     opened: re.Match[str] | None = None
-    for fence in _FENCE.finditer(text):
+    for fence in _FENCE.finditer(text, start, end):
         if opened is not None and not fence[1].startswith(opened[1]):
             continue  # a shorter fence, or one of the other kind, is a line of the code
         if opened is None or fence[2].strip():
             opened = fence
         else:
-            yield opened.start(), fence.end()
+            spans.append((opened.start(), fence.end()))
             opened = None
+    return spans, opened is not None
 
 
 def _is_quoted(text: str, tag: re.Match[str]) -> bool:
     before, after = text[tag.start() - 1 : tag.start()], text[tag.end() : tag.end() + 1]
-    return before in _QUOTES and _QUOTES[before] == after
+    if before not in _QUOTES or _QUOTES[before] != after:
+        return False
+    return before != after or _opens(text, tag.start() - 1)
+
+
+def _opens(text: str, at: int) -> bool:
+    """Return whether a mark that also closes is the first of a pair in its line.
+
+    In a long line, and of an apostrophe, the character before it tells: none of a word.
+    """
+    lowest = max(0, at - _LINE_CHARS)
+    line = text.rfind("\n", lowest, at) + 1
+    if text[at] != "'" and (line or not lowest):
+        return text.count(text[at], line, at) % 2 == 0
+    return not text[at - 1 : at].isalnum()
 
 
 def _outside(tags: list[re.Match[str]], spans: list[tuple[int, int]]) -> list[re.Match[str]]:

@@ -11,7 +11,7 @@ below asks no model again.
 import re
 from functools import lru_cache
 
-from nt_pkg.identity.question_id import normalise_question
+from nt_pkg.identity.caseless import caseless
 
 # One name, and what else stands for it. Ours: the paper has no such list. Names are compared by
 # their words' base forms, so plurals, -ing forms, hyphens and fillers need no entry.
@@ -86,7 +86,7 @@ def normalise_strategy(name: str) -> str:
     What follows a colon, a semicolon or an opening bracket explains the name and is left out. A
     name without letters or digits becomes "". Normalising twice changes nothing.
     """
-    words = _base_words(_ASIDE.sub("", normalise_question(name)))
+    words = _base_words(_ASIDE.sub("", caseless(name)))
     return _BY_NAME.get("".join(words), " ".join(words))
 
 

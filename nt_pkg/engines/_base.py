@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 from nt_pkg.config.base import Strict
 from nt_pkg.config.engines import EngineRuntime, Sampling
-from nt_pkg.files.json_files import digest, read_json
+from nt_pkg.files.json_files import digest, read_json, storable
 from nt_pkg.jobs.journal import Journal
 from nt_pkg.jobs.progress import Progress
 
@@ -143,7 +143,8 @@ def run_requests(
     and engine identity, so a changed prompt or setting can never reuse an old completion. A kill
     loses the current batch, or the requests in flight if the engine has no batches. A request
     that failed alone is not in the journal: the next start retries it. If all are done,
-    only the identity of the engine is needed.
+    only the identity of the engine is needed. Texts that cannot be stored are repaired
+    (`storable`), also those of a journal.
 
     Args:
         engine: the engine.
@@ -163,11 +164,12 @@ def run_requests(
     keys = {r.id: digest({**frame, "request": dataclasses.asdict(r)}) for r in requests}
     journal = Journal(folder / "completions.jsonl")
     entries = {r.id: journal.entries[keys[r.id]] for r in requests if keys[r.id] in journal.entries}
-    found = {name: Completion(**entry) for name, entry in entries.items()}
+    found = {name: Completion(**storable(entry)) for name, entry in entries.items()}
     size = engine.batch_size if len(found) < len(requests) else None
     progress = Progress(what, len(requests), len(found))
     for made in _groups(engine, size, requests, sampling, found):
-        group = [_without_reason(each, withheld) for each in made] if withheld else made
+        whole = [Completion(**storable(vars(each))) for each in made]
+        group = [_without_reason(each, withheld) for each in whole] if withheld else whole
         kept = group if size else [c for c in group if c.error is None]
         journal.extend({keys[c.id]: dataclasses.asdict(c) for c in kept})
         new = sum(c.id not in found for c in group)

@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 
 from nt_pkg.config.engines import Sampling, Server
+from nt_pkg.dialogue.chat_template import spelled_control
 from nt_pkg.engines._base import Completion, Request
 from nt_pkg.engines._server_answers import (
     Pieces,
@@ -43,6 +44,8 @@ _KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 8}
 
 
 _Limit = asyncio.Timeout
+
+_SPELLED = "the prompt spells {!r}, which the server may read as a control token and not as text"
 
 
 class AskedServer:
@@ -99,7 +102,11 @@ class AskedServer:
                     "the openai engine cannot force the beginning of an answer: use engine vllm or "
                     "transformers"
                 )
-        waiting, failures = iter(requests), 0
+        spelled = {each.id: spelled_control(each.user) for each in requests}
+        yield from (
+            _failed(name, _SPELLED.format(found)) for name, found in spelled.items() if found
+        )
+        waiting, failures = (each for each in requests if not spelled[each.id]), 0
         last = time.monotonic()
         with asyncio.Runner() as runner:
             client = self._client()

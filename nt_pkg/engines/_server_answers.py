@@ -179,6 +179,7 @@ def read_answer(
 
     Raises:
         Retry: the answer is broken.
+        Refused: its content is not text.
         ValueError: another model answered.
     """
     try:
@@ -186,8 +187,8 @@ def read_answer(
         message, finish = choice["message"], choice["finish_reason"]
         usage = answer["usage"]
         tokens = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
-        text = str(message.get("content") or "")
-        reasoning = message.get("reasoning_content") or message.get("reasoning")
+        text = _text(message.get("content"))
+        reasoning = _text(message.get("reasoning_content") or message.get("reasoning"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Retry(f"incomplete answer: {_hidden(json.dumps(answer), key)!r}") from error
     by = answer.get("model")
@@ -202,6 +203,21 @@ def read_answer(
     if finish not in ("stop", "length"):
         return Completion(request_id, text, *tokens, "error", f"the server ended with {finish!r}")
     return Completion(request_id, text, *tokens, finish)
+
+
+def _text(content: object) -> str:
+    """Return the text of a message: a string, nothing, or the protocol's list of text parts."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if isinstance(content, list) and all(map(_is_text_part, content)):
+        return "".join(part["text"] for part in content)
+    raise Refused(f"the content of the answer is not text: {json.dumps(content)[:_SHOWN]}")
+
+
+def _is_text_part(part: object) -> bool:
+    if not isinstance(part, dict) or part.get("type") not in ("text", "output_text"):
+        return False
+    return isinstance(part.get("text"), str)
 
 
 def _retry_after(value: str) -> float:

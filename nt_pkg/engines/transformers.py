@@ -76,4 +76,4 @@ class TransformersEngine:
         return new
 
 
-ENGINE = EngineKind(params=ChatParams, start=TransformersEngine, version=2, needs_model=True)
+ENGINE = EngineKind(params=ChatParams, start=TransformersEngine, version=3, needs_model=True)

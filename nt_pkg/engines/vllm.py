@@ -133,5 +133,5 @@ def _cpus(runtime: EngineRuntime) -> int:
 
 
 ENGINE = EngineKind(
-    params=VllmParams, start=VllmEngine, version=2, needs_model=True, keeps_texts=True, cpus=_cpus
+    params=VllmParams, start=VllmEngine, version=3, needs_model=True, keeps_texts=True, cpus=_cpus
 )

@@ -23,6 +23,25 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
 
 
+def storable(value: Any) -> Any:
+    r"""Return a value of JSON, or with tuples, whose texts can be stored.
+
+    JSON's "\ud83d" gives half of a surrogate pair, which has no UTF-8 form: models that are cut in
+    the middle of an emoji write it. A half becomes U+FFFD, two halves in a row their character.
+    """
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return value
+    if isinstance(value, list | tuple):
+        return type(value)(storable(each) for each in value)
+    if isinstance(value, dict):
+        return {storable(key): storable(each) for key, each in value.items()}
+    return value
+
+
 def sha256_file(path: Path) -> str:
     """Return the sha256 of a file's bytes in hex."""
     with path.open("rb") as file:

@@ -177,18 +177,26 @@ def read_columns(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str
     """Return some columns of several shards, ordered by id; `id` must be one of them.
 
     Other columns are not read, and no Python object is created per row, so this works for pools of
-    a million rows.
+    a million rows. Offsets have 64 bits, as labels that are vectors may have more than 2 GiB.
 
     Raises:
         ValueError: a file is truncated or has another schema, or an id is in two shards.
     """
-    table = pa.concat_tables([_read_table(path, schema, columns) for path in paths])
+    table = pa.concat_tables([_large(_read_table(path, schema, columns)) for path in paths])
     table = table.sort_by("id").combine_chunks()
     ids = table.column("id")
     twice = ids[1:].filter(pc.equal(ids[1:], ids[:-1]))
     if len(twice):
         raise ValueError(f"id {twice[0]} is in two of {len(paths)} shards, such as {paths[0]}")
     return table
+
+
+def _large(table: pa.Table) -> pa.Table:
+    fields = [
+        field.with_type(pa.large_string()) if pa.types.is_string(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
 
 
 def read_rows(paths: Sequence[Path], schema: pa.Schema, ids: Collection[str]) -> list[Row]:

@@ -27,7 +27,7 @@ PROMPTS = _schema(
     replay_=_TEXT,
     source_row=_INT,
 )
-# `repeats` is the id of the row that stays, for duplicates and near-duplicates.
+# `repeats` is the id of the row that stays, for duplicates.
 DROPPED = _schema(source_row=_INT, reason=_TEXT, excerpt=_TEXT, repeats_=_TEXT)
 TRACES = _schema(
     id=_TEXT,

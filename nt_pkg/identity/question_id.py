@@ -1,17 +1,67 @@
 """Question identity: two prompts with the same normalised text are the same prompt."""
 
 import hashlib
+import re
 import unicodedata
 
 _ID_DIGITS = 32
 _QUESTION_DIGITS = 24
 
+_WIDTHS = {
+    code: unicodedata.normalize("NFKC", chr(code))
+    for code in range(0xFF01, 0xFFEF)
+    if unicodedata.decomposition(chr(code)).startswith(("<wide>", "<narrow>"))
+} | {0x0345: "\u03b9"}  # the only mark that folding turns into a letter
+# A word from its first Latin or Greek capital.
+_CAPITALISED = re.compile(r"[A-Z\u0391-\u03a9][^\W\d_]*")
+_SHORT_WORDS = frozenset(
+    ["am", "an", "as", "at", "be", "by", "do", "go", "he", "if", "in", "is", "it", "me", "my", "no",
+     "of", "on", "or", "so", "to", "up", "us", "we"]
+)  # fmt: skip
+_NOUN_FOLLOWS = re.compile(r" (?!(?:is|and|or|has|was|can)\b)[^\W\d_]{2}")
+
 
 def normalise_question(question: str) -> str:
-    """Return the text that identifies a question: NFKC, case folded, single blanks."""
-    folded = unicodedata.normalize("NFKC", question).casefold()
+    """Return the text that identifies a question; doing it twice changes nothing.
+
+    Characters are composed (NFC), full-width and half-width ones are ordinary ones, blanks are
+    single. Superscripts and subscripts stay, as 2\u2075 is not 25. Case is folded where it only
+    shows where a sentence begins: not in words of one or two letters (P and p, Mg and mg) unless
+    they are English, not in words of both cases (MeV and meV), and not in commands of LaTeX.
+    """
+    text = unicodedata.normalize("NFC", question)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text.translate(_WIDTHS))
+    folded = _without_plain_case(" ".join(text.split()))
     # Folding can leave characters that compose; without the second pass this is not idempotent.
-    return " ".join(unicodedata.normalize("NFKC", folded).split())
+    return unicodedata.normalize("NFC", folded)
+
+
+def _without_plain_case(text: str) -> str:
+    """Return a text with case folded, except in words whose case carries meaning."""
+    parts, at = [], 0
+    for word in _CAPITALISED.finditer(text):
+        if _has_meaning(text, word):
+            parts += [text[at : word.start()].casefold(), word[0]]
+            at = word.end()
+    return "".join([*parts, text[at:].casefold()])
+
+
+def _has_meaning(text: str, found: re.Match[str]) -> bool:
+    """Return whether case carries meaning in a word, of which all from its first capital is found.
+
+    "A" is the article only at the beginning of a sentence.
+    """
+    word, start = found[0], found.start()
+    before = text[start - 1 : start]
+    if before and (before == "\\" or before.isalpha() or unicodedata.combining(before)):
+        return True
+    if word == "A":
+        begins = start == 0 or (before == " " and text[start - 2] in ".?!:")
+        return not (begins and _NOUN_FOLLOWS.match(text, found.end()))
+    if len(word) <= 2:
+        return word.casefold() not in _SHORT_WORDS
+    return not (word.isupper() or word[1:].islower())
 
 
 def question_id(question: str) -> str:

@@ -13,7 +13,7 @@ from nt_pkg.config.base import Strict
 from nt_pkg.config.benchmarks import Benchmark
 from nt_pkg.config.engines import Annotator, EngineRuntime, Sampling, Server, Teacher
 from nt_pkg.config.load import json_schema
-from nt_pkg.config.pools import Decontaminate, NearDuplicates, Pool
+from nt_pkg.config.pools import Decontaminate, Pool
 from nt_pkg.config.report import Claim, Comparison, Published, Report
 from nt_pkg.config.sources import Source
 from nt_pkg.config.students import Format, Runtime, Student, Training
@@ -43,7 +43,6 @@ _SECTIONS: tuple[type[Strict], ...] = (
     Pool,
     Source,
     Decontaminate,
-    NearDuplicates,
     Teacher,
     Sampling,
     Annotator,

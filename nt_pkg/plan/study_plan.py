@@ -25,10 +25,10 @@ Wildcards = dict[str, Any]
 # Versions of code whose results are too expensive to rerun after a refactoring. Raise one if
 # results change, and say so in the changelog under "Invalidates".
 VERSIONS = {
-    "shards": 2,
-    "traces": 3,
+    "shards": 3,
+    "traces": 4,
     "annotations": 1,
-    "examples": 1,
+    "examples": 2,
     "train": 2,
     "export": 2,
     "samples": 1,
@@ -223,19 +223,12 @@ class Plan:
         }
         if entry.decontaminate:
             spec["decontaminate"] = {
+                "rule": entry.decontaminate.rule,
                 "ngram": entry.decontaminate.ngram,
                 "against": [self._questions_of(n) for n in self.decontaminated_of(pool)],
                 "code": code_fingerprint(
                     "nt_pkg.prompts.cleaning.decontamination", ["start_decontamination"]
                 ),
-            }
-            if entry.decontaminate.fuzzy is not None:
-                spec["decontaminate"]["fuzzy"] = entry.decontaminate.fuzzy
-        if entry.near_duplicates:
-            spec["near_duplicates"] = {
-                "threshold": entry.near_duplicates.threshold,
-                "ngram": entry.near_duplicates.ngram,
-                "code": code_fingerprint("nt_pkg.prompts.cleaning.near_duplicates", ["finder"]),
             }
         return canonical(spec)
 

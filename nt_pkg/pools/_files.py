@@ -1,7 +1,7 @@
-"""Read the files of a pool as a stream: JSON lines and Parquet.
+"""The rows of a pool's files, and the texts of their fields.
 
 A row that cannot be read becomes a row with a defect and never stops the job: data sets of this
-size contain some. Memory holds at most one line of `MAX_LINE_BYTES` or one batch of `BATCH_ROWS`.
+size contain some.
 """
 
 import json
@@ -9,17 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pydantic import Field
 
 from nt_pkg.config.base import Strict
 from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
 from nt_pkg.pools._base import RawRow
-
-MAX_LINE_BYTES = 16 << 20  # more than any real row, and little enough for memory
-BATCH_ROWS = 1024
-_EXCERPT_BYTES = 800
+from nt_pkg.pools._readers import EXCERPT_BYTES, Unreadable, data_files, read_file
 
 Fields = dict[str, Any]
 
@@ -53,9 +50,10 @@ def file_rows(
     source: Path | None,
     max_rows: int | None,
 ) -> Iterator[RawRow]:
-    """Yield the rows of all `*.jsonl` and `*.parquet` in a folder, files in the order of names.
+    """Yield the rows of all JSON and Parquet files in a folder, files in the order of names.
 
-    Blank lines are skipped. `take` may raise KeyError for a missing column, TypeError for a value
+    Blank lines are skipped. A column of structs that is stored as a struct of lists is read as a
+    list of structs. `take` may raise KeyError for a missing column, TypeError for a value
     of the wrong type, and `DefectError`.
 
     Args:
@@ -66,11 +64,9 @@ def file_rows(
         max_rows: number of rows to read from the start; None reads all.
 
     Raises:
-        ValueError: there is no file to read, or a Parquet file is truncated.
+        ValueError: there is no file to read, or one is truncated.
     """
-    found = (
-        each for path in _files(dataset, source) for each in _READERS[path.suffix](path, columns)
-    )
+    found = (each for path in data_files(dataset, source) for each in read_file(path, columns))
     for index, fields in enumerate(islice(found, max_rows)):
         yield _raw_row(index, fields, take)
 
@@ -132,89 +128,14 @@ def exchange_of(turns: object) -> tuple[str, str | None]:
     return question_of(said[0][1]), text_of(said[1][1]) if len(said) == 2 else None
 
 
-@dataclass(frozen=True)
-class _Unreadable:
-    """A row that cannot be read: its defect and the beginning of its text."""
-
-    defect: str
-    excerpt: str = ""
-
-
-def _files(dataset: str, source: Path | None) -> list[Path]:
-    inside = [] if source is None else source.rglob("*")
-    found = sorted(each for each in inside if each.suffix in _READERS and each.is_file())
-    if not found:
-        raise ValueError(
-            f"no *.jsonl and no *.parquet in {source}; put the files of {dataset} there"
-        )
-    return found
-
-
-def _jsonl(path: Path, _: Sequence[str]) -> Iterator[object]:
-    with path.open("rb") as file:
-        for line, is_whole in _lines(file):
-            if not line.strip():
-                continue
-            excerpt = line[:_EXCERPT_BYTES].decode(errors="replace")
-            if not is_whole:
-                yield _Unreadable("too_long", excerpt)
-                continue
-            try:
-                yield json.loads(line.decode("utf-8-sig"))
-            except UnicodeDecodeError:
-                yield _Unreadable("not_utf8", excerpt)
-            except (ValueError, RecursionError):  # truncated, or nested too deeply
-                yield _Unreadable("unreadable", excerpt)
-
-
-def _lines(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
-    """Yield (line, whether it is complete) and never hold more than `MAX_LINE_BYTES`."""
-    while line := file.readline(MAX_LINE_BYTES):
-        is_whole = line.endswith(b"\n") or len(line) < MAX_LINE_BYTES
-        yield line, is_whole
-        while not is_whole:
-            rest = file.readline(MAX_LINE_BYTES)
-            is_whole = rest.endswith(b"\n") or len(rest) < MAX_LINE_BYTES
-
-
-def _parquet(path: Path, columns: Sequence[str]) -> Iterator[object]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        # By default pyarrow reads ahead through the whole file.
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            present = [name for name in columns if name in file.schema_arrow.names]
-            for batch in file.iter_batches(BATCH_ROWS, columns=present):
-                try:
-                    yield from batch.to_pylist()
-                except UnicodeDecodeError:
-                    yield from (_parquet_row(batch, index) for index in range(batch.num_rows))
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(
-            f"{path} cannot be read as Parquet ({error}); it was probably truncated while it was "
-            "copied: delete it and fetch it again"
-        ) from error
-
-
-def _parquet_row(batch: Any, index: int) -> object:
-    try:
-        return batch.slice(index, 1).to_pylist()[0]
-    except UnicodeDecodeError:
-        return _Unreadable("not_utf8")
-
-
-_READERS = {".jsonl": _jsonl, ".parquet": _parquet}
-
-
 def _raw_row(index: int, fields: object, take: Callable[[Fields], RowTexts]) -> RawRow:
     """Return the row, or a row with the first defect of its fields."""
-    if isinstance(fields, _Unreadable):
+    if isinstance(fields, Unreadable):
         return RawRow(index, fields.excerpt, defect=fields.defect)
     if not isinstance(fields, dict):
         return RawRow(index, json.dumps(fields), defect="wrong_type")
     try:
-        found = take(fields)
+        found = take({name: _as_list(value) for name, value in fields.items()})
     except KeyError:
         defect = "missing_column"
     except TypeError:
@@ -225,4 +146,15 @@ def _raw_row(index: int, fields: object, take: Callable[[Fields], RowTexts]) -> 
         return RawRow(
             index, found.question, found.reference_answer, found.second_answer, found.replay
         )
-    return RawRow(index, json.dumps(fields, default=str)[:_EXCERPT_BYTES], defect=defect)
+    return RawRow(index, json.dumps(fields, default=str)[:EXCERPT_BYTES], defect=defect)
+
+
+def _as_list(value: Any) -> Any:
+    """Return a struct of lists of one length as a list of structs, any other value unchanged."""
+    if not isinstance(value, dict) or not value:
+        return value
+    if any(not isinstance(each, list) for each in value.values()):
+        return value
+    if len({len(each) for each in value.values()}) > 1:
+        return value
+    return [dict(zip(value, each, strict=True)) for each in zip(*value.values(), strict=True)]

@@ -1,7 +1,7 @@
 """NaturalReasoning, and any local file with the same columns.
 
-Data: facebook/natural_reasoning (CC-BY-NC-4.0), 1,145,824 rows, paper section 2. Reads `*.jsonl`
-and `*.parquet` of the asset folder as a stream. Example row:
+Data: facebook/natural_reasoning (CC-BY-NC-4.0), 1,145,824 rows, paper section 2. Reads the JSON
+and Parquet files of the asset folder as a stream. Example row:
 
     {"question": "What is ...?", "reference_answer": "4.2 m",
      "responses": [{"response_model": "Llama3.3-70B-Instruct", "response": "Step 1 ..."}]}
@@ -33,6 +33,12 @@ class Params(FileParams):
         pattern=_PLACE,
         description="place of the text that the replay teacher returns",
     )
+    box_after: str | None = Field(
+        default=None,
+        min_length=1,
+        description="words in that text before its final answer, which is put into a box, as "
+        "benchmarks of mathematics ask for one; null changes nothing",
+    )
 
 
 def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
@@ -48,7 +54,7 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
             question_of(fields.get("question")),
             _text_at(fields, ("reference_answer", 0, "")),
             _text_at(fields, second),
-            _text_at(fields, trace),
+            _boxed(_text_at(fields, trace), params.box_after),
         )
 
     columns = ("question", "reference_answer", "responses")
@@ -79,6 +85,16 @@ def _text_at(fields: Fields, place: _Place | None) -> str | None:
             raise TypeError
         value = value[position][key] if position < len(value) else None
     return text_of(value)
+
+
+def _boxed(text: str | None, marker: str | None) -> str | None:
+    """Return a text with a box around what follows the last marker, unless there is one already."""
+    if text is None or marker is None:
+        return text
+    before, found, answer = text.rpartition(marker)
+    if not found or not answer.strip() or "\\boxed" in answer:
+        return text
+    return f"{before}{marker} \\boxed{{{answer.strip()}}}"
 
 
 POOL = PoolKind(params=Params, rows=rows, needs_source=True)

@@ -18,7 +18,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from nt_pkg.files.schemas import Row
-from nt_pkg.identity.question_id import normalise_question, normalised_id, question_digits
+from nt_pkg.identity.question_id import normalise_question, normalised_id
 from nt_pkg.pools._base import RawRow
 
 logger = logging.getLogger("nt")
@@ -32,9 +32,6 @@ _BLOCK_ROWS = 8  # rows stored at a time: 28 kB of the largest pool
 _SIZE = Struct("<Q")
 _SECONDS_BETWEEN_LINES = 10.0
 
-# Takes (source row, question) of each distinct question; returns the rows to drop, each with the
-# source row that it repeats.
-FindRepeats = Callable[[Iterable[tuple[int, str]]], Mapping[int, int]]
 _Stored = tuple[str, int, tuple[Any, ...]]  # id, source row, fields of the row
 _Group = tuple[str, RawRow, list[RawRow]]  # id, its first row in the source, the other rows
 
@@ -44,7 +41,6 @@ def ingest(
     write: Callable[[Iterator[Row]], None],
     folder: Path | None = None,
     max_question_chars: int = MAX_QUESTION_CHARS,
-    find_repeats: FindRepeats | None = None,
 ) -> tuple[list[Row], dict[str, int]]:
     """Pass the prompts, ordered by id, to `write`; return (dropped rows by source row, counts).
 
@@ -52,12 +48,9 @@ def ingest(
     `copy`, the one with the lowest source row stays. The counts are `read`, `kept` and one number
     per reason for dropping: those of the reader (unreadable, not_utf8, missing_column,
     missing_question, wrong_type, too_long) and empty, too_long, reasoning_tags, not_utf8,
-    duplicate, near_duplicate. A dropped row of the last two names the row that stays.
-    Near-duplicates are questions, however many answers they have: all answers of a dropped
-    question are dropped.
+    duplicate. A duplicate names the row that stays.
 
-    Memory holds about 1/64 of the rows, the beginnings of the dropped ones, and what `find_repeats`
-    needs.
+    Memory holds about 1/64 of the rows, and the beginnings of the dropped ones.
 
     Args:
         rows: raw rows, each source row once.
@@ -65,7 +58,6 @@ def ingest(
         folder: folder for the temporary files, with room for all rows; by default the system's
             folder for temporary files. Nothing stays there, even after a kill.
         max_question_chars: longer questions are dropped; none is cut.
-        find_repeats: finds near-duplicates; by default they are kept.
     """
     dropped: list[Row] = []
     with ExitStack() as stack:
@@ -73,12 +65,31 @@ def ingest(
             stack.enter_context(TemporaryFile(dir=folder, buffering=0)) for _ in range(_NUM_PARTS)
         ]
         num_read = _put_aside(rows, parts, dropped, max_question_chars)
-        repeats = find_repeats(_questions(parts)) if find_repeats else {}
-        write(_unique(parts, dropped, repeats))
+        write(_unique(parts, dropped))
     dropped.sort(key=lambda each: int(each["source_row"]))
     reasons = Counter(str(each["reason"]) for each in dropped)
     kept = num_read - len(dropped)
     return dropped, {"read": num_read, "kept": kept, **dict(sorted(reasons.items()))}
+
+
+def refuse_empty(counts: Mapping[str, int], dropped: Sequence[Row]) -> None:
+    """Return if a prompt was kept.
+
+    Raises:
+        ValueError: none was; the message has the reasons and the first row.
+    """
+    if counts["kept"]:
+        return
+    if not counts["read"]:
+        raise ValueError("the pool's files hold no rows: check its `source` and `params`")
+    reasons = Counter(str(each["reason"]) for each in dropped)
+    first = dropped[0]
+    said = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
+    raise ValueError(
+        f"all {counts['read']} rows of the pool were dropped ({said}), the first, row "
+        f"{first['source_row']}, as {first['reason']}: {first['excerpt']!r}; check the pool's kind "
+        "and `params`"
+    )
 
 
 def _put_aside(
@@ -115,43 +126,12 @@ def _store(part: IO[bytes], block: list[_Stored]) -> None:
     block.clear()
 
 
-def _questions(parts: Sequence[IO[bytes]]) -> Iterator[tuple[int, str]]:
-    """Yield each question once, with its first source row."""
-    for part in parts:
-        for answers in _by_question(part):
-            _, lead, _ = min(answers, key=_place)
-            yield lead.source_row, lead.question
-
-
-def _unique(
-    parts: Sequence[IO[bytes]], dropped: list[Row], repeats: Mapping[int, int]
-) -> Iterator[Row]:
+def _unique(parts: Sequence[IO[bytes]], dropped: list[Row]) -> Iterator[Row]:
     """Yield one prompt per id, ordered by id; add rows that repeat it to `dropped`."""
-    repeated = set(repeats.values())
-    ids: dict[int, str] = {}
-    near: list[tuple[Row, int]] = []
     for part in parts:
-        for answers in _by_question(part):
-            lead_id, lead, _ = min(answers, key=_place)
-            if lead.source_row in repeated:
-                ids[lead.source_row] = lead_id
-            for row_id, first, rest in answers:
-                dropped.extend(_dropped(row, "duplicate", row_id) for row in rest)
-                if lead.source_row in repeats:
-                    near.append((_dropped(first, "near_duplicate"), repeats[lead.source_row]))
-                else:
-                    yield _prompt(row_id, first)
-    dropped.extend({**row, "repeats": ids[kept]} for row, kept in near)
-
-
-def _by_question(part: IO[bytes]) -> Iterator[list[_Group]]:
-    """Yield the groups of each question, ordered by id: one group per answer in the pool."""
-    for _, same in groupby(_groups(part), key=lambda group: question_digits(group[0])):
-        yield list(same)
-
-
-def _place(group: _Group) -> int:
-    return group[1].source_row
+        for row_id, first, rest in _groups(part):
+            dropped.extend(_dropped(row, "duplicate", row_id) for row in rest)
+            yield _prompt(row_id, first)
 
 
 def _groups(part: IO[bytes]) -> Iterator[_Group]:

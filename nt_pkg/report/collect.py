@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.dialogue.strategy_names import normalise_strategy
-from nt_pkg.files.json_files import digest, read_json
+from nt_pkg.files.json_files import digest, read_json, storable
 from nt_pkg.files.parquet import read_names, read_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, SUBSET
 from nt_pkg.report.records import (
@@ -52,7 +52,7 @@ class Labels:
                     self._num_ok[*key, names["annotator"]] += 1
                     if "teacher" not in names:  # vectors are not counted
                         continue
-                    value = _as_counted(names["annotator"], json.loads(row["value"]))
+                    value = _as_counted(names["annotator"], storable(json.loads(row["value"])))
                     self.values[key][names["annotator"]][row["id"]] = value
                 elif row["status"] == "failed":
                     failed[row["error"]] += 1

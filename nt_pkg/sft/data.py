@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nt_pkg.config.students import Format, Training
-from nt_pkg.dialogue.chat_template import dialogue_text
+from nt_pkg.dialogue.chat_template import dialogue_text, marked, token_ids
 from nt_pkg.dialogue.formats import target_kind, training_pair
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import rng
@@ -46,14 +46,14 @@ def render(
             "the chat template does not begin a dialogue with its own generation prompt, so the "
             "loss mask cannot be placed: use the training form of this family's template"
         )
-    if assistant.strip() not in whole_text[len(prompt_text) :]:
+    if marked(tokenizer, assistant).strip() not in whole_text[len(prompt_text) :]:
         raise ValueError(
             "the chat template changes the answer, for example by removing its reasoning: use the "
             "training form of this family's template"
         )
     # Prompt and answer are tokenised separately, because at inference the prompt is alone too.
-    prompt = tokenizer.encode(prompt_text, add_special_tokens=False)
-    answer = tokenizer.encode(whole_text[len(prompt_text) :], add_special_tokens=False)
+    prompt = token_ids(tokenizer, prompt_text)
+    answer = token_ids(tokenizer, whole_text[len(prompt_text) :])
     end = tokenizer.eos_token_id
     if end not in answer:
         raise ValueError(

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nt_pkg.files.json_files import storable
 from nt_pkg.files.schemas import Row
 from nt_pkg.plugins.registry import plugin
 from nt_pkg.selectors._base import Candidates, Picks
@@ -112,11 +113,20 @@ def _values(name: str, texts: pa.ChunkedArray) -> pa.Array:
     for start in range(0, max(len(texts), 1), _CHUNK_ROWS):
         chunk = texts.slice(start, _CHUNK_ROWS).to_pylist()
         try:
-            values = pa.array(json.loads(f"[{','.join(chunk)}]"))
+            values = _array(json.loads(f"[{','.join(chunk)}]"))
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise ValueError(f"annotation {name} mixes labels of several kinds: {error}") from error
+        if pa.types.is_string(values.type):  # together they may have more than 2 GiB
+            values = values.cast(pa.large_string())
         parts.append(pa.table({name: values}))
     return _whole(pa.concat_tables(parts, promote_options="permissive")[name])
+
+
+def _array(values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except UnicodeEncodeError:  # labels of an earlier version may hold half an emoji
+        return pa.array(storable(values))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -166,25 +166,52 @@ def pool_file(path: Path) -> None:
     path.write_bytes(b"\n".join(lines) + b"\n")
 
 
-def test_every_bad_row_is_counted_with_its_reason(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    pool_file(source / "pool.jsonl")
-    (source / "manifest.json").write_text("{}")
-    out = tmp_path / "out"
+def source(folder: Path) -> Path:
+    return folder / "source"
 
-    status = ingest_pool.main(
+
+def ingest_into(out: Path, folder: Path) -> int:
+    (folder / "manifest.json").write_text("{}")
+    return ingest_pool.main(
         [
             "--spec", '{"kind":"natural_reasoning","params":{"second_answer":null}}',
             "--names", '{"pool":"bad"}',
-            "--source", str(source / "manifest.json"),
+            "--source", str(folder / "manifest.json"),
             "--out", str(out / "all.parquet"),
             "--dropped", str(out / "dropped.parquet"),
             "--manifest", str(out / "pool.json"),
         ]
     )  # fmt: skip
 
-    assert status == 0
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"question": "<think>"}\n{"prompt": "a"}\n{"prompt": "b"}',
+            r"all 3 rows .*\(2 missing_question, 1 ",
+        ),
+        ("not JSON", "all 1 rows .* as unreadable: 'not JSON'"),
+        ("\n\n", "hold no rows"),
+        ("", "hold no rows"),
+    ],
+)
+def test_pool_without_a_usable_row_is_an_error(tmp_path: Path, text: str, message: str) -> None:
+    """Everything behind it would be empty too."""
+    source(tmp_path).mkdir()
+    (source(tmp_path) / "pool.jsonl").write_text(text)
+
+    with pytest.raises(ValueError, match=message):
+        ingest_into(tmp_path / "out", source(tmp_path))
+    assert not (tmp_path / "out" / "pool.json").exists()
+
+
+def test_every_bad_row_is_counted_with_its_reason(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    source(tmp_path).mkdir()
+    pool_file(source(tmp_path) / "pool.jsonl")
+
+    assert ingest_into(out, source(tmp_path)) == 0
     kept = read_parquet(out / "all.parquet", PROMPTS)
     assert {row["question"] for row in kept} == {"How far is it?"}
     dropped = read_parquet(out / "dropped.parquet", DROPPED)

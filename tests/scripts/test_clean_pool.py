@@ -10,7 +10,6 @@ from nt_pkg.config.load import read_study
 from nt_pkg.files.json_files import read_json
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import DROPPED, PROMPTS
-from nt_pkg.identity.question_id import question_id
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 from scripts import fetch_asset, ingest_pool
@@ -26,7 +25,6 @@ pools:
     kind: limo
     source: {path: pool.jsonl}
     decontaminate: {against: [micro_free, exam]}
-    near_duplicates: {threshold: 0.5}
 benchmarks:
   exam: {kind: math500, source: {path: exam.jsonl}}
 teachers: {recorded: {engine: replay}}
@@ -45,7 +43,7 @@ report: {title: Clean, annotators: [], comparisons: []}
 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write a study and a pool: three rows hold text of a problem, one nearly repeats another."""
+    """Write a study and a pool: three rows hold text of a problem."""
     monkeypatch.chdir(tmp_path)
     problems = [
         {"problem": text, "answer": "1", "subject": "Algebra", "unique_id": f"test/{number}.json"}
@@ -53,7 +51,6 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]
     (tmp_path / "exam.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems))
     questions = ["What is one?", f"Quick: {LONG.lower()} ?", "What is two?", f" {SHORT}\n", LONG]
-    questions.append("Now what is one?")
     rows = [{"question": q, "solution": "So.\n\n\\boxed{1}", "answer": "1"} for q in questions]
     (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = tmp_path / "study.yaml"
@@ -99,20 +96,11 @@ def test_no_text_of_a_benchmark_is_written(study: Path) -> None:
     kept = read_parquet(out / "all.parquet", PROMPTS)
     assert {row["question"] for row in kept} == {"What is one?", "What is two?"}
     assert read_parquet(out / "dropped.parquet", DROPPED) == [
-        *(
-            {"source_row": row, "reason": "contaminated", "excerpt": "", "repeats": None}
-            for row in (1, 3, 4)
-        ),
-        {
-            "source_row": 5,
-            "reason": "near_duplicate",
-            "excerpt": "Now what is one?",
-            "repeats": question_id("What is one?"),
-        },
+        {"source_row": row, "reason": "contaminated", "excerpt": "", "repeats": None}
+        for row in (1, 3, 4)
     ]
     manifest = read_json(out / "pool.json")
-    assert (manifest["read"], manifest["kept"], manifest["contaminated"]) == (6, 2, 3)
-    assert manifest["near_duplicate"] == 1
+    assert (manifest["read"], manifest["kept"], manifest["contaminated"]) == (5, 2, 3)
     account = manifest["decontamination"]
     assert account["ngram"] == 13
     assert account["benchmarks"]["exam"] == {
@@ -123,9 +111,9 @@ def test_no_text_of_a_benchmark_is_written(study: Path) -> None:
         (each["source_row"], each["benchmark"], each["question"], each["shared_ngrams"])
         for each in account["matches"]
     ] == [
-        (1, "exam", "test/0.json", 1),
+        (1, "exam", "test/0.json", 4),
         (3, "exam", "test/1.json", 0),
-        (4, "exam", "test/0.json", 1),
+        (4, "exam", "test/0.json", 4),
     ]
     for path in out.iterdir():
         table = pq.read_table(path).to_pylist() if path.suffix == ".parquet" else path.read_text()

@@ -130,6 +130,16 @@ def test_good_sloppy_and_bad_answers(demo: dict[str, Any], fake: Fake, kind: str
         assert (body["temperature"], body["max_tokens"]) == (0, 1024)
 
 
+def test_label_with_half_an_emoji_is_repaired(demo: dict[str, Any], fake: Fake) -> None:
+    """It would be stored, and later stop the selection from the whole pool."""
+    shard(("a", "b"))
+    answers(fake, {"0": '{"strategies": ["Plan \\ud83d", "\\ud83d\\ude00"]}'})
+
+    found = label(spec_of(demo, fake.url, "strategies"), fake.url)
+
+    assert found == [("ok", ["Plan \ufffd", "\U0001f600"], None)]
+
+
 def test_every_kind_that_asks_is_tested() -> None:
     assert sorted(GOOD) == ASKING
 

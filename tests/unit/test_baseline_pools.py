@@ -180,7 +180,7 @@ def test_traces_that_s1k_does_not_have(tmp_path: Path) -> None:
 def test_one_answer_of_every_question_is_taken_and_the_others_are_counted(tmp_path: Path) -> None:
     closed, cut = "<think> r </think> {}", "<think> r"
     found = [three("Find x.", cut), three("Find y.", closed.format("y0"))]
-    found += [three("find  X.", closed.format(f"x{number}")) for number in range(3)]
+    found += [three("find  x.", closed.format(f"x{number}")) for number in range(3)]
     write_jsonl(tmp_path, found)
 
     def answers(**params: Any) -> tuple[set[str | None], dict[str, int]]:
@@ -231,5 +231,5 @@ def test_answers_to_one_question_are_prompts_of_their_own(tmp_path: Path) -> Non
 
 
 def test_folder_without_files_names_the_data_set(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no \*\.jsonl .*GAIR/LIMO"):
+    with pytest.raises(ValueError, match=r"no \*\.jsonl, .*GAIR/LIMO"):
         read("limo", tmp_path)

@@ -38,6 +38,18 @@ def math_rows(num: int) -> list[dict[str, Any]]:
     return [{**ROW, "unique_id": f"test/{n}.json", "answer": str(n)} for n in range(num)]
 
 
+def test_half_an_emoji_in_a_question_is_repaired() -> None:
+    """No tokenizer takes it, so that the answers to a whole benchmark would stop."""
+    levels = (("field", "\ud83d"),)
+    broken = Item("q\ud83d", "What is \ude00?", "\ud83d\ude00", ("a\ud83d", "b"), "c", levels)
+
+    [found] = take_items([broken], None)
+
+    assert found == Item(
+        "q\ufffd", "What is \ufffd?", "\U0001f600", ("a\ufffd", "b"), "c", (("field", "\ufffd"),)
+    )
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_golden_cases(name: str) -> None:
     """One call grades all cases, in order."""

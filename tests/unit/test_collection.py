@@ -201,3 +201,12 @@ def test_spellings_of_one_strategy_are_counted_together(tmp_path: Path) -> None:
     labels = Labels([write_labels(path, "strategies", {"a": ["verify", "Verifying"], "b": []})])
 
     assert labels.histograms(("p", "t"), None).strategies == {"verify": 1}
+
+
+def test_label_with_half_an_emoji_can_be_shown(tmp_path: Path) -> None:
+    """An earlier version stored it."""
+    path = write_labels(tmp_path / "s0", "strategies", {"a": ["\ud83d"], "b": ["x"]})
+
+    [found] = Labels([path]).summaries()
+
+    json.dumps(vars(found), ensure_ascii=False, default=str).encode()

@@ -113,6 +113,19 @@ def test_changed_request_never_reuses_a_completion(
     assert sum(map(len, engine.batches)) == len(REQUESTS)
 
 
+def test_journal_with_half_an_emoji_heals(tmp_path: Path) -> None:
+    """An earlier version wrote it, and every start after it failed."""
+    engine = Counting()
+    run_requests(engine, REQUESTS, SAMPLING, tmp_path, "x")
+    journal = tmp_path / "completions.jsonl"
+    journal.write_text(journal.read_text().replace("of question 4", "\\ud83d of 4"))
+
+    found = run_requests(engine, REQUESTS, SAMPLING, tmp_path, "x")
+
+    assert found[4].text == "text \ufffd of 4" and len(engine.batches) == 3
+    found[4].text.encode()
+
+
 def test_same_id_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="x: two requests have the same id"):
         run_requests(Counting(), [REQUESTS[0], REQUESTS[0]], SAMPLING, tmp_path, "x")

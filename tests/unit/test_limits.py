@@ -16,7 +16,7 @@ from nt_pkg.files.schemas import SUBSET
 from nt_pkg.identity.question_id import normalised_id, question_digits
 from nt_pkg.pools._base import RawRow
 from nt_pkg.prompts import ingest as ingestion
-from nt_pkg.prompts.cleaning import decontamination, near_duplicates
+from nt_pkg.prompts.cleaning import decontamination
 
 ROWS = [RawRow(n, f"What is the number {n} plus {7 * n}?") for n in range(300)]
 
@@ -36,11 +36,6 @@ def read_pool() -> None:
     ingestion.ingest(ROWS, lambda rows: list(rows) and None)
 
 
-def find_near_duplicates() -> None:
-    find = near_duplicates.finder({"threshold": 0.9, "ngram": 3})
-    find((row.source_row, row.question) for row in ROWS)
-
-
 def decontaminate() -> None:
     questions = decontamination.Questions({"m": [Item("q", "Who was the first?", "")]}, 8)
     list(decontamination.Decontamination(questions).mark(ROWS))
@@ -50,7 +45,6 @@ def decontaminate() -> None:
     ("module", "work"),
     [
         (ingestion, read_pool),
-        (near_duplicates, find_near_duplicates),
         (decontamination, decontaminate),
     ],
 )

@@ -26,7 +26,7 @@ from nt_pkg.files.schemas import TRACES
 from nt_pkg.jobs.work_dir import forget_finished
 from nt_pkg.traces.generate import request_seed
 from scripts import generate_traces
-from tests.unit.fake_openai import MODEL, Fake, serving
+from tests.unit.fake_openai import MODEL, Fake, answer, serving
 from tests.unit.shard_job import KEY, arguments, write_prompts
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, max_tokens=50)
@@ -150,6 +150,72 @@ def test_request_at_fault_is_not_tried_again() -> None:
 
     assert found["long"].error == 'status 400: {"error": "no, says long"}'
     assert sorted(fake.questions()) == ["good", "long"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([{"type": "text", "text": "a "}, {"type": "text", "text": "b"}], "a b"),
+        ([], ""),
+        (None, ""),
+        ("[1]", "[1]"),
+    ],
+)
+def test_content_may_be_a_list_of_text_parts(content: Any, text: str) -> None:
+    with serving(reply=lambda _: answer("", message={"content": content})) as fake:
+        assert ask(fake, "q")["q"] == Completion("id-q", text, 3, 5, "stop")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        True,
+        False,
+        0,
+        7,
+        {},
+        {"text": "a"},
+        ["a"],
+        [["a"]],
+        [{"type": "text"}],
+        [{"type": "text", "text": 5}],
+        [{"type": "image_url", "image_url": {"url": "x"}}],
+        [{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "no"}],
+        [{"text": "a"}],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("field", ["content", "reasoning_content"])
+def test_content_that_is_not_text_fails_its_row(field: str, content: Any) -> None:
+    """It is asked once: the same question would get the same kind of answer."""
+
+    def reply(body: dict[str, Any]) -> dict[str, Any]:
+        bad = body["messages"][0]["content"] == "bad"
+        return answer("good", message={field: content} if bad else {})
+
+    with serving(reply=reply) as fake:
+        found = ask(fake, "bad", "good")
+
+    assert found["good"].error is None
+    if field == "content" or content:  # a reasoning that is false or empty is none
+        assert "the content of the answer is not text" in str(found["bad"].error)
+    assert fake.questions().count("bad") == 1
+
+
+def test_half_an_emoji_is_repaired(tmp_path: Path) -> None:
+    """In text, reasoning and the words of an error."""
+    replies = {
+        "text": answer("", message={"content": "a \ud83d b"}),
+        "thought": answer("", message={"content": "a", "reasoning": "\ude00 \ud83d\ude00"}),
+        "filtered": answer("", finish_reason="bad \ud83d"),
+    }
+    asked = requests(*replies)
+    with serving(reply=lambda body: replies[body["messages"][0]["content"]]) as fake:
+        found = run_requests(engine(fake), asked, SAMPLING, tmp_path, "x")
+
+    assert found[0].text == "a \ufffd b"
+    assert found[1].text == "<think> \ufffd \U0001f600 </think> a"
+    assert found[2].error == "the server ended with 'bad \\ud83d'"
 
 
 def test_retry_after_is_honoured() -> None:

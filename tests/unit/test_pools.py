@@ -1,5 +1,6 @@
 """Pools and ingestion: every kind of bad row is counted, and input order does not matter."""
 
+import gzip
 import json
 import tracemalloc
 from collections.abc import Callable, Iterable
@@ -10,16 +11,25 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from pydantic import ValidationError
 
+from nt_pkg.benchmarks import math500
+from nt_pkg.benchmarks._base import Item
+from nt_pkg.config.engines import EngineRuntime, Sampling
+from nt_pkg.dialogue.formats import training_pair
+from nt_pkg.dialogue.split_reasoning import split_reasoning
+from nt_pkg.engines._base import Request
+from nt_pkg.engines.replay import ReplayEngine, ReplayParams
 from nt_pkg.files import parquet as records
 from nt_pkg.files import schemas
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity import question_id as text
 from nt_pkg.identity.seeds import rng
-from nt_pkg.pools import _files, micro, natural_reasoning
+from nt_pkg.pools import _readers, micro, natural_reasoning
 from nt_pkg.pools._base import RawRow
 from nt_pkg.prompts import ingest as ingestion
+from nt_pkg.traces.generate import trace_row
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "gsm8k_as_natural_reasoning.jsonl"
 
@@ -107,6 +117,54 @@ def test_fields_land_where_the_parameters_say(tmp_path: Path) -> None:
         natural_reasoning.Params(second_answer="answers[0]")
 
 
+def solution(ending: str) -> bytes:
+    return line("q?", responses=[{"response_model": "m", "response": f"Long. {ending}"}])
+
+
+@pytest.mark.parametrize(
+    ("ending", "target"),
+    [
+        ("So: 72", "So: \\boxed{72}"),
+        ("So: 5,000\n", "So: \\boxed{5,000}"),
+        ("So: 7? So:  1/2 ", "So: 7? So: \\boxed{1/2}"),
+        ("So: $\\boxed{3}$", "So: $\\boxed{3}$"),
+        ("So: ", "So: "),
+        ("It is 4", "It is 4"),
+    ],
+)
+def test_final_answers_are_boxed(tmp_path: Path, ending: str, target: str) -> None:
+    (tmp_path / "full.jsonl").write_bytes(solution(ending))
+
+    [found] = read(tmp_path, teacher_trace="responses[0].response", box_after="So:")
+
+    assert found.replay == f"Long. {target}"
+
+
+@pytest.mark.parametrize("kind", ["system1", "system2"])
+def test_a_student_that_repeats_its_target_is_right(tmp_path: Path, kind: str) -> None:
+    """With what config/real_rows.yaml trains on, and the benchmark that it is measured with."""
+    golds = ["72", "5,000", "0.5", "-3", "1/2", "$18", "99.95", "7:30", "20%"]
+    study = yaml.safe_load(Path("config/real_rows.yaml").read_text())
+    marker = study["teachers"]["human-solutions"]["params"]["answer_marker"]
+    texts = [solution(f"{marker} {gold}") for gold in golds]
+    (tmp_path / "full.jsonl").write_bytes(b"\n".join(texts))
+    rows = read(tmp_path, **study["pools"]["gsm8k"]["params"])
+    engine = ReplayEngine(ReplayParams(answer_marker=marker), EngineRuntime(), None)
+    asked = [Request(str(each.source_row), each.question, replay=each.replay) for each in rows]
+    answers = []
+    for completion in engine.generate(asked, Sampling(max_tokens=100)):
+        trace = trace_row(completion, 1000)
+        assert trace["status"] == "ok"
+        _, target = training_pair("q?", trace["reasoning"], trace["answer"], kind, 60)
+        answers.append(split_reasoning(target).answer)
+
+    [benchmark] = study["benchmarks"]
+    grades = math500.grade([(Item("", "", g), a) for g, a in zip(golds, answers, strict=True)])
+
+    assert benchmark == "math500"
+    assert [grade.is_correct for grade in grades] == [True] * len(golds)
+
+
 def test_files_are_read_in_name_order_up_to_max_rows(tmp_path: Path) -> None:
     """Source rows count over all files; a byte order mark and Windows line ends are no defect."""
     (tmp_path / "b.jsonl").write_bytes(line("Three?"))
@@ -123,7 +181,7 @@ def test_endless_line_is_not_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is skipped to its end."""
-    monkeypatch.setattr(_files, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(_readers, "MAX_LINE_BYTES", 1000)
     (tmp_path / "a.jsonl").write_bytes(line("x" * 5000) + b"\n" + line("One?") + b"\n")
 
     assert [each.defect for each in read(tmp_path)] == ["too_long", ""]
@@ -166,8 +224,94 @@ def test_unreadable_shard_says_which_and_what_to_do(
 
 def test_directory_without_files_is_an_error(tmp_path: Path) -> None:
     """It names the directory and the data set."""
-    with pytest.raises(ValueError, match=r"no \*\.jsonl and no \*\.parquet in .*natural_reasoning"):
+    with pytest.raises(ValueError, match=r"no \*\.jsonl, .* or \*\.parquet .*natural_reasoning"):
         read(tmp_path)
+
+
+ROWS = [row("One?"), row(None), row("Two?"), row("Thr\u00e9\u00e9 \U0001f600?")]
+LINES = "\n".join(map(json.dumps, ROWS)).encode()
+FORMS: dict[str, bytes] = {
+    "a.jsonl": LINES,
+    "a.JSONL": LINES,
+    "a.Jsonl.GZ": gzip.compress(LINES),
+    "sub/a.jsonl.gz": gzip.compress(LINES),
+    "a.json": LINES,
+    "b.json": json.dumps(ROWS).encode(),
+    "c.json": b"\xef\xbb\xbf" + json.dumps(ROWS, indent=2, ensure_ascii=False).encode(),
+    "d.JSON": b" \n\n[" + b",\r\n".join(LINES.split(b"\n")) + b"]\n",
+    "e.json.gz": gzip.compress(json.dumps(ROWS).encode()),
+    "f.jsonl": b"\r\n\r\n".join(LINES.split(b"\n")),
+}
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+@pytest.mark.parametrize("name", FORMS)
+def test_json_is_read_in_every_form(
+    tmp_path: Path, name: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_readers, "_CHUNK_BYTES", chunk)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(FORMS[name])
+    (tmp_path / "manifest.json").write_text(json.dumps(ROWS))  # ours, and no rows
+
+    found = read(tmp_path)
+
+    assert [(each.question, each.defect) for each in found if not each.defect] == [
+        (each["question"], "") for each in ROWS if each["question"]
+    ]
+    assert [each.defect for each in found] == ["", "missing_question", "", ""]
+
+
+def test_upper_case_parquet_is_read(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist([row("One?")]), tmp_path / "A.PARQUET")
+
+    assert [each.question for each in read(tmp_path)] == ["One?"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jsonl.zst", "a.csv", "a.arrow", "a.jsonl.bz2", "a.ndjson", "a.parquet.gz"]
+)
+def test_files_that_cannot_be_read_are_named(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the error if there is no other, and else in the log."""
+    (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "info.json").write_text('{\n  "description": "rows"\n}\n')
+    (tmp_path / "README.md").write_text("# Rows\n")
+
+    with pytest.raises(ValueError, match="these cannot be read:") as found:
+        read(tmp_path)
+    (tmp_path / "b.jsonl").write_bytes(line("One?"))
+    assert [each.question for each in read(tmp_path)] == ["One?"]
+
+    for said in (str(found.value), caplog.text):
+        assert name in said and "info.json" in said and "README" not in said
+
+
+@pytest.mark.parametrize("name", ["e.json.gz", "sub/a.jsonl.gz", "b.json", "c.json"])
+def test_json_that_was_truncated_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(FORMS[name][:-9])
+
+    with pytest.raises(ValueError, match=rf"{Path(name).name} cannot be read as JSON .* fetch it"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_struct_of_lists_is_a_list_of_structs(tmp_path: Path, form: str) -> None:
+    """Arrow and `datasets` store a list of structs so."""
+    lists = {"response_model": ["m", "n"], "response": ["one", "two"]}
+    rows = [row("One?", responses=lists), row("Two?", responses={k: [] for k in lists})]
+    if form == "jsonl":
+        text = "\n".join(map(json.dumps, [*rows, row("x?", responses={"response": "one"})]))
+        (tmp_path / "a.jsonl").write_text(text)
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+
+    found = read(tmp_path, second_answer="responses[1].response")
+
+    assert [(each.second_answer, each.defect) for each in found[:2]] == [("two", ""), (None, "")]
+    assert [each.defect for each in found[2:]] == ["wrong_type"] * (form == "jsonl")
 
 
 def test_ingestion_does_not_depend_on_the_order_of_rows() -> None:
@@ -210,7 +354,14 @@ def test_pool_larger_than_memory_is_ingested(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "question", ["Stra\u00dfe \u0130?", "\ufb01ve\u00a0 \u2460", "\u0345\u03b1\u0301"]
+    "question",
+    [
+        "Stra\u00dfe \u0130MET?",
+        "\ufb01ve\u00a0 \u2460",
+        "\u0345\u03b1\u0301",
+        "\uff2c\u0345\u03ee",
+        "A\u030a e\u0301",
+    ],
 )
 def test_normalising_twice_changes_nothing(question: str) -> None:
     """The id of a stored question is the id of its normalised text."""
@@ -219,6 +370,50 @@ def test_normalising_twice_changes_nothing(question: str) -> None:
     assert text.normalise_question(once) == once
     assert text.question_id(once) == text.question_id(question)
     assert len(text.question_id(question)) == 32
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Compute 2\u2075 mod 7.", "Compute 25 mod 7."),
+        ("Compute 10\u2076 Hz", "Compute 106 Hz"),
+        ("H\u2082O", "H2O"),
+        ("x\u00b2 = 4", "x2 = 4"),
+        ("2\u00bd", "21/2"),
+        ("What is P(A)?", "What is p(A)?"),
+        ("What is P(A)?", "What is P(a)?"),
+        ("24 g of Mg", "24 g of mg"),
+        ("5 MeV", "5 meV"),
+        ("Is the pH 7?", "Is the PH 7?"),
+        ("Co reacts", "CO reacts"),
+        ("\\Delta x", "\\delta x"),
+        ("Is \u039b a unit?", "Is \u03bb a unit?"),
+        ("Let A be 2", "Let a be 2"),
+        ("A is 5, what is B?", "a is 5, what is B?"),
+        ("X in R", "x in R"),
+    ],
+)
+def test_questions_that_ask_something_else_are_two(one: str, other: str) -> None:
+    assert text.question_id(one) != text.question_id(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is  it?", "WHAT IS\tIT?"),
+        ("A train leaves.", "a train leaves."),
+        ("Two trains. A third leaves.", "two trains. a third leaves."),
+        ("\uff37hat is \uff12+2?", "what is 2+2?"),
+        ("Caf\u00e9", "cafe\u0301"),
+        ("\u00c9tude", "\u00e9tude"),
+        ("\u039f\u0394\u039f\u03a3", "\u03bf\u03b4\u03bf\u03c3"),
+        ("In  which", "in\u00a0which"),
+        ("P(A)  and Mg", "P(A) and Mg"),
+        ("\uff76\uff9e", "\u30ac"),
+    ],
+)
+def test_questions_that_differ_in_spelling_are_one(one: str, other: str) -> None:
+    assert text.question_id(one) == text.question_id(other)
 
 
 @pytest.mark.parametrize("num_shards", [1, 3, 7, 4096])

@@ -1,5 +1,6 @@
 """Row schemas are checked on write and on read."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nt_pkg.files import json_files, schemas
 from nt_pkg.files import parquet as records
-from nt_pkg.files import schemas
 from nt_pkg.identity.seeds import rng
 
 ROW: dict[str, Any] = {
@@ -229,3 +230,34 @@ def test_columns_of_shards_come_ordered_by_id(tmp_path: Path) -> None:
     assert found.to_pydict() == {"id": ["a", "b", "d"], "status": ["ok", "failed", "ok"]}
     with pytest.raises(ValueError, match="delete it and run the same command again"):
         records.read_columns(paths, schemas.PROMPTS, ["id"])
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        ("\ud83d", "\ufffd"),
+        ("a\ude00b", "a\ufffdb"),
+        ("\ud83d\ude00", "\U0001f600"),
+        ("\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        ("\ude00\ud83d", "\ufffd\ufffd"),
+        (["\ud83d", 1, None], ["\ufffd", 1, None]),
+        ({"\ud83d": {"x": ["\udfff"]}}, {"\ufffd": {"x": ["\ufffd"]}}),
+        ("\U0001f600 \x00 \ufffe", "\U0001f600 \x00 \ufffe"),
+        (True, True),
+        (1.5, 1.5),
+    ],
+    ids=ascii,
+)
+def test_half_a_character_is_repaired(value: object, stored: object) -> None:
+    assert json_files.storable(value) == stored
+    json.dumps(json_files.storable(value), ensure_ascii=False).encode()
+
+
+def test_texts_of_several_shards_may_have_more_than_2_gib(tmp_path: Path) -> None:
+    """Offsets of 32 bits end there; 1.7 million vectors have more."""
+    row = {"id": "a", "status": "ok", "value": '"x"', "error": None}
+    records.write_parquet(tmp_path / "a", schemas.ANNOTATIONS, [row])
+
+    table = records.read_columns([tmp_path / "a"], schemas.ANNOTATIONS, ["id", "value"])
+
+    assert [str(field.type) for field in table.schema] == ["large_string"] * 2

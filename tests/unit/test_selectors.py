@@ -244,6 +244,17 @@ def test_labels_may_change_their_form_from_chunk_to_chunk(
     assert select_subset("strategies", {}, 50, 0, traces, labels) == expected
 
 
+def test_label_with_half_an_emoji_does_not_stop_a_selection() -> None:
+    """An earlier version stored it."""
+    traces, labels = inputs(NUM)
+    values = labels["domain"]["value"].to_pylist()
+    labels["domain"] = labels["domain"].set_column(2, "value", pa.array(['"\\ud83d"', *values[1:]]))
+
+    rows, _ = select_subset("topics", {}, 5, 0, traces, labels)
+
+    assert len(rows) == 5
+
+
 # The rule of each.
 
 

@@ -75,16 +75,66 @@ def test_quoted_tags_are_text(text: str, reasoning: str, answer: str) -> None:
     assert found == Thought(reasoning, answer, True, has_quoted_tag=True)
 
 
-@pytest.mark.parametrize("answer", ["c", "```python\nc\n```"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "c",
+        "```python\nc\n```",
+        "```\nc\n```",
+        "So\n```\nc\n```\nand\n```\nd\n```\n5",
+        "```\nc\n```\n```python\nd\n```",
+        "~~~\nc\n~~~",
+        "````\nc\n````",
+        "use `c` and\n```\nc\n```",
+    ],
+)
 def test_code_block_that_the_reasoning_never_closes_hides_no_tag(answer: str) -> None:
     assert split_reasoning(f"a\n```\nb\n</think>\n{answer}") == Thought("a\n```\nb", answer, True)
 
 
-def test_reasoning_that_only_speaks_of_its_end_goes_on() -> None:
+@pytest.mark.parametrize(
+    "quotation",
+    [
+        "`</think>`",
+        '"</think>"',
+        "'</think>'",
+        "\u201c</think>\u201d",
+        'x = "</think>"',
+        'print("a"); print("</think>")',
+        "the code:\n```\n</think>\n```\n",
+        "this:\n```html\n</think>\n```\n",
+        "this:\n~~~\n</think>\n~~~\n",
+        "this:\n```\n<think>a</think>\n```\n",
+    ],
+)
+@pytest.mark.parametrize("rest", [" and then I say", "\nand"])
+def test_reasoning_that_only_speaks_of_its_end_goes_on(quotation: str, rest: str) -> None:
     """The middle of a thought must not become an answer."""
-    found = split_reasoning("<think>I end with `</think>` and then I say")
+    found = split_reasoning(f"<think>I end with {quotation}{rest}")
 
     assert (found.answer, found.is_closed) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "answer"),
+    [
+        ('So "5"', '"5" it is'),
+        ("So '5'", "'5' it is"),
+        ("so `x`", "`x`"),
+        ('It is "5 m."', '"5 m" is right.'),
+        ('"a" and "b"', '"b"'),
+        ("first\n'b'", "'b'"),
+        ('say "yes"', '"yes", she said'),
+        ("\u201c5\u201d", "\u201c5\u201d it is"),
+        ("`a` `b`", "`b`"),
+        ("x" * 600 + ' "5"', '"5"'),
+    ],
+)
+@pytest.mark.parametrize("opening", ["", "<think>"])
+def test_tag_between_two_quotations_is_a_tag(opening: str, reasoning: str, answer: str) -> None:
+    found = split_reasoning(f"{opening}{reasoning}</think>{answer}")
+
+    assert found == Thought(reasoning, answer, True)
 
 
 @pytest.mark.parametrize(

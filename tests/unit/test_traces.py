@@ -81,7 +81,7 @@ def test_teacher_on_transformers() -> None:
     changed = teacher_engine(Teacher(**other), Model(base, "digest"))
 
     assert engine.batch_size == 2
-    assert engine.identity == {"kind": "transformers", "version": 2, "model": "digest"}
+    assert engine.identity == {"kind": "transformers", "version": 3, "model": "digest"}
     assert changed.identity != engine.identity
     [one], [two] = (list(each.generate([question], sampling)) for each in (engine, changed))
     assert one.prompt_tokens == two.prompt_tokens + 1  # without the token that opens the answer

@@ -9,7 +9,7 @@ import pytest
 
 from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.engines._base import Completion, Model, Request
-from nt_pkg.engines._chat import ChatParams
+from nt_pkg.engines._chat import Chat, ChatParams
 from nt_pkg.engines.transformers import TransformersEngine
 
 BASE = Path(__file__).parents[2] / "nt_pkg" / "microworld" / "base"
@@ -130,6 +130,45 @@ def test_defaults_of_the_model_do_not_mix_in(tmp_path: Path, engine: Transformer
     assert other.generate(thinking, drawn) == engine.generate(thinking, drawn)
 
 
+@pytest.mark.parametrize(
+    "names", ["generation_config.json", "config.json", "tokenizer", "template"]
+)
+def test_end_tokens_are_those_that_any_file_names(tmp_path: Path, names: str) -> None:
+    """A chat model often has more than its tokenizer, and a base model's files name no turn's."""
+    folder, end = tmp_path / "model", "<pad>"
+    shutil.copytree(BASE, folder)
+    for name in ("generation_config.json", "config.json"):
+        values = json.loads((folder / name).read_text())
+        values["eos_token_id"] = [0] if name == names else None
+        (folder / name).write_text(json.dumps(values))
+    known = json.loads((folder / "tokenizer_config.json").read_text())
+    known["eos_token"] = end if names == "tokenizer" else None
+    (folder / "tokenizer_config.json").write_text(json.dumps(known))
+    template = (folder / "chat_template.jinja").read_text()
+    written = end if names == "template" else ""
+
+    chat = Chat.load(folder, template.replace("<|end|>", written))
+
+    assert chat.ends == {0}
+
+
+def test_end_tokens_are_the_union(tmp_path: Path) -> None:
+    shutil.copytree(BASE, tmp_path / "model")
+    for name, ends in (("generation_config.json", [5, 6]), ("config.json", 7)):
+        path = tmp_path / "model" / name
+        path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": ends}))
+
+    assert Chat.load(tmp_path / "model").ends == {3, 5, 6, 7}
+
+
 def test_model_without_an_end_token_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="names no end token"):
-        changed(tmp_path / "x", "generation_config.json", eos_token_id=None)
+    folder = tmp_path / "x"
+    shutil.copytree(BASE, folder)
+    for name in ("generation_config.json", "config.json"):
+        (folder / name).write_text("{}")
+    known = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**known, "eos_token": None}))
+    template = (folder / "chat_template.jinja").read_text().replace("<|end|>", "")
+
+    with pytest.raises(ValueError, match="name an end token"):
+        Chat.load(folder, template)

@@ -1,10 +1,9 @@
 """Decontamination: find rows of a pool that contain text of a benchmark's questions.
 
-A row is contaminated if it shares a word n-gram with a question, or if it equals a question of
-fewer than n words. Words are separated by white space in the lower-cased text, as in open-r1's
-script. NaturalReasoning, the paper's pool, was cleaned with n = 13 (arXiv 2502.13124); open-r1 and
-s1 use n = 8. The fuzzy rule of open-thoughts may be added: a row that is nearly a question, letter
-by letter.
+A row is contaminated if it shares a piece of text with a question, or contains a short question.
+`nt_pkg.prompts.cleaning.rules` has the two rules: what a piece is, and where short questions are
+looked for. The published one is that of open-r1's script, with n = 8; NaturalReasoning, the paper's
+pool, was cleaned with n = 13 (arXiv 2502.13124).
 
 Hashes only propose candidates. Every hit is confirmed by comparing the words, so a collision never
 drops a row.
@@ -22,10 +21,9 @@ import numpy as np
 
 from nt_pkg.benchmarks._base import Item
 from nt_pkg.benchmarks._questions import load_items
-from nt_pkg.identity.question_id import normalise_question
 from nt_pkg.pools._base import RawRow
-from nt_pkg.prompts.cleaning.fuzzy import FuzzyTexts
-from nt_pkg.prompts.cleaning.ngrams import Grams, Hasher, Integers, Sieve, blocks
+from nt_pkg.prompts.cleaning.ngrams import Grams, Integers, Sieve, blocks
+from nt_pkg.prompts.cleaning.rules import RULES, Rule
 
 logger = logging.getLogger("nt")
 
@@ -38,14 +36,12 @@ _SAY_EVERY_SECONDS = 10.0
 class Match:
     """The question of a benchmark that shares most with a text.
 
-    `shared_ngrams` counts distinct n-grams. It is 0 if the text equals a question of fewer than n
-    words, or nearly equals one: then `ratio` is their similarity, up to 100.
+    `shared_ngrams` counts distinct n-grams. It is 0 for a short question, found as a whole.
     """
 
     benchmark: str
     question: str
     shared_ngrams: int
-    ratio: float | None = None
 
 
 class Questions:
@@ -55,6 +51,7 @@ class Questions:
         self,
         items: Mapping[str, Sequence[Item]],
         ngram: int,
+        rule: str = "plain",
         hash_bits: int = 64,
         block_chars: int = BLOCK_CHARS,
     ) -> None:
@@ -63,16 +60,16 @@ class Questions:
         Args:
             items: items by name of the benchmark.
             ngram: words per n-gram, 2 at least.
+            rule: "plain" or "published".
             hash_bits: bits of the hashes; fewer cost time but change no result.
             block_chars: characters processed at a time.
         """
-        self.ngram = ngram
+        self.ngram, self.rule = ngram, rule
         self.num_questions = {name: len(each) for name, each in items.items()}
         self.num_short: Counter[str] = Counter()
-        self._hasher, self._block_chars = Hasher(ngram, hash_bits), block_chars
-        self.items = [(name, each) for name in sorted(items) for each in items[name]]
-        self._short: dict[str, set[int]] = {}
-        self._longest_short = 0
+        self._rule: Rule = RULES[rule](ngram, hash_bits)
+        self._block_chars = block_chars
+        self._items = [(name, each) for name in sorted(items) for each in items[name]]
         self._members: dict[int, dict[bytes, set[int]]] = {}
         parts = list(self._read())
         self._text = b"".join(part.text for part in parts)
@@ -87,7 +84,7 @@ class Questions:
 
     def matches(self, texts: Sequence[str]) -> dict[int, list[Match]]:
         """Return the contaminated texts by position, with the best match of each benchmark."""
-        grams = self._hasher.grams(texts)
+        grams = self._rule.read(texts)
         shared: dict[int, set[bytes]] = {}
         groups: dict[bytes, int] = {}
         for position, group in self._candidates(grams):
@@ -101,35 +98,32 @@ class Questions:
             )
             for row, each in shared.items()
         }
-        # The normalised text has at least as many words, so these rows are all that could be short.
-        for row in np.flatnonzero(grams.num_words <= self._longest_short).tolist():
-            for question in self._short.get(normalise_question(texts[row]), ()):
-                found.setdefault(row, Counter())[question] += 0
+        for row, question in self._rule.short(grams):
+            found.setdefault(row, Counter())[question] += 0
         return {row: self._best(found[row]) for row in sorted(found)}
 
     def _read(self) -> Iterator[Grams]:
         """Yield the n-grams of all questions; rows and bytes are numbered over all blocks."""
-        num_questions = num_bytes = 0
-        questions = (item.question for _, item in self.items)
-        for texts in blocks(questions, len, self._block_chars):
-            part = self._hasher.grams(texts)
-            for row in np.flatnonzero(part.num_words < self.ngram).tolist():
-                self._add_short(num_questions + row)
+        forms = (
+            (number, form)
+            for number, (_, item) in enumerate(self._items)
+            for form in self._rule.forms(item.question)
+        )
+        num_bytes, short = 0, set[int]()
+        for block in blocks(forms, lambda each: len(each[1]), self._block_chars):
+            numbers = np.array([number for number, _ in block])
+            part = self._rule.read([form for _, form in block])
+            for row in np.flatnonzero(part.sizes < self._rule.size).tolist():
+                if self._rule.add_short(int(numbers[row]), part, row):
+                    short.add(int(numbers[row]))
             yield replace(
                 part,
-                rows=part.rows + num_questions,
+                rows=numbers[part.rows],
                 starts=part.starts + num_bytes,
                 ends=part.ends + num_bytes,
             )
-            num_questions += len(texts)
             num_bytes += len(part.text)
-
-    def _add_short(self, question: int) -> None:
-        benchmark, item = self.items[question]
-        if text := normalise_question(item.question):
-            self.num_short[benchmark] += 1
-            self._short.setdefault(text, set()).add(question)
-            self._longest_short = max(self._longest_short, len(text.split()))
+        self.num_short.update(self._items[number][0] for number in short)
 
     def _candidates(self, grams: Grams) -> Iterator[tuple[int, int]]:
         """Yield position and group of the n-grams that have the hash of a question's n-gram."""
@@ -155,7 +149,7 @@ class Questions:
     def _best(self, shared: Mapping[int, int]) -> list[Match]:
         best: dict[str, Match] = {}
         for question, number in shared.items():
-            benchmark, item = self.items[question]
+            benchmark, item = self._items[question]
             match = Match(benchmark, item.id, number)
             before = best.get(benchmark, match)
             best[benchmark] = min(before, match, key=lambda m: (-m.shared_ngrams, m.question))
@@ -166,38 +160,12 @@ def _joined(parts: list[Integers]) -> Integers:
     return np.concatenate([np.zeros(0, np.int64), *parts])
 
 
-class _NearlyQuestions:
-    """The questions of some benchmarks, to find texts with nearly the same letters."""
-
-    def __init__(self, items: Sequence[tuple[str, Item]], threshold: float) -> None:
-        self._items = items
-        texts = [normalise_question(item.question) for _, item in items]
-        self._texts = FuzzyTexts(texts, threshold)
-
-    def matches(self, texts: Sequence[str]) -> dict[int, list[Match]]:
-        """Return the texts that are nearly a question, by position, with the nearest matches."""
-        best: dict[int, dict[str, Match]] = {}
-        for row, known, ratio in self._texts.matches([normalise_question(text) for text in texts]):
-            benchmark, item = self._items[known]
-            match = Match(benchmark, item.id, 0, ratio)
-            own = best.setdefault(row, {})
-            before = own.get(benchmark, match)
-            own[benchmark] = min(before, match, key=lambda m: (-(m.ratio or 0), m.question))
-        return {row: list(own.values()) for row, own in best.items()}
-
-
 class Decontamination:
     """Marks contaminated rows in a stream, and records what matched."""
 
-    def __init__(self, questions: Questions, fuzzy: float | None = None) -> None:
-        """Start without matches.
-
-        Args:
-            questions: questions that must not be in a row.
-            fuzzy: lowest ratio at which a row counts as nearly a question; None turns this off.
-        """
-        self._questions, self._fuzzy = questions, fuzzy
-        self._nearly = _NearlyQuestions(questions.items, fuzzy) if fuzzy else None
+    def __init__(self, questions: Questions) -> None:
+        """Start without matches of questions that must not be in a row."""
+        self._questions = questions
         self._found: list[tuple[int, Match]] = []
 
     def mark(self, rows: Iterable[RawRow]) -> Iterator[RawRow]:
@@ -213,33 +181,23 @@ class Decontamination:
             if time.monotonic() - said > _SAY_EVERY_SECONDS:
                 said = time.monotonic()
                 logger.info("decontamination: %d rows, %d matches", num_rows, len(self._found))
-            matches = self._matches([row.question for row in block])
+            matches = self._questions.matches([row.question for row in block])
             for position, row in enumerate(block):
                 found = matches.get(position, [])
                 self._found += [(row.source_row, match) for match in found]
                 yield RawRow(row.source_row, "", defect=REASON) if found else row
 
-    def _matches(self, texts: list[str]) -> dict[int, list[Match]]:
-        matches = self._questions.matches(texts)
-        for row, nearly in (self._nearly.matches(texts) if self._nearly else {}).items():
-            found = matches.setdefault(row, [])
-            known = {match.benchmark for match in found}
-            found += [match for match in nearly if match.benchmark not in known]
-        return matches
-
     def account(self) -> dict[str, Any]:
         """Return what has matched in the rows read so far."""
         rows = Counter(match.benchmark for _, match in self._found)
-        nearly = Counter(match.benchmark for _, match in self._found if match.ratio)
         return {
+            "rule": self._questions.rule,
             "ngram": self._questions.ngram,
-            **({"fuzzy": self._fuzzy} if self._fuzzy else {}),
             "benchmarks": {
                 name: {
                     "questions": number,
-                    "short_questions": self._questions.num_short[name],  # fewer than n words
+                    "short_questions": self._questions.num_short[name],  # without an n-gram
                     "contaminated_rows": rows[name],
-                    **({"fuzzy_rows": nearly[name]} if self._fuzzy else {}),
                 }
                 for name, number in sorted(self._questions.num_questions.items())
             },
@@ -249,7 +207,6 @@ class Decontamination:
                     "benchmark": match.benchmark,
                     "question": match.question,
                     "shared_ngrams": match.shared_ngrams,
-                    **({"ratio": round(match.ratio, 2)} if match.ratio else {}),
                 }
                 for row, match in sorted(self._found, key=lambda each: (each[0], each[1].benchmark))
             ],
@@ -262,8 +219,8 @@ def start_decontamination(
     """Return the decontamination of a pool.
 
     Args:
-        spec: `decontaminate` of the pool's spec: ngram, optionally fuzzy, and against, a list of
-            benchmarks with benchmark (its name), kind and params.
+        spec: `decontaminate` of the pool's spec: ngram, rule, and against, a list of benchmarks
+            with benchmark (its name), kind and params.
         folders: folder with the files of each of these benchmarks; None for generated ones.
 
     Raises:
@@ -273,10 +230,10 @@ def start_decontamination(
         each["benchmark"]: load_items(each["kind"], each["params"], folder)
         for each, folder in zip(spec["against"], folders, strict=True)
     }
-    found = Decontamination(Questions(items, spec["ngram"]), spec.get("fuzzy"))
+    found = Decontamination(Questions(items, spec["ngram"], spec["rule"]))
     for name, count in found.account()["benchmarks"].items():
         logger.info(
-            "decontamination: %d questions of %s, %d of them shorter than %d words",
-            *(count["questions"], name, count["short_questions"], spec["ngram"]),
+            "decontamination: %d questions of %s, %d of them too short for an n-gram",
+            *(count["questions"], name, count["short_questions"]),
         )
     return found

@@ -34,7 +34,7 @@ class Grams:
         starts: first byte in `text`.
         ends: end of the n-gram in `text`, exclusive.
         hashes: hashes of these bytes; equal bytes have equal hashes.
-        num_words: words of each text (shape: texts); 1 for a text without words.
+        sizes: words of each text (shape: texts); 1 for a text without words.
     """
 
     text: bytes
@@ -42,7 +42,7 @@ class Grams:
     starts: Integers
     ends: Integers
     hashes: Hashes
-    num_words: Integers
+    sizes: Integers
 
     def gram(self, position: int) -> bytes:
         """Return the words of an n-gram."""
@@ -84,18 +84,22 @@ class Hasher:
             rows=rows[firsts],
             starts=starts,
             ends=ends,
-            hashes=self._hashes(data, starts, ends),
-            num_words=np.bincount(rows, minlength=len(texts)),
+            hashes=self.hashes(self.sums(data), starts, ends),
+            sizes=np.bincount(rows, minlength=len(texts)),
         )
 
-    def _hashes(self, data: NDArray[np.uint8], starts: Integers, ends: Integers) -> Hashes:
-        """Return the top bits of sum(data[k] * base^(k - start)) modulo 2^64 over each piece."""
+    def sums(self, data: NDArray[np.uint8]) -> Hashes:
+        """Return the sums of data[k] * base^k before each byte and at the end."""
         if len(data) > len(self._powers):
             self._powers = _powers(_BASE, 2 * len(data))
             self._inverses = _powers(_INVERSE, 2 * len(data))
         sums = np.zeros(len(data) + 1, np.uint64)
         np.multiply(self._powers[: len(data)], data, out=sums[1:])
         np.cumsum(sums, out=sums)
+        return sums
+
+    def hashes(self, sums: Hashes, starts: Integers, ends: Integers) -> Hashes:
+        """Return the top bits of sum(data[k] * base^(k - start)) modulo 2^64 over each piece."""
         found: Hashes = ((sums[ends] - sums[starts]) * self._inverses[starts]) >> self._shift
         return found
 
