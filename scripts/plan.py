@@ -22,6 +22,7 @@ from pathlib import Path
 from nt_pkg.config.load import read_study
 from nt_pkg.config.study import Study
 from nt_pkg.cost.gpu_hours import ASSUMED_GPU, Forecasts, hours_text
+from nt_pkg.cost.ranges import Ranges
 from nt_pkg.plan.reasons import by_output, explain, unneeded_if_equal
 from nt_pkg.plan.validate import load_study
 from nt_pkg.snakemake_io.arguments import read_command_line
@@ -107,6 +108,8 @@ def render(
             lines[-1] += f", {hours_text(hours)} GPU-hours"
         if table := forecasts.table():
             lines += ["", *table, *forecasts.notes()]
+        if ranges := Ranges(jobs, study, forecasts, folder).lines():
+            lines += ["", *ranges]
         lines += _needs(jobs, forecasts)
     return "\n".join(lines) + "\n"
 

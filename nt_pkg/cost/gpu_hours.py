@@ -15,7 +15,7 @@ from nt_pkg.snakemake_io.timings import Timings
 
 ASSUMED_GPU = "h100"  # if the profile names no type
 # Jobs that write text; without GPUs of their own, they may ask a server that has some.
-_OF_TEXT = ("generate_traces", "annotate", "annotate_questions", "sample_answers")
+OF_TEXT = ("generate_traces", "annotate", "annotate_questions", "sample_answers")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Forecasts:
             if found := training_cost(self._study, job.wildcards, self._folder, needed):
                 return found
             raise ValueError(unknown_gpu(gpu))
-        if job.rule not in _OF_TEXT:
+        if job.rule not in OF_TEXT:
             raise ValueError(f"the work of rule {job.rule} is not known")
         writer = model_of(self._study, job.wildcards)
         return generation_cost(writer, self._texts(job), self._folder, gpu, self._answers)
@@ -116,7 +116,7 @@ class Forecasts:
         lines = [f"GPU-hours, {gpus}", _line("", "jobs", "GPUs", "forecast", "asked for", "basis")]
         groups: dict[str, dict[str, list[Job]]] = defaultdict(lambda: defaultdict(list))
         for job in self.jobs:
-            groups[STAGES[job.rule]][_model(job)].append(job)
+            groups[STAGES[job.rule]][model_name(job)].append(job)
         for stage in dict.fromkeys(STAGES.values()):
             if models := groups.get(stage):
                 lines.append(self._row(stage, [job for jobs in models.values() for job in jobs]))
@@ -160,8 +160,8 @@ class Forecasts:
         unknown = {each.basis for each in self._by_job.values() if each.gpu_seconds is None}
         lines += [f"no forecast: {reason}" for reason in sorted(unknown - {*self.needs.values()})]
         return lines + [
-            f"{stage} by {model}: {each[0]:,.0f} requests to a server, whose GPUs are not counted; "
-            f"it reads {each[1] / 1e6:,.0f} and writes {each[2] / 1e6:,.0f} million tokens"
+            f"{stage} by {model}: {each[0]:,.0f} requests to a server, whose GPUs are not in this "
+            f"table; it reads {each[1] / 1e6:,.0f} and writes {each[2] / 1e6:,.0f} million tokens"
             for (stage, model), each in self._served.items()
         ]
 
@@ -169,13 +169,13 @@ class Forecasts:
         """Return (stage, model) -> requests to its server, tokens to read and to write."""
         found: dict[tuple[str, str], list[float]] = {}
         for job in jobs:
-            if job.rule not in _OF_TEXT or model_of(self._study, job.wildcards).engine != "openai":
+            if job.rule not in OF_TEXT or model_of(self._study, job.wildcards).engine != "openai":
                 continue
             try:
                 texts = self._texts(job)
             except ValueError:
                 continue
-            sums = found.setdefault((STAGES[job.rule], _model(job)), [0.0, 0.0, 0.0])
+            sums = found.setdefault((STAGES[job.rule], model_name(job)), [0.0, 0.0, 0.0])
             for at, tokens in enumerate((1.0, texts.prompt_tokens, texts.new_tokens)):
                 sums[at] += texts.count * tokens
         return found
@@ -190,7 +190,8 @@ def hours_text(hours: float) -> str:
     return f"{hours:,.{digits}f}"
 
 
-def _model(job: Job) -> str:
+def model_name(job: Job) -> str:
+    """Return the name of the model that a job runs, or its rule."""
     run = job.wildcards
     return run.get("student") or run.get("annotator") or run.get("teacher") or job.rule
 

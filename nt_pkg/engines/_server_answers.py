@@ -111,7 +111,7 @@ class Pieces:
         """Start without any; `key` must not be in any error."""
         self.has_begun = False
         self._key = key
-        self._texts: defaultdict[str, list[str]] = defaultdict(list)
+        self._texts: defaultdict[str, list[Any]] = defaultdict(list)
         self._finish: str | None = None
         self._rest: dict[str, Any] = {"usage": None}
 
@@ -143,10 +143,19 @@ class Pieces:
         Raises:
             Retry: its end is missing.
         """
-        message = {name: "".join(texts) for name, texts in self._texts.items()}
+        message = {name: _joined(pieces) for name, pieces in self._texts.items()}
         if self._finish is None:
             raise Retry(f"incomplete answer: {_hidden(str(message), self._key)!r}")
         return {**self._rest, "choices": [{"message": message, "finish_reason": self._finish}]}
+
+
+def _joined(pieces: list[Any]) -> Any:
+    """Return the pieces of a text as one; what is no text stays, for `read_answer` to judge."""
+    if all(isinstance(piece, str) for piece in pieces):
+        return "".join(pieces)
+    if all(isinstance(piece, list) for piece in pieces):
+        return [part for piece in pieces for part in piece]
+    return pieces[0] if len(pieces) == 1 else pieces
 
 
 def whole_answer(response: httpx2.Response, key: str) -> Any:

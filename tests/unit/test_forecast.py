@@ -35,7 +35,7 @@ RUN = {
     "benchmark": "supergpqa",
     "mode": "think",
 }
-SHARD = {"pool": "natural-reasoning", "shard": "3", "num_shards": "64"}
+SHARD = {"pool": "natural-reasoning", "shard": "3", "num_shards": "16"}
 
 
 def _study(change: Callable[[dict[str, Any]], None] = lambda found: None) -> Study:
@@ -106,7 +106,7 @@ def test_writing_is_the_memory_read_and_the_operations(study: Study) -> None:
 
 
 def test_what_jobs_read_and_write(study: Study, tmp_path: Path) -> None:
-    answers, shard = PastAnswers(tmp_path), 1_145_824 / 64
+    answers, shard = PastAnswers(tmp_path), 1_145_824 / 16
     gpqa = {**RUN, "benchmark": "gpqa_diamond"}
     assert workload_of(study, "sample_answers", gpqa, tmp_path, answers) == Workload(
         198 * 24, 250, 4500
@@ -134,7 +134,7 @@ def test_what_is_there_counts_before_what_is_expected(study: Study, tmp_path: Pa
     _scored(tmp_path, {**RUN, "subset": "none", "format": "none"}, 900)
     _scored(tmp_path, {**RUN, "mode": "no_think"}, 300)
     answers = PastAnswers(tmp_path)
-    assert workload_of(study, "annotate_questions", SHARD, tmp_path, answers).count == 10_000
+    assert workload_of(study, "annotate_questions", SHARD, tmp_path, answers).count == 40_000
     new = {**RUN, "subset": "new"}
     assert workload_of(study, "sample_answers", new, tmp_path, answers).new_tokens == 7000
     untrained = {**RUN, "subset": "none", "seed": "1"}
@@ -185,7 +185,7 @@ def test_transformers_waits_for_the_longest_answer_on_one_gpu(tmp_path: Path) ->
 
 def test_the_table_has_every_stage_and_what_servers_are_asked(study: Study, tmp_path: Path) -> None:
     evals = [_job("sample_answers", 1, 60, **RUN), _job("sample_answers", 1, 720, **RUN)]
-    traces = [_job("generate_traces", 0, **SHARD, teacher="served") for _ in range(64)]
+    traces = [_job("generate_traces", 0, **SHARD, teacher="served") for _ in range(16)]
     found = _forecasts(study, tmp_path, *traces, *evals)
     text = "\n".join([*found.table(), *found.notes()])
     assert "as if all GPUs were H100: the profile names no gpu_type" in text
