@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.sft_worker import Order, read_clock, serve, start_clock
 from nt_pkg.config.students import Training
-from nt_pkg.files.parquet import read_parquet
-from nt_pkg.files.schemas import EXAMPLES, Row
-from nt_pkg.sft.packing import PackedRow, Step, plan_steps
+from nt_pkg.sft.examples import Examples
+from nt_pkg.sft.packing import PackedRow, Step, steps_of
 
 if TYPE_CHECKING:
     import torch
@@ -30,8 +29,8 @@ def run(order: Order) -> dict[str, Any]:
     import transformers  # noqa: F401 - shared by the ranks
 
     clock = Path(order["folder"]) / "clock.txt"
-    examples = read_parquet(Path(order["examples"]), EXAMPLES)
-    steps = plan(examples, Training(**order["training"]), order["seed"])
+    examples = Examples(Path(order["examples"]))
+    steps = steps_of(examples, Training(**order["training"]), order["seed"])
     start_clock(clock)
     with tempfile.TemporaryDirectory() as folder:
         context = multiprocessing.get_context("fork")
@@ -45,14 +44,7 @@ def run(order: Order) -> dict[str, Any]:
     return read_clock(clock, [sum(row.num_tokens for row in step.rows) for step in steps])
 
 
-def plan(examples: list[Row], training: Training, seed: int) -> list[Step]:
-    """Return the steps of our own training of these examples."""
-    lengths = [len(row["input_ids"]) for row in examples]
-    loss_lengths = [len(row["input_ids"]) - row["num_prompt_tokens"] for row in examples]
-    return plan_steps(lengths, loss_lengths, training, seed)
-
-
-def _rank(order: Order, examples: list[Row], steps: list[Step], rank: int, meeting: str) -> None:
+def _rank(order: Order, examples: Examples, steps: list[Step], rank: int, meeting: str) -> None:
     import torch
     from torch.nn.functional import cross_entropy
     from transformers import AutoModelForCausalLM
@@ -90,7 +82,7 @@ def _rank(order: Order, examples: list[Row], steps: list[Step], rank: int, meeti
     torch.distributed.destroy_process_group()
 
 
-def _batch(examples: list[Row], rows: tuple[PackedRow, ...]) -> Batch:
+def _batch(examples: Examples, rows: tuple[PackedRow, ...]) -> Batch:
     """Return (ids, labels, positions) of packed rows, each rows x tokens."""
     import torch
 
@@ -101,7 +93,7 @@ def _batch(examples: list[Row], rows: tuple[PackedRow, ...]) -> Batch:
     for at, row in enumerate(rows):
         start = 0
         for number in row.examples:
-            tokens, prompt = examples[number]["input_ids"], examples[number]["num_prompt_tokens"]
+            tokens, prompt = examples.ids(number), int(examples.num_prompt_tokens[number])
             stop = start + len(tokens)
             ids[at, start:stop] = torch.tensor(tokens)
             labels[at, start + prompt : stop] = ids[at, start + prompt : stop]

@@ -22,9 +22,10 @@ from nt_pkg.cost import memory
 from nt_pkg.cost.decoder_shape import read_shape
 from nt_pkg.cost.hardware import gpu_of
 from nt_pkg.cost.memory import GIB, Setup
-from nt_pkg.files.parquet import write_parquet
-from nt_pkg.files.schemas import EXAMPLES, Row
+from nt_pkg.files.json_files import write_json
+from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import generator
+from nt_pkg.sft.examples import file_record, write_examples
 from tests.workflow.sandbox import table
 
 _ROW_TOKENS, _STEP_ROWS, _NUM_STEPS, _SEED = 16_384, 4, 8, 0
@@ -60,7 +61,7 @@ def main() -> None:
     ratios = {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        mean = _write_examples(folder / "examples.parquet")
+        mean = _write_examples(folder / "examples.arrow")
         for model, numbers in _MODELS.items():
             config = _config(numbers)
             shape = read_shape(config)
@@ -131,7 +132,8 @@ def _write_examples(path: Path) -> float:
         row_id = f"{len(rows):016x}"
         rows.append({"id": row_id, "target": "system2", "input_ids": ids, "num_prompt_tokens": 150})
         left -= length
-    write_parquet(path, EXAMPLES, rows, {})
+    write_examples(path, rows)
+    write_json(path.with_suffix(".json"), {"file": file_record(path)})
     return (total - left) / len(rows)
 
 
@@ -142,7 +144,7 @@ def _orders(folder: Path, model: str, recomputes: bool) -> list[tuple[str, str, 
     )
     common = {
         "model": str(folder / model),
-        "examples": str(folder / "examples.parquet"),
+        "examples": str(folder / "examples.arrow"),
         "training": training.model_dump(mode="json"),
         "row_tokens": _ROW_TOKENS,
         "dtype": "bfloat16",

@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.sft_bare import plan
 from benchmarks.sft_worker import Order, read_clock, serve, start_clock
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import read_json
-from nt_pkg.files.parquet import read_parquet
-from nt_pkg.files.schemas import EXAMPLES
+from nt_pkg.sft.examples import Examples
+from nt_pkg.sft.packing import steps_of
 from scripts import train
 
 
@@ -35,6 +34,7 @@ def run(order: Order) -> dict[str, Any]:
             "--seed", str(order["seed"]),
             "--student", str(Path(order["model"]) / "config.json"),
             "--examples", order["examples"],
+            "--examples-manifest", str(Path(order["examples"]).with_suffix(".json")),
             "--checkpoint", str(out / "checkpoint"),
             "--preview", str(out / "preview.txt"),
             "--tensorboard", str(out / "tensorboard"),
@@ -43,7 +43,7 @@ def run(order: Order) -> dict[str, Any]:
     )  # fmt: skip
     if status:
         raise RuntimeError(f"scripts.train ended with status {status}")
-    steps = plan(read_parquet(Path(order["examples"]), EXAMPLES), training, order["seed"])
+    steps = steps_of(Examples(Path(order["examples"])), training, order["seed"])
     tokens = [sum(row.num_tokens for row in step.rows) for step in steps]
     return {**read_clock(folder / "clock.txt", tokens), "run": read_json(out / "run.json")}
 

@@ -1,7 +1,8 @@
 """Render a subset in a distillation format and tokenise it for one student.
 
 Called by rule `build_examples` (rules/sft.smk). Writes token ids with the position where the loss
-begins, and a manifest with counts and one decoded example.
+begins, and a manifest with counts, the digest of that file and one decoded example. Rows are read,
+tokenised and written in batches.
 """
 
 import argparse
@@ -12,8 +13,8 @@ from pathlib import Path
 
 from nt_pkg.config.students import Format, Training
 from nt_pkg.files.json_files import write_json
-from nt_pkg.files.parquet import read_parquet, read_rows, write_parquet
-from nt_pkg.files.schemas import ANNOTATIONS, EXAMPLES, PROMPTS, SUBSET, TRACES
+from nt_pkg.files.parquet import read_columns
+from nt_pkg.files.schemas import SUBSET
 from nt_pkg.jobs.progress import ready, start_job
 
 
@@ -35,24 +36,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     import transformers  # noqa: F401 - counted as start-up
 
     from nt_pkg.sft.data import build_examples
+    from nt_pkg.sft.examples import file_record
+    from nt_pkg.sft.selected import selected_rows
 
     spec = json.loads(args.spec)
     ready("build_examples")
-    subset = read_parquet(args.subset, SUBSET)
-    ids = {row["id"] for row in subset}
-    labels = read_rows(args.labels, ANNOTATIONS, ids)
-    rows, counts = build_examples(
+    ids = read_columns([args.subset], SUBSET, ["id"]).column("id").combine_chunks()
+    counts = build_examples(
         args.student.parent,
         Format(**spec["format"]),
         Training(**spec["limits"]),
         args.seed,
-        subset,
-        read_rows([args.prompts], PROMPTS, ids),
-        read_rows(args.traces, TRACES, ids),
-        {row["id"]: not json.loads(row["value"]) for row in labels if row["status"] == "ok"},
+        selected_rows(ids, args.prompts, args.traces, args.labels),
+        len(ids),
+        args.out,
     )
-    write_parquet(args.out, EXAMPLES, rows)
-    write_json(args.manifest, {**args.names, **counts, "spec": spec})
+    file = file_record(args.out)
+    write_json(args.manifest, {**args.names, **counts, "file": file, "spec": spec})
     return 0
 
 

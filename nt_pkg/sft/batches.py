@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from nt_pkg.files.schemas import Row
+import numpy as np
+
+from nt_pkg.sft.examples import Examples
 
 if TYPE_CHECKING:
     import torch
@@ -30,10 +32,16 @@ class Batch:
     lengths: tuple[int, ...]
 
 
-def collate(rows: Sequence[Sequence[Row]], in_one_row: bool, device: "torch.device") -> Batch:
-    """Return the tensors of some packed rows, each a list of examples.
+def collate(
+    examples: Examples,
+    rows: Sequence[Sequence[int]],
+    in_one_row: bool,
+    device: "torch.device",
+) -> Batch:
+    """Return the tensors of some packed rows, each a list of numbers of examples.
 
     Args:
+        examples: the examples of the training.
         rows: empty for a rank that only takes part because the others have a forward pass; its
             batch has no loss.
         in_one_row: join the documents of all rows into one, so that nothing is padded.
@@ -42,29 +50,31 @@ def collate(rows: Sequence[Sequence[Row]], in_one_row: bool, device: "torch.devi
     import torch
 
     groups = [list(chain.from_iterable(rows))] if in_one_row else [list(row) for row in rows]
-    if not any(groups):
-        groups = [[{"input_ids": [0, 0], "num_prompt_tokens": 2}]]
-    width = max(sum(len(each["input_ids"]) for each in group) for group in groups)
-    ids: list[list[int]] = []
-    positions: list[list[int]] = []
-    at: list[torch.Tensor] = []
-    for group in groups:
-        tokens: list[int] = []
-        places: list[int] = []
-        for each in group:
-            start, length = len(ids) * width + len(tokens), len(each["input_ids"])
-            at.append(torch.arange(start + each["num_prompt_tokens"], start + length) - 1)
-            tokens += each["input_ids"]
-            places += range(length)
+    documents = [
+        [(examples.ids(each), int(examples.num_prompt_tokens[each])) for each in group]
+        for group in groups
+    ]
+    if not any(documents):
+        documents = [[(np.zeros(2, np.int32), 2)]]
+    width = max(sum(len(ids) for ids, _ in group) for group in documents)
+    tokens = np.zeros((len(documents), width), np.int64)
+    positions = np.zeros_like(tokens)
+    at = []
+    for row, group in enumerate(documents):
+        start = 0
+        for ids, num_prompt in group:
+            end = start + len(ids)
+            tokens[row, start:end] = ids
+            positions[row, start:end] = np.arange(len(ids))
+            at.append(row * width + np.arange(start + num_prompt, end) - 1)
+            start = end
         # Padding counts as another document, so that no real one attends to it.
-        padding = width - len(tokens)
-        ids.append(tokens + [0] * padding)
-        positions.append([*places, *range(padding)])
-    flat, bearing = torch.tensor(ids), torch.cat(at)
+        positions[row, start:] = np.arange(width - start)
+    flat, bearing = torch.from_numpy(tokens), torch.from_numpy(np.concatenate(at))
     return Batch(
         flat.to(device),
-        torch.tensor(positions).to(device),
+        torch.from_numpy(positions).to(device),
         bearing.to(device),
         flat.flatten()[bearing + 1].to(device),
-        tuple(len(each["input_ids"]) for each in groups[0]) if in_one_row else (),
+        tuple(len(ids) for ids, _ in documents[0]) if in_one_row else (),
     )

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nt_pkg.config.students import Training
-from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import rng
+from nt_pkg.sft.examples import Examples
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,9 @@ class Step:
     num_loss_tokens: int
 
 
-def steps_of(examples: Sequence[Row], training: Training, seed: int) -> list[Step]:
+def steps_of(examples: Examples, training: Training, seed: int) -> list[Step]:
     """Return every optimiser step of a run over these examples."""
-    lengths = [len(row["input_ids"]) for row in examples]
-    loss_lengths = [len(row["input_ids"]) - row["num_prompt_tokens"] for row in examples]
+    lengths, loss_lengths = examples.lengths.tolist(), examples.loss_lengths.tolist()
     return plan_steps(lengths, loss_lengths, training, seed)
 
 

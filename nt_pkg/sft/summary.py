@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nt_pkg.config.students import Training
 from nt_pkg.cost.decoder_shape import Shape, read_shape
 from nt_pkg.cost.hardware import gpu_of
-from nt_pkg.files.schemas import Row
+from nt_pkg.sft.examples import Examples
 from nt_pkg.sft.packing import Step
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ def known_shape(model: "PreTrainedModel") -> Shape | None:
         return None
 
 
-def flops_of(shape: Shape | None, steps: Sequence[Step], examples: Sequence[Row]) -> float | None:
+def flops_of(shape: Shape | None, steps: Sequence[Step], examples: Examples) -> float | None:
     """Return the floating-point operations of all steps."""
     if shape is None:
         return None
-    chosen = [examples[e] for step in steps for row in step.rows for e in row.examples]
-    lengths = [len(example["input_ids"]) for example in chosen]
+    chosen = [e for step in steps for row in step.rows for e in row.examples]
+    lengths = examples.lengths[chosen].tolist()
     return shape.flops(lengths, sum(step.num_loss_tokens for step in steps))
 
 

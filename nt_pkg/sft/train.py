@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import write_json
-from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import digest_int
 from nt_pkg.jobs.progress import Progress, ready
 from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.checkpoint_files import LAST
 from nt_pkg.sft.checkpoints import Checkpoints
+from nt_pkg.sft.examples import Examples
 from nt_pkg.sft.loss import give_loss
 from nt_pkg.sft.packing import PackedRow, Step, steps_of
 from nt_pkg.sft.resuming import is_universal
@@ -45,19 +45,14 @@ RESULT, STOPPED = "result.json", "stopped.json"  # in the work folder: how the r
 
 @dataclass(frozen=True)
 class Job:
-    """One training.
-
-    Attributes:
-        examples_path: file from which ranks on other nodes read `examples`.
-    """
+    """One training."""
 
     model_dir: Path
-    examples: list[Row]
+    examples: Examples
     training: Training
     runtime: Runtime
     seed: int
     work: Path
-    examples_path: Path | None = None
 
 
 def deepspeed_config(
@@ -238,7 +233,7 @@ class _Trainer:
         return value
 
     def _named(self, step: Step) -> str:
-        ids = [self._job.examples[e]["id"] for row in step.rows for e in row.examples]
+        ids = [self._job.examples.name(e) for row in step.rows for e in row.examples]
         return f"its examples: {' '.join(ids)}"
 
     def _agree(self, loss: "torch.Tensor") -> float:
@@ -261,8 +256,9 @@ class _Trainer:
 
     def _summed_loss(self, rows: Sequence[PackedRow]) -> "torch.Tensor":
         """Return the loss of this rank's part of a micro-batch, summed over its tokens."""
-        chosen = [[self._job.examples[number] for number in row.examples] for row in rows]
-        batch = collate(chosen, self._attention != "sdpa", self._engine.device)
+        chosen = [row.examples for row in rows]
+        in_one_row = self._attention != "sdpa"
+        batch = collate(self._job.examples, chosen, in_one_row, self._engine.device)
         # transformers' own attention separates packed documents if positions restart, no mask is
         # given and the cache is off.
         loss: torch.Tensor = self._engine(

@@ -1,6 +1,7 @@
 """What a student computes in training: attention within documents, and the loss in pieces."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from nt_pkg.identity.seeds import rng
 from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
+from nt_pkg.sft.examples import Examples
 from nt_pkg.sft.loss import _has_plain_head, give_loss, summed_loss
+from tests.unit.sft.tiny import written
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -32,12 +35,17 @@ FAMILIES = {
 }
 ROWS = [
     [
-        {"input_ids": [rng("model", row, n, at).randrange(6, 64) for at in range(length)],
-         "num_prompt_tokens": cut}
+        {"id": f"row{row}{n}", "target": "system2", "num_prompt_tokens": cut,
+         "input_ids": [rng("model", row, n, at).randrange(6, 64) for at in range(length)]}
         for n, (length, cut) in enumerate(lengths)
     ]
     for row, lengths in enumerate([[(7, 3), (4, 2), (9, 1)], [(5, 4), (12, 6)]])
 ]  # fmt: skip
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Examples:
+    return written(tmp_path / "examples.arrow", [row for group in ROWS for row in group])
 
 
 def student(family: str, attention: Any = "sdpa") -> Any:
@@ -72,13 +80,14 @@ def one_by_one(family: str) -> tuple[float, dict[str, Any]]:
 @pytest.mark.parametrize("attention", ["documents", "sdpa"])
 @pytest.mark.parametrize("checkpointed", [False, True])
 def test_packed_loss_and_gradients_are_those_of_each_document_alone(
-    family: str, attention: Any, checkpointed: bool
+    family: str, attention: Any, checkpointed: bool, examples: Examples
 ) -> None:
     model = student(family, attention)
     if checkpointed:
         model.activation_checkpointing_enable({"use_reentrant": False})
     give_loss(model)
-    batch = collate(ROWS, attention == "documents", torch.device("cpu"))
+    rows = [(0, 1, 2), (3, 4)]
+    batch = collate(examples, rows, attention == "documents", torch.device("cpu"))
 
     loss = model(
         at=batch.at,
@@ -139,10 +148,10 @@ def test_logits_of_all_tokens_are_never_in_memory(monkeypatch: pytest.MonkeyPatc
     assert max(shape.numel() for shape in seen) == 5 * 5000
 
 
-def test_a_rank_without_rows_has_no_loss_and_gradients_of_zero() -> None:
+def test_a_rank_without_rows_has_no_loss_and_gradients_of_zero(examples: Examples) -> None:
     model = student("llama", "documents")
     give_loss(model)
-    batch = collate([], True, torch.device("cpu"))
+    batch = collate(examples, [], True, torch.device("cpu"))
 
     loss = model(
         at=batch.at, targets=batch.targets, input_ids=batch.ids, position_ids=batch.positions,
