@@ -2,7 +2,7 @@
 
 Called by rule `build_examples` (rules/sft.smk). Writes token ids with the position where the loss
 begins, and a manifest with counts, the digest of that file and one decoded example. Rows are read,
-tokenised and written in batches.
+tokenised and written in batches. After a kill the same command continues.
 """
 
 import argparse
@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config.students import Format, Training
-from nt_pkg.files.json_files import write_json
+from nt_pkg.files.json_files import digest, sha256_file, write_json
 from nt_pkg.files.parquet import read_columns
 from nt_pkg.files.schemas import SUBSET
 from nt_pkg.jobs.progress import ready, start_job
+from nt_pkg.jobs.work_dir import work_dir
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,25 +36,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     start_job("build_examples", args.spec)
     import transformers  # noqa: F401 - counted as start-up
 
+    ready("build_examples")
+    known = [sha256_file(path) for path in (args.student, args.subset)]
+    stamps = [_stamp(path) for path in (args.prompts, *args.traces, *args.labels)]
+    key = digest([args.spec, args.names, args.seed, known, stamps])
+    with work_dir([args.out, args.manifest], key) as folder:
+        if folder:
+            _build(args, folder)
+    return 0
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    """Return what tells that a file has changed: traces are too large to be read just for that."""
+    found = path.stat()
+    return str(path), found.st_size, found.st_mtime_ns
+
+
+def _build(args: argparse.Namespace, folder: Path) -> None:
     from nt_pkg.sft.data import build_examples
     from nt_pkg.sft.examples import file_record
     from nt_pkg.sft.selected import selected_rows
 
     spec = json.loads(args.spec)
-    ready("build_examples")
-    ids = read_columns([args.subset], SUBSET, ["id"]).column("id").combine_chunks()
     counts = build_examples(
         args.student.parent,
         Format(**spec["format"]),
         Training(**spec["limits"]),
         args.seed,
-        selected_rows(ids, args.prompts, args.traces, args.labels),
-        len(ids),
+        read_columns([args.subset], SUBSET, ["id"]).column("id").combine_chunks(),
+        lambda ids: selected_rows(ids, args.prompts, args.traces, args.labels),
+        folder,
         args.out,
     )
     file = file_record(args.out)
     write_json(args.manifest, {**args.names, **counts, "file": file, "spec": spec})
-    return 0
 
 
 if __name__ == "__main__":

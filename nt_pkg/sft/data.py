@@ -1,24 +1,28 @@
 """Training data: rendering with the student's chat template, and the loss mask."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from nt_pkg.config.students import Format, Training
 from nt_pkg.dialogue.chat_template import dialogue_text
 from nt_pkg.dialogue.formats import target_kind, training_pair
+from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import rng
 from nt_pkg.jobs.progress import Progress
-from nt_pkg.sft.examples import Examples, write_examples
+from nt_pkg.sft.examples import Examples, join_examples, write_examples
 from nt_pkg.sft.selected import Selected
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _TOGETHER = 64  # examples that are tokenised together
+_PART = 8192  # examples that are made again after a kill: some 37 million tokens
 
 
 def render(
@@ -77,22 +81,24 @@ def build_examples(
     form: Format,
     training: Training,
     seed: int,
-    selected: Iterable[Selected],
-    num_selected: int,
+    ids: pa.Array,
+    select: Callable[[pa.Array], Iterable[Selected]],
+    work: Path,
     out: Path,
 ) -> dict[str, Any]:
     """Write the tokenised examples of a subset in a format, and return their counts.
 
     Responses over the limit are left out and counted, never cut. Memory holds a batch of rows, so
-    that a subset of any size fits.
+    that a subset of any size fits. A call that was killed goes on at the part that it was writing.
 
     Args:
         tokenizer_dir: folder of the student.
         form: the distillation format.
         training: the limits.
         seed: seed of the run, for random mixes.
-        selected: the rows of the subset, ordered by id.
-        num_selected: their number, for the progress and the error.
+        ids: the ids of the subset, ascending, none twice.
+        select: returns the rows of some of these ids, in their order.
+        work: folder for finished parts, of the same arguments only.
         out: the file of examples.
 
     Raises:
@@ -101,17 +107,24 @@ def build_examples(
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
-    dropped: Counter[str] = Counter()
-    progress = Progress("examples", num_selected)
-    rows = _rows(tokenizer, form, seed, selected, progress)
-    write_examples(out, _within(rows, training, dropped))
-    examples = Examples(out)
-    if not len(examples):
-        out.unlink()
+    parts = {work / f"{at:09}.arrow": ids[at : at + _PART] for at in range(0, len(ids), _PART)}
+    notes = {part: part.with_suffix(".json") for part in parts}
+    done = sum(len(some) for part, some in parts.items() if notes[part].exists())
+    progress = Progress("examples", len(ids), done)
+    for part, some in parts.items():
+        if not notes[part].exists():
+            left_out: Counter[str] = Counter()
+            rows = _rows(tokenizer, form, seed, select(some), progress)
+            write_examples(part, _within(rows, training, left_out))
+            write_json(notes[part], left_out)
+    dropped = sum((Counter(read_json(note)) for note in notes.values()), Counter[str]())
+    if sum(dropped.values()) == len(ids):
         raise ValueError(
-            f"all {num_selected} examples were left out: {dict(dropped)}; raise the limits"
+            f"all {len(ids)} examples were left out: {dict(dropped)}; raise the limits"
         )
-    return {**_counts(tokenizer, examples, seed), "dropped": dict(sorted(dropped.items()))}
+    join_examples(out, parts)
+    counts = _counts(tokenizer, Examples(out), seed)
+    return {**counts, "dropped": dict(sorted(dropped.items()))}
 
 
 def _rows(

@@ -100,6 +100,18 @@ def write_examples(path: Path, rows: Iterable[Row]) -> None:
             first += len(block)
 
 
+def join_examples(path: Path, parts: Iterable[Path]) -> None:
+    """Write the examples of some files into one, atomically; no token is in memory twice.
+
+    Raises:
+        ValueError: a part is no file of examples; the message says what to do.
+    """
+    with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), EXAMPLES) as writer:
+        for part in parts:
+            for batch in _read(part):
+                writer.write_batch(batch)
+
+
 def file_record(path: Path) -> dict[str, Any]:
     """Return what a manifest says of a file of examples: `num_bytes` and `sha256`."""
     return {"num_bytes": path.stat().st_size, "sha256": sha256_file(path)}

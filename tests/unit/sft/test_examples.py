@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,22 @@ def build(tmp_path: Path) -> Callable[..., tuple[Examples, dict[str, Any]]]:
     """Return a function that builds examples of rows of which number n has a trace of n words."""
 
     def built(form: Format, num: int = 10, **limits: int) -> tuple[Examples, dict[str, Any]]:
-        rows = [
-            Selected(f"r{n}", "Where?", " ".join(["May"] * n), "So", disagree=n % 2 == 0)
+        rows = {
+            f"r{n}": Selected(f"r{n}", "Where?", " ".join(["May"] * n), "So", n % 2 == 0)
             for n in range(num)
-        ]
-        out = tmp_path / "examples.arrow"
-        counts = data.build_examples(MICRO, form, Training(**limits), 0, rows, num, out)
+        }
+        place, out = tmp_path / f"work{len(list(tmp_path.iterdir()))}", tmp_path / "examples.arrow"
+        place.mkdir()
+        counts = data.build_examples(
+            MICRO,
+            form,
+            Training(**limits),
+            0,
+            pa.array(list(rows)),
+            lambda ids: (rows[each.as_py()] for each in ids),
+            place,
+            out,
+        )
         return Examples(out), counts
 
     return built
@@ -86,7 +97,7 @@ def test_examples_that_fit_no_row_are_left_out_and_counted(build: Build) -> None
 def test_nothing_left_is_an_error(build: Build, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"all 10 examples were left out.*raise the limits"):
         build(SYSTEM2, max_response_tokens=3)
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "examples.arrow").exists()
 
 
 def test_difficulty_mix_of_examples(build: Build) -> None:
@@ -185,9 +196,22 @@ def test_streamed_examples_are_those_made_one_by_one(
                 parquet.write_parquet(path, schema, part, group_rows=rows)
         prompts, out = folder / "prompts", folder / "out.arrow"
         parquet.write_parquet(prompts, schemas.PROMPTS, given["prompts"], group_rows=rows)
-        selected = selected_rows(pa.array(chosen), prompts, shards["traces"], shards["labels"])
-        training = Training(max_response_tokens=limits)
-        counts = data.build_examples(MICRO, form, training, 0, selected, len(chosen), out)
+        monkeypatch.setattr(data, "_PART", 7 * rows)
+        counts = data.build_examples(
+            MICRO,
+            form,
+            Training(max_response_tokens=limits),
+            0,
+            pa.array(chosen),
+            partial(
+                selected_rows,
+                prompts=prompts,
+                traces=shards["traces"],
+                labels=shards["labels"],
+            ),
+            folder,
+            out,
+        )
         assert counts["dropped"] == {f"response over {limits} tokens": dropped}
         examples = Examples(out)
         found[num_shards, rows] = counts, [
@@ -201,6 +225,39 @@ def test_streamed_examples_are_those_made_one_by_one(
     assert 0 < dropped < len(expected)
     assert 0 < first[0]["num_system2"] < len(expected)
     assert all(each == first for each in others)
+
+
+def test_killed_build_goes_on_at_the_part_that_it_was_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second call asks for no finished row, and ends with the same file."""
+    monkeypatch.setattr(data, "_PART", 4)
+    ids = pa.array([f"r{n}" for n in range(10)])
+    asked: list[str] = []
+
+    def select(some: pa.Array, dies_at: str = "") -> Any:
+        for row_id in some.to_pylist():
+            asked.append(row_id)
+            if row_id == dies_at:
+                raise KeyboardInterrupt
+            yield Selected(row_id, "Where?", "May " * int(row_id[1]), "So")
+
+    def build(name: str, select: Any) -> dict[str, Any]:
+        work = tmp_path / name
+        work.mkdir(exist_ok=True)
+        limits = Training(max_response_tokens=9)
+        return data.build_examples(MICRO, SYSTEM2, limits, 0, ids, select, work, work / "out")
+
+    expected = build("whole", select)
+    with pytest.raises(KeyboardInterrupt):
+        build("killed", partial(select, dies_at="r6"))
+    assert not (tmp_path / "killed" / "out").exists()
+    asked.clear()
+
+    assert build("killed", select) == expected
+    assert asked == [f"r{n}" for n in range(4, 10)]
+    assert expected["dropped"] == {"response over 9 tokens": 4}
+    assert sha256_file(tmp_path / "killed" / "out") == sha256_file(tmp_path / "whole" / "out")
 
 
 def test_row_without_its_trace_is_named(tmp_path: Path) -> None:
