@@ -14,7 +14,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run paper-dry-run paper-small check test real-rows plan rebuild-check kill-check \
 	env-check base lint format schema lock lock-check setup setup-inference images slurm-test slurm-demo \
-	bench-quick bench-plan bench-data bench-checkpoints bench-sft bench-clusters bench-grade cases peers docs clean-work
+	bench-quick bench-plan bench-data bench-checkpoints bench-sft bench-scale bench-clusters bench-grade cases peers docs clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -69,7 +69,7 @@ bench-plan: $(READY) ## Measure the time to plan 1,000 shards and to dispatch a 
 	python -m benchmarks.plan
 
 bench-quick: $(READY) ## Check that all benchmarks work: run them in a small form, without peers
-	set -e; for each in plan data checkpoints sft grade clusters; do \
+	set -e; for each in plan data checkpoints sft grade clusters scale; do \
 		echo "benchmarks.$$each --quick"; python -W ignore -m benchmarks.$$each --quick; \
 	done
 
@@ -81,6 +81,9 @@ bench-checkpoints: $(READY) ## Measure the time of checkpoints and export in a t
 
 bench-sft: $(READY) ## Measure training against TRL and a bare loop (creates .venv-peers-sft; BENCH=--gpu: on a GPU)
 	python -m benchmarks.sft $(BENCH)
+
+bench-scale: $(READY) ## Measure the memory of 500,000 examples, and the start of a training on them
+	python -m benchmarks.scale
 
 bench-clusters: $(READY) ## Measure how well `semantic` recovers known clusters
 	python -m benchmarks.clusters

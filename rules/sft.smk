@@ -39,7 +39,8 @@ rule build_examples:
     container:
         image("training")
     resources:
-        mem_mb=memory(16_000),
+        # A batch of rows, whatever their number (make bench-scale), and a large tokenizer.
+        mem_mb=memory(4_000),
         runtime=minutes(60),
     params:
         spec=lambda wc: PLAN.examples_spec(wc.student, wc.format),
