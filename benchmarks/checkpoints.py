@@ -52,7 +52,7 @@ _EXAMPLES = [
 _TRAINING = Training(
     learning_rate=1e-4,
     tokens_per_step=2 * _TOKENS,
-    row_tokens=_TOKENS,
+    max_example_tokens=_TOKENS,
     epochs={0: 1},
     dtype="float32",
 )

@@ -5,11 +5,12 @@
 
 All train the same small model on the same examples, with loss on the response only. Against TRL:
 one process with one thread each. TRL first tries its ways to pack, its attentions and shapes of
-batches, and the quickest one is what we are measured against; ours does the same with the rows of a
-micro-batch. Against the bare loop (`benchmarks/sft_bare.py`): two ranks, ZeRO-2 on our side. The
-sides take turns, so that a busy machine hits both. Tokens of padding do not count. Time runs from
-the end of the first optimiser step to that of the last: imports, preparing data and checkpoints
-are outside, and `first_step_s` says how long our command takes from its start to its first step.
+batches, and the quickest one is what we are measured against; ours does the same with the
+tokens of a micro-batch. Against the bare loop (`benchmarks/sft_bare.py`): two ranks, ZeRO-2 on our
+side. The sides take turns, so that a busy machine hits both. Tokens of padding do not count. Time
+runs from the end of the first optimiser step to that of the last: imports, preparing data and
+checkpoints are outside, and `first_step_s` says how long our command takes from its start to its
+first step.
 Prints a table and as its last line one JSON object. `--gpu` is another comparison, on one GPU:
 `benchmarks/sft_gpu.py`.
 """
@@ -195,7 +196,7 @@ def _compare(
     """Return seconds to our first step, and the rows of the two tables."""
     training = Training(
         tokens_per_step=_STEP_ROWS * _ROW_TOKENS,
-        row_tokens=_ROW_TOKENS,
+        max_example_tokens=_ROW_TOKENS,
         max_response_tokens=_ROW_TOKENS,
         epochs={0: 1},
         dtype="float32",
@@ -263,7 +264,7 @@ def _best(name: str, run: Run, orders: Sequence[Order], lines: list[list[str]]) 
     found: list[tuple[float, int]] = []
     for order in orders:
         result = run(order)
-        how = f"{order['rows']} rows a pass"
+        how = f"{order['rows']} rows a pass"  # ours: so many tokens, in one row
         if "packing" in order:
             packing = order["packing"] or ("padding-free" if order["padding_free"] else "padded")
             how = f"{packing}, {order['attention']}, {how}"

@@ -140,7 +140,7 @@ def _write_examples(path: Path) -> float:
 def _orders(folder: Path, model: str, recomputes: bool) -> list[tuple[str, str, Order]]:
     """Return (side, how, order) of all trainings of a model."""
     training = Training(
-        tokens_per_step=_STEP_ROWS * _ROW_TOKENS, row_tokens=_ROW_TOKENS, epochs={0: 1}
+        tokens_per_step=_STEP_ROWS * _ROW_TOKENS, max_example_tokens=_ROW_TOKENS, epochs={0: 1}
     )
     common = {
         "model": str(folder / model),

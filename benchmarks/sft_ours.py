@@ -7,8 +7,8 @@ from typing import Any
 from benchmarks.sft_worker import Order, read_clock, serve, start_clock
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import read_json
+from nt_pkg.packing.steps import Steps
 from nt_pkg.sft.examples import Examples
-from nt_pkg.sft.packing import steps_of
 from scripts import train
 
 
@@ -18,7 +18,7 @@ def run(order: Order) -> dict[str, Any]:
     runtime = Runtime(
         num_ranks=order["ranks"],
         threads_per_rank=order["threads"],
-        rows_per_micro_batch=order["rows"],
+        micro_batch_tokens=order["rows"] * order["row_tokens"],
         zero_stage=order["zero_stage"],
         **order.get("runtime", {}),
         checkpoint_steps=10_000,
@@ -43,8 +43,9 @@ def run(order: Order) -> dict[str, Any]:
     )  # fmt: skip
     if status:
         raise RuntimeError(f"scripts.train ended with status {status}")
-    steps = steps_of(Examples(Path(order["examples"])), training, order["seed"])
-    tokens = [sum(row.num_tokens for row in step.rows) for step in steps]
+    examples = Examples(Path(order["examples"]))
+    steps = Steps(examples.lengths, examples.loss_lengths, training, order["seed"])
+    tokens = [step.num_tokens for step in steps]
     return {**read_clock(folder / "clock.txt", tokens), "run": read_json(out / "run.json")}
 
 

@@ -155,8 +155,11 @@ def _needs(jobs: Sequence[Job], forecasts: Forecasts) -> list[str]:
         for each, count in sorted(costs.items(), key=lambda pair: pair[0].tokens):
             runs = f"{count} run{'s' if count > 1 else ''}"
             hours = hours_text(each.gpu_seconds / 3600)
+            wait = ""
+            if each.balance:
+                wait = f", {100 * (1 - each.balance):.0f} % of it waiting for the slowest rank"
             lines.append(
-                f"  {runs} of {each.tokens / 1e6:,.1f} million tokens: {hours} GPU-hours each"
+                f"  {runs} of {each.tokens / 1e6:,.1f} million tokens: {hours} GPU-hours each{wait}"
             )
     return lines
 

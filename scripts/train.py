@@ -93,11 +93,11 @@ def _write_preview(args: argparse.Namespace, examples: Examples, training: Train
     """Write the preview, which can be checked before the training has cost anything."""
     from transformers import AutoTokenizer
 
-    from nt_pkg.sft.packing import steps_of
+    from nt_pkg.packing.steps import Steps
     from nt_pkg.sft.preview import preview
 
     tokenizer = AutoTokenizer.from_pretrained(args.student.parent)
-    first = steps_of(examples, training, args.seed)[0].rows[0]
+    first = Steps(examples.lengths, examples.loss_lengths, training, args.seed)[0]
     args.preview.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(args.preview) as path:
         path.write_text(preview(tokenizer, examples, first, args.seed))

@@ -45,10 +45,13 @@ class Training(Strict):
     tokens_per_step: int = Field(
         400_000,
         ge=1,
-        description="Tokens of one optimiser step over all ranks (paper: about 400k).",
+        description="Tokens of one optimiser step over all ranks, on average (paper: about 400k).",
     )
-    row_tokens: int = Field(
-        32_768, ge=8, description="Tokens of one packed row; no example may be longer."
+    max_example_tokens: int = Field(
+        20_480,
+        ge=8,
+        description="Longer examples, question and response, are left out, never cut (the paper is "
+        "silent; its longest response and 4,096 tokens to read).",
     )
     max_response_tokens: int = Field(
         16_384, ge=1, description="Longer responses are left out, never cut (paper: 16,384)."
@@ -81,8 +84,17 @@ class Runtime(Strict):
     num_ranks: int = Field(1, ge=1, description="Processes of one training on all its nodes.")
     threads_per_rank: int = Field(1, ge=1, description="CPU cores of each of these processes.")
     zero_stage: Literal[1, 2, 3] = Field(2, description="DeepSpeed ZeRO stage.")
-    rows_per_micro_batch: int = Field(
-        1, ge=1, description="Packed rows in one forward pass of a rank."
+    micro_batch_tokens: int = Field(
+        32_768,
+        ge=1,
+        description="Tokens of one forward pass of a rank, at most; a longer example has one of "
+        "its own.",
+    )
+    sequence_parallel: int = Field(
+        1,
+        ge=1,
+        description="Ranks that share the tokens of a micro-batch and exchange heads of attention, "
+        "for long examples on many ranks (DeepSpeed-Ulysses).",
     )
     attention: Literal["auto", "documents", "varlen", "sdpa"] = Field(
         "auto",
@@ -163,6 +175,12 @@ class Runtime(Strict):
             raise ValueError(
                 f"{self.num_ranks} ranks cannot be spread evenly over {self.nodes} nodes: make "
                 "num_ranks a multiple of nodes"
+            )
+        if self.ranks_per_node % self.sequence_parallel:
+            raise ValueError(
+                f"{self.sequence_parallel} ranks share the tokens of a micro-batch, and the "
+                f"{self.ranks_per_node} of a node are no multiple of that: lower "
+                "sequence_parallel, or make num_ranks / nodes a multiple of it"
             )
         if self.offload == "all" and self.zero_stage != 3:
             raise ValueError(

@@ -14,11 +14,14 @@ Recomputation by activation checkpointing, padding, norms and softmax are not co
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nt_pkg.config.engines import Annotator, Teacher
 from nt_pkg.config.students import Student
 from nt_pkg.files.json_files import read_json
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 
@@ -86,6 +89,14 @@ class Shape:
             + loss_tokens * self.num_embedding
             + self.num_hidden_layers * self.query_width * squares
         )
+
+    def document_flops(self, lengths: "np.ndarray") -> "np.ndarray":
+        """Return `flops` of every document by itself, if all of its tokens have loss."""
+        linear = self.num_layer_parameters + self.num_embedding
+        square = self.num_hidden_layers * self.query_width
+        tokens = lengths.astype(float)  # products do not fit into the int32 of a training's lengths
+        found: np.ndarray = 6.0 * (linear * tokens + square * tokens**2)
+        return found
 
     def flops_per_token(self, document_tokens: float) -> float:
         """Return the operations for one token of a document in which every token has loss."""

@@ -106,8 +106,7 @@ def smallest_that_fits(shape: Shape, wanted: Setup, gpu_bytes: int) -> Setup | N
     """Return the setup with the fewest GPUs that fits, and of these the one nearest to `wanted`.
 
     It tries the requested ranks and every power of two, each stage, and activation
-    checkpointing. Offloading stays as in `wanted`, and so do rows, because their length
-    affects the result.
+    checkpointing. Offloading and micro-batches stay as in `wanted`.
     """
     for ranks in sorted({wanted.num_ranks, *(2**power for power in range(11))}):
         for recomputes in sorted({wanted.recomputes, True}):

@@ -1,6 +1,7 @@
 """Whether the trainings of a study fit on the requested GPUs, and what they would cost."""
 
 import json
+import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from nt_pkg.config.study import Study
 from nt_pkg.cost import memory
+from nt_pkg.cost.balance import balance
 from nt_pkg.cost.decoder_shape import Shape, shape_of
 from nt_pkg.cost.hardware import gpu_of
 from nt_pkg.cost.memory import GIB, Setup
@@ -69,7 +71,7 @@ class Need:
         if not edits:
             return (
                 f"no number of {self.gpu} is enough: lower students.{self.student}.training."
-                "row_tokens, or use GPUs with more memory"
+                "max_example_tokens and runtime.micro_batch_tokens, or use GPUs with more memory"
             )
         return f"the smallest that fits, in students.{self.student}.runtime: {'; or '.join(edits)}"
 
@@ -107,7 +109,11 @@ def need(study: Study, student: str, folder: Path, gpu: str | None) -> Need:
     setup = Setup(
         num_ranks=runtime.num_ranks,
         zero_stage=runtime.zero_stage,
-        micro_batch_tokens=training.row_tokens * runtime.rows_per_micro_batch,
+        # An example that is longer than a micro-batch has one of its own.
+        micro_batch_tokens=max(
+            runtime.micro_batch_tokens,
+            math.ceil(training.max_example_tokens / runtime.sequence_parallel),
+        ),
         dtype=training.dtype,
         recomputes=runtime.activation_checkpointing,
         offload=runtime.offload,
@@ -143,6 +149,7 @@ class Cost:
     tokens: float  # that it trains on, or writes
     gpu_seconds: float
     is_measured: bool  # from finished jobs of this model; otherwise arithmetic
+    balance: float | None = None  # of a training's ranks: share of time in which they do not wait
 
 
 def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Need) -> Cost | None:
@@ -163,7 +170,10 @@ def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Ne
     peak = known.peak("bfloat16") if known else None
     if peak is None:
         return None
-    return Cost(tokens, tokens * needed.shape.flops_per_token(mean) / (MFU * peak), False)
+    entry, shape = study.students[run["student"]], needed.shape
+    share = balance(shape, entry.training.tokens_per_step, entry.runtime, mean)
+    seconds = tokens * shape.flops_per_token(mean) / (MFU * peak * share)
+    return Cost(tokens, seconds, is_measured=False, balance=share)
 
 
 def _examples(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, float]:
@@ -175,7 +185,7 @@ def _examples(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, 
         return found["num_examples"], found["num_tokens"] / found["num_examples"]
     entry = study.subsets[subset]
     mean = mean_trace(folder, entry.pool, entry.teacher)
-    return entry.size, min(mean, study.students[student].training.row_tokens)
+    return entry.size, min(mean, study.students[student].training.max_example_tokens)
 
 
 def mean_trace(folder: Path, pool: str, teacher: str) -> float:

@@ -29,7 +29,7 @@ VERSIONS = {
     "traces": 3,
     "annotations": 1,
     "examples": 1,
-    "train": 1,
+    "train": 2,
     "export": 2,
     "samples": 1,
 }
@@ -317,7 +317,7 @@ class Plan:
                 "format": _dump(self.study.formats[form]),
                 "limits": {
                     "max_response_tokens": training.max_response_tokens,
-                    "row_tokens": training.row_tokens,
+                    "max_example_tokens": training.max_example_tokens,
                 },
                 "version": VERSIONS["examples"],
             }

@@ -1,10 +1,14 @@
 """Attention over packed documents, computed within each document and not over the whole row.
 
+Ranks that share the tokens of a row exchange them for heads around it: each has all tokens of some
+heads (DeepSpeed-Ulysses, Jacobs et al. 2023, arXiv 2309.14509).
+
 `transformers` calls the functions registered here instead of its own attention. Its own separates
 packed documents by a mask of rows x tokens x tokens, and computes every entry of it.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -64,15 +68,73 @@ def _has_flash() -> bool:
     return bool(major >= 8)
 
 
-def register(attention: Attention) -> str:
-    """Make an attention known to transformers and return its name there."""
+def check_heads(num_heads: int, num_key_value_heads: int, num_shares: int) -> None:
+    """Raise if the heads of a student cannot be spread over ranks that share tokens.
+
+    Raises:
+        ValueError: the message says what to do.
+    """
+    for kind, count in (("", num_heads), ("key and value ", num_key_value_heads)):
+        if count % num_shares:
+            raise ValueError(
+                f"runtime.sequence_parallel is {num_shares}, and the student's {count} {kind}heads "
+                f"are no multiple of it: set it to {math.gcd(num_heads, num_key_value_heads)} or a "
+                "divisor of that"
+            )
+
+
+def register(attention: Attention, sharing: "torch.distributed.ProcessGroup | None" = None) -> str:
+    """Make an attention known to transformers and return its name there.
+
+    Args:
+        attention: how it is computed.
+        sharing: the ranks that share the tokens of a row, if there are several.
+
+    Raises:
+        ValueError: this attention cannot be shared.
+    """
     from transformers import AttentionInterface
 
     if attention == "sdpa":
+        if sharing:
+            raise ValueError(
+                "runtime.sequence_parallel does not support attention 'sdpa', whose mask needs the "
+                "whole row: set attention to 'auto', or sequence_parallel to 1 for a student with "
+                "attention windows"
+            )
         return "sdpa"
     name = _PREFIX + attention
-    AttentionInterface.register(name, {"documents": _documents, "varlen": _varlen}[attention])
+    kinds: dict[str, Callable[..., Any]] = {"documents": _documents, "varlen": _varlen}
+    compute = kinds[attention]
+    AttentionInterface.register(name, _shared(compute, sharing) if sharing else compute)
     return name
+
+
+def _shared(compute: Callable[..., Any], sharing: "torch.distributed.ProcessGroup") -> Any:
+    """Return an attention whose tensors are 1 x heads x this rank's tokens x width of a head."""
+    from deepspeed.sequence.layer import DistributedAttention
+
+    def over_all_tokens(
+        *tensors: "torch.Tensor", module: "torch.nn.Module", **options: Any
+    ) -> "torch.Tensor":
+        found, _ = compute(module, *(each.transpose(1, 2) for each in tensors), None, **options)
+        return found
+
+    exchange = DistributedAttention(over_all_tokens, sharing, scatter_idx=2, gather_idx=1)
+
+    def attend(
+        module: "torch.nn.Module",
+        query: "torch.Tensor",
+        key: "torch.Tensor",
+        value: "torch.Tensor",
+        attention_mask: "torch.Tensor | None",
+        **options: Any,
+    ) -> tuple["torch.Tensor", None]:
+        assert attention_mask is None, "packed documents come without a mask"
+        tensors = (each.transpose(1, 2) for each in (query, key, value))
+        return exchange(*tensors, batch_dim_idx=0, module=module, **options), None
+
+    return attend
 
 
 def layout_for(

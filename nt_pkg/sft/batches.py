@@ -1,12 +1,12 @@
-"""From packed rows to the tensors of one forward pass."""
+"""From the examples of a micro-batch to the tensors of one forward pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nt_pkg.packing.steps import Numbers
 from nt_pkg.sft.examples import Examples
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """One forward pass.
+    """One forward pass over documents that share one row of tokens.
 
     Attributes:
-        ids: rows x tokens.
-        positions: rows x tokens; they restart with every document.
-        at: positions in the flattened tokens whose next token has loss.
+        ids: 1 x tokens.
+        positions: 1 x tokens; they restart with every document.
+        at: positions in the tokens whose next token has loss.
         targets: those next tokens.
-        lengths: tokens of each document if all are in one row, else empty.
+        lengths: tokens of each document in the whole row.
     """
 
     ids: "torch.Tensor"
@@ -34,47 +34,49 @@ class Batch:
 
 def collate(
     examples: Examples,
-    rows: Sequence[Sequence[int]],
-    in_one_row: bool,
+    chosen: Sequence[int] | Numbers,
     device: "torch.device",
+    share: int = 0,
+    num_shares: int = 1,
 ) -> Batch:
-    """Return the tensors of some packed rows, each a list of numbers of examples.
+    """Return the tensors of some examples, or one of equal shares of their tokens.
 
     Args:
         examples: the examples of the training.
-        rows: empty for a rank that only takes part because the others have a forward pass; its
-            batch has no loss.
-        in_one_row: join the documents of all rows into one, so that nothing is padded.
+        chosen: numbers of examples; none for a rank that only takes part because the others have a
+            forward pass; its batch has no loss.
         device: where to put the tensors.
+        share: which share this rank has, counted from 0.
+        num_shares: ranks that share the tokens. Padding after the last document, a document of its
+            own, makes the shares equal.
     """
     import torch
 
-    groups = [list(chain.from_iterable(rows))] if in_one_row else [list(row) for row in rows]
-    documents = [
-        [(examples.ids(each), int(examples.num_prompt_tokens[each])) for each in group]
-        for group in groups
+    ids = [examples.ids(number).astype(np.int64) for number in chosen]
+    lengths = [len(each) for each in ids]
+    starts = np.cumsum([0, *lengths])
+    at = [
+        np.arange(start + examples.num_prompt_tokens[number], start + length) - 1
+        for start, length, number in zip(starts, lengths, chosen, strict=False)
     ]
-    if not any(documents):
-        documents = [[(np.zeros(2, np.int32), 2)]]
-    width = max(sum(len(ids) for ids, _ in group) for group in documents)
-    tokens = np.zeros((len(documents), width), np.int64)
-    positions = np.zeros_like(tokens)
-    at = []
-    for row, group in enumerate(documents):
-        start = 0
-        for ids, num_prompt in group:
-            end = start + len(ids)
-            tokens[row, start:end] = ids
-            positions[row, start:end] = np.arange(len(ids))
-            at.append(row * width + np.arange(start + num_prompt, end) - 1)
-            start = end
-        # Padding counts as another document, so that no real one attends to it.
-        positions[row, start:] = np.arange(width - start)
-    flat, bearing = torch.from_numpy(tokens), torch.from_numpy(np.concatenate(at))
+    # An empty batch still has a token for every rank.
+    padding = -int(starts[-1]) % num_shares if len(chosen) else num_shares
+    if padding:
+        ids.append(np.zeros(padding, dtype=np.int64))
+        lengths.append(padding)
+    row, positions = np.concatenate(ids), np.concatenate([np.arange(n) for n in lengths])
+    bearing = np.concatenate([*at, np.zeros(0, dtype=np.int64)])
+    size = len(row) // num_shares
+    first = share * size
+    bearing = bearing[(bearing >= first) & (bearing < first + size)]
+
+    def tensor(values: Numbers) -> "torch.Tensor":
+        return torch.from_numpy(values).to(device)
+
     return Batch(
-        flat.to(device),
-        torch.from_numpy(positions).to(device),
-        bearing.to(device),
-        flat.flatten()[bearing + 1].to(device),
-        tuple(len(ids) for ids, _ in documents[0]) if in_one_row else (),
+        ids=tensor(row[None, first : first + size]),
+        positions=tensor(positions[None, first : first + size]),
+        at=tensor(bearing - first),
+        targets=tensor(row[bearing + 1]),
+        lengths=tuple(lengths),
     )

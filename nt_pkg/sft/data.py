@@ -159,8 +159,8 @@ def _within(rows: Iterable[Row], training: Training, dropped: Counter[str]) -> I
         num_tokens = len(row["input_ids"])
         if num_tokens - row["num_prompt_tokens"] > training.max_response_tokens:
             dropped[f"response over {training.max_response_tokens} tokens"] += 1
-        elif num_tokens > training.row_tokens:
-            dropped[f"example over row_tokens={training.row_tokens}"] += 1
+        elif num_tokens > training.max_example_tokens:
+            dropped[f"example over {training.max_example_tokens} tokens"] += 1
         else:
             yield row
 

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from nt_pkg.identity.seeds import rng
+from nt_pkg.packing.steps import Step
 from nt_pkg.sft.examples import Examples
-from nt_pkg.sft.packing import PackedRow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -18,14 +18,14 @@ Check that the question is outside, the whole answer inside, and that its end to
 
 
 def preview(
-    tokenizer: "PreTrainedTokenizerBase", examples: Examples, first: PackedRow, seed: int
+    tokenizer: "PreTrainedTokenizerBase", examples: Examples, first: Step, seed: int
 ) -> str:
-    """Return some examples and the first packed row as text with the loss marked.
+    """Return some examples and the beginning of the first step as text with the loss marked.
 
     Args:
         tokenizer: tokenizer of the student.
         examples: examples of the training.
-        first: the first row of the first step.
+        first: the first step.
         seed: seed of the run; it also draws the examples.
     """
     draw = rng("preview", seed)
@@ -35,16 +35,12 @@ def preview(
         chosen += draw.sample(same, min(len(same), _NUM_EXAMPLES))
     parts = [_LEGEND]
     parts += [f"== {_title(examples, n)}\n{_marked(tokenizer, examples, n)}\n" for n in chosen]
+    shown = first.examples[:_NUM_EXAMPLES].tolist()
     parts.append(
-        f"== first packed row: {len(first.examples)} documents, {first.num_tokens} tokens; each "
-        "attends only to itself, and its positions begin at 0\n"
+        f"== first step: {len(first.examples)} documents, {first.num_tokens} tokens; each attends "
+        f"only to itself, and its positions begin at 0; the first {len(shown)}:\n"
     )
-    start = 0
-    for number in first.examples:
-        end = start + int(examples.lengths[number])
-        text = f"{_title(examples, number)}\n{_marked(tokenizer, examples, number)}"
-        parts.append(f"-- tokens {start} to {end - 1}: {text}\n")
-        start = end
+    parts += [f"-- {_title(examples, n)}\n{_marked(tokenizer, examples, n)}\n" for n in shown]
     return "\n".join(parts)
 
 

@@ -1,14 +1,12 @@
 """Figures of a finished training for `run.json`."""
 
 import resource
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nt_pkg.config.students import Training
 from nt_pkg.cost.decoder_shape import Shape, read_shape
 from nt_pkg.cost.hardware import gpu_of
-from nt_pkg.sft.examples import Examples
-from nt_pkg.sft.packing import Step
+from nt_pkg.packing.steps import Numbers, Steps
 
 if TYPE_CHECKING:
     import torch
@@ -23,13 +21,11 @@ def known_shape(model: "PreTrainedModel") -> Shape | None:
         return None
 
 
-def flops_of(shape: Shape | None, steps: Sequence[Step], examples: Examples) -> float | None:
-    """Return the floating-point operations of all steps."""
+def flops_of(shape: Shape | None, lengths: Numbers, steps: Steps) -> float | None:
+    """Return the floating-point operations of all steps over examples of these lengths."""
     if shape is None:
         return None
-    chosen = [e for step in steps for row in step.rows for e in row.examples]
-    lengths = examples.lengths[chosen].tolist()
-    return shape.flops(lengths, sum(step.num_loss_tokens for step in steps))
+    return shape.flops(lengths.tolist() * steps.num_epochs, steps.num_loss_tokens)
 
 
 def model_flops_utilisation(

@@ -4,7 +4,6 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,14 @@ from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import write_json
 from nt_pkg.identity.seeds import digest_int
 from nt_pkg.jobs.progress import Progress, ready
-from nt_pkg.sft.attention import choose_attention, layout_for, register
+from nt_pkg.packing.balance import micro_batches
+from nt_pkg.packing.steps import Numbers, Step, Steps
+from nt_pkg.sft.attention import check_heads, choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.checkpoint_files import LAST
 from nt_pkg.sft.checkpoints import Checkpoints
 from nt_pkg.sft.examples import Examples
 from nt_pkg.sft.loss import give_loss
-from nt_pkg.sft.packing import PackedRow, Step, steps_of
 from nt_pkg.sft.resuming import is_universal
 from nt_pkg.sft.steps import StepLog
 from nt_pkg.sft.stopping import SIGNALS, Notes
@@ -33,6 +33,7 @@ from nt_pkg.sft.summary import (
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PretrainedConfig
 
 logger = logging.getLogger(__name__)
 _OFFLOADED = {
@@ -55,17 +56,16 @@ class Job:
     work: Path
 
 
-def deepspeed_config(
-    training: Training, runtime: Runtime, num_micro_batches: int, num_parameters: int
-) -> dict[str, Any]:
+def deepspeed_config(training: Training, runtime: Runtime, num_parameters: int) -> dict[str, Any]:
     """Return the DeepSpeed configuration of a run."""
     # DeepSpeed's default of 2 GB, allocated and freed in every backward pass, costs a small student
     # a tenth of its time.
     bucket = min(500_000_000, num_parameters)
     return {
-        # DeepSpeed counts packed rows as its samples, not examples.
-        "train_micro_batch_size_per_gpu": runtime.rows_per_micro_batch,
-        "gradient_accumulation_steps": num_micro_batches,
+        # What it calls a sample is one of our micro-batches. A step has as many as it needs, so the
+        # loop says which one is the last.
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
         "gradient_clipping": training.max_grad_norm,
         "bf16": {"enabled": training.dtype == "bfloat16"},
         "zero_optimization": {
@@ -92,20 +92,20 @@ class _Trainer:
         from transformers import AutoConfig, AutoModelForCausalLM
 
         self._job, self._rank, self._notes, training = job, rank, notes, job.training
-        self._steps = steps_of(job.examples, training, job.seed)
-        most_rows = max(len(step.rows) for step in self._steps)
-        per_round = job.runtime.num_ranks * job.runtime.rows_per_micro_batch
-        self._num_micro_batches = math.ceil(most_rows / per_round)
+        self._lengths = job.examples.lengths
+        self._steps = Steps(self._lengths, job.examples.loss_lengths, training, job.seed)
+        self._team, self._share = divmod(rank, job.runtime.sequence_parallel)
+        config = AutoConfig.from_pretrained(job.model_dir)
         self._attention = choose_attention(
             job.runtime.attention,
-            AutoConfig.from_pretrained(job.model_dir),
+            config,
             training.dtype,
             get_accelerator().device_name(),
         )
         model = AutoModelForCausalLM.from_pretrained(
             job.model_dir,
             dtype=getattr(torch, training.dtype),
-            attn_implementation=register(self._attention),
+            attn_implementation=register(self._attention, self._sharing(config)),
         )
         model.config.use_cache = False
         if job.runtime.activation_checkpointing:
@@ -114,6 +114,10 @@ class _Trainer:
         # Read this now: under ZeRO-3 a rank no longer holds the whole tensors.
         self._num_parameters = model.num_parameters()
         self._shape = known_shape(model)
+        # Without a shape, as if attention took no time.
+        self._costs = (
+            self._shape.document_flops(self._lengths) if self._shape else self._lengths * 1.0
+        )
         self._num_words = model.config.vocab_size
         optimizer = torch.optim.AdamW(
             model.parameters(),
@@ -127,9 +131,7 @@ class _Trainer:
             model=model,
             optimizer=optimizer,
             config={
-                **deepspeed_config(
-                    training, job.runtime, self._num_micro_batches, self._num_parameters
-                ),
+                **deepspeed_config(training, job.runtime, self._num_parameters),
                 "checkpoint": {"load_universal": is_universal(job.work)},
             },
         )
@@ -144,6 +146,23 @@ class _Trainer:
             threads = job.runtime.num_ranks * job.runtime.threads_per_rank
             ready("train ranks", threads=threads, started=launched)
 
+    def _sharing(self, config: "PretrainedConfig") -> "torch.distributed.ProcessGroup | None":
+        """Return the ranks that share tokens with this one; None if it shares none."""
+        import torch
+
+        runtime, found = self._job.runtime, None
+        if runtime.sequence_parallel == 1:
+            return None
+        check_heads(
+            config.num_attention_heads, config.num_key_value_heads, runtime.sequence_parallel
+        )
+        # Every rank takes part in making every group.
+        for first in range(0, runtime.num_ranks, runtime.sequence_parallel):
+            ranks = list(range(first, first + runtime.sequence_parallel))
+            group = torch.distributed.new_group(ranks)
+            found = group if self._rank in ranks else found
+        return found
+
     def run(self) -> None:
         """Train from the newest checkpoint to the end, or until a signal stops the ranks."""
         done = self._resume()
@@ -152,7 +171,8 @@ class _Trainer:
         progress = Progress("optimiser steps", num_steps, done, 60.0) if told else None
         log = StepLog(self._job.work, done) if told else None
         begun = time.monotonic() - self._seconds
-        for number, step in enumerate(self._steps[done:], start=done + 1):
+        for number in range(done + 1, num_steps + 1):
+            step = self._steps[number - 1]
             started = time.monotonic()
             self._losses.append(self._step(number, step))
             self._seconds = time.monotonic() - begun
@@ -167,8 +187,7 @@ class _Trainer:
             ):
                 self._save(LAST if last else f"step{number}", number)
             if progress:
-                tokens = sum(row.num_tokens for row in step.rows)
-                progress.add(1, f", loss {self._losses[-1]:.4f}", tokens)
+                progress.add(1, f", loss {self._losses[-1]:.4f}", step.num_tokens)
             if self._stop_by and not last:
                 self._checkpoints.finish()
                 if told:
@@ -191,7 +210,7 @@ class _Trainer:
             "loss": self._losses[-1],
             "learning_rate": self._rate(number),
             "grad_norm": float(self._engine.get_global_grad_norm()),  # before clipping
-            "tokens_per_second": round(sum(r.num_tokens for r in step.rows) / seconds, 1),
+            "tokens_per_second": round(step.num_tokens / seconds, 1),
         }
 
     def _step(self, number: int, step: Step) -> float:
@@ -203,18 +222,15 @@ class _Trainer:
         torch.manual_seed(digest_int("step", self._job.seed, number, self._rank) % 2**63)
         for group in self._engine.optimizer.param_groups:
             group["lr"] = self._rate(number)
-        # Row i goes to rank i mod ranks, so the rows of a step do not depend on the ranks.
-        mine = step.rows[self._rank :: runtime.num_ranks]
-        size = runtime.rows_per_micro_batch
+        parts = [each[self._team] for each in self._micro_batches(step)]
         total = torch.zeros((), device=self._engine.device)
-        for part in range(self._num_micro_batches):
-            loss = self._summed_loss(mine[part * size : (part + 1) * size])
+        for left, part in zip(reversed(range(len(parts))), parts, strict=True):
+            self._engine.set_gradient_accumulation_boundary(not left)
+            loss = self._summed_loss(step.examples[part])
             total += loss.detach()
-            # DeepSpeed averages over ranks and micro-batches, but the loss is per token of the
-            # whole step.
-            scale = runtime.num_ranks * self._num_micro_batches / step.num_loss_tokens
-            self._engine.backward(loss * scale)
-            self._engine.step()
+            # DeepSpeed averages over ranks, but the loss is per token of the whole step.
+            self._engine.backward(loss * (runtime.num_ranks / step.num_loss_tokens))
+        self._engine.step()
         value = self._agree(total) / step.num_loss_tokens
         # DeepSpeed skips a step whose gradient overflows, and only its log says so.
         if not math.isfinite(value) or not self._engine.was_step_applied():
@@ -233,7 +249,7 @@ class _Trainer:
         return value
 
     def _named(self, step: Step) -> str:
-        ids = [self._job.examples.name(e) for row in step.rows for e in row.examples]
+        ids = [self._job.examples.name(e) for e in step.examples]
         return f"its examples: {' '.join(ids)}"
 
     def _agree(self, loss: "torch.Tensor") -> float:
@@ -254,11 +270,14 @@ class _Trainer:
         self._stop_by, self._is_checkpoint_due = told[0] if told else "", due > 0
         return float(summed)
 
-    def _summed_loss(self, rows: Sequence[PackedRow]) -> "torch.Tensor":
+    def _micro_batches(self, step: Step) -> list[list[Numbers]]:
+        chosen = step.examples
+        return micro_batches(self._lengths[chosen], self._costs[chosen], self._job.runtime)
+
+    def _summed_loss(self, examples: Numbers) -> "torch.Tensor":
         """Return the loss of this rank's part of a micro-batch, summed over its tokens."""
-        chosen = [row.examples for row in rows]
-        in_one_row = self._attention != "sdpa"
-        batch = collate(self._job.examples, chosen, in_one_row, self._engine.device)
+        device, shares = self._engine.device, self._job.runtime.sequence_parallel
+        batch = collate(self._job.examples, examples, device, self._share, shares)
         # transformers' own attention separates packed documents if positions restart, no mask is
         # given and the cache is off.
         loss: torch.Tensor = self._engine(
@@ -267,7 +286,7 @@ class _Trainer:
             input_ids=batch.ids,
             position_ids=batch.positions,
             use_cache=False,
-            **layout_for(self._attention, batch.lengths, self._engine.device),
+            **layout_for(self._attention, batch.lengths, device),
         )
         return loss
 
@@ -287,8 +306,8 @@ class _Trainer:
 
     def _summary(self) -> dict[str, Any]:
         job, seconds = self._job, self._seconds
-        tokens = sum(row.num_tokens for step in self._steps for row in step.rows)
-        flops = flops_of(self._shape, self._steps, job.examples)
+        tokens = self._steps.num_tokens
+        flops = flops_of(self._shape, self._lengths, self._steps)
         return {
             "num_examples": len(job.examples),
             "num_steps": len(self._steps),

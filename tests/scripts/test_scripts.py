@@ -241,6 +241,6 @@ def test_progress_survives_a_change_of_layout_that_does_not_matter(
 ) -> None:
     run_training()
     forget_finished()
-    run_training(num_ranks=2, zero_stage=3, rows_per_micro_batch=4, checkpoint_steps=7, mem_mb=1)
+    run_training(num_ranks=2, zero_stage=3, micro_batch_tokens=1024, checkpoint_steps=7, mem_mb=1)
 
     assert training.folders[0] == training.folders[1]

@@ -223,6 +223,13 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
             ],
         ),
         (
+            put("students", "micro-llama", "runtime", "sequence_parallel", value=4),
+            [
+                "students.micro-llama.runtime: 4 ranks share the tokens of a micro-batch, and the "
+                "2 of a node are no multiple of that: lower sequence_parallel",
+            ],
+        ),
+        (
             put("students", "micro-llama", "runtime", "gpu", value=1),
             ["students.micro-llama.runtime", "gpu is 1 and num_ranks 2: set gpu to 2 or to 0"],
         ),

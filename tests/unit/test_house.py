@@ -11,7 +11,17 @@ PACKAGE = Path(__file__).parents[2] / "nt_pkg"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # Libraries whose import takes long enough to wait for it until it is needed.
 HEAVY = {
-    *("torch", "transformers", "deepspeed", "vllm", "scipy", "matplotlib", "sklearn", "pandas"),
+    *(
+        "numpy",
+        "torch",
+        "transformers",
+        "deepspeed",
+        "vllm",
+        "scipy",
+        "matplotlib",
+        "sklearn",
+        "pandas",
+    ),
     *("tokenizers", "safetensors", "huggingface_hub", "math_verify", "sympy", "httpx2", "datasets"),
 }
 

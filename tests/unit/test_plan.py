@@ -163,7 +163,7 @@ def test_defaults_are_left_out(demo: Config) -> None:
         (("annotators", "strategies", "params", "multiple"), False, {"annotator"}),
         (("teachers", "micro-teacher", "sampling"), {"temperature": 1}, {"trace"}),
         (("students", "micro-llama", "training", "learning_rate"), 0.123, {"train"}),
-        (("students", "micro-llama", "training", "row_tokens"), 300, {"train", "examples"}),
+        (("students", "micro-llama", "training", "max_example_tokens"), 300, {"train", "examples"}),
         (("students", "micro-llama", "training", "dtype"), "bfloat16", {"train", "export"}),
         (("students", "micro-llama", "sampling", "max_tokens"), 9, {"sample"}),
         (("students", "micro-llama", "engine"), "vllm", {"sample"}),

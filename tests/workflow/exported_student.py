@@ -32,7 +32,11 @@ def main(argv: Sequence[str]) -> int:
         for n in range(4)
     ]
     training = Training(
-        learning_rate=0.003, tokens_per_step=256, row_tokens=128, epochs={0: 30}, dtype="float32"
+        learning_rate=0.003,
+        tokens_per_step=256,
+        max_example_tokens=128,
+        epochs={0: 30},
+        dtype="float32",
     )
     work = folder / "work"
     work.mkdir(parents=True, exist_ok=True)

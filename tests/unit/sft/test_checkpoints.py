@@ -135,7 +135,7 @@ def test_kill_while_a_checkpoint_is_written_costs_that_one_only(
     monkeypatch: pytest.MonkeyPatch,
     trained: Runs,
 ) -> None:
-    undisturbed, _ = trained(num_ranks=2, zero_stage=2, rows_per_micro_batch=1)
+    undisturbed, _ = trained(num_ranks=2, zero_stage=2)
     job = job_of(student, tmp_path / "work", runtime=KILLED)
     with monkeypatch.context() as patch:
         patch.setattr(writer, "note_rank", kill_half_written)
@@ -213,7 +213,7 @@ def test_run_goes_on_with_other_ranks_and_at_another_stage(
 ) -> None:
     import torch
 
-    undisturbed, expected = trained(num_ranks=2, zero_stage=2, rows_per_micro_batch=1)
+    undisturbed, expected = trained(num_ranks=2, zero_stage=2)
     spread = [
         Runtime(num_ranks=ranks, zero_stage=stage, checkpoint_steps=3)
         for ranks, stage in (before, after)

@@ -16,10 +16,10 @@ from nt_pkg.dialogue.formats import target_kind, training_pair
 from nt_pkg.files import parquet, schemas
 from nt_pkg.files.json_files import sha256_file, write_json
 from nt_pkg.identity.seeds import rng
+from nt_pkg.packing.steps import Steps
 from nt_pkg.sft import data
 from nt_pkg.sft import examples as file
 from nt_pkg.sft.examples import Examples
-from nt_pkg.sft.packing import steps_of
 from nt_pkg.sft.preview import preview
 from nt_pkg.sft.selected import Selected, selected_rows
 from tests.unit.sft.templates import MICRO, tokenizer_of
@@ -85,13 +85,13 @@ def test_long_responses_are_left_out_whole_and_counted(build: Build) -> None:
     assert all(found.ids(n)[-1] == 3 for n in range(6))  # none is cut
 
 
-def test_examples_that_fit_no_row_are_left_out_and_counted(build: Build) -> None:
+def test_long_examples_are_left_out_and_counted(build: Build) -> None:
     whole = int(max(build(SYSTEM2)[0].lengths))
 
-    found, counts = build(SYSTEM2, row_tokens=whole - 3)
+    found, counts = build(SYSTEM2, max_example_tokens=whole - 3)
 
     assert len(found) == 7
-    assert counts["dropped"] == {f"example over row_tokens={whole - 3}": 3}
+    assert counts["dropped"] == {f"example over {whole - 3} tokens": 3}
 
 
 def test_nothing_left_is_an_error(build: Build, tmp_path: Path) -> None:
@@ -111,19 +111,19 @@ def test_difficulty_mix_of_examples(build: Build) -> None:
 
 def test_preview_marks_what_bears_loss(build: Build) -> None:
     found, _ = build(Format(kind="difficulty_mix", think_words=40))
-    first = steps_of(found, Training(row_tokens=64), 0)[0].rows[0]
+    first = Steps(found.lengths, found.loss_lengths, Training(tokens_per_step=64), 0)[0]
 
     text = preview(tokenizer_of("micro"), found, first, 0)
 
     marked = [line for line in text.splitlines() if "[[" in line and line.startswith("<s>")]
-    assert len(marked) == 10 + len(first.examples)  # five of each kind, and the row
+    assert len(marked) == 10 + len(first.examples)  # five of each kind, and the step
     for line in marked:
         prompt, _, rest = line.partition("[[")
         assert "Where?" in prompt
         assert prompt.endswith("<|assistant|>")
         assert rest.endswith("So <|end|>]]")
         assert ("<think>" in rest) == ("Think" in prompt)
-    assert f"first packed row: {len(first.examples)} documents, {first.num_tokens} tokens" in text
+    assert f"first step: {len(first.examples)} documents, {first.num_tokens} tokens" in text
 
 
 ROWS = 37

@@ -50,7 +50,7 @@ def test_resumed_run_is_the_uninterrupted_one_bitwise(
 ) -> None:
     import torch
 
-    undisturbed, expected = trained(num_ranks=2, zero_stage=2, rows_per_micro_batch=1)
+    undisturbed, expected = trained(num_ranks=2, zero_stage=2)
     job = job_of(student, tmp_path / "work", runtime=KILLED)
     monkeypatch.setattr(loop._Trainer, "_step", kill_one_rank)
     with pytest.raises(RuntimeError, match="ended with status -9; run the same command again"):

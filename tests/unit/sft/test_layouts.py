@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nt_pkg.config.students import Runtime
+from nt_pkg.packing.steps import Steps
 from nt_pkg.sft import launch
-from nt_pkg.sft.packing import plan_steps
 from tests.unit.sft.tiny import (
     EXAMPLES,
     FORK,
@@ -35,10 +35,10 @@ def by_hand(student: Path) -> Outcome:
     lengths = [len(row["input_ids"]) for row in EXAMPLES]
     response = [len(row["input_ids"]) - row["num_prompt_tokens"] for row in EXAMPLES]
     curve, norms = [], []
-    for number, step in enumerate(plan_steps(lengths, response, TRAINING, 0), start=1):
+    for number, step in enumerate(Steps(lengths, response, TRAINING, 0), start=1):
         optimizer.param_groups[0]["lr"] = 0.01 * min(1.0, number / 3)
         total = 0.0
-        for example in (EXAMPLES[e] for row in step.rows for e in row.examples):
+        for example in (EXAMPLES[e] for e in step.examples):
             ids = torch.tensor([example["input_ids"]])
             cut = example["num_prompt_tokens"]
             logits = model(ids).logits[0, cut - 1 : -1]
@@ -62,7 +62,7 @@ def test_packed_training_is_unpacked_training_by_hand(student: Path, trained: Ru
     with ProcessPoolExecutor(1, mp_context=FORK) as pool:
         hand, expected = pool.submit(by_hand, student).result()
 
-    result, found = trained(num_ranks=1, zero_stage=2, rows_per_micro_batch=1)
+    result, found = trained(num_ranks=1, zero_stage=2)
 
     assert min(hand["norms"]) > TRAINING.max_grad_norm
     assert result["num_steps"] == len(hand["losses"]) == 12
@@ -74,32 +74,33 @@ def test_packed_training_is_unpacked_training_by_hand(student: Path, trained: Ru
 
 
 @pytest.mark.parametrize(
-    ("num_ranks", "zero_stage", "rows_per_micro_batch", "options"),
+    ("num_ranks", "zero_stage", "micro_batch_tokens", "options"),
     [
-        (1, 2, 8, {}),
-        (2, 2, 1, {}),
-        (2, 1, 1, {"offload": "optimizer"}),
-        (2, 3, 2, {"attention": "sdpa"}),
-        (2, 3, 1, {"offload": "all", "activation_checkpointing": True}),
-        (4, 2, 1, {"activation_checkpointing": True}),
+        (1, 2, 20, {}),
+        (2, 2, 32, {}),
+        (2, 1, 32, {"offload": "optimizer"}),
+        (2, 3, 64, {"attention": "sdpa"}),
+        (2, 3, 8, {"offload": "all", "activation_checkpointing": True}),
+        (2, 2, 16, {"sequence_parallel": 2}),
+        (4, 3, 8, {"sequence_parallel": 2, "activation_checkpointing": True}),
     ],
 )
 def test_layout_of_a_run_is_not_in_its_result(
     trained: Runs,
     num_ranks: int,
     zero_stage: int,
-    rows_per_micro_batch: int,
+    micro_batch_tokens: int,
     options: dict[str, Any],
 ) -> None:
-    """Micro-batches, ranks and ZeRO stages give the same curve and weights but for rounding."""
+    """Micro-batches, ranks, those that share tokens, and ZeRO stages change only rounding."""
     import torch
 
-    alone, expected = trained(num_ranks=1, zero_stage=2, rows_per_micro_batch=1)
+    alone, expected = trained(num_ranks=1, zero_stage=2)
 
     result, found = trained(
         num_ranks=num_ranks,
         zero_stage=zero_stage,
-        rows_per_micro_batch=rows_per_micro_batch,
+        micro_batch_tokens=micro_batch_tokens,
         **options,
     )
 
@@ -128,7 +129,7 @@ def test_output_layer_of_its_own_is_gathered_for_a_loss_in_chunks(
 
 
 def test_counts_of_a_run(trained: Runs) -> None:
-    result, _ = trained(num_ranks=1, zero_stage=2, rows_per_micro_batch=1)
+    result, _ = trained(num_ranks=1, zero_stage=2)
 
     assert result["num_examples"] == 22
     assert result["num_tokens"] == 4 * sum(len(row["input_ids"]) for row in EXAMPLES)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nt_pkg.identity.seeds import rng
-from nt_pkg.sft.attention import choose_attention, layout_for, register
+from nt_pkg.sft.attention import check_heads, choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.examples import Examples
 from nt_pkg.sft.loss import _has_plain_head, give_loss, summed_loss
@@ -33,19 +33,21 @@ FAMILIES = {
     "qwen": ("Qwen2Config", {"tie_word_embeddings": True}),
     "granite": ("GraniteConfig", {"logits_scaling": 4.0}),  # its logits are more than a product
 }
-ROWS = [
-    [
-        {"id": f"row{row}{n}", "target": "system2", "num_prompt_tokens": cut,
-         "input_ids": [rng("model", row, n, at).randrange(6, 64) for at in range(length)]}
-        for n, (length, cut) in enumerate(lengths)
-    ]
-    for row, lengths in enumerate([[(7, 3), (4, 2), (9, 1)], [(5, 4), (12, 6)]])
-]  # fmt: skip
+EXAMPLES = [
+    {
+        "id": f"row{n}",
+        "target": "system2",
+        "input_ids": [rng("model", n, at).randrange(6, 64) for at in range(length)],
+        "num_prompt_tokens": cut,
+    }
+    for n, (length, cut) in enumerate([(7, 3), (4, 2), (9, 1), (5, 4), (12, 6)])
+]
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def examples(tmp_path: Path) -> Examples:
-    return written(tmp_path / "examples.arrow", [row for group in ROWS for row in group])
+    return written(tmp_path / "examples.arrow", EXAMPLES)
 
 
 def student(family: str, attention: Any = "sdpa") -> Any:
@@ -65,7 +67,7 @@ def slopes(model: Any) -> dict[str, Any]:
 def one_by_one(family: str) -> tuple[float, dict[str, Any]]:
     """Return loss and gradients as transformers itself has them, one unpacked document a time."""
     model, total = student(family), 0.0
-    for row in (each for group in ROWS for each in group):
+    for row in EXAMPLES:
         ids = torch.tensor([row["input_ids"]])
         labels = ids.clone()
         labels[:, : row["num_prompt_tokens"]] = -100
@@ -86,8 +88,7 @@ def test_packed_loss_and_gradients_are_those_of_each_document_alone(
     if checkpointed:
         model.activation_checkpointing_enable({"use_reentrant": False})
     give_loss(model)
-    rows = [(0, 1, 2), (3, 4)]
-    batch = collate(examples, rows, attention == "documents", torch.device("cpu"))
+    batch = collate(examples, range(5), CPU)
 
     loss = model(
         at=batch.at,
@@ -95,7 +96,7 @@ def test_packed_loss_and_gradients_are_those_of_each_document_alone(
         input_ids=batch.ids,
         position_ids=batch.positions,
         use_cache=False,
-        **layout_for(attention, batch.lengths, torch.device("cpu")),
+        **layout_for(attention, batch.lengths, CPU),
     )
     loss.backward()
 
@@ -148,10 +149,10 @@ def test_logits_of_all_tokens_are_never_in_memory(monkeypatch: pytest.MonkeyPatc
     assert max(shape.numel() for shape in seen) == 5 * 5000
 
 
-def test_a_rank_without_rows_has_no_loss_and_gradients_of_zero(examples: Examples) -> None:
+def test_a_rank_without_examples_has_no_loss_and_gradients_of_zero(examples: Examples) -> None:
     model = student("llama", "documents")
     give_loss(model)
-    batch = collate(examples, [], True, torch.device("cpu"))
+    batch = collate(examples, [], CPU)
 
     loss = model(
         at=batch.at, targets=batch.targets, input_ids=batch.ids, position_ids=batch.positions,
@@ -161,6 +162,39 @@ def test_a_rank_without_rows_has_no_loss_and_gradients_of_zero(examples: Example
 
     assert float(loss.detach()) == 0
     assert all(not slope.any() for slope in slopes(model).values())
+
+
+@pytest.mark.parametrize("num_shares", [2, 3, 4])
+@pytest.mark.parametrize("num_examples", [0, 1, 5])
+def test_shares_of_a_micro_batch_are_the_whole(
+    num_examples: int, num_shares: int, examples: Examples
+) -> None:
+    whole = collate(examples, range(num_examples), CPU)
+    shares = [collate(examples, range(num_examples), CPU, n, num_shares) for n in range(num_shares)]
+
+    size = shares[0].ids.shape[1]
+    num_tokens = sum(len(each["input_ids"]) for each in EXAMPLES[:num_examples])
+    assert size == max(1, -(-num_tokens // num_shares))
+    assert all(share.ids.shape == share.positions.shape == (1, size) for share in shares)
+    for name in ("ids", "positions"):
+        joined = torch.cat([getattr(share, name) for share in shares], dim=1)
+        assert torch.equal(joined[:, :num_tokens], getattr(whole, name)[:, :num_tokens])
+    at = torch.cat([share.at + n * size for n, share in enumerate(shares)])
+    assert torch.equal(at, whole.at)
+    assert torch.equal(torch.cat([share.targets for share in shares]), whole.targets)
+    lengths = [len(each["input_ids"]) for each in EXAMPLES[:num_examples]]
+    padding = num_shares * size - num_tokens
+    for share in shares:
+        assert list(share.lengths) == lengths + [padding] * bool(padding)
+
+
+def test_heads_are_spread_evenly_over_the_ranks_that_share_tokens() -> None:
+    for num_shares in (1, 2, 4):
+        check_heads(28, 4, num_shares)
+    with pytest.raises(ValueError, match=r"sequence_parallel is 8, and the student's 28 heads"):
+        check_heads(28, 4, 8)
+    with pytest.raises(ValueError, match=r"4 key and value heads are no multiple.* set it to 4 or"):
+        check_heads(32, 4, 8)
 
 
 def test_attention_is_what_student_and_machine_allow() -> None:

@@ -45,7 +45,7 @@ def test_gradient_that_overflows_stops_and_names_the_examples(
     with pytest.raises(RuntimeError, match="ended with status 1"):
         launch.train(job_of(broken, tmp_path / "work", examples=examples))
 
-    assert "gradient of step 1 is not finite (loss 6" in capfd.readouterr().err
+    assert re.search(r"gradient of step 1 is not finite \(loss \d", capfd.readouterr().err)
 
 
 def test_training_that_diverges_stops_and_names_the_examples(

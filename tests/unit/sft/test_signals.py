@@ -63,7 +63,7 @@ def test_run_stopped_by_a_signal_goes_on_as_if_undisturbed(
     """Whoever gets the signal, all ranks stop after the same step, with a checkpoint of it."""
     import torch
 
-    undisturbed, expected = trained(num_ranks=2, zero_stage=2, rows_per_micro_batch=1)
+    undisturbed, expected = trained(num_ranks=2, zero_stage=2)
     job = job_of(student, tmp_path / "work", runtime=KILLED)
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(loop._Trainer, "_step", tell)

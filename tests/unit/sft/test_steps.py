@@ -1,52 +1,79 @@
 """Which examples an optimiser step sees."""
 
-import math
 from collections import Counter
+from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from nt_pkg.config.students import Training
-from nt_pkg.identity.seeds import rng
-from nt_pkg.sft.packing import plan_steps
+from nt_pkg.identity.seeds import generator
+from nt_pkg.packing.steps import Steps
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_every_example_once_per_epoch_in_rows_that_fit(seed: int) -> None:
-    draw = rng("steps", seed)
-    lengths = [draw.randint(1, 40) for _ in range(draw.randint(1, 90))]
-    losses = [draw.randint(1, length) for length in lengths]
-    training = Training(
-        row_tokens=40, tokens_per_step=draw.choice([1, 40, 170, 9999]), epochs={0: 3}
-    )
+def plan(lengths: list[int], tokens_per_step: int, epochs: int, seed: int = 0) -> Steps:
+    training = Training(tokens_per_step=tokens_per_step, epochs={0: epochs})
+    return Steps(lengths, [length - 1 for length in lengths], training, seed)
 
-    steps = plan_steps(lengths, losses, training, seed)
 
-    packed = [row for step in steps for row in step.rows]
-    assert Counter(e for row in packed for e in row.examples) == dict.fromkeys(
-        range(len(lengths)), 3
-    )
-    for row in packed:
-        assert row.num_tokens == sum(lengths[e] for e in row.examples) <= 40
-    most = max(1, training.tokens_per_step // 40)
+@pytest.mark.parametrize("tokens_per_step", [1, 40, 170, 9999])
+@pytest.mark.parametrize("seed", range(4))
+def test_every_example_once_per_epoch_in_steps_cut_by_tokens(
+    seed: int, tokens_per_step: int
+) -> None:
+    draw = generator("steps", seed)
+    lengths = draw.integers(1, 40, draw.integers(1, 90)).tolist()
+
+    steps = plan(lengths, tokens_per_step, 3, seed)
+
+    stream = [example for step in steps for example in step.examples.tolist()]
+    assert len(stream) == 3 * len(lengths)
+    for epoch in range(3):  # in an order of its own
+        assert sorted(stream[epoch * len(lengths) :][: len(lengths)]) == list(range(len(lengths)))
+    begin = 0
     for step in steps:
-        assert 1 <= len(step.rows) <= most
-        assert step.num_loss_tokens == sum(losses[e] for row in step.rows for e in row.examples)
-    assert plan_steps(lengths, losses, training, seed) == steps
+        assert step.num_tokens == sum(lengths[e] for e in step.examples)
+        assert step.num_loss_tokens == step.num_tokens - len(step.examples)
+        last = begin + step.num_tokens - lengths[step.examples[-1]]
+        assert begin // tokens_per_step == last // tokens_per_step  # where examples begin
+        begin += step.num_tokens
+    assert steps.num_tokens == begin == 3 * sum(lengths)
+    assert steps.num_loss_tokens == sum(step.num_loss_tokens for step in steps)
+
+
+def test_a_step_has_the_tokens_that_were_asked_for() -> None:
+    lengths = generator("tokens").integers(5, 60, 500).tolist()
+    steps = plan(lengths, 1000, 2)
+
+    assert len(steps) == -(-2 * sum(lengths) // 1000)
+    assert all(abs(step.num_tokens - 1000) < 60 for step in steps[:-1])
+
+
+def test_steps_end_with_an_epoch_only_by_chance() -> None:
+    """Else every epoch would end in a step of few tokens at the full learning rate."""
+    assert [len(step.examples) for step in plan([10] * 5, 30, 3)] == [3, 3, 3, 3, 3]
+
+
+def test_an_example_longer_than_a_step_leaves_no_step_empty() -> None:
+    steps = plan([100, 100, 1], 30, 2)
+
+    assert Counter(len(step.examples) for step in steps).keys() == {1, 2}
+    assert sum(len(step.examples) for step in steps) == 6
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:
-    training = Training(row_tokens=10, tokens_per_step=10, epochs={0: 2})
-    one, other = (plan_steps([10] * 20, [1] * 20, training, seed) for seed in (0, 1))
+    one, other = (plan([10] * 20, 10, 2, seed) for seed in (0, 1))
+    orders = [[int(step.examples[0]) for step in part] for part in (one[:20], one[20:], other[:20])]
 
-    assert one != other
-    assert one[:20] != one[20:]
+    assert all(sorted(order) == list(range(20)) for order in orders)
+    assert all(a != b for a, b in pairwise([*orders, orders[0]]))
+    again = plan([10] * 20, 10, 2)
+    assert all(np.array_equal(a.examples, b.examples) for a, b in zip(one, again, strict=True))
 
 
-def test_packing_wastes_little() -> None:
-    draw = rng("waste")
-    lengths = [draw.randint(5, 60) for _ in range(500)]
-    training = Training(row_tokens=128, tokens_per_step=128, epochs={0: 1})
+def test_half_a_million_examples_take_little_memory() -> None:
+    lengths = np.full(500_000, 4_500, dtype=np.int32)
+    steps = Steps(lengths, lengths, Training(), 0)
 
-    num_rows = len(plan_steps(lengths, lengths, training, 0))
-
-    assert num_rows <= 1.05 * math.ceil(sum(lengths) / 128)
+    assert len(steps) == 45_000
+    assert steps._order.nbytes + steps._bounds.nbytes < 20e6

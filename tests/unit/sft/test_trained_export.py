@@ -41,7 +41,7 @@ def test_exported_model_is_the_trained_one_and_stops(
 
     base = student if is_tied else untied
     training = Training(
-        learning_rate=0.01, tokens_per_step=64, row_tokens=64, epochs={0: 30}, dtype=dtype
+        learning_rate=0.01, tokens_per_step=64, max_example_tokens=64, epochs={0: 30}, dtype=dtype
     )
     runtime = Runtime(num_ranks=ranks, zero_stage=3 if is_tied and ranks > 1 else 2)
     job = job_of(base, tmp_path / "work", examples=REPEATED, training=training, runtime=runtime)

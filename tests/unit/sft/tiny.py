@@ -30,8 +30,8 @@ TRAINING = Training(
     learning_rate=0.01,
     warmup_steps=3,
     max_grad_norm=0.5,  # so low that every step is clipped
-    tokens_per_step=128,
-    row_tokens=32,
+    tokens_per_step=96,
+    max_example_tokens=32,
     epochs={0: 4},
     dtype="float32",
 )
@@ -52,8 +52,8 @@ def make_student(folder: Path, is_tied: bool, **changes: Any) -> Path:
         hidden_size=16,
         intermediate_size=32,
         num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
         max_position_embeddings=64,
         tie_word_embeddings=is_tied,
         initializer_range=0.2,

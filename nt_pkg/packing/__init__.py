@@ -1,0 +1,1 @@
+"""Which examples an optimiser step has, and where each of them is computed."""
