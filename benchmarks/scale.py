@@ -127,7 +127,7 @@ def _build(folder: Path, num_rows: int, how: str, scale: float) -> dict[str, flo
     num_shards = write_pool(data, num_rows, scale)
     out, manifest = data / "examples.arrow", data / "examples.json"
     begun = time.monotonic()
-    limits = {"max_response_tokens": LONGEST + 100, "max_example_tokens": 2 * LONGEST}
+    limits = {"max_response_tokens": 2 * LONGEST, "max_example_tokens": 2 * LONGEST}
     spec = {"format": {"kind": "system2"}, "limits": limits}
     command = [
         "--spec", json.dumps(spec),
