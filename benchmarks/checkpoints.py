@@ -6,7 +6,7 @@
 With a random Llama of 91 million parameters in fp32:
 
 - how long a checkpoint of 1.5 GB stops a training on two ranks at ZeRO-2, written at once and in
-  the background;
+  the background, and the bytes per parameter of one during the training and of the final one;
 - the memory of an export, as DeepSpeed consolidates and one tensor at a time.
 
 Prints a table and as its last line one JSON object. It needs 6 GiB of memory, 5 GB of disk, and
@@ -103,7 +103,7 @@ def _values(paths: Iterable[Path]) -> list[float]:
 
 
 def saving(student: Path, work: Path, in_background: bool) -> dict[str, float]:
-    """Return the seconds that a checkpoint blocks, and those of all steps and checkpoints."""
+    """Return the seconds that a checkpoint blocks, those of all, and the bytes per parameter."""
     runtime = Runtime(
         num_ranks=2, zero_stage=2, checkpoint_steps=3, async_checkpoints=in_background
     )
@@ -114,7 +114,16 @@ def saving(student: Path, work: Path, in_background: bool) -> dict[str, float]:
         patch.setattr(Checkpoints, "save", _timed)
         result = launch.train(loop.Job(student, Examples(examples), _TRAINING, runtime, 0, work))
     blocked = statistics.median(_values(work.glob("times-*.jsonl")))
-    return {"blocked_s": blocked, "training_s": result["wall_seconds"]}
+
+    def size(folder: Path) -> float:
+        return sum(each.stat().st_size for each in folder.iterdir()) / result["num_parameters"]
+
+    return {
+        "blocked_s": blocked,
+        "training_s": result["wall_seconds"],
+        "bytes_per_parameter": max(size(each) for each in work.glob("step[0-9]*")),
+        "final_bytes_per_parameter": size(work / LAST),
+    }
 
 
 def exporting(student: Path, checkpoint: Path, out: Path, is_streamed: bool) -> dict[str, float]:

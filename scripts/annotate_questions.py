@@ -16,6 +16,7 @@ from nt_pkg.engines._base import Model
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_columns, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS
+from nt_pkg.jobs.gpus import has_gpus
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
 
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.model:
         _label(args)
         return 0
+    has_gpus(args.runtime.gpu, args.runtime.or_cpu, "annotate_questions")
     model = Model.beside(args.model)
     key = digest([args.spec, args.names, model.digest, sha256_file(args.prompts)])
     with work_dir([args.out], key) as folder:

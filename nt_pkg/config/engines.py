@@ -13,6 +13,10 @@ Architecture = Annotated[
         description=f"Size of its model, as in its config.json, for {BEFORE_PLANS} it is fetched."
     ),
 ]
+OrCpu = Annotated[
+    bool,
+    Field(description="Use CPUs if a job sees fewer GPUs than it asked for, instead of failing."),
+]
 
 
 class Sampling(Strict):
@@ -64,6 +68,7 @@ class EngineRuntime(Strict):
 
     nodes: int = Field(1, ge=1, description="Nodes of one job; several need Slurm.")
     gpu: int = Field(0, ge=0, description="GPUs of one job, over all its nodes.")
+    or_cpu: OrCpu = False
     mem_mb: int = Field(16_000, ge=1, description="Main memory of one job in MB, per node.")
     minutes: int = Field(720, ge=1, description="Time limit of one job.")
     batch: int = Field(

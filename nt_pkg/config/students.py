@@ -1,11 +1,12 @@
 """Students: formats of their targets, training, and resources of their jobs."""
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from nt_pkg.config.base import Strict
-from nt_pkg.config.engines import Architecture, EngineRuntime, Sampling
+from nt_pkg.config.engines import Architecture, EngineRuntime, OrCpu, Sampling
 from nt_pkg.config.sources import Source
 
 
@@ -102,6 +103,12 @@ class Runtime(Strict):
         "other; varlen, all with one GPU kernel; sdpa, with a mask over the whole row. auto takes "
         "the fastest that the machine and the student support.",
     )
+    kernels: Literal["eager", "compiled", "liger"] = Field(
+        "eager",
+        description="How norms, rotary embedding and SwiGLU are computed: eager, as in "
+        "transformers; compiled, by torch.compile; liger, by the package liger-kernel, on GPUs. "
+        "Results differ by rounding only.",
+    )
     activation_checkpointing: bool = Field(
         False, description="Recompute each layer in the backward pass to save its memory."
     )
@@ -119,6 +126,11 @@ class Runtime(Strict):
         description="Write checkpoints in the background, from a copy of each rank's state in main "
         "memory.",
     )
+    keep_optimizer: bool = Field(
+        False,
+        description="Keep the optimiser's state in the final checkpoint, which otherwise has the "
+        "float32 weights only.",
+    )
     minutes: int = Field(
         1440,
         ge=1,
@@ -134,6 +146,7 @@ class Runtime(Strict):
     gpu: int = Field(
         0, ge=0, description="GPUs of a training on all its nodes: one per rank, or none."
     )
+    or_cpu: OrCpu = False
     generation_gpu: int = Field(0, ge=0, description="GPUs of one evaluation job, on one node.")
     generation_minutes: int = Field(720, ge=1, description="Time limit of an evaluation job.")
     generation_mem_mb: int | None = Field(
@@ -146,6 +159,7 @@ class Runtime(Strict):
         """Return the resources of an evaluation job."""
         return EngineRuntime(
             gpu=self.generation_gpu,
+            or_cpu=self.or_cpu,
             mem_mb=self.generation_mem_mb or self.mem_mb,
             minutes=self.generation_minutes,
             batch=self.generation_batch,
@@ -168,6 +182,21 @@ class Runtime(Strict):
         On several nodes every rank is a Slurm task, and Slurm counts cores per task.
         """
         return self.threads_per_rank * (self.num_ranks if self.nodes == 1 else 1)
+
+    def check_heads(self, num_heads: int, num_key_value_heads: int) -> None:
+        """Raise if the ranks that share tokens cannot have equal parts of a student's heads.
+
+        Raises:
+            ValueError: the message says what to do.
+        """
+        ranks = self.sequence_parallel
+        for kind, count in (("", num_heads), ("key and value ", num_key_value_heads)):
+            if count % ranks:
+                most = math.gcd(num_heads, num_key_value_heads)
+                raise ValueError(
+                    f"runtime.sequence_parallel is {ranks}, and the student's {count} {kind}heads "
+                    f"are no multiple of it: set it to {most} or a divisor of that"
+                )
 
     @model_validator(mode="after")
     def _even(self) -> Self:
@@ -213,3 +242,12 @@ class Student(Strict):
         description="Sampling of its answers (paper: 0.6 / 0.95 for Llama, 0.7 / 1.0 for Qwen).",
     )
     runtime: Runtime = Field(Runtime(), description="Resources of its jobs; edits rerun nothing.")
+
+    @model_validator(mode="after")
+    def _heads_can_be_shared(self) -> Self:
+        heads = (self.architecture or {}).get("num_attention_heads")
+        if isinstance(heads, int):
+            assert self.architecture is not None
+            own = self.architecture.get("num_key_value_heads")
+            self.runtime.check_heads(heads, own if isinstance(own, int) else heads)
+        return self

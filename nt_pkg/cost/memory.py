@@ -97,9 +97,36 @@ def parts(shape: Shape, setup: Setup, gpu_bytes: int) -> dict[str, int]:
     }
 
 
+def start_up(shape: Shape, setup: Setup, gpu_bytes: int) -> dict[str, int]:
+    """Return what takes the memory of one GPU at the peak of a start, in bytes by part.
+
+    Weights come module by module (nt_pkg/sft/loading.py), and DeepSpeed copies the rank's share
+    before it makes it float32.
+    """
+    count, size = shape.num_parameters, _DTYPE_BYTES[setup.dtype]
+    share = -(-count // setup.num_ranks)
+    wide = shape.hidden_size * max(shape.intermediate_size, shape.query_width)
+    largest = max(shape.num_embedding, wide)
+    if setup.zero_stage < 3:
+        loading, weights = 0, size * count
+    else:
+        loading, weights = size * largest, 0 if setup.offload == "all" else size * share
+    copied = min(share, _SUB_GROUP) if setup.zero_stage == 3 else share
+    if setup.offload == "none":
+        master = 4 * share + size * copied
+    else:  # at stage 3 it is copied in main memory
+        master = 0 if setup.zero_stage == 3 else size * copied
+    return {
+        "weights": weights,
+        "buffers": max(loading, master),  # one after the other
+        "reserve": int(_RESERVE_BYTES + _RESERVE_SHARE * gpu_bytes),
+    }
+
+
 def fits(shape: Shape, setup: Setup, gpu_bytes: int) -> bool:
-    """Return whether all parts fit into one GPU."""
-    return sum(parts(shape, setup, gpu_bytes).values()) <= gpu_bytes
+    """Return whether all parts fit into one GPU, at the start and in a step."""
+    peaks = (each(shape, setup, gpu_bytes) for each in (start_up, parts))
+    return all(sum(peak.values()) <= gpu_bytes for peak in peaks)
 
 
 def smallest_that_fits(shape: Shape, wanted: Setup, gpu_bytes: int) -> Setup | None:

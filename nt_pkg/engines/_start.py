@@ -6,6 +6,7 @@ from typing import Any
 
 from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.engines._base import Completion, Engine, EngineKind, Model, Request, Running
+from nt_pkg.jobs.gpus import has_gpus
 from nt_pkg.plugins.registry import fingerprint, plugin
 
 
@@ -70,7 +71,13 @@ def engine_for(
     kind = engine_kind(name)
     checked = kind.params(**params)
     identity = engine_identity(name, params, model.digest if model else "")
-    return _Waiting(identity, lambda: kind.start(checked, runtime, model))
+
+    def start() -> Running:
+        uses_cpus = kind.needs_model and not has_gpus(runtime.gpu, runtime.or_cpu, f"engine {name}")
+        seen = runtime.model_copy(update={"gpu": 0}) if uses_cpus else runtime
+        return kind.start(checked, seen, model)
+
+    return _Waiting(identity, start)
 
 
 class _Waiting:

@@ -9,7 +9,7 @@ from nt_pkg.identity.seeds import digest_int
 
 
 class TransformersEngine:
-    """A causal language model on the first GPU, or on the CPU if there is none.
+    """A causal language model on the first GPU, or on the CPU if none is seen.
 
     Text of a request may depend on its batch only through rounding; batches are cut from the full
     list of requests, so they are the same after a restart.

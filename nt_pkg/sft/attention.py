@@ -7,8 +7,9 @@ heads (DeepSpeed-Ulysses, Jacobs et al. 2023, arXiv 2309.14509).
 packed documents by a mask of rows x tokens x tokens, and computes every entry of it.
 """
 
-import math
 from collections.abc import Callable, Sequence
+from functools import cache
+from inspect import signature
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,21 +67,6 @@ def _has_flash() -> bool:
 
     major, _ = torch.cuda.get_device_capability()
     return bool(major >= 8)
-
-
-def check_heads(num_heads: int, num_key_value_heads: int, num_shares: int) -> None:
-    """Raise if the heads of a student cannot be spread over ranks that share tokens.
-
-    Raises:
-        ValueError: the message says what to do.
-    """
-    for kind, count in (("", num_heads), ("key and value ", num_key_value_heads)):
-        if count % num_shares:
-            raise ValueError(
-                f"runtime.sequence_parallel is {num_shares}, and the student's {count} {kind}heads "
-                f"are no multiple of it: set it to {math.gcd(num_heads, num_key_value_heads)} or a "
-                "divisor of that"
-            )
 
 
 def register(attention: Attention, sharing: "torch.distributed.ProcessGroup | None" = None) -> str:
@@ -184,6 +170,14 @@ def _documents(
     return torch.cat(found, dim=2).transpose(1, 2), None
 
 
+@cache
+def _asks_for_groups() -> bool:
+    """Return whether torch's kernel must be told of fewer key heads; older ones just take them."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    return "enable_gqa" in signature(varlen_attn).parameters
+
+
 def _varlen(
     module: "torch.nn.Module",
     query: "torch.Tensor",
@@ -210,6 +204,6 @@ def _varlen(
         longest_document,
         scale=scaling,
         window_size=(-1, 0),  # causal
-        enable_gqa=query.shape[1] != key.shape[1],
+        **({"enable_gqa": query.shape[1] != key.shape[1]} if _asks_for_groups() else {}),
     )
     return found[None], None

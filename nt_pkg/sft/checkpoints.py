@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from nt_pkg.config.students import Runtime
-from nt_pkg.sft.checkpoint_files import folders_of
+from nt_pkg.sft.checkpoint_files import LAST, folders_of
 from nt_pkg.sft.resuming import UNIVERSAL, chosen
 from nt_pkg.sft.writer import Writer
 
@@ -23,6 +23,7 @@ class Checkpoints:
     def __init__(self, engine: "DeepSpeedEngine", work: Path, rank: int, runtime: Runtime) -> None:
         """Write checkpoints of `engine` in `work`, in the background if the runtime says so."""
         self._engine, self._work, self._rank = engine, work, rank
+        self._keeps_optimizer = runtime.keep_optimizer
         self._place = {"num_ranks": runtime.num_ranks, "zero_stage": runtime.zero_stage}
         self._writer = Writer(rank, runtime.async_checkpoints)
         engine.checkpoint_engine = self._writer
@@ -46,6 +47,7 @@ class Checkpoints:
             shutil.rmtree(self._work / UNIVERSAL, ignore_errors=True)
         self._good = [*kept, tag]
         self._writer.place = {**self._place, "step": state["step"]}
+        self._writer.weights_only = tag == LAST and not self._keeps_optimizer
         # DeepSpeed starts with a barrier, so no other rank writes to a folder while rank 0 deletes.
         self._engine.save_checkpoint(
             str(self._work), tag=tag, client_state=state, save_latest=False
@@ -57,11 +59,19 @@ class Checkpoints:
         torch.distributed.barrier()
 
     def load(self) -> dict[str, Any] | None:
-        """Continue from the checkpoint that `prepare` chose; return its state, None without one."""
+        """Continue from the checkpoint that `prepare` chose; return its state, None without one.
+
+        After the last step there is nothing to train, and the checkpoint may have weights only: its
+        state is read and no weight is.
+        """
         plan = chosen(self._work)
         tag = plan["tag"]
         if tag is None:
             return None
+        if tag == LAST:
+            files = sorted((self._work / tag).glob("*_model_states.pt"))
+            last: dict[str, Any] = torch.load(files[0], "cpu", mmap=True, weights_only=False)
+            return last
         path, state = self._engine.load_checkpoint(str(self._work), tag=tag)
         if path is None:
             raise RuntimeError(f"checkpoint {self._work / tag} cannot be loaded: delete its folder")

@@ -18,6 +18,7 @@ from typing import Any
 
 from nt_pkg.config.students import Runtime
 from nt_pkg.files.json_files import read_json
+from nt_pkg.jobs.gpus import has_gpus
 from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.sft.rank import LOOPBACK, run_forked, write_job
 from nt_pkg.sft.resuming import prepare
@@ -42,8 +43,11 @@ def train(job: Job) -> dict[str, Any]:
     Raises:
         Stopped: SIGTERM or SIGUSR2 arrived, or the Slurm job is about to reach its time limit; a
             checkpoint of the last step was written.
-        RuntimeError: a rank died or the loss is not finite; the log says where.
+        RuntimeError: there are fewer GPUs than the runtime says, a rank died, or the loss is not
+            finite; the log says where.
     """
+    if job.runtime.nodes == 1:  # otherwise the ranks look on their own nodes
+        has_gpus(job.runtime.gpu, job.runtime.or_cpu, "the training")
     (job.work / STOPPED).unlink(missing_ok=True)
     prepare(job.work, job.runtime)
     over = threading.Event()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.identity.seeds import digest_int
+from nt_pkg.jobs.gpus import has_gpus, let_segments_grow, too_few
 from nt_pkg.jobs.progress import start_job
 from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.sft.examples import Examples
@@ -190,15 +191,18 @@ def _run(
 
 
 def _take_device(runtime: Runtime, rank: int, local_rank: int) -> str:
-    """Take this rank's GPU, or the CPU if there are too few GPUs, and return the backend."""
+    """Take this rank's GPU, or the CPU if there are none for it, and return the backend."""
     import torch
 
-    wanted, seen = runtime.ranks_per_node, torch.cuda.device_count() if runtime.gpu else 0
-    if runtime.gpu and seen >= wanted:
-        torch.cuda.set_device(local_rank)
+    if has_gpus(runtime.gpu // runtime.nodes, runtime.or_cpu, f"rank {rank} of the training"):
+        let_segments_grow()
+        try:
+            torch.cuda.set_device(local_rank)
+            torch.cuda.init()
+        except RuntimeError as error:  # such as a driver that is too old
+            wanted = runtime.gpu // runtime.nodes
+            raise RuntimeError(f"{error}. {too_few(wanted, 0, 'the training')}") from error
         return "nccl"
-    if runtime.gpu and rank == 0:
-        logger.info("training on the CPU: %d GPUs for %d ranks of a node", seen, wanted)
     os.environ.update(CUDA_VISIBLE_DEVICES="", DS_ACCELERATOR="cpu")
     from deepspeed.accelerator import set_accelerator
     from deepspeed.accelerator.cpu_accelerator import CPU_Accelerator

@@ -6,7 +6,7 @@ from typing import Any
 
 from nt_pkg.config.students import Runtime
 from nt_pkg.files.json_files import read_json, write_json
-from nt_pkg.sft.checkpoint_files import newest
+from nt_pkg.sft.checkpoint_files import LAST, newest
 from nt_pkg.sft.universal import convert
 
 logger = logging.getLogger(__name__)
@@ -17,11 +17,17 @@ _RESUME = "resume.json"  # tells the ranks which checkpoint to load
 def prepare(work: Path, runtime: Runtime) -> None:
     """Choose the checkpoint to continue from; called before the ranks start.
 
-    A checkpoint of another number of ranks or another ZeRO stage is converted first.
+    A checkpoint of another number of ranks or another ZeRO stage is converted first. That of the
+    last step is not: no rank loads its weights.
     """
     found = newest(work)
     plan: dict[str, Any] = {"tag": found.path.name if found else None, "from": None}
-    if found and (found.num_ranks, found.zero_stage) != (runtime.num_ranks, runtime.zero_stage):
+    is_done = found is not None and found.path.name == LAST
+    if (
+        found
+        and not is_done
+        and (found.num_ranks, found.zero_stage) != (runtime.num_ranks, runtime.zero_stage)
+    ):
         plan = {"tag": UNIVERSAL, "from": found.path.name}
         logger.info(
             "%s was written by %d ranks at ZeRO stage %d: converting it for %d ranks at stage %d",

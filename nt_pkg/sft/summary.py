@@ -25,7 +25,8 @@ def flops_of(shape: Shape | None, lengths: Numbers, steps: Steps) -> float | Non
     """Return the floating-point operations of all steps over examples of these lengths."""
     if shape is None:
         return None
-    return shape.flops(lengths.tolist() * steps.num_epochs, steps.num_loss_tokens)
+    epochs = steps.num_epochs
+    return epochs * shape.flops(lengths.tolist(), steps.num_loss_tokens / epochs)
 
 
 def model_flops_utilisation(

@@ -14,11 +14,13 @@ from nt_pkg.identity.seeds import digest_int
 from nt_pkg.jobs.progress import Progress, ready
 from nt_pkg.packing.balance import micro_batches
 from nt_pkg.packing.steps import Numbers, Step, Steps
-from nt_pkg.sft.attention import check_heads, choose_attention, layout_for, register
+from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.checkpoint_files import LAST
 from nt_pkg.sft.checkpoints import Checkpoints
 from nt_pkg.sft.examples import Examples
+from nt_pkg.sft.kernels import use_kernels
+from nt_pkg.sft.loading import read_mapped, spread
 from nt_pkg.sft.loss import give_loss
 from nt_pkg.sft.resuming import is_universal
 from nt_pkg.sft.steps import StepLog
@@ -89,29 +91,30 @@ class _Trainer:
         import deepspeed
         import torch
         from deepspeed.accelerator import get_accelerator
-        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers import AutoConfig
 
         self._job, self._rank, self._notes, training = job, rank, notes, job.training
         self._lengths = job.examples.lengths
         self._steps = Steps(self._lengths, job.examples.loss_lengths, training, job.seed)
         self._team, self._share = divmod(rank, job.runtime.sequence_parallel)
-        config = AutoConfig.from_pretrained(job.model_dir)
+        own = AutoConfig.from_pretrained(job.model_dir)
         self._attention = choose_attention(
             job.runtime.attention,
-            config,
+            own,
             training.dtype,
             get_accelerator().device_name(),
         )
-        model = AutoModelForCausalLM.from_pretrained(
-            job.model_dir,
-            dtype=getattr(torch, training.dtype),
-            attn_implementation=register(self._attention, self._sharing(config)),
-        )
+        attention = register(self._attention, self._sharing(own))
+        model = read_mapped(job.model_dir, training.dtype, attention)
+        use_kernels(model, job.runtime.kernels, get_accelerator().device_name())
         model.config.use_cache = False
         if job.runtime.activation_checkpointing:
-            model.activation_checkpointing_enable({"use_reentrant": False})
+            # Older versions of transformers have the second name only.
+            names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
+            enable = next(getattr(model, name) for name in names if hasattr(model, name))
+            enable({"use_reentrant": False})
         give_loss(model)
-        # Read this now: under ZeRO-3 a rank no longer holds the whole tensors.
+        # Read this now: under ZeRO-3 a rank will no longer hold the whole tensors.
         self._num_parameters = model.num_parameters()
         self._shape = known_shape(model)
         # Without a shape, as if attention took no time.
@@ -119,6 +122,12 @@ class _Trainer:
             self._shape.document_flops(self._lengths) if self._shape else self._lengths * 1.0
         )
         self._num_words = model.config.vocab_size
+        config = {
+            **deepspeed_config(training, job.runtime, self._num_parameters),
+            "checkpoint": {"load_universal": is_universal(job.work)},
+        }
+        device = torch.device(get_accelerator().current_device_name())
+        spread(model, training.dtype, device, rank, config)
         optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=training.learning_rate,
@@ -128,12 +137,7 @@ class _Trainer:
             fused=job.runtime.offload != "none" or None,
         )
         self._engine, _, _, _ = deepspeed.initialize(
-            model=model,
-            optimizer=optimizer,
-            config={
-                **deepspeed_config(training, job.runtime, self._num_parameters),
-                "checkpoint": {"load_universal": is_universal(job.work)},
-            },
+            model=model, optimizer=optimizer, config=config
         )
         self._engine.train()
         self._checkpoints = Checkpoints(self._engine, job.work, rank, job.runtime)
@@ -153,9 +157,8 @@ class _Trainer:
         runtime, found = self._job.runtime, None
         if runtime.sequence_parallel == 1:
             return None
-        check_heads(
-            config.num_attention_heads, config.num_key_value_heads, runtime.sequence_parallel
-        )
+        heads = config.num_attention_heads
+        runtime.check_heads(heads, getattr(config, "num_key_value_heads", None) or heads)
         # Every rank takes part in making every group.
         for first in range(0, runtime.num_ranks, runtime.sequence_parallel):
             ranks = list(range(first, first + runtime.sequence_parallel))
@@ -318,6 +321,7 @@ class _Trainer:
             "world_size": job.runtime.num_ranks,
             "zero_stage": job.runtime.zero_stage,
             "attention": self._attention,
+            "kernels": job.runtime.kernels,
             "wall_seconds": round(seconds, 3),
             "tokens_per_second": round(tokens / seconds, 1),
             "flops": flops,

@@ -14,6 +14,9 @@ from deepspeed.runtime.checkpoint_engine.checkpoint_engine import (
 
 from nt_pkg.sft.checkpoint_files import note_rank
 
+# At ZeRO stages 1 and 2 it has all weights, and every rank reads it.
+SHARED = "mp_rank_00_model_states.pt"
+
 
 class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
     """Writes this rank's files of a checkpoint, then the note that says they are complete.
@@ -27,6 +30,7 @@ class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
         """Write for one rank."""
         super().__init__()
         self.place: dict[str, int] = {}  # of the next checkpoint, see `note_rank`
+        self.weights_only = False  # of the next checkpoint
         self._rank, self._in_background = rank, in_background
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._parts: list[tuple[Any, Path]] = []
@@ -38,6 +42,7 @@ class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
 
     def save(self, state_dict: Any, path: str) -> None:
         """Take the content of one file."""
+        state_dict = _weights_of(state_dict) if self.weights_only else state_dict
         if self._in_background:
             self._parts.append((snapshot(state_dict, {}), Path(path)))
         else:
@@ -60,8 +65,30 @@ class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
         self._pending = None
 
     def load(self, path: str, map_location: Any = None) -> Any:
-        """Return the content of one file."""
-        return torch.load(path, map_location=map_location, weights_only=False)
+        """Return the content of one file, mapped if it is one that all ranks of a node read."""
+        is_shared = path.endswith(SHARED)
+        return torch.load(path, map_location=map_location, weights_only=False, mmap=is_shared)
+
+
+def _weights_of(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a file without what only a training that goes on needs.
+
+    What stays is what DeepSpeed's `zero_to_fp32` reads: the optimiser's float32 weights, and
+    buffers. Its moments go, and so does the copy of all weights of ZeRO stages 1 and 2.
+    """
+    kept = dict(state)
+    if "module" in kept:
+        kept["module"] = {
+            name: each
+            for name, each in (kept["module"] or {}).items()
+            if name in kept["buffer_names"]
+        }
+    if "optimizer_state_dict" in kept and isinstance(kept["optimizer_state_dict"], dict):
+        large = ("base_optimizer_state", "optimizer_state_dict")  # of stages 1 and 2, and of 3
+        kept["optimizer_state_dict"] = {
+            name: each for name, each in kept["optimizer_state_dict"].items() if name not in large
+        }
+    return kept
 
 
 def _write(folder: Path, rank: int, place: dict[str, int], parts: list[tuple[Any, Path]]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from nt_pkg.config.engines import Sampling
 from nt_pkg.config.load import BASE, json_schema, read_study
 from nt_pkg.config.sources import Source
-from nt_pkg.config.students import Format, Training
+from nt_pkg.config.students import Format, Runtime, Training
 from nt_pkg.plan.validate import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -228,6 +228,17 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
                 "students.micro-llama.runtime: 4 ranks share the tokens of a micro-batch, and the "
                 "2 of a node are no multiple of that: lower sequence_parallel",
             ],
+        ),
+        (
+            put(
+                *("students", "micro-llama"),
+                value={
+                    "source": {"path": "somewhere"},
+                    "architecture": {"num_attention_heads": 28, "num_key_value_heads": 4},
+                    "runtime": {"num_ranks": 8, "sequence_parallel": 8},
+                },
+            ),
+            ["students.micro-llama: runtime.sequence_parallel is 8, and the student's 28 heads"],
         ),
         (
             put("students", "micro-llama", "runtime", "gpu", value=1),
@@ -496,3 +507,10 @@ def test_json_schema_describes_every_key() -> None:
     assert set(definitions) >= {"Pool", "Teacher", "Subset", "Format", "Student", "Benchmark"}
     assert "description" in definitions["Subset"]["properties"]["size"]
     assert all(each["additionalProperties"] is False for each in definitions.values())
+
+
+def test_ranks_that_share_tokens_have_equal_parts_of_the_heads() -> None:
+    for ranks in (1, 2, 4):
+        Runtime(num_ranks=8, sequence_parallel=ranks).check_heads(28, 4)
+    with pytest.raises(ValueError, match=r"4 key and value heads are no multiple.* set it to 4 or"):
+        Runtime(num_ranks=8, sequence_parallel=8).check_heads(32, 4)

@@ -144,6 +144,24 @@ def test_what_fits(study: Study) -> None:
     assert memory.smallest_that_fits(large, longest, h200) is None
 
 
+def test_a_start_takes_a_share_and_one_module(study: Study) -> None:
+    large = read_shape(study.students["llama-3.3-70b"].architecture or {})
+    on_32 = Setup(num_ranks=32, zero_stage=3, micro_batch_tokens=8192)
+    share, embedding = 70_553_706_496 / 32, 128_256 * 8192
+
+    def taken(setup: Setup) -> float:
+        found = memory.start_up(large, setup, 0)
+        return sum(found.values()) - found["reserve"]
+
+    assert taken(replace(on_32, offload="all")) == 2 * embedding
+    assert taken(on_32) == pytest.approx(2 * share + 4 * share + 2 * 1e9, rel=1e-6)
+    assert taken(replace(on_32, zero_stage=2)) > 2 * 70_553_706_496
+    # Not a token fits beside it, but it is loaded: the start must not be what refuses.
+    for setup in (on_32, replace(on_32, offload="all"), replace(on_32, zero_stage=1)):
+        step = sum(memory.parts(large, replace(setup, micro_batch_tokens=1), 0).values())
+        assert sum(memory.start_up(large, setup, 0).values()) <= step
+
+
 @pytest.mark.parametrize(
     ("name", "gib", "teraflops"),
     [

@@ -25,7 +25,7 @@ BASE = """
     engine: transformers
     source: {builtin: micro-base}
     sampling: {max_tokens: 8}
-    runtime: {gpu: 2, batch: 2, mem_mb: 3000}
+    runtime: {gpu: 2, or_cpu: true, batch: 2, mem_mb: 3000}
 """
 SERVED = """
     engine: openai
@@ -44,7 +44,7 @@ annotators:
     engine: transformers
     source: {builtin: micro-base}
     sampling: {max_tokens: 8}
-    runtime: {gpu: 2, batch: 2, mem_mb: 3000}
+    runtime: {gpu: 2, or_cpu: true, batch: 2, mem_mb: 3000}
   agreement:
     engine: openai
     engine_params: {model: MODEL}

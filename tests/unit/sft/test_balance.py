@@ -35,6 +35,7 @@ def layout(lengths: list[int], num_ranks: int, room: int, sequence_parallel: int
         ([6, 6, 6, 6, 6], 2, 10, [[[6], [6]], [[6], [6]], [[6], []]]),
         # The longest first gives (5, 5, 4) and (6, 4), which take 66 and 52; a swap, 61 and 57.
         ([6, 5, 5, 4, 4], 2, 20, [[[6, 5], [5, 4, 4]]]),
+        ([8, 5, 5, 4], 2, 12, [[[8, 4], [5, 5]]]),  # no room for the 4 beside them
         # Long ones share a micro-batch, so that short ones do not wait for them.
         ([9, 9, 1, 1], 2, 9, [[[9], [9]], [[1], [1]]]),
     ],

@@ -18,6 +18,7 @@ from nt_pkg.sft import train as loop
 from nt_pkg.sft.checkpoint_files import newest, note_rank
 from nt_pkg.sft.stopping import Stopped
 from tests.unit.sft.tiny import (
+    EXAMPLES,
     KILLED,
     Runs,
     complete,
@@ -238,3 +239,60 @@ def noting_steps(trainer: loop._Trainer, number: int, step: Any) -> float:
     with (trainer._job.work / "steps").open("a") as file:
         file.write(f"{number}\n")
     return one_step(trainer, number, step)
+
+
+@pytest.mark.parametrize(("zero_stage", "is_async"), [(2, True), (3, False)])
+def test_final_checkpoint_has_four_bytes_a_parameter_unless_asked(
+    student: Path, tmp_path: Path, zero_stage: int, is_async: bool
+) -> None:
+    import torch
+
+    def train(name: str, **runtime: Any) -> tuple[dict[str, Any], Path]:
+        spread = Runtime(num_ranks=2, zero_stage=zero_stage, async_checkpoints=is_async, **runtime)
+        job = job_of(student, tmp_path / name, examples=EXAMPLES[:4], runtime=spread)
+        return launch.train(job), job.work / "checkpoint"
+
+    result, light = train("light", checkpoint_steps=1)
+    _, heavy = train("heavy", keep_optimizer=True)
+
+    found, kept = (sum(numel(path) for path in each.glob("*.pt")) for each in (light, heavy))
+    count = result["num_parameters"]
+    assert count <= found < 1.03 * count  # and padding
+    assert kept > 2.9 * count
+    (before, *_) = light.parent.glob("step*")
+    assert sum(numel(path) for path in before.glob("*.pt")) > 2.9 * count
+    one, other = weights(light), weights(heavy)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def numel(path: Path) -> int:
+    """Return the float32 numbers in a file's storages, each counted once."""
+    import torch
+
+    found = {}
+
+    def note(storage: Any, _: str) -> Any:
+        found[storage.data_ptr()] = storage.nbytes() // 4
+        return storage
+
+    torch.load(path, map_location=note, weights_only=False)
+    return sum(found.values())
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2])
+def test_a_kill_after_the_final_checkpoint_trains_nothing_again(
+    student: Path, tmp_path: Path, num_ranks: int
+) -> None:
+    """It lacks what a step would need, so it must not be loaded, nor converted for other ranks."""
+    job = job_of(student, tmp_path / "work", examples=EXAMPLES[:4], runtime=KILLED)
+    before = launch.train(job)
+    (job.work / loop.RESULT).unlink()
+
+    after = launch.train(
+        dataclasses.replace(job, runtime=KILLED.model_copy(update={"num_ranks": num_ranks}))
+    )
+
+    for key in ("loss_curve", "grad_norm_curve", "final_loss", "num_steps", "num_parameters"):
+        assert after[key] == before[key], key
+    assert newest(job.work) is not None

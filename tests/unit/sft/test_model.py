@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nt_pkg.identity.seeds import rng
-from nt_pkg.sft.attention import check_heads, choose_attention, layout_for, register
+from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.examples import Examples
 from nt_pkg.sft.loss import _has_plain_head, give_loss, summed_loss
@@ -188,13 +188,10 @@ def test_shares_of_a_micro_batch_are_the_whole(
         assert list(share.lengths) == lengths + [padding] * bool(padding)
 
 
-def test_heads_are_spread_evenly_over_the_ranks_that_share_tokens() -> None:
-    for num_shares in (1, 2, 4):
-        check_heads(28, 4, num_shares)
-    with pytest.raises(ValueError, match=r"sequence_parallel is 8, and the student's 28 heads"):
-        check_heads(28, 4, 8)
-    with pytest.raises(ValueError, match=r"4 key and value heads are no multiple.* set it to 4 or"):
-        check_heads(32, 4, 8)
+def test_attention_with_a_mask_over_the_row_is_not_shared() -> None:
+    sharing: Any = object()
+    with pytest.raises(ValueError, match="sequence_parallel does not support attention 'sdpa'"):
+        register("sdpa", sharing)
 
 
 def test_attention_is_what_student_and_machine_allow() -> None:

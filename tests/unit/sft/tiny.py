@@ -47,20 +47,22 @@ def make_student(folder: Path, is_tied: bool, **changes: Any) -> Path:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(1)
+    sizes = {
+        "vocab_size": 347,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 64,
+        "initializer_range": 0.2,
+    }
     config = LlamaConfig(
-        vocab_size=347,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
         tie_word_embeddings=is_tied,
-        initializer_range=0.2,
         bos_token_id=2,
         eos_token_id=3,
         pad_token_id=0,
-        **changes,
+        **{**sizes, **changes},
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     for path in MICRO.iterdir():
