@@ -37,6 +37,7 @@ from nt_pkg.sft import export, launch
 from nt_pkg.sft import train as loop
 from nt_pkg.sft.checkpoint_files import LAST
 from nt_pkg.sft.checkpoints import Checkpoints
+from nt_pkg.sft.examples import Examples, write_examples
 
 _VOCABULARY, _TOKENS = 8192, 64
 _EXAMPLES = [
@@ -107,9 +108,11 @@ def saving(student: Path, work: Path, in_background: bool) -> dict[str, float]:
         num_ranks=2, zero_stage=2, checkpoint_steps=3, async_checkpoints=in_background
     )
     work.mkdir()
+    examples = work.with_name("examples.arrow")
+    write_examples(examples, _EXAMPLES)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoints, "save", _timed)
-        result = launch.train(loop.Job(student, _EXAMPLES, _TRAINING, runtime, 0, work))
+        result = launch.train(loop.Job(student, Examples(examples), _TRAINING, runtime, 0, work))
     blocked = statistics.median(_values(work.glob("times-*.jsonl")))
 
     def size(folder: Path) -> float:

@@ -13,9 +13,10 @@ from nt_pkg.config.students import Training
 from nt_pkg.cost import memory
 from nt_pkg.cost.decoder_shape import read_shape
 from nt_pkg.cost.memory import GIB, Setup
-from nt_pkg.files.parquet import write_parquet
-from nt_pkg.files.schemas import EXAMPLES, Row
+from nt_pkg.files.json_files import write_json
+from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import rng
+from nt_pkg.sft.examples import file_record, write_examples
 
 _STEP_ROWS = 4
 
@@ -122,7 +123,7 @@ def _order(place: Place, model: str, row: int, num_steps: int) -> Order:
         dtype="bfloat16" if place.on_gpu else "float32",
         learning_rate=1e-4,
     )
-    examples = place.folder / f"examples-{row}-{num_steps}.parquet"
+    examples = place.folder / f"examples-{row}-{num_steps}.arrow"
     _write_examples(examples, row, num_steps * _STEP_ROWS * row, MODELS[model]["vocab_size"])
     fits = memory.fits(read_shape(MODELS[model]), Setup(1, 2, row), place.capacity)
     return {
@@ -165,4 +166,5 @@ def _write_examples(path: Path, row: int, tokens: int, num_words: int) -> None:
         name = f"{len(rows):016x}"
         rows.append({"id": name, "target": "system2", "input_ids": ids, "num_prompt_tokens": 8})
         tokens -= length
-    write_parquet(path, EXAMPLES, rows, {})
+    write_examples(path, rows)
+    write_json(path.with_suffix(".json"), {"file": file_record(path)})

@@ -30,9 +30,10 @@ from typing import Any
 
 from benchmarks.sft_worker import Order
 from nt_pkg.config.students import Training
-from nt_pkg.files.parquet import write_parquet
-from nt_pkg.files.schemas import EXAMPLES, Row
+from nt_pkg.files.json_files import write_json
+from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import rng
+from nt_pkg.sft.examples import file_record, write_examples
 from tests.workflow.sandbox import table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -183,8 +184,9 @@ def _write_examples(folder: Path, num_steps: int) -> Path:
             {"id": row_id, "target": "system2", "input_ids": ids, "num_prompt_tokens": prompt}
         )
         left -= length
-    path = folder / f"examples-{num_steps}.parquet"
-    write_parquet(path, EXAMPLES, rows, {})
+    path = folder / f"examples-{num_steps}.arrow"
+    write_examples(path, rows)
+    write_json(path.with_suffix(".json"), {"file": file_record(path)})
     return path
 
 

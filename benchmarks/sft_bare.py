@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.sft_worker import Order, read_clock, serve, start_clock
 from nt_pkg.config.students import Runtime, Training
-from nt_pkg.files.parquet import read_parquet
-from nt_pkg.files.schemas import EXAMPLES, Row
 from nt_pkg.packing.balance import micro_batches
 from nt_pkg.packing.steps import Steps
-from nt_pkg.sft.data import lengths_of
+from nt_pkg.sft.examples import Examples
 from nt_pkg.sft.summary import known_shape
 
 if TYPE_CHECKING:
@@ -33,8 +31,9 @@ def run(order: Order) -> dict[str, Any]:
     import transformers  # noqa: F401 - shared by the ranks
 
     clock = Path(order["folder"]) / "clock.txt"
-    examples = read_parquet(Path(order["examples"]), EXAMPLES)
-    steps = Steps(*lengths_of(examples), Training(**order["training"]), order["seed"])
+    examples = Examples(Path(order["examples"]))
+    training = Training(**order["training"])
+    steps = Steps(examples.lengths, examples.loss_lengths, training, order["seed"])
     start_clock(clock)
     with tempfile.TemporaryDirectory() as folder:
         context = multiprocessing.get_context("fork")
@@ -48,7 +47,7 @@ def run(order: Order) -> dict[str, Any]:
     return read_clock(clock, [step.num_tokens for step in steps])
 
 
-def _rank(order: Order, examples: list[Row], steps: Steps, rank: int, meeting: str) -> None:
+def _rank(order: Order, examples: Examples, steps: Steps, rank: int, meeting: str) -> None:
     import torch
     from torch.nn.functional import cross_entropy
     from transformers import AutoModelForCausalLM
@@ -67,7 +66,7 @@ def _rank(order: Order, examples: list[Row], steps: Steps, rank: int, meeting: s
         betas=training.betas,
         weight_decay=training.weight_decay,
     )
-    lengths, _ = lengths_of(examples)
+    lengths = examples.lengths
     shape = known_shape(model)
     assert shape is not None
     costs = shape.document_flops(lengths)
@@ -75,8 +74,8 @@ def _rank(order: Order, examples: list[Row], steps: Steps, rank: int, meeting: s
         chosen, total = step.examples, torch.zeros(())
         parts = [each[rank] for each in micro_batches(lengths[chosen], costs[chosen], runtime)]
         for left, part in zip(reversed(range(len(parts))), parts, strict=True):
-            mine = [examples[number] for number in chosen[part]]
-            ids, labels, positions = _batch(mine, order["row_tokens"])
+            mine = chosen[part].tolist()
+            ids, labels, positions = _batch(examples, mine, order["row_tokens"])
             with contextlib.nullcontext() if not left else ddp.no_sync():
                 logits = ddp(input_ids=ids, position_ids=positions, use_cache=False).logits
                 loss = cross_entropy(
@@ -91,14 +90,14 @@ def _rank(order: Order, examples: list[Row], steps: Steps, rank: int, meeting: s
     torch.distributed.destroy_process_group()
 
 
-def _batch(examples: list[Row], row_tokens: int) -> Batch:
+def _batch(examples: Examples, chosen: list[int], row_tokens: int) -> Batch:
     """Return (ids, labels, positions) of examples packed first-fit, each rows x tokens."""
     import torch
 
-    rows: list[list[Row]] = []
+    rows: list[list[int]] = []
     used: list[int] = []
-    for each in examples:
-        length = len(each["input_ids"])
+    for each in chosen:
+        length = int(examples.lengths[each])
         at = next((n for n, have in enumerate(used) if have + length <= row_tokens), len(rows))
         if at == len(rows):
             rows.append([])
@@ -111,8 +110,8 @@ def _batch(examples: list[Row], row_tokens: int) -> Batch:
     positions = torch.arange(width).repeat(len(ids), 1)
     for at, row in enumerate(rows):
         start = 0
-        for each in row:
-            tokens, prompt = each["input_ids"], each["num_prompt_tokens"]
+        for number in row:
+            tokens, prompt = examples.ids(number), int(examples.num_prompt_tokens[number])
             stop = start + len(tokens)
             ids[at, start:stop] = torch.tensor(tokens)
             labels[at, start + prompt : stop] = ids[at, start + prompt : stop]

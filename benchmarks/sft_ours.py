@@ -11,10 +11,8 @@ from typing import Any
 from benchmarks.sft_worker import Order, read_clock, serve, start_clock
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import read_json
-from nt_pkg.files.parquet import read_parquet
-from nt_pkg.files.schemas import EXAMPLES
 from nt_pkg.packing.steps import Steps
-from nt_pkg.sft.data import lengths_of
+from nt_pkg.sft.examples import Examples
 from nt_pkg.sft.stopping import EXIT_STATUS
 from scripts import train
 
@@ -40,6 +38,7 @@ def run(order: Order) -> dict[str, Any]:
         "--seed", str(order["seed"]),
         "--student", str(Path(order["model"]) / "config.json"),
         "--examples", order["examples"],
+        "--examples-manifest", str(Path(order["examples"]).with_suffix(".json")),
         "--checkpoint", str(out / "checkpoint"),
         "--preview", str(out / "preview.txt"),
         "--tensorboard", str(out / "tensorboard"),
@@ -52,8 +51,8 @@ def run(order: Order) -> dict[str, Any]:
     status = train.main(argv)
     if status:
         raise RuntimeError(f"scripts.train ended with status {status}")
-    examples = read_parquet(Path(order["examples"]), EXAMPLES)
-    steps = Steps(*lengths_of(examples), training, order["seed"])
+    examples = Examples(Path(order["examples"]))
+    steps = Steps(examples.lengths, examples.loss_lengths, training, order["seed"])
     tokens = [step.num_tokens for step in steps]
     return {**read_clock(folder / "clock.txt", tokens), "run": read_json(out / "run.json")}
 

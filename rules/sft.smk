@@ -4,7 +4,7 @@ REQUIRED INPUTS   subset     results/subsets/{pool}/{teacher}/{subset}/seed{seed
                   prompts    results/prompts/{pool}/all.parquet
                   traces     results/traces/{pool}/{teacher}/shard-*.parquet
                   student    assets/students/{student}/
-OUTPUTS           examples   results/sft_data/{student}/{subset}/{format}/seed{seed}.parquet
+OUTPUTS           examples   results/sft_data/{student}/{subset}/{format}/seed{seed}.arrow
                   run        results/sft/{student}/{subset}/{format}/seed{seed}/run.json, checkpoint/
                   preview    results/sft/{student}/{subset}/{format}/seed{seed}/preview.txt, tensorboard/
                   model      results/sft/{student}/{subset}/{format}/seed{seed}/hf/
@@ -28,7 +28,7 @@ rule build_examples:
         ),
         student=lambda wc: inputs.source_manifest("students", wc.student),
     output:
-        examples="results/sft_data/{student}/{subset}/{format}/seed{seed}.parquet",
+        examples="results/sft_data/{student}/{subset}/{format}/seed{seed}.arrow",
         manifest="results/sft_data/{student}/{subset}/{format}/seed{seed}.json",
     log:
         "logs/build_examples/{student}/{subset}/{format}/seed{seed}.log",
@@ -39,7 +39,8 @@ rule build_examples:
     container:
         image("training")
     resources:
-        mem_mb=memory(16_000),
+        # A batch of rows, whatever their number (make bench-scale), and a large tokenizer.
+        mem_mb=memory(4_000),
         runtime=minutes(60),
     params:
         spec=lambda wc: PLAN.examples_spec(wc.student, wc.format),
@@ -63,6 +64,8 @@ rule train:
     """Fine-tune a student with DeepSpeed ZeRO."""
     input:
         examples=rules.build_examples.output.examples,
+        # It has the digest of the examples; its counts change nothing of a training.
+        manifest=ancient(rules.build_examples.output.manifest),
         student=lambda wc: inputs.source_manifest("students", wc.student),
         selection=ancient(inputs.selection_of),
     output:
@@ -100,6 +103,7 @@ rule train:
         " --seed {wildcards.seed}"
         " --student {input.student:q}"
         " --examples {input.examples:q}"
+        " --examples-manifest {input.manifest:q}"
         " --checkpoint {output.checkpoint:q}"
         " --preview {output.preview:q}"
         " --tensorboard {output.tensorboard:q}"

@@ -1,7 +1,8 @@
 """Render a subset in a distillation format and tokenise it for one student.
 
 Called by rule `build_examples` (rules/sft.smk). Writes token ids with the position where the loss
-begins, and a manifest with counts and one decoded example.
+begins, and a manifest with counts, the digest of that file and one decoded example. Rows are read,
+tokenised and written in batches. After a kill the same command continues.
 """
 
 import argparse
@@ -11,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config.students import Format, Training
-from nt_pkg.files.json_files import write_json
-from nt_pkg.files.parquet import read_parquet, read_rows, write_parquet
-from nt_pkg.files.schemas import ANNOTATIONS, EXAMPLES, PROMPTS, SUBSET, TRACES
+from nt_pkg.files.json_files import digest, sha256_file, write_json
+from nt_pkg.files.parquet import read_columns
+from nt_pkg.files.schemas import SUBSET
 from nt_pkg.jobs.progress import ready, start_job
+from nt_pkg.jobs.work_dir import work_dir
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,26 +36,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     start_job("build_examples", args.spec)
     import transformers  # noqa: F401 - counted as start-up
 
+    ready("build_examples")
+    known = [sha256_file(path) for path in (args.student, args.subset)]
+    stamps = [_stamp(path) for path in (args.prompts, *args.traces, *args.labels)]
+    key = digest([args.spec, args.names, args.seed, known, stamps])
+    with work_dir([args.out, args.manifest], key) as folder:
+        if folder:
+            _build(args, folder)
+    return 0
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    """Return what tells that a file has changed: traces are too large to be read just for that."""
+    found = path.stat()
+    return str(path), found.st_size, found.st_mtime_ns
+
+
+def _build(args: argparse.Namespace, folder: Path) -> None:
     from nt_pkg.sft.data import build_examples
+    from nt_pkg.sft.examples import file_record
+    from nt_pkg.sft.selected import selected_rows
 
     spec = json.loads(args.spec)
-    ready("build_examples")
-    subset = read_parquet(args.subset, SUBSET)
-    ids = {row["id"] for row in subset}
-    labels = read_rows(args.labels, ANNOTATIONS, ids)
-    rows, counts = build_examples(
+    counts = build_examples(
         args.student.parent,
         Format(**spec["format"]),
         Training(**spec["limits"]),
         args.seed,
-        subset,
-        read_rows([args.prompts], PROMPTS, ids),
-        read_rows(args.traces, TRACES, ids),
-        {row["id"]: not json.loads(row["value"]) for row in labels if row["status"] == "ok"},
+        read_columns([args.subset], SUBSET, ["id"]).column("id").combine_chunks(),
+        lambda ids: selected_rows(ids, args.prompts, args.traces, args.labels),
+        folder,
+        args.out,
     )
-    write_parquet(args.out, EXAMPLES, rows)
-    write_json(args.manifest, {**args.names, **counts, "spec": spec})
-    return 0
+    file = file_record(args.out)
+    write_json(args.manifest, {**args.names, **counts, "file": file, "spec": spec})
 
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ from pathlib import Path
 
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import atomic_path, digest, sha256_file, write_json
-from nt_pkg.files.parquet import read_parquet
-from nt_pkg.files.schemas import EXAMPLES, Row
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
+from nt_pkg.sft.examples import Examples, recorded_sha256
 from nt_pkg.slurm.stopping import run_job
 
 
@@ -33,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--student", type=Path, required=True, help="manifest of the student")
     parser.add_argument("--examples", type=Path, required=True)
+    parser.add_argument("--examples-manifest", type=Path, required=True)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--preview", type=Path, required=True)
     parser.add_argument("--tensorboard", type=Path, required=True, help="folder of its events")
@@ -56,8 +56,8 @@ def _train(args: argparse.Namespace) -> None:
 
     spec = json.loads(args.spec)
     ready("train", threads=args.runtime.num_ranks * args.runtime.threads_per_rank)
-    examples = read_parquet(args.examples, EXAMPLES)
-    inputs = [sha256_file(args.student), sha256_file(args.examples)]
+    inputs = [sha256_file(args.student), recorded_sha256(args.examples, args.examples_manifest)]
+    examples = Examples(args.examples)
     # The number of ranks is not part of the key, because checkpoints of other ranks are converted.
     place = digest([args.spec, args.seed, inputs])
     outputs = [args.out, args.checkpoint, args.preview, args.tensorboard]
@@ -67,15 +67,7 @@ def _train(args: argparse.Namespace) -> None:
         training = Training(**spec["training"])
         _write_preview(args, examples, training)
         result = train(
-            Job(
-                args.student.parent,
-                examples,
-                training,
-                args.runtime,
-                args.seed,
-                folder,
-                args.examples,
-            )
+            Job(args.student.parent, examples, training, args.runtime, args.seed, folder)
         )
         # Rename it first, so that a kill during the move leaves nothing that looks complete.
         leaving = folder / "leaving"
@@ -87,16 +79,15 @@ def _train(args: argparse.Namespace) -> None:
         write_json(args.out, {**args.names, **result, "spec": spec})
 
 
-def _write_preview(args: argparse.Namespace, examples: list[Row], training: Training) -> None:
+def _write_preview(args: argparse.Namespace, examples: Examples, training: Training) -> None:
     """Write the preview, which can be checked before the training has cost anything."""
     from transformers import AutoTokenizer
 
     from nt_pkg.packing.steps import Steps
-    from nt_pkg.sft.data import lengths_of
     from nt_pkg.sft.preview import preview
 
     tokenizer = AutoTokenizer.from_pretrained(args.student.parent)
-    first = Steps(*lengths_of(examples), training, args.seed)[0]
+    first = Steps(examples.lengths, examples.loss_lengths, training, args.seed)[0]
     args.preview.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(args.preview) as path:
         path.write_text(preview(tokenizer, examples, first, args.seed))

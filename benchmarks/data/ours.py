@@ -51,13 +51,14 @@ def rows_of_subset(prompts: str, num_rows: str) -> dict[str, Any]:
     """Read some rows of a pool, as `build_examples` does."""
     import pyarrow.parquet as pq
 
-    from nt_pkg.files.parquet import read_rows
+    from nt_pkg.files.parquet import rows_of
     from nt_pkg.files.schemas import PROMPTS
 
     ids = pq.read_table(prompts, columns=["id"]).column("id")
     step = max(1, len(ids) // int(num_rows))
-    wanted = ids.take(list(range(0, len(ids), step))[: int(num_rows)]).to_pylist()
-    return {"num_rows": len(read_rows([Path(prompts)], PROMPTS, set(wanted)))}
+    wanted = ids.take(list(range(0, len(ids), step))[: int(num_rows)]).combine_chunks()
+    found = rows_of([Path(prompts)], PROMPTS, wanted, ["id", "question"])
+    return {"num_rows": sum(row is not None for row in found)}
 
 
 def vectors(out: str, *labels: str) -> dict[str, Any]:

@@ -94,7 +94,8 @@ class Shape:
         """Return `flops` of every document by itself, if all of its tokens have loss."""
         linear = self.num_layer_parameters + self.num_embedding
         square = self.num_hidden_layers * self.query_width
-        found: np.ndarray = 6.0 * (linear * lengths + square * lengths.astype(float) ** 2)
+        tokens = lengths.astype(float)  # products do not fit into the int32 of a training's lengths
+        found: np.ndarray = 6.0 * (linear * tokens + square * tokens**2)
         return found
 
     def flops_per_token(self, document_tokens: float) -> float:

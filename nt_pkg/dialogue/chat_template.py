@@ -13,7 +13,7 @@ behind its first character, and the text is tokenised in the parts between marks
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -45,10 +45,21 @@ def marked(tokenizer: Any, text: str) -> str:
     return text
 
 
-def token_ids(tokenizer: Any, text: str) -> list[int]:
-    """Return the ids of a text of `dialogue_text`, or of a part of one."""
-    parts = [part for part in text.split(_MARK) if part]
-    return [id_ for part in parts for id_ in tokenizer.encode(part, add_special_tokens=False)]
+def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Return the ids of texts of `dialogue_text`, or of parts of such, tokenised together."""
+    parts = [[part for part in text.split(_MARK) if part] for text in texts]
+    together = [part for of_text in parts for part in of_text]
+    encoded: Iterator[list[int]] = iter(
+        tokenizer(
+            together,
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )["input_ids"]
+        if together
+        else ()
+    )
+    return [[id_ for _ in of_text for id_ in next(encoded)] for of_text in parts]
 
 
 @lru_cache(maxsize=8)

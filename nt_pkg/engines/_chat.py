@@ -56,7 +56,7 @@ class Chat:
         text = dialogue_text(self.tokenizer, messages, asks=True, template=self._template)
         if not text.rstrip().endswith(request.forced_prefix.rstrip()):
             text += request.forced_prefix
-        return token_ids(self.tokenizer, text)
+        return token_ids(self.tokenizer, [text])[0]
 
     def completion(self, request: Request, prompt_tokens: int, ids: list[int]) -> Completion:
         """Return the completion of new tokens, up to the first end token."""
@@ -121,6 +121,6 @@ def _end_of_turn(tokenizer: Any, template: str | None) -> int | None:
     _, found, rest = dialogue_text(tokenizer, turns, asks=False, template=template).rpartition(
         _ANSWER
     )
-    first = token_ids(tokenizer, rest.lstrip())[:1] if found else []
+    first = token_ids(tokenizer, [rest.lstrip()])[0][:1] if found else []
     added = tokenizer.added_tokens_decoder
     return first[0] if first and first[0] in added and added[first[0]].special else None

@@ -1,10 +1,10 @@
 """Parquet files that are checked against their schema on write and on read."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count, islice, pairwise
-from operator import itemgetter
+from itertools import count, islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -58,11 +58,22 @@ def write_parquet(
             block = list(islice(stream, size))
             if first and not block:
                 break
-            writer.write_table(_table(path, stored, block, first))
+            writer.write_table(checked_table(path, stored, block, first))
 
 
-def _table(path: Path, schema: pa.Schema, rows: list[Row], first: int) -> pa.Table:
-    """Return rows as a table; `first` is the position of the first row in the file."""
+def checked_table(path: Path, schema: pa.Schema, rows: list[Row], first: int) -> pa.Table:
+    """Return rows of exactly `schema` as a table, for a file `path`.
+
+    Args:
+        path: named in errors.
+        schema: a schema of `nt_pkg.files.schemas`.
+        rows: the rows.
+        first: position of the first of them in the file.
+
+    Raises:
+        ValueError: a row lacks a column, has another one, or has a null or a value of the wrong
+            type.
+    """
     columns = set(schema.names)
     for position, row in enumerate(rows, first):
         if set(row) != columns:
@@ -109,16 +120,28 @@ def stream_parquet(
     Raises:
         ValueError: the file is truncated or has another schema; the message says what to do.
     """
+    for batch in _batches(path, schema, first, behind, schema.names, STREAM_ROWS):
+        ids = batch.column("id")
+        wanted = pc.greater_equal(ids, first)
+        if behind is not None:
+            wanted = pc.and_(wanted, pc.less(ids, behind))
+        yield from batch.filter(wanted).to_pylist()
+
+
+def _batches(
+    path: Path,
+    schema: pa.Schema,
+    first: str,
+    behind: str | None,
+    columns: Sequence[str],
+    num_rows: int,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of the row groups that may have an id of the range."""
     # By default pyarrow reads ahead through the whole file.
     with _explained(path), pq.ParquetFile(path, pre_buffer=False) as file:
         _check_columns(path, file.schema_arrow, schema)
         groups = _groups_with(file.metadata, first, behind)
-        for batch in file.iter_batches(STREAM_ROWS, row_groups=groups):
-            ids = batch.column("id")
-            wanted = pc.greater_equal(ids, first)
-            if behind is not None:
-                wanted = pc.and_(wanted, pc.less(ids, behind))
-            yield from batch.filter(wanted).to_pylist()
+        yield from file.iter_batches(num_rows, row_groups=groups, columns=list(columns))
 
 
 def _groups_with(metadata: pq.FileMetaData, first: str, behind: str | None) -> list[int]:
@@ -199,25 +222,67 @@ def _large(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(fields))
 
 
-def read_rows(paths: Sequence[Path], schema: pa.Schema, ids: Collection[str]) -> list[Row]:
-    """Return the rows of several shards with the given ids, ordered by id.
+def rows_of(
+    paths: Sequence[Path], schema: pa.Schema, ids: pa.Array, columns: Sequence[str]
+) -> Iterator[Row | None]:
+    """Yield the row of each id, in the order of `ids`, with some columns; None if there is no row.
 
-    Memory holds these rows and one batch, so the pool may be larger than memory.
+    Memory holds one batch of rows. So every file has to be ordered by id, and no file may have ids
+    between those of another, as is true of the shards of a pool; their order and number do not
+    matter. Row groups without such an id are not read.
+
+    Args:
+        paths: the shards.
+        schema: their schema.
+        ids: ascending, none twice.
+        columns: the columns of a row; `id` must be one of them.
 
     Raises:
-        ValueError: a file is truncated or has another schema, or an id is in two shards.
+        ValueError: a file is truncated or has another schema, an id is in two shards, or the rows
+            are not in the order of their ids.
     """
-    wanted = pa.array(sorted(ids), pa.string())
-    rows = []
-    for path in paths:
-        with _explained(path), pq.ParquetFile(path, pre_buffer=False) as file:
-            _check_columns(path, file.schema_arrow, schema)
-            for batch in file.iter_batches(_BATCH_ROWS):
-                rows += batch.filter(pc.is_in(batch.column("id"), wanted)).to_pylist()
-    rows.sort(key=itemgetter("id"))
-    for before, after in pairwise(rows):
-        if before["id"] == after["id"]:
-            raise ValueError(
-                f"id {after['id']} is in two of {len(paths)} shards, such as {paths[0]}"
-            )
-    return rows
+    found = _ordered_rows(paths, schema, ids, columns)
+    row = next(found, None)
+    for wanted in ids:
+        if row is not None and row["id"] == wanted.as_py():
+            yield row
+            row = next(found, None)
+        else:
+            yield None
+
+
+def _ordered_rows(
+    paths: Sequence[Path], schema: pa.Schema, ids: pa.Array, columns: Sequence[str]
+) -> Iterator[Row]:
+    if not len(ids):
+        return
+    last = ""
+    first, behind = ids[0].as_py(), f"{ids[-1].as_py()}\0"
+    for _, path in sorted((_first_id(path, schema), path) for path in paths):
+        for batch in _batches(path, schema, first, behind, columns, _BATCH_ROWS):
+            inside = _between(batch.column("id"), ids)
+            for row in batch.filter(pc.is_in(batch.column("id"), inside)).to_pylist():
+                if row["id"] == last:
+                    raise ValueError(f"id {last} is in two of {len(paths)} shards, such as {path}")
+                if row["id"] < last:
+                    raise ValueError(
+                        f"{path} has id {row['id']} behind {last}: the rows of shards are ordered "
+                        "by id; it was written by another version: delete it and run the same "
+                        "command again"
+                    )
+                last = row["id"]
+                yield row
+
+
+def _first_id(path: Path, schema: pa.Schema) -> str:
+    """Return the lowest id of a file, "" if it has no rows."""
+    batches = _batches(path, schema, "", None, ["id"], 1)
+    return next((str(batch.column("id")[0]) for batch in batches), "")
+
+
+def _between(some: pa.Array, ids: pa.Array) -> pa.Array:
+    """Return those of the ascending `ids` that lie between the lowest and the highest of `some`."""
+    ends = pc.min_max(some)
+    begin = bisect_left(ids, ends["min"].as_py(), key=pa.StringScalar.as_py)
+    end = bisect_right(ids, ends["max"].as_py(), begin, key=pa.StringScalar.as_py)
+    return ids[begin:end]

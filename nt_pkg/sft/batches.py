@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nt_pkg.files.schemas import Row
 from nt_pkg.packing.steps import Numbers
+from nt_pkg.sft.examples import Examples
 
 if TYPE_CHECKING:
     import torch
@@ -33,13 +33,18 @@ class Batch:
 
 
 def collate(
-    examples: Sequence[Row], device: "torch.device", share: int = 0, num_shares: int = 1
+    examples: Examples,
+    chosen: Sequence[int] | Numbers,
+    device: "torch.device",
+    share: int = 0,
+    num_shares: int = 1,
 ) -> Batch:
     """Return the tensors of some examples, or one of equal shares of their tokens.
 
     Args:
-        examples: none for a rank that only takes part because the others have a forward pass; its
-            batch has no loss.
+        examples: the examples of the training.
+        chosen: numbers of examples; none for a rank that only takes part because the others have a
+            forward pass; its batch has no loss.
         device: where to put the tensors.
         share: which share this rank has, counted from 0.
         num_shares: ranks that share the tokens. Padding after the last document, a document of its
@@ -47,15 +52,15 @@ def collate(
     """
     import torch
 
-    ids = [np.asarray(each["input_ids"], dtype=np.int64) for each in examples]
+    ids = [examples.ids(number).astype(np.int64) for number in chosen]
     lengths = [len(each) for each in ids]
     starts = np.cumsum([0, *lengths])
     at = [
-        np.arange(start + each["num_prompt_tokens"], start + length) - 1
-        for start, length, each in zip(starts, lengths, examples, strict=False)
+        np.arange(start + examples.num_prompt_tokens[number], start + length) - 1
+        for start, length, number in zip(starts, lengths, chosen, strict=False)
     ]
     # An empty batch still has a token for every rank.
-    padding = -int(starts[-1]) % num_shares if examples else num_shares
+    padding = -int(starts[-1]) % num_shares if len(chosen) else num_shares
     if padding:
         ids.append(np.zeros(padding, dtype=np.int64))
         lengths.append(padding)

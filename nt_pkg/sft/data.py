@@ -1,33 +1,34 @@
 """Training data: rendering with the student's chat template, and the loss mask."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from nt_pkg.config.students import Format, Training
 from nt_pkg.dialogue.chat_template import dialogue_text, marked, token_ids
 from nt_pkg.dialogue.formats import target_kind, training_pair
+from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import rng
+from nt_pkg.jobs.progress import Progress
+from nt_pkg.sft.examples import Examples, join_examples, write_examples
+from nt_pkg.sft.selected import Selected
 
 if TYPE_CHECKING:
-    import numpy as np
     from transformers import PreTrainedTokenizerBase
 
-
-def lengths_of(examples: Sequence[Row]) -> tuple["np.ndarray", "np.ndarray"]:
-    """Return the tokens of every example, and how many of them have loss."""
-    import numpy as np
-
-    lengths = np.array([len(row["input_ids"]) for row in examples])
-    return lengths, lengths - np.array([row["num_prompt_tokens"] for row in examples])
+_TOGETHER = 64  # examples that are tokenised together
+_PART = 8192  # examples that are made again after a kill: some 37 million tokens
 
 
 def render(
-    tokenizer: "PreTrainedTokenizerBase", user: str, assistant: str
-) -> tuple[list[int], int]:
-    """Return (token ids of the whole dialogue, number of prompt tokens).
+    tokenizer: "PreTrainedTokenizerBase", pairs: Sequence[tuple[str, str]]
+) -> list[tuple[list[int], int]]:
+    """Return (token ids, number of prompt tokens) of dialogues of a user and an assistant turn.
 
     The loss covers everything after the prompt: the assistant's turn with its end-of-turn token,
     and nothing of the question. What a template writes after that token, such as a newline, is
@@ -37,6 +38,24 @@ def render(
         ValueError: the template does not write the generation prompt before the answer, changes
             the answer, or writes no end-of-turn token after it.
     """
+    texts = [text for pair in pairs for text in _texts(tokenizer, *pair)]
+    # Prompt and answer are tokenised separately, because at inference the prompt is alone too.
+    encoded = token_ids(tokenizer, texts)
+    end = tokenizer.eos_token_id
+    rendered = []
+    for prompt, answer in zip(encoded[::2], encoded[1::2], strict=True):
+        if end not in answer:
+            raise ValueError(
+                f"the chat template writes no {tokenizer.eos_token} after an answer: use a "
+                "template that ends each answer with this token"
+            )
+        last = len(answer) - 1 - answer[::-1].index(end)
+        rendered.append((prompt + answer[: last + 1], len(prompt)))
+    return rendered
+
+
+def _texts(tokenizer: "PreTrainedTokenizerBase", user: str, assistant: str) -> tuple[str, str]:
+    """Return the text of the prompt, and the text that a template writes after it."""
     messages = [{"role": "user", "content": user}]
     prompt_text = dialogue_text(tokenizer, messages, asks=True)
     messages.append({"role": "assistant", "content": assistant})
@@ -46,22 +65,13 @@ def render(
             "the chat template does not begin a dialogue with its own generation prompt, so the "
             "loss mask cannot be placed: use the training form of this family's template"
         )
-    if marked(tokenizer, assistant).strip() not in whole_text[len(prompt_text) :]:
+    answer_text = whole_text[len(prompt_text) :]
+    if marked(tokenizer, assistant).strip() not in answer_text:
         raise ValueError(
             "the chat template changes the answer, for example by removing its reasoning: use the "
             "training form of this family's template"
         )
-    # Prompt and answer are tokenised separately, because at inference the prompt is alone too.
-    prompt = token_ids(tokenizer, prompt_text)
-    answer = token_ids(tokenizer, whole_text[len(prompt_text) :])
-    end = tokenizer.eos_token_id
-    if end not in answer:
-        raise ValueError(
-            f"the chat template writes no {tokenizer.eos_token} after an answer: use a template "
-            "that ends each answer with this token"
-        )
-    last = len(answer) - 1 - answer[::-1].index(end)
-    return prompt + answer[: last + 1], len(prompt)
+    return prompt_text, answer_text
 
 
 def build_examples(
@@ -69,67 +79,102 @@ def build_examples(
     form: Format,
     training: Training,
     seed: int,
-    subset: list[Row],
-    prompts: list[Row],
-    traces: list[Row],
-    disagree: dict[str, bool],
-) -> tuple[list[Row], dict[str, Any]]:
-    """Return the tokenised examples of a subset in a format, ordered by id, and their counts.
+    ids: pa.Array,
+    select: Callable[[pa.Array], Iterable[Selected]],
+    work: Path,
+    out: Path,
+) -> dict[str, Any]:
+    """Write the tokenised examples of a subset in a format, and return their counts.
 
-    Responses over the limit are left out and counted, never cut.
+    Responses over the limit are left out and counted, never cut. Memory holds a batch of rows, so
+    that a subset of any size fits. A call that was killed goes on at the part that it was writing.
 
     Args:
         tokenizer_dir: folder of the student.
         form: the distillation format.
         training: the limits.
         seed: seed of the run, for random mixes.
-        subset: selected rows; only their ids are used.
-        prompts: rows of the pool, at least those of the subset.
-        traces: traces, at least those of the subset.
-        disagree: id -> whether the models disagree; only difficulty mixes use it.
+        ids: the ids of the subset, ascending, none twice.
+        select: returns the rows of some of these ids, in their order.
+        work: folder for finished parts, of the same arguments only.
+        out: the file of examples.
+
+    Raises:
+        ValueError: no example is left, or the chat template cannot be used (see `render`).
     """
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
-    question = {row["id"]: row["question"] for row in prompts}
-    trace = {row["id"]: row for row in traces}
-    rows: list[Row] = []
-    dropped: Counter[str] = Counter()
-    for row_id in sorted(row["id"] for row in subset):
-        target = target_kind(form.kind, form.p, seed, row_id, disagree.get(row_id))
-        user, assistant = training_pair(
-            question[row_id],
-            trace[row_id]["reasoning"],
-            trace[row_id]["answer"],
-            target,
-            form.think_words,
+    parts = {work / f"{at:09}.arrow": ids[at : at + _PART] for at in range(0, len(ids), _PART)}
+    notes = {part: part.with_suffix(".json") for part in parts}
+    done = sum(len(some) for part, some in parts.items() if notes[part].exists())
+    progress = Progress("examples", len(ids), done)
+    for part, some in parts.items():
+        if not notes[part].exists():
+            left_out: Counter[str] = Counter()
+            rows = _rows(tokenizer, form, seed, select(some), progress)
+            write_examples(part, _within(rows, training, left_out))
+            write_json(notes[part], left_out)
+    dropped = sum((Counter(read_json(note)) for note in notes.values()), Counter[str]())
+    if sum(dropped.values()) == len(ids):
+        raise ValueError(
+            f"all {len(ids)} examples were left out: {dict(dropped)}; raise the limits"
         )
-        ids, num_prompt = render(tokenizer, user, assistant)
-        if len(ids) - num_prompt > training.max_response_tokens:
+    join_examples(out, parts)
+    counts = _counts(tokenizer, Examples(out), seed)
+    return {**counts, "dropped": dict(sorted(dropped.items()))}
+
+
+def _rows(
+    tokenizer: "PreTrainedTokenizerBase",
+    form: Format,
+    seed: int,
+    selected: Iterable[Selected],
+    progress: Progress,
+) -> Iterator[Row]:
+    """Yield rows of the schema EXAMPLES, whatever their length."""
+    rest = iter(selected)
+    while some := list(islice(rest, _TOGETHER)):
+        targets = [target_kind(form.kind, form.p, seed, row.id, row.disagree) for row in some]
+        pairs = [
+            training_pair(row.question, row.reasoning, row.answer, target, form.think_words)
+            for row, target in zip(some, targets, strict=True)
+        ]
+        rendered = render(tokenizer, pairs)
+        for row, target, (ids, num_prompt) in zip(some, targets, rendered, strict=True):
+            yield {
+                "id": row.id,
+                "target": target,
+                "input_ids": ids,
+                "num_prompt_tokens": num_prompt,
+            }
+        progress.add(len(some), tokens=sum(len(ids) for ids, _ in rendered))
+
+
+def _within(rows: Iterable[Row], training: Training, dropped: Counter[str]) -> Iterator[Row]:
+    """Yield the rows within the limits, and count the others in `dropped`."""
+    for row in rows:
+        num_tokens = len(row["input_ids"])
+        if num_tokens - row["num_prompt_tokens"] > training.max_response_tokens:
             dropped[f"response over {training.max_response_tokens} tokens"] += 1
-        elif len(ids) > training.max_example_tokens:
+        elif num_tokens > training.max_example_tokens:
             dropped[f"example over {training.max_example_tokens} tokens"] += 1
         else:
-            rows.append(
-                {"id": row_id, "target": target, "input_ids": ids, "num_prompt_tokens": num_prompt}
-            )
-    if not rows:
-        raise ValueError(
-            f"all {len(subset)} examples were left out: {dict(dropped)}; raise the limits"
-        )
-    tokens = [len(row["input_ids"]) for row in rows]
-    preview = rng("preview", seed).choice(rows)
-    cut = preview["num_prompt_tokens"]
-    return rows, {
-        "num_examples": len(rows),
-        "num_system2": sum(row["target"] == "system2" for row in rows),
-        "num_tokens": sum(tokens),
-        "num_response_tokens": sum(tokens) - sum(row["num_prompt_tokens"] for row in rows),
-        "longest_tokens": max(tokens),
-        "dropped": dict(sorted(dropped.items())),
+            yield row
+
+
+def _counts(tokenizer: "PreTrainedTokenizerBase", examples: Examples, seed: int) -> dict[str, Any]:
+    shown = rng("preview", seed).choice(range(len(examples)))
+    ids, cut = examples.ids(shown), examples.num_prompt_tokens[shown]
+    return {
+        "num_examples": len(examples),
+        "num_system2": len(examples.numbers_of("system2")),
+        "num_tokens": int(examples.lengths.sum()),
+        "num_response_tokens": int(examples.loss_lengths.sum()),
+        "longest_tokens": int(examples.lengths.max()),
         # Shows a reader what one example looks like and where its loss begins.
         "preview": {
-            "no_loss": tokenizer.decode(preview["input_ids"][:cut]),
-            "loss": tokenizer.decode(preview["input_ids"][cut:]),
+            "no_loss": tokenizer.decode(ids[:cut]),
+            "loss": tokenizer.decode(ids[cut:]),
         },
     }

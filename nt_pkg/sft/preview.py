@@ -1,11 +1,10 @@
 """A readable page of what a student sees and learns, decoded from the tokens of its training."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import rng
 from nt_pkg.packing.steps import Step
+from nt_pkg.sft.examples import Examples
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -19,7 +18,7 @@ Check that the question is outside, the whole answer inside, and that its end to
 
 
 def preview(
-    tokenizer: "PreTrainedTokenizerBase", examples: Sequence[Row], first: Step, seed: int
+    tokenizer: "PreTrainedTokenizerBase", examples: Examples, first: Step, seed: int
 ) -> str:
     """Return some examples and the beginning of the first step as text with the loss marked.
 
@@ -30,30 +29,30 @@ def preview(
         seed: seed of the run; it also draws the examples.
     """
     draw = rng("preview", seed)
-    chosen: list[Row] = []
+    chosen: list[int] = []
     for target in ("system2", "system1"):  # some of each kind if the format has both
-        same = [row for row in examples if row["target"] == target]
+        same = examples.numbers_of(target)
         chosen += draw.sample(same, min(len(same), _NUM_EXAMPLES))
     parts = [_LEGEND]
-    parts += [f"== {_title(row)}\n{_marked(tokenizer, row)}\n" for row in chosen]
-    shown = [examples[number] for number in first.examples[:_NUM_EXAMPLES]]
+    parts += [f"== {_title(examples, n)}\n{_marked(tokenizer, examples, n)}\n" for n in chosen]
+    shown = first.examples[:_NUM_EXAMPLES].tolist()
     parts.append(
         f"== first step: {len(first.examples)} documents, {first.num_tokens} tokens; each attends "
         f"only to itself, and its positions begin at 0; the first {len(shown)}:\n"
     )
-    parts += [f"-- {_title(row)}\n{_marked(tokenizer, row)}\n" for row in shown]
+    parts += [f"-- {_title(examples, n)}\n{_marked(tokenizer, examples, n)}\n" for n in shown]
     return "\n".join(parts)
 
 
-def _title(row: Row) -> str:
-    cut = row["num_prompt_tokens"]
-    bearing = len(row["input_ids"]) - cut
-    return f"{row['id']}, {row['target']}, {cut} tokens read, {bearing} with loss"
+def _title(examples: Examples, number: int) -> str:
+    read, learnt = examples.num_prompt_tokens[number], examples.loss_lengths[number]
+    name, target = examples.name(number), examples.target(number)
+    return f"{name}, {target}, {read} tokens read, {learnt} with loss"
 
 
-def _marked(tokenizer: "PreTrainedTokenizerBase", row: Row) -> str:
-    cut = row["num_prompt_tokens"]
-    parts = (row["input_ids"][:cut], row["input_ids"][cut:])
+def _marked(tokenizer: "PreTrainedTokenizerBase", examples: Examples, number: int) -> str:
+    ids, cut = examples.ids(number), examples.num_prompt_tokens[number]
+    parts = (ids[:cut], ids[cut:])
     read, learnt = (_short(str(tokenizer.decode(ids))) for ids in parts)
     return f"{read}[[{learnt}]]"
 

@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING
 
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import read_json, write_json
-from nt_pkg.files.parquet import read_parquet
-from nt_pkg.files.schemas import EXAMPLES
 from nt_pkg.identity.seeds import digest_int
 from nt_pkg.jobs.gpus import has_gpus, let_segments_grow, too_few
 from nt_pkg.jobs.progress import start_job
 from nt_pkg.jobs.warm_interpreter import die_with_parent
+from nt_pkg.sft.examples import Examples
 from nt_pkg.sft.stopping import Notes
 from nt_pkg.sft.train import Job, _Trainer
 
@@ -86,14 +85,12 @@ def run_forked(job: Job, rank: int, listener: socket.socket, launched: float) ->
 
 def write_job(job: Job, launched: float) -> Path:
     """Write what ranks on other nodes need to a file in the work folder, and return its path."""
-    if job.examples_path is None:
-        raise ValueError("a training over several nodes needs Job.examples_path")
     path = job.work / "job.json"
     write_json(
         path,
         {
             "model_dir": str(job.model_dir.resolve()),
-            "examples": str(job.examples_path.resolve()),
+            "examples": str(job.examples.path.resolve()),
             "training": json.loads(job.training.model_dump_json()),
             "runtime": json.loads(job.runtime.model_dump_json()),
             "seed": job.seed,
@@ -107,15 +104,13 @@ def write_job(job: Job, launched: float) -> Path:
 def read_job(path: Path) -> tuple[Job, float]:
     """Return the training that `write_job` wrote, and when it was launched."""
     found = read_json(path)
-    examples = Path(found["examples"])
     job = Job(
         model_dir=Path(found["model_dir"]),
-        examples=read_parquet(examples, EXAMPLES),
+        examples=Examples(Path(found["examples"])),
         training=Training(**found["training"]),
         runtime=Runtime(**found["runtime"]),
         seed=found["seed"],
         work=Path(found["work"]),
-        examples_path=examples,
     )
     return job, found["launched"]
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import write_json
-from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import digest_int
 from nt_pkg.jobs.progress import Progress, ready
 from nt_pkg.packing.balance import micro_batches
@@ -19,7 +18,7 @@ from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.checkpoint_files import LAST
 from nt_pkg.sft.checkpoints import Checkpoints
-from nt_pkg.sft.data import lengths_of
+from nt_pkg.sft.examples import Examples
 from nt_pkg.sft.kernels import use_kernels
 from nt_pkg.sft.loading import read_mapped, spread
 from nt_pkg.sft.loss import give_loss
@@ -50,19 +49,14 @@ RESULT, STOPPED = "result.json", "stopped.json"  # in the work folder: how the r
 
 @dataclass(frozen=True)
 class Job:
-    """One training.
-
-    Attributes:
-        examples_path: file from which ranks on other nodes read `examples`.
-    """
+    """One training."""
 
     model_dir: Path
-    examples: list[Row]
+    examples: Examples
     training: Training
     runtime: Runtime
     seed: int
     work: Path
-    examples_path: Path | None = None
 
 
 def deepspeed_config(training: Training, runtime: Runtime, num_parameters: int) -> dict[str, Any]:
@@ -101,8 +95,8 @@ class _Trainer:
         from transformers import AutoConfig
 
         self._job, self._rank, self._notes, training = job, rank, notes, job.training
-        self._lengths, loss_lengths = lengths_of(job.examples)
-        self._steps = Steps(self._lengths, loss_lengths, training, job.seed)
+        self._lengths = job.examples.lengths
+        self._steps = Steps(self._lengths, job.examples.loss_lengths, training, job.seed)
         self._team, self._share = divmod(rank, job.runtime.sequence_parallel)
         own = AutoConfig.from_pretrained(job.model_dir)
         self._attention = choose_attention(
@@ -259,7 +253,7 @@ class _Trainer:
         return value
 
     def _named(self, step: Step) -> str:
-        ids = [self._job.examples[e]["id"] for e in step.examples]
+        ids = [self._job.examples.name(e) for e in step.examples]
         return f"its examples: {' '.join(ids)}"
 
     def _agree(self, loss: "torch.Tensor") -> float:
@@ -286,9 +280,8 @@ class _Trainer:
 
     def _summed_loss(self, examples: Numbers) -> "torch.Tensor":
         """Return the loss of this rank's part of a micro-batch, summed over its tokens."""
-        chosen = [self._job.examples[number] for number in examples]
         device, shares = self._engine.device, self._job.runtime.sequence_parallel
-        batch = collate(chosen, device, self._share, shares)
+        batch = collate(self._job.examples, examples, device, self._share, shares)
         # transformers' own attention separates packed documents if positions restart, no mask is
         # given and the cache is off.
         loss: torch.Tensor = self._engine(

@@ -10,8 +10,9 @@ import pytest
 import nt_pkg
 from nt_pkg.files.json_files import read_json, sha256_file, write_json
 from nt_pkg.files.parquet import read_parquet, write_parquet
-from nt_pkg.files.schemas import EXAMPLES, PROMPTS, TRACES
+from nt_pkg.files.schemas import PROMPTS, TRACES
 from nt_pkg.jobs.work_dir import forget_finished
+from nt_pkg.sft.examples import file_record, write_examples
 from nt_pkg.slurm.stopping import Stopped
 from scripts import generate_traces, select_subset, shard_prompts
 from scripts import train as train_script
@@ -137,13 +138,14 @@ def training(monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
     monkeypatch.setattr("nt_pkg.sft.launch.train", fake)
     shutil.copytree(MICRO, "student")
     write_json(Path("student/manifest.json"), {"files": {"model": "a"}})
-    write_examples([1, 2, 3])
+    prepare_examples([1, 2, 3])
     return fake
 
 
-def write_examples(input_ids: list[int]) -> None:
+def prepare_examples(input_ids: list[int]) -> None:
     row = {"id": "x", "target": "system2", "input_ids": input_ids, "num_prompt_tokens": 1}
-    write_parquet(Path("examples.parquet"), EXAMPLES, [row])
+    write_examples(Path("examples.arrow"), [row])
+    write_json(Path("examples.json"), {"file": file_record(Path("examples.arrow"))})
 
 
 def run_training(**runtime: int) -> int:
@@ -154,7 +156,8 @@ def run_training(**runtime: int) -> int:
             "--runtime", json.dumps(runtime),
             "--seed", "0",
             "--student", "student/manifest.json",
-            "--examples", "examples.parquet",
+            "--examples", "examples.arrow",
+            "--examples-manifest", "examples.json",
             "--checkpoint", "results/checkpoint",
             "--preview", "results/preview.txt",
             "--tensorboard", "results/tensorboard",
@@ -225,7 +228,7 @@ def test_progress_of_other_inputs_is_not_taken_up(training: FakeTraining, change
     """Same row ids, other tokens: a think instruction or a template was edited."""
     run_training()
     if change == "tokens":
-        write_examples([1, 2, 4])
+        prepare_examples([1, 2, 4])
     if change == "student":
         write_json(Path("student/manifest.json"), {"files": {"model": "b"}})
     run_training()

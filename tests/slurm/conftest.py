@@ -40,7 +40,7 @@ def slurm() -> Iterator[None]:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """Return a clone in which everything before the training was made."""
     clone = Clone.make(tmp_path_factory.mktemp("prepared"))
-    examples = RUN.replace("results/sft/", "results/sft_data/").replace("/run.json", ".parquet")
+    examples = RUN.replace("results/sft/", "results/sft_data/").replace("/run.json", ".arrow")
     clone.local(examples, "--configfile", FAULTS)
     return clone
 

@@ -85,9 +85,9 @@ def test_stream_reads_only_the_row_groups_of_its_range(
     asked: list[list[int]] = []
     read = pq.ParquetFile.iter_batches
 
-    def iter_batches(self: pq.ParquetFile, size: int, row_groups: list[int]) -> Any:
+    def iter_batches(self: pq.ParquetFile, size: int, row_groups: list[int], **given: Any) -> Any:
         asked.append(row_groups)
-        return read(self, size, row_groups=row_groups)
+        return read(self, size, row_groups=row_groups, **given)
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
 
@@ -198,16 +198,44 @@ def test_file_without_names_is_refused(tmp_path: Path) -> None:
         records.read_names(path)
 
 
-def test_wanted_rows_of_shards_come_in_the_order_of_ids(tmp_path: Path) -> None:
-    for name, ids in {"a": "cb", "b": "da"}.items():
+def shards(folder: Path, *shards_ids: str) -> list[Path]:
+    """Write shards of rows, each with the ids that are the letters of a word."""
+    paths = [folder / f"{at}-{ids}" for at, ids in enumerate(shards_ids)]
+    for path, ids in zip(paths, shards_ids, strict=True):
         rows = [{**ROW, "id": each} for each in ids]
-        records.write_parquet(tmp_path / name, schemas.TRACES, rows)
-    paths = [tmp_path / "a", tmp_path / "b"]
+        records.write_parquet(path, schemas.TRACES, rows, group_rows=2)
+    return paths
 
-    found = records.read_rows(paths, schemas.TRACES, {"a", "c", "d", "z"})
 
-    assert [row["id"] for row in found] == ["a", "c", "d"]
-    assert records.read_rows(paths[::-1], schemas.TRACES, {"a", "c", "d"}) == found
+def rows_of(paths: list[Path], ids: str) -> str:
+    """Return the ids of the rows that are found, "-" for each that is not."""
+    wanted = pa.array(list(ids), pa.string())
+    found = list(records.rows_of(paths, schemas.TRACES, wanted, ["id", "answer"]))
+    assert all(row is None or row.keys() == {"id", "answer"} for row in found)
+    return "".join(row["id"] if row else "-" for row in found)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+def test_each_wanted_id_has_its_row_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """However the rows are spread over shards and batches, and in whichever order shards come."""
+    monkeypatch.setattr(records, "_BATCH_ROWS", batch)
+    whole = shards(tmp_path, "abdefhijk")
+    parts = shards(tmp_path, "fhi", "", "abde", "jk")
+
+    for ids in ("abdefhijk", "adgk", "c", "z", "", "0abz"):
+        expected = "".join(each if each in "abdefhijk" else "-" for each in ids)
+        assert rows_of(whole, ids) == expected
+        assert rows_of(parts, ids) == expected
+    assert rows_of([], "ab") == "--"
+
+
+def test_rows_of_shards_in_disorder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"0-ba has id a behind b.*run the same"):
+        rows_of(shards(tmp_path, "ba"), "ab")
+    with pytest.raises(ValueError, match=r"has id b behind c"):
+        rows_of(shards(tmp_path, "ac", "bd"), "abcd")
 
 
 def test_id_in_two_shards_is_refused(tmp_path: Path) -> None:
@@ -215,7 +243,7 @@ def test_id_in_two_shards_is_refused(tmp_path: Path) -> None:
         records.write_parquet(tmp_path / name, schemas.TRACES, [ROW])
 
     with pytest.raises(ValueError, match="id a is in two of 2 shards"):
-        records.read_rows([tmp_path / "a", tmp_path / "b"], schemas.TRACES, {"a"})
+        rows_of([tmp_path / "a", tmp_path / "b"], "a")
     with pytest.raises(ValueError, match="id a is in two of 2 shards"):
         records.read_columns([tmp_path / "a", tmp_path / "b"], schemas.TRACES, ["id"])
 

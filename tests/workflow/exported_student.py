@@ -19,13 +19,14 @@ def main(argv: Sequence[str]) -> int:
     from transformers import AutoTokenizer
 
     from nt_pkg.sft.data import render
+    from nt_pkg.sft.examples import Examples, write_examples
     from nt_pkg.sft.export import export_model
     from nt_pkg.sft.launch import train
     from nt_pkg.sft.train import Job
 
     folder = Path(argv[0])
     base = make_model(folder / "base").folder
-    ids, num_prompt = render(AutoTokenizer.from_pretrained(base), *LEARNED)
+    [(ids, num_prompt)] = render(AutoTokenizer.from_pretrained(base), [LEARNED])
     examples = [
         {"id": f"r{n}", "target": "system2", "input_ids": ids, "num_prompt_tokens": num_prompt}
         for n in range(4)
@@ -39,7 +40,9 @@ def main(argv: Sequence[str]) -> int:
     )
     work = folder / "work"
     work.mkdir(parents=True, exist_ok=True)
-    train(Job(base, examples, training, Runtime(num_ranks=2, zero_stage=3), 0, work))
+    write_examples(folder / "examples.arrow", examples)
+    mapped = Examples(folder / "examples.arrow")
+    train(Job(base, mapped, training, Runtime(num_ranks=2, zero_stage=3), 0, work))
     found = export_model(work / "checkpoint", base, folder / "hf", "float32")
     write_json(folder / "hf.json", found)
     return 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nt_pkg.config.students import Runtime, Training
+from nt_pkg.cost.decoder_shape import read_shape
 from nt_pkg.identity.seeds import generator
 from nt_pkg.packing.balance import assumed_lengths, efficiency, micro_batches
 
@@ -85,3 +86,15 @@ def test_assumed_lengths_are_those_that_are_known() -> None:
     assert found.mean() == pytest.approx(4430, rel=1e-3)
     assert 745 <= found.min() < 760 and 14_000 < found.max() <= 14_600
     assert assumed_lengths(2000, 3000).mean() == pytest.approx(3000, rel=1e-3)
+
+
+def test_costs_of_lengths_as_examples_have_them_do_not_overflow() -> None:
+    shape = read_shape(
+        {"hidden_size": 4096, "intermediate_size": 14_336, "num_hidden_layers": 32,
+         "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128_256}
+    )  # fmt: skip
+    lengths = [745, 50_000]
+
+    found = shape.document_flops(np.array(lengths, np.int32))
+
+    assert found.tolist() == pytest.approx([shape.flops([each], each) for each in lengths])

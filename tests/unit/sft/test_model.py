@@ -1,6 +1,7 @@
 """What a student computes in training: attention within documents, and the loss in pieces."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from nt_pkg.identity.seeds import rng
 from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
+from nt_pkg.sft.examples import Examples
 from nt_pkg.sft.loss import _has_plain_head, give_loss, summed_loss
+from tests.unit.sft.tiny import written
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -32,12 +35,19 @@ FAMILIES = {
 }
 EXAMPLES = [
     {
+        "id": f"row{n}",
+        "target": "system2",
         "input_ids": [rng("model", n, at).randrange(6, 64) for at in range(length)],
         "num_prompt_tokens": cut,
     }
     for n, (length, cut) in enumerate([(7, 3), (4, 2), (9, 1), (5, 4), (12, 6)])
 ]
 CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Examples:
+    return written(tmp_path / "examples.arrow", EXAMPLES)
 
 
 def student(family: str, attention: Any = "sdpa") -> Any:
@@ -72,13 +82,13 @@ def one_by_one(family: str) -> tuple[float, dict[str, Any]]:
 @pytest.mark.parametrize("attention", ["documents", "sdpa"])
 @pytest.mark.parametrize("checkpointed", [False, True])
 def test_packed_loss_and_gradients_are_those_of_each_document_alone(
-    family: str, attention: Any, checkpointed: bool
+    family: str, attention: Any, checkpointed: bool, examples: Examples
 ) -> None:
     model = student(family, attention)
     if checkpointed:
         model.activation_checkpointing_enable({"use_reentrant": False})
     give_loss(model)
-    batch = collate(EXAMPLES, CPU)
+    batch = collate(examples, range(5), CPU)
 
     loss = model(
         at=batch.at,
@@ -139,10 +149,10 @@ def test_logits_of_all_tokens_are_never_in_memory(monkeypatch: pytest.MonkeyPatc
     assert max(shape.numel() for shape in seen) == 5 * 5000
 
 
-def test_a_rank_without_examples_has_no_loss_and_gradients_of_zero() -> None:
+def test_a_rank_without_examples_has_no_loss_and_gradients_of_zero(examples: Examples) -> None:
     model = student("llama", "documents")
     give_loss(model)
-    batch = collate([], CPU)
+    batch = collate(examples, [], CPU)
 
     loss = model(
         at=batch.at, targets=batch.targets, input_ids=batch.ids, position_ids=batch.positions,
@@ -156,9 +166,11 @@ def test_a_rank_without_examples_has_no_loss_and_gradients_of_zero() -> None:
 
 @pytest.mark.parametrize("num_shares", [2, 3, 4])
 @pytest.mark.parametrize("num_examples", [0, 1, 5])
-def test_shares_of_a_micro_batch_are_the_whole(num_examples: int, num_shares: int) -> None:
-    whole = collate(EXAMPLES[:num_examples], CPU)
-    shares = [collate(EXAMPLES[:num_examples], CPU, n, num_shares) for n in range(num_shares)]
+def test_shares_of_a_micro_batch_are_the_whole(
+    num_examples: int, num_shares: int, examples: Examples
+) -> None:
+    whole = collate(examples, range(num_examples), CPU)
+    shares = [collate(examples, range(num_examples), CPU, n, num_shares) for n in range(num_shares)]
 
     size = shares[0].ids.shape[1]
     num_tokens = sum(len(each["input_ids"]) for each in EXAMPLES[:num_examples])

@@ -1,6 +1,5 @@
 """Trainings on several nodes, and what listens where."""
 
-import dataclasses
 import os
 import re
 import sys
@@ -10,8 +9,6 @@ from typing import Any
 import pytest
 
 from nt_pkg.config.students import Runtime
-from nt_pkg.files import schemas
-from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.sft import launch, rank
 from nt_pkg.sft import train as loop
 from nt_pkg.slurm.jobs import first_failure
@@ -51,10 +48,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def placed_job(student: Path, work: Path, examples: list[dict[str, Any]]) -> loop.Job:
-    path = work.parent / "examples.parquet"
-    write_parquet(path, schemas.EXAMPLES, examples)
-    job = job_of(student, work, runtime=TWO_NODES, examples=read_parquet(path, schemas.EXAMPLES))
-    return dataclasses.replace(job, examples_path=path)
+    return job_of(student, work, examples, runtime=TWO_NODES)
 
 
 @pytest.mark.usefixtures("cluster")
@@ -87,14 +81,14 @@ def test_ranks_of_two_nodes_train_as_those_of_one(
 @pytest.mark.usefixtures("cluster")
 def test_first_rank_that_fails_on_some_node_is_shown(student: Path, tmp_path: Path) -> None:
     job = placed_job(student, tmp_path / "work", EXAMPLES)
-    (tmp_path / "examples.parquet").unlink()
+    job.examples.path.unlink()
 
     with pytest.raises(RuntimeError, match="continue at the last checkpoint") as caught:
         launch.train(job)
 
     text = str(caught.value)
     assert re.search(r"Rank \d on n\d ended first: Exited with exit code 1", text)
-    assert re.search(r"\d: FileNotFoundError.*examples.parquet", text)
+    assert re.search(r"\d: FileNotFoundError.*work.arrow", text)
 
 
 def test_several_nodes_need_slurm(

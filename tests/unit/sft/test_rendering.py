@@ -18,7 +18,7 @@ def test_loss_covers_the_answer_with_its_end_and_nothing_else(family: str, answe
     tokenizer = tokenizer_of(family)
     user = "Where does she end? Think"
 
-    ids, num_prompt = render(tokenizer, user, answer)
+    [(ids, num_prompt)] = render(tokenizer, [(user, answer)])
 
     decoded = [tokenizer.decode(part) for part in (ids[:num_prompt], ids[num_prompt:])]
     expected = [each.format(user=user, answer=answer) for each in GOLDEN[family]]
@@ -37,7 +37,7 @@ def test_loss_covers_the_answer_with_its_end_and_nothing_else(family: str, answe
 def test_prompt_is_the_one_of_inference(family: str) -> None:
     """The ids a student is asked with are those that it was trained behind."""
     tokenizer = tokenizer_of(family)
-    ids, num_prompt = render(tokenizer, "Where?", "<think> a </think> b")
+    [(ids, num_prompt)] = render(tokenizer, [("Where?", "<think> a </think> b")])
     chat = Chat(tokenizer, {tokenizer.eos_token_id})
 
     assert chat.prompt_ids(Request("a", "Where?")) == ids[:num_prompt]
@@ -61,6 +61,6 @@ def test_template_that_would_spoil_the_loss_is_refused(old: str, new: str, messa
     tokenizer.chat_template = tokenizer.chat_template.replace(old, new)
 
     with pytest.raises(ValueError, match=r"chat template .*") as caught:
-        render(tokenizer, "Where?", "<think> a </think> b")
+        render(tokenizer, [("Where?", "<think> a </think> b")])
 
     assert message in str(caught.value)

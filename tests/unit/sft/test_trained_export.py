@@ -24,9 +24,9 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("qui
 
 REPEATED = [
     {"id": f"row{n}", "target": "system2", "input_ids": ids, "num_prompt_tokens": cut}
-    for ids, cut in [
-        render(tokenizer_of("micro"), "Where does she end?", "<think> Take </think> So")
-    ]
+    for ids, cut in render(
+        tokenizer_of("micro"), [("Where does she end?", "<think> Take </think> So")]
+    )
     for n in range(4)
 ]
 

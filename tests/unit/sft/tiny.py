@@ -13,12 +13,13 @@ from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import read_json
 from nt_pkg.identity.seeds import rng
 from nt_pkg.sft import train as loop
+from nt_pkg.sft.examples import Examples, write_examples
 from tests.unit.sft.templates import MICRO
 
 FORK = multiprocessing.get_context("fork")
 EXAMPLES = [
     {
-        "id": f"row{n}",
+        "id": f"row{n:02}",
         "target": "system2",
         "input_ids": [rng("ids", n, at).randrange(6, 300) for at in range(5 + 3 * n % 17)],
         "num_prompt_tokens": 2 + n % 3,
@@ -70,10 +71,19 @@ def make_student(folder: Path, is_tied: bool, **changes: Any) -> Path:
     return folder
 
 
-def job_of(student: Path, work: Path, **changes: Any) -> loop.Job:
-    values = {"examples": EXAMPLES, "training": TRAINING, "runtime": Runtime(), "seed": 0}
+def written(path: Path, rows: list[dict[str, Any]] = EXAMPLES) -> Examples:
+    """Return rows as the examples of a file."""
+    write_examples(path, rows)
+    return Examples(path)
+
+
+def job_of(
+    student: Path, work: Path, examples: list[dict[str, Any]] = EXAMPLES, **changes: Any
+) -> loop.Job:
+    values = {"training": TRAINING, "runtime": Runtime(), "seed": 0}
     work.mkdir(parents=True, exist_ok=True)
-    return loop.Job(student, work=work, **{**values, **changes})
+    mapped = written(Path(f"{work}.arrow"), examples)
+    return loop.Job(student, mapped, work=work, **{**values, **changes})
 
 
 def weights(checkpoint: Path) -> dict[str, Any]:
