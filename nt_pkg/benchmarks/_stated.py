@@ -61,8 +61,8 @@ def extract_answer(text: str) -> str | None:
             gap = text[before[1] : after[0]]
             if len(gap) > _MAX_GAP or not _JOINER.fullmatch(gap):
                 break
-            contents.insert(0, before[2])
-        return ", ".join(dict.fromkeys(contents))
+            contents.append(before[2])
+        return ", ".join(dict.fromkeys(reversed(contents)))
     best, best_rank = None, 0
     for content, rank in _statements(text):
         if rank >= best_rank:
@@ -78,6 +78,7 @@ def _boxes(text: str) -> list[tuple[int, int, str]] | None:
     found: list[tuple[int, int, str]] = []
     open_braces: list[tuple[int, int] | None] = []  # a box's start and its content's, else None
     last_opened, last_closed = -1, -1
+    last = len(text.rstrip())
     for token in _TOKEN.finditer(text):
         word = token[0]
         if word == "}":
@@ -94,7 +95,7 @@ def _boxes(text: str) -> list[tuple[int, int, str]] | None:
             last_opened = token.start()
             if word.endswith("{"):
                 open_braces.append((token.start(), token.end()))
-            elif text[token.end() :].strip():
+            elif token.end() < last:
                 last_closed = token.start()
                 bare = token[1] or ""
                 end = _BARE_END.search(bare)

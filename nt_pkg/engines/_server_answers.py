@@ -129,7 +129,7 @@ class Pieces:
                 raise Retry(f"error in the answer: {_hidden(data, self._key)}")
             for choice in event["choices"]:
                 for name, text in (choice.get("delta") or {}).items():
-                    if name in _TEXTS and text:
+                    if name in _TEXTS and text not in (None, ""):
                         self._texts[name].append(text)
                 self._finish = choice.get("finish_reason") or self._finish
         except (ValueError, KeyError, TypeError, AttributeError) as error:

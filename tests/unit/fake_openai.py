@@ -70,7 +70,10 @@ def streamed(body: dict[str, Any]) -> list[bytes]:
     message = {key: text for key, text in choice["message"].items() if key != "role"}
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     for key, text in message.items():
-        deltas += [{key: text[at : at + 7]} for at in range(0, len(text or ""), 7)]
+        if isinstance(text, str):
+            deltas += [{key: text[at : at + 7]} for at in range(0, len(text), 7)]
+        else:
+            deltas.append({key: text})
     ends = [None] * len(deltas) + [choice["finish_reason"]]
     found: list[Any] = [
         {"choices": [{"index": 0, "delta": delta, "finish_reason": end}]}
@@ -78,7 +81,8 @@ def streamed(body: dict[str, Any]) -> list[bytes]:
     ]
     found.append({"choices": [], "usage": body["usage"]})
     texts = [json.dumps({"model": body["model"], **each}, ensure_ascii=False) for each in found]
-    return [f"data: {text}\n\n".encode() for text in [*texts, "[DONE]"]]
+    # Half an emoji is sent as JSON escapes it.
+    return [f"data: {text}\n\n".encode(errors="backslashreplace") for text in [*texts, "[DONE]"]]
 
 
 @contextmanager

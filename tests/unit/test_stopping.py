@@ -39,7 +39,9 @@ def in_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script.write_text(
         f"""#!/bin/sh
 echo "$@" >> {tmp_path}/calls
-while [ "$2" = job ] && ! [ -e {tmp_path}/near ]; do sleep 0.02; done
+while [ "$2" = job ] && [ -d {tmp_path} ] && ! [ -e {tmp_path}/near ] && kill -0 $PPID; do
+    sleep 0.02
+done
 echo JobState=RUNNING Requeue=1 RunTime=11:59:00 TimeLimit=12:00:00
 """
     )
