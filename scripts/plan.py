@@ -21,6 +21,7 @@ from pathlib import Path
 
 from nt_pkg.config.load import read_study
 from nt_pkg.config.study import Study
+from nt_pkg.cost import disk
 from nt_pkg.cost.gpu_hours import ASSUMED_GPU, Forecasts, hours_text
 from nt_pkg.cost.ranges import Ranges
 from nt_pkg.plan.reasons import by_output, explain, unneeded_if_equal
@@ -110,6 +111,11 @@ def render(
             lines += ["", *table, *forecasts.notes()]
         if ranges := Ranges(jobs, study, forecasts, folder).lines():
             lines += ["", *ranges]
+        place = next(
+            each for each in [folder.absolute(), *folder.absolute().parents] if each.exists()
+        )
+        if table := disk.lines(disk.sizes(jobs, study, folder), shutil.disk_usage(place).free):
+            lines += ["", *table]
         lines += _needs(jobs, forecasts)
     return "\n".join(lines) + "\n"
 

@@ -161,7 +161,7 @@ def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Ne
         folder: where results lie.
         needed: what its student needs.
     """
-    num_examples, mean = _examples(study, run, folder)
+    num_examples, mean = examples_of(study, run, folder)
     epochs = study.students[run["student"]].training.num_epochs(num_examples)
     tokens = num_examples * mean * epochs
     if speed := _measured_speed(run["student"], folder):
@@ -176,7 +176,7 @@ def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Ne
     return Cost(tokens, seconds, is_measured=False, balance=share)
 
 
-def _examples(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, float]:
+def examples_of(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, float]:
     """Return (examples, mean tokens of one): counted, or otherwise expected."""
     student, subset = run["student"], run["subset"]
     manifest = layout.artifact(layout.EXAMPLES, folder, **run)
