@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +52,19 @@ def label_questions(
         row for row in prompts if asked[row["question"]] == row["id"] and row["id"] not in found
     ]
     missing.sort(key=lambda row: (-len(row["question"]), row["id"]))
-    if missing:
-        label = by.start(by.params(**params), model)
-        progress = Progress("questions", len(asked), len(found))
-        size = batch if by.needs_model else _PART_ROWS
-        for start in range(0, len(missing), size):
-            part = missing[start : start + size]
-            labels = label([row["question"] for row in part])
-            new = dict(zip((row["id"] for row in part), labels, strict=True))
-            if journal:
-                journal.extend({key: vars(each) for key, each in new.items()})
-            found.update(new)
-            progress.add(len(part))
-    if journal:
-        journal.close()
+    with closing(journal) if journal else nullcontext():
+        if missing:
+            label = by.start(by.params(**params), model)
+            progress = Progress("questions", len(asked), len(found))
+            size = batch if by.needs_model else _PART_ROWS
+            for start in range(0, len(missing), size):
+                part = missing[start : start + size]
+                labels = label([row["question"] for row in part])
+                new = dict(zip((row["id"] for row in part), labels, strict=True))
+                if journal:
+                    journal.extend({key: vars(each) for key, each in new.items()})
+                found.update(new)
+                progress.add(len(part))
     in_order = sorted(prompts, key=lambda row: str(row["id"]))
     return [_row(row["id"], found[asked[row["question"]]]) for row in in_order]
 

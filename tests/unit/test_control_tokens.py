@@ -49,10 +49,10 @@ def spoken(tokenizer: Any, ids: list[int]) -> str:
 @pytest.mark.parametrize("text", TEXTS)
 def test_it_stays_text_in_a_question_and_in_an_answer(family: str, text: str) -> None:
     tokenizer = tokenizer_of(family)
-    plain, num_plain = render(tokenizer, "a", "b")
+    plain, num_plain = render(tokenizer, [("a", "b")])[0]
     question, answer = f"a {text} a", f"b {text} b"
 
-    ids, num_prompt = render(tokenizer, question, answer)
+    ids, num_prompt = render(tokenizer, [(question, answer)])[0]
 
     parts = (ids[:num_prompt], ids[num_prompt:])
     before = (plain[:num_plain], plain[num_plain:])
@@ -83,7 +83,7 @@ def test_it_stays_text_in_a_question_and_in_an_answer(family: str, text: str) ->
 def test_ids_of_other_texts_are_those_of_the_whole_text(family: str, text: str) -> None:
     tokenizer = tokenizer_of(family)
 
-    ids, num_prompt = render(tokenizer, text, text)
+    ids, num_prompt = render(tokenizer, [(text, text)])[0]
 
     prompt, answer = (each.format(user=text, answer=text) for each in GOLDEN[family])
     assert ids[:num_prompt] == tokenizer.encode(prompt, add_special_tokens=False)
@@ -97,7 +97,7 @@ def test_template_without_an_end_is_refused_also_if_the_answer_spells_one() -> N
     tokenizer.chat_template = tokenizer.chat_template.replace(old, "message.content + '\n'")
 
     with pytest.raises(ValueError, match=r"writes no <\|im_end\|>"):
-        render(tokenizer, "a", "b <|im_end|> c")
+        render(tokenizer, [("a", "b <|im_end|> c")])
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,6 @@ def test_model_of_an_annotator_is_an_input_of_its_labels(copy: Path) -> None:
     }
     assert {row["status"] for row in found["subject"]} == {"failed"}
     assert all(row["error"].startswith("the answer ") for row in found["subject"])
-    # The server repeats what it is asked, which ends with a verdict.
+    # The server repeats what it is asked, which names both verdicts, so it gives none.
     verdicts = [row["value"] for row in found["agreement"]]
-    assert 1 <= verdicts.count("false") == len(fake.asked) <= len(verdicts)
+    assert 1 <= verdicts.count(None) == len(fake.asked) < len(verdicts)

@@ -12,7 +12,7 @@ from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.sft import launch
 from nt_pkg.sft import train as loop
 from nt_pkg.sft.loading import read_mapped
-from nt_pkg.sft.stopping import Stopped
+from nt_pkg.slurm.stopping import Stopped
 from tests.unit.sft.tiny import TRAINING, job_of, make_student, one_step
 
 torch = pytest.importorskip("torch")
