@@ -210,7 +210,7 @@ def _answered(model: Model, folder: Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
     rows, made = read_parquet(out, SAMPLES), read_json(manifest)
     assert len(rows) == 10 and all(row["status"] == "ok" for row in rows), rows
-    assert made["engine"] == {"kind": "vllm", "version": 2, "model": model.digest, **FLOAT32}
+    assert made["engine"] == {"kind": "vllm", "version": 3, "model": model.digest, **FLOAT32}
     assert made["versions"]["vllm"]
 
 
