@@ -13,7 +13,7 @@ from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import read_json
 from nt_pkg.packing.steps import Steps
 from nt_pkg.sft.examples import Examples
-from nt_pkg.sft.stopping import EXIT_STATUS
+from nt_pkg.slurm.stopping import EXIT_STATUS
 from scripts import train
 
 
