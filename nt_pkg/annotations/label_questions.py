@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +45,14 @@ def label_questions(
     by, _ = labeller(kind, has_engine=False)
     if not isinstance(by, QuestionAnnotator):
         raise ValueError(f"kind {kind} labels traces, not questions: annotate traces with it")
-    journal = Journal(work / "labels.jsonl") if work else None
-    found = {key: Label(**value) for key, value in journal.entries.items()} if journal else {}
     asked = {row["question"]: row["id"] for row in reversed(prompts)}
-    missing = [
-        row for row in prompts if asked[row["question"]] == row["id"] and row["id"] not in found
-    ]
-    missing.sort(key=lambda row: (-len(row["question"]), row["id"]))
-    with closing(journal) if journal else nullcontext():
+    with ExitStack() as opened:
+        journal = opened.enter_context(Journal(work / "labels.jsonl")) if work else None
+        found = {key: Label(**value) for key, value in journal.entries.items()} if journal else {}
+        missing = [
+            row for row in prompts if asked[row["question"]] == row["id"] and row["id"] not in found
+        ]
+        missing.sort(key=lambda row: (-len(row["question"]), row["id"]))
         if missing:
             label = by.start(by.params(**params), model)
             progress = Progress("questions", len(asked), len(found))

@@ -162,20 +162,21 @@ def run_requests(
         raise ValueError(f"{what}: two requests have the same id")
     frame = {"engine": engine.identity, "sampling": sampling.model_dump()}
     keys = {r.id: digest({**frame, "request": dataclasses.asdict(r)}) for r in requests}
-    journal = Journal(folder / "completions.jsonl")
-    entries = {r.id: journal.entries[keys[r.id]] for r in requests if keys[r.id] in journal.entries}
-    found = {name: Completion(**storable(entry)) for name, entry in entries.items()}
-    size = engine.batch_size if len(found) < len(requests) else None
-    progress = Progress(what, len(requests), len(found))
-    for made in _groups(engine, size, requests, sampling, found):
-        whole = [Completion(**storable(vars(each))) for each in made]
-        group = [_without_reason(each, withheld) for each in whole] if withheld else whole
-        kept = group if size else [c for c in group if c.error is None]
-        journal.extend({keys[c.id]: dataclasses.asdict(c) for c in kept})
-        new = sum(c.id not in found for c in group)
-        found.update((c.id, c) for c in group)
-        progress.add(new, tokens=sum(c.completion_tokens for c in group))
-    journal.close()
+    with Journal(folder / "completions.jsonl") as journal:
+        entries = {
+            r.id: journal.entries[keys[r.id]] for r in requests if keys[r.id] in journal.entries
+        }
+        found = {name: Completion(**storable(entry)) for name, entry in entries.items()}
+        size = engine.batch_size if len(found) < len(requests) else None
+        progress = Progress(what, len(requests), len(found))
+        for made in _groups(engine, size, requests, sampling, found):
+            whole = [Completion(**storable(vars(each))) for each in made]
+            group = [_without_reason(each, withheld) for each in whole] if withheld else whole
+            kept = group if size else [c for c in group if c.error is None]
+            journal.extend({keys[c.id]: dataclasses.asdict(c) for c in kept})
+            new = sum(c.id not in found for c in group)
+            found.update((c.id, c) for c in group)
+            progress.add(new, tokens=sum(c.completion_tokens for c in group))
     _say_failures(list(found.values()), what)
     return [found[r.id] for r in requests]
 

@@ -1,5 +1,6 @@
 """Jobs with a journal stop on a signal and before their time is over, and lose nothing."""
 
+import fcntl
 import json
 import logging
 import os
@@ -208,3 +209,17 @@ def test_labels_of_questions_continue_too(tmp_path: Path, monkeypatch: pytest.Mo
     assert requeued == [4]
     assert sorted(seen) == [*(f"q{n}" for n in range(9)), "stopped"]  # each once
     assert [json.loads(row["value"]) for row in rows] == [f"q{n}" for n in range(9)]
+
+
+def test_stopped_job_frees_its_journal(tmp_path: Path) -> None:
+    """The same process can continue while what stopped it is still held."""
+    requests = [Request(f"r{n}", "q") for n in range(8)]
+    engine = _Waiting({"kind": "x"}, lambda: Answering(signal.SIGTERM, None))
+    with pytest.raises(stopping.Stopped) as held, stopping.journalled(0):
+        run_requests(engine, requests, Sampling(), tmp_path, "x")
+
+    assert held.tb
+    with (tmp_path / "completions.jsonl").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    found = run_requests(engine, requests, Sampling(), tmp_path, "x")
+    assert [each.text for each in found] == ["x"] * 8

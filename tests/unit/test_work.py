@@ -1,5 +1,6 @@
 """Progress survives a kill, and one process at a time works on it."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from nt_pkg.jobs.journal import Journal
 from nt_pkg.jobs.work_dir import forget_finished, work_dir, work_in
+from nt_pkg.slurm.stopping import Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -26,15 +28,14 @@ def _make(out: Path, text: str = "made") -> None:
 
 def test_journal_continues(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
-    journal = Journal(path)
-    journal.extend({"a": 1, "b": {"x": "line\nbreak \u2028 \r"}})
-    journal.close()
+    with Journal(path) as journal:
+        journal.extend({"a": 1, "b": {"x": "line\nbreak \u2028 \r"}})
 
-    again = Journal(path)
-    assert again.entries == {"a": 1, "b": {"x": "line\nbreak \u2028 \r"}}
-    again.extend({"c": None})
-    again.close()
-    assert list(Journal(path).entries) == ["a", "b", "c"]
+    with Journal(path) as again:
+        assert again.entries == {"a": 1, "b": {"x": "line\nbreak \u2028 \r"}}
+        again.extend({"c": None})
+    with Journal(path) as last:
+        assert list(last.entries) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("cut", [1, 2, 10])
@@ -43,18 +44,51 @@ def test_line_that_a_kill_cut_off_is_dropped(
 ) -> None:
     """Also one that lacks nothing but its line end."""
     path = tmp_path / "j.jsonl"
-    journal = Journal(path)
-    journal.extend({"a": 1, "b": "some text"})
-    journal.close()
+    with Journal(path) as journal:
+        journal.extend({"a": 1, "b": "some text"})
     path.write_bytes(path.read_bytes()[:-cut])
 
-    again = Journal(path)
+    with Journal(path) as again:
+        assert again.entries == {"a": 1}
+        assert "removed a truncated line" in caplog.text
+        again.extend({"b": 2})
+    with Journal(path) as last:
+        assert last.entries == {"a": 1, "b": 2}
 
-    assert again.entries == {"a": 1}
-    assert "removed a truncated line" in caplog.text
-    again.extend({"b": 2})
-    again.close()
-    assert Journal(path).entries == {"a": 1, "b": 2}
+
+def is_free(path: Path) -> bool:
+    """Return whether nobody, this process included, holds the lock of a journal."""
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, Stopped])
+def test_journal_is_free_after_an_error(tmp_path: Path, error: type[BaseException]) -> None:
+    """The error is still held, and with it what was open."""
+    path = tmp_path / "j.jsonl"
+    with pytest.raises(error) as held, Journal(path) as journal:
+        journal.extend({"a": 1})
+        assert not is_free(path)
+        raise error("x", 0)
+
+    assert held.tb
+    assert is_free(path)
+    with Journal(path) as again:
+        assert again.entries == {"a": 1}
+
+
+def test_journal_that_cannot_be_read_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    path.write_text('{"other": 1}\n')
+    with pytest.raises(KeyError) as held:
+        Journal(path)
+
+    assert held.tb
+    assert is_free(path)
 
 
 def test_progress_stays_after_an_error_and_goes_after_success() -> None:
