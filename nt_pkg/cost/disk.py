@@ -1,25 +1,35 @@
 """The bytes that a plan's jobs leave on disk, and the most while trainings run.
 
-Weights have 2 bytes a parameter in bfloat16 and 4 in a final checkpoint. Text has some 4 bytes a
-token, uncompressed, and so have token ids.
+An export has the student's weights in its dtype. Text has some 4 bytes a token, uncompressed, and
+so have token ids.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 
+from nt_pkg.config.students import Student
 from nt_pkg.config.study import Study
 from nt_pkg.cost.decoder_shape import shape_of
 from nt_pkg.cost.generation import PastAnswers, workload_of
 from nt_pkg.cost.gpu_hours import OF_TEXT
+from nt_pkg.cost.memory import DTYPE_BYTES
 from nt_pkg.cost.training import examples_of
 from nt_pkg.snakemake_io.dry_run import Job
 
 TOKEN_BYTES = 4
+NUM_CHECKPOINTS = 3  # of a training: two that are complete, and the one that is written
 
 
-def checkpoint_bytes(parameters: float, zero_stage: int) -> float:
-    """Return the bytes of a checkpoint: float32 weights, two moments, and below ZeRO-3 bfloat16."""
-    return parameters * (12.0 if zero_stage == 3 else 14.0)
+def checkpoint_bytes(student: Student, parameters: float, is_final: bool) -> float:
+    """Return the bytes of a checkpoint of a student's training.
+
+    It has the optimiser's float32 weights. Before the end, or if the runtime keeps the optimiser,
+    it also has two moments, and below ZeRO-3 the weights once more in the dtype of the training.
+    """
+    if is_final and not student.runtime.keep_optimizer:
+        return 4 * parameters
+    again = 0 if student.runtime.zero_stage == 3 else DTYPE_BYTES[student.training.dtype]
+    return (12 + again) * parameters
 
 
 def sizes(jobs: Iterable[Job], study: Study, folder: Path) -> dict[str, float]:
@@ -32,12 +42,11 @@ def sizes(jobs: Iterable[Job], study: Study, folder: Path) -> dict[str, float]:
                 name = job.wildcards["student"]
                 student = study.students[name]
                 parameters = float(shape_of(student, name, folder).num_parameters)
-                what, size = "exports", 2 * parameters
                 if job.rule == "train":
-                    whole = checkpoint_bytes(parameters, student.runtime.zero_stage)
-                    largest = max(largest, whole)
-                    what = "final checkpoints"
-                    size = whole if student.runtime.keep_optimizer else 4 * parameters
+                    what, size = "final checkpoints", checkpoint_bytes(student, parameters, True)
+                    largest = max(largest, checkpoint_bytes(student, parameters, False))
+                else:
+                    what, size = "exports", DTYPE_BYTES[student.training.dtype] * parameters
             elif job.rule == "build_examples":
                 number, mean = examples_of(study, job.wildcards, folder)
                 what, size = "examples", number * mean * TOKEN_BYTES
@@ -53,7 +62,7 @@ def sizes(jobs: Iterable[Job], study: Study, folder: Path) -> dict[str, float]:
             continue
         found[what] = found.get(what, 0.0) + size
     if largest:
-        found["two checkpoints of the largest training while it runs"] = 2 * largest
+        found["three checkpoints of the largest training while it runs"] = NUM_CHECKPOINTS * largest
     return found
 
 

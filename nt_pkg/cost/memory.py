@@ -13,7 +13,7 @@ from typing import Literal
 from nt_pkg.cost.decoder_shape import Shape
 
 GIB = 2**30
-_DTYPE_BYTES = {"bfloat16": 2, "float32": 4}
+DTYPE_BYTES = {"bfloat16": 2, "float32": 4}
 # DeepSpeed's defaults, in elements: reduce_bucket_size, stage3_max_live_parameters, sub_group_size.
 _BUCKET, _LIVE, _SUB_GROUP = 500_000_000, 1_000_000_000, 1_000_000_000
 # Logits that the loss (nt_pkg/sft/loss.py) has in memory at a time: 256 MiB in float32. Our own
@@ -40,7 +40,7 @@ class Setup:
 
 def kept_per_token(shape: Shape, dtype: str) -> int:
     """Return the bytes that autograd keeps of one token in one decoder layer."""
-    size = _DTYPE_BYTES[dtype]
+    size = DTYPE_BYTES[dtype]
     # Inputs of q/k/v and of gate/up, two outputs of the norms; gate, its SiLU, up, their product.
     linear = size * (4 * shape.hidden_size + 4 * shape.intermediate_size)
     attention = size * 2 * (shape.query_width + shape.key_width) + 4 * shape.num_attention_heads
@@ -50,7 +50,7 @@ def kept_per_token(shape: Shape, dtype: str) -> int:
 
 def activations(shape: Shape, setup: Setup) -> int:
     """Return the bytes of activations at their peak, one forward pass of one rank."""
-    size, layers = _DTYPE_BYTES[setup.dtype], shape.num_hidden_layers
+    size, layers = DTYPE_BYTES[setup.dtype], shape.num_hidden_layers
     per_layer = kept_per_token(shape, setup.dtype)
     last_norm = (4 + size) * shape.hidden_size + 4
     if setup.recomputes:
@@ -64,7 +64,7 @@ def activations(shape: Shape, setup: Setup) -> int:
 
 def states(count: int, setup: Setup) -> dict[str, int]:
     """Return the bytes of one GPU's weights, gradients and optimiser for `count` parameters."""
-    size, stage, offload = _DTYPE_BYTES[setup.dtype], setup.zero_stage, setup.offload
+    size, stage, offload = DTYPE_BYTES[setup.dtype], setup.zero_stage, setup.offload
     share = -(-count // setup.num_ranks)
     # With the optimiser, gradients go to main memory as soon as they are divided.
     gradients = count if stage == 1 else share if offload == "none" else 0
@@ -77,7 +77,7 @@ def states(count: int, setup: Setup) -> dict[str, int]:
 
 def parts(shape: Shape, setup: Setup, gpu_bytes: int) -> dict[str, int]:
     """Return what takes the memory of one GPU at the peak of a step, in bytes by part."""
-    count, size, stage = shape.num_parameters, _DTYPE_BYTES[setup.dtype], setup.zero_stage
+    count, size, stage = shape.num_parameters, DTYPE_BYTES[setup.dtype], setup.zero_stage
     share = -(-count // setup.num_ranks)
     chunk = min(setup.micro_batch_tokens, max(1, MAX_LOGITS // shape.vocab_size))
     # Buckets of gradients are in transfer; the step makes gradients float32, whole or by groups.
@@ -103,7 +103,7 @@ def start_up(shape: Shape, setup: Setup, gpu_bytes: int) -> dict[str, int]:
     Weights come module by module (nt_pkg/sft/loading.py), and DeepSpeed copies the rank's share
     before it makes it float32.
     """
-    count, size = shape.num_parameters, _DTYPE_BYTES[setup.dtype]
+    count, size = shape.num_parameters, DTYPE_BYTES[setup.dtype]
     share = -(-count // setup.num_ranks)
     wide = shape.hidden_size * max(shape.intermediate_size, shape.query_width)
     largest = max(shape.num_embedding, wide)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from nt_pkg.config.students import Runtime, Training
 from nt_pkg.config.study import Study
 from nt_pkg.cost import memory
 from nt_pkg.cost.balance import balance
@@ -109,16 +110,23 @@ def need(study: Study, student: str, folder: Path, gpu: str | None) -> Need:
     setup = Setup(
         num_ranks=runtime.num_ranks,
         zero_stage=runtime.zero_stage,
-        # An example that is longer than a micro-batch has one of its own.
-        micro_batch_tokens=max(
-            runtime.micro_batch_tokens,
-            math.ceil(training.max_example_tokens / runtime.sequence_parallel),
-        ),
+        micro_batch_tokens=most_tokens(training, runtime),
         dtype=training.dtype,
         recomputes=runtime.activation_checkpointing,
         offload=runtime.offload,
     )
     return Need(student, shape_of(entry, student, folder), setup, gpu)
+
+
+def most_tokens(training: Training, runtime: Runtime) -> int:
+    """Return the most tokens that a rank has in one forward pass.
+
+    An example that is longer than a micro-batch has one of its own. A step has no more tokens than
+    its last example adds to `tokens_per_step`, in which it begins (nt_pkg/packing/steps.py).
+    """
+    longest, team = training.max_example_tokens, runtime.sequence_parallel
+    room = max(runtime.micro_batch_tokens * team, longest)
+    return math.ceil(min(room, training.tokens_per_step - 1 + longest) / team)
 
 
 def misfits(study: Study, gpus: Mapping[str, str | None], folder: Path) -> list[str]:

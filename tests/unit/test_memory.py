@@ -5,16 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nt_pkg.config.load import read_study
+from nt_pkg.config.students import Runtime, Training
 from nt_pkg.config.study import Study
 from nt_pkg.cost import memory
 from nt_pkg.cost.decoder_shape import read_shape
 from nt_pkg.cost.hardware import gpu_of
 from nt_pkg.cost.memory import Setup
-from nt_pkg.cost.training import misfits, need, training_cost
+from nt_pkg.cost.training import misfits, most_tokens, need, training_cost
 from nt_pkg.files.json_files import write_json
+from nt_pkg.packing.balance import micro_batches
+from nt_pkg.packing.steps import Steps
 from nt_pkg.plan.validate import load_study
 from nt_pkg.preflight import memory as check
 from nt_pkg.snakemake_io.dry_run import Job
@@ -64,6 +68,43 @@ def study() -> Study:
 def test_parameters_of_the_papers_students(study: Study, student: str, count: int) -> None:
     architecture = study.students[student].architecture
     assert architecture and read_shape(architecture).num_parameters == count
+
+
+@pytest.mark.parametrize(
+    ("a_step", "longest", "room", "ranks", "most"),
+    [
+        (400_000, 20_480, 32_768, 1, 32_768),
+        (400_000, 20_480, 8_192, 1, 20_480),  # an example of its own
+        (400_000, 20_480, 13_312, 2, 13_312),
+        (400_000, 20_480, 4_096, 4, 5_120),
+        # Steps of 512 tokens: the last example begins at token 511 at the latest.
+        (512, 256, 32_768, 1, 767),
+        (512, 256, 32_768, 2, 384),
+        (512, 256, 600, 1, 600),
+        (64, 256, 128, 1, 256),
+    ],
+)
+def test_tokens_of_a_micro_batch(
+    a_step: int, longest: int, room: int, ranks: int, most: int
+) -> None:
+    training = Training(tokens_per_step=a_step, max_example_tokens=longest)
+    runtime = Runtime(num_ranks=ranks, sequence_parallel=ranks, micro_batch_tokens=room)
+    assert most_tokens(training, runtime) == most
+
+
+@pytest.mark.parametrize("room", [64, 300, 1000])
+def test_the_trainer_never_has_more_tokens_and_sometimes_as_many(room: int) -> None:
+    training = Training(tokens_per_step=512, max_example_tokens=256, epochs={0: 1})
+    runtime = Runtime(micro_batch_tokens=room)
+    found = []
+    for seed in range(8):
+        lengths = np.array([255] + [256] * 40)
+        for step in Steps(lengths, lengths, training, seed):
+            of_step = lengths[step.examples]
+            for parts in micro_batches(of_step, of_step.astype(float), runtime):
+                found += [int(of_step[part].sum()) for part in parts]
+    assert max(found) == {64: 256, 300: 256, 1000: 767}[room]
+    assert max(found) <= most_tokens(training, runtime)
 
 
 @pytest.mark.parametrize(

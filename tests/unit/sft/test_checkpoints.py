@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from nt_pkg.config.students import Runtime
+from nt_pkg.config.sources import Source
+from nt_pkg.config.students import Runtime, Student, Training
+from nt_pkg.cost.disk import checkpoint_bytes
 from nt_pkg.sft import launch, writer
 from nt_pkg.sft import train as loop
 from nt_pkg.sft.checkpoint_files import newest, note_rank
@@ -242,7 +244,7 @@ def noting_steps(trainer: loop._Trainer, number: int, step: Any) -> float:
 
 
 @pytest.mark.parametrize(("zero_stage", "is_async"), [(2, True), (3, False)])
-def test_final_checkpoint_has_four_bytes_a_parameter_unless_asked(
+def test_checkpoints_have_the_bytes_that_the_plan_says(
     student: Path, tmp_path: Path, zero_stage: int, is_async: bool
 ) -> None:
     import torch
@@ -255,12 +257,16 @@ def test_final_checkpoint_has_four_bytes_a_parameter_unless_asked(
     result, light = train("light", checkpoint_steps=1)
     _, heavy = train("heavy", keep_optimizer=True)
 
-    found, kept = (sum(numel(path) for path in each.glob("*.pt")) for each in (light, heavy))
-    count = result["num_parameters"]
-    assert count <= found < 1.03 * count  # and padding
-    assert kept > 2.9 * count
     (before, *_) = light.parent.glob("step*")
-    assert sum(numel(path) for path in before.glob("*.pt")) > 2.9 * count
+    for folder, keeps, is_final in ((light, False, True), (heavy, True, True), (before, 0, False)):
+        entry = Student(
+            source=Source(builtin="micro-base"),
+            training=Training(dtype="float32"),
+            runtime=Runtime(zero_stage=zero_stage, keep_optimizer=bool(keeps)),
+        )
+        found = 4 * sum(numel(path) for path in folder.glob("*.pt"))
+        expected = checkpoint_bytes(entry, result["num_parameters"], is_final)
+        assert expected <= found < 1.03 * expected  # and padding
     one, other = weights(light), weights(heavy)
     assert one.keys() == other.keys()
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
