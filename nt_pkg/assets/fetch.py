@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nt_pkg.assets.hub import download
 from nt_pkg.config.sources import Source
 from nt_pkg.files.json_files import digest, read_json, sha256_file, write_json
 
@@ -131,19 +132,28 @@ def _fetched(
     spec: dict[str, Any], source: Source, out_dir: Path, new: Path, kept: dict[str, str]
 ) -> dict[str, Any]:
     """Bring the files of a source into the folder `new` and return their manifest."""
-    commit = {}
+    commit, listed = {}, dict[str, str]()
     if source.hub is not None:
         for name in kept:
             if not (new / name).exists():
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 _link_or_copy(out_dir / name, new / name)
-        commit = {"commit": _download(source, new)}
+        commit["commit"], listed = download(source, new)
     else:
         shutil.rmtree(new, ignore_errors=True)
         for name, path in _files(_local_root(source)):
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, new / name)
     files = {name: sha256_file(path) for name, path in _files(new)}
+    if wrong := sorted(
+        name for name, sha256 in listed.items() if files.get(name, sha256) != sha256
+    ):
+        for name in wrong:
+            (new / name).unlink()
+        raise ValueError(
+            f"{source.hub}: {', '.join(wrong)} arrived with other content than the hub lists, and "
+            "will be fetched again at the next start"
+        )
     if "content" in spec and digest(sorted(map(list, files.items()))) != spec["content"]:
         raise ValueError(f"the files behind {out_dir} changed while the study ran: start it again")
     return {"spec": spec, **commit, "files": files}
@@ -214,51 +224,13 @@ def _linked(spec: dict[str, Any], manifest: Path, out_dir: Path) -> dict[str, An
             target = out_dir / name
             target.parent.mkdir(parents=True, exist_ok=True)
             os.link(manifest.parent / name, target)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ):  # missing, foreign, or the file system has no hard links
-        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # missing, foreign, or the file system has no hard links
     files = {name: sha256_file(path) for name, path in _files(out_dir)}
     if files == known["files"]:
         return known
     shutil.rmtree(out_dir, ignore_errors=True)
     return None
-
-
-def _download(source: Source, out_dir: Path) -> str:
-    """Download the files of a hub repository and return their full commit."""
-    from huggingface_hub import HfApi, snapshot_download
-
-    assert source.hub is not None and source.revision is not None
-    commit: str | None = source.revision
-    try:
-        if len(source.revision) < len(NO_COMMIT):
-            info = HfApi().repo_info(
-                source.hub, repo_type=source.hub_type, revision=source.revision
-            )
-            commit = info.sha
-            if not commit or not commit.startswith(source.revision):
-                raise ValueError(
-                    f"the hub returned commit {commit}: give all 40 digits of the revision"
-                )
-        snapshot_download(
-            source.hub,
-            repo_type=source.hub_type,
-            revision=commit,
-            allow_patterns=list(source.hub_files) or None,
-            local_dir=out_dir,
-        )
-    except Exception as error:
-        raise ValueError(
-            f"{source.hub} at {source.revision} could not be fetched ({error}); run the target "
-            "`assets` on a machine with internet, and set HF_TOKEN for gated repositories"
-        ) from error
-    shutil.rmtree(out_dir / ".cache", ignore_errors=True)
-    assert commit is not None
-    return commit
 
 
 def _local_root(source: Source) -> Path:

@@ -3,19 +3,22 @@
 import hashlib
 import http.server
 import json
+import os
+import subprocess
+import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
-import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
 from nt_pkg.assets import fetch as assets
 from nt_pkg.config.sources import Source
-from nt_pkg.files.json_files import canonical
+from nt_pkg.files.json_files import canonical, digest
 from scripts import fetch_asset
 
 
@@ -85,35 +88,6 @@ def test_builtin_student_is_there(tmp_path: Path) -> None:
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(files)
 
 
-@pytest.mark.parametrize("revision", ["1234567", "1234567" + "0" * 33])
-def test_manifest_names_the_full_commit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revision: str
-) -> None:
-    """The hub resolves the first digits of one, and the files are those of the full one."""
-    commit = "1234567" + "0" * 33
-
-    def download(hub: str, *, revision: str, local_dir: Path, **_: Any) -> None:
-        local_dir.mkdir(exist_ok=True)
-        (local_dir / "full.jsonl").write_text(f"{hub} {revision}")
-
-    def resolve(self: Any, hub: str, *, repo_type: str, revision: str) -> Any:
-        return SimpleNamespace(sha=commit)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", resolve)
-    entry = Source(hub="a/b", revision=revision)
-    spec = assets.source_spec(entry, "x", assets.Digests(tmp_path / "cache.json"))
-
-    manifest = assets.fetch_asset(spec, entry, tmp_path / "out")
-
-    assert manifest["commit"] == commit
-    assert (tmp_path / "out" / "full.jsonl").read_text() == f"a/b {commit}"
-    if revision != commit:
-        other = Source(hub="a/b", revision="7654321")
-        with pytest.raises(ValueError, match=f"returned commit {commit}: give all 40 digits"):
-            assets.fetch_asset(spec, other, tmp_path / "other")
-
-
 def test_same_files_of_two_entries_are_there_once(tmp_path: Path) -> None:
     """Unless they were changed, or are no longer all there."""
     (tmp_path / "source" / "deep").mkdir(parents=True)
@@ -144,20 +118,26 @@ def test_same_files_of_two_entries_are_there_once(tmp_path: Path) -> None:
 COMMIT = "1234567" + "0" * 33
 
 
+FILES = {
+    "rows.bin": bytes(i * i % 251 for i in range(3 * 2**20)),
+    "deep/b.bin": b"b" * 2**20,
+}
+
+
 class Hub(http.server.ThreadingHTTPServer):
-    """A hub with one data set of two files; rows.bin can break once, or be refused."""
+    """A hub with one data set of two files; rows.bin can break or stall once, or be refused."""
 
     daemon_threads = True
-    files: ClassVar = {
-        "rows.bin": bytes(i * i % 251 for i in range(3 * 2**20)),
-        "deep/b.bin": b"b" * 2**20,
-    }
     breaks_after: int | None = None  # bytes of the next body of rows.bin, then the line is dead
+    stalls_after: int | None = None  # ... then nothing comes
     refuses = False
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), HubHandler)
-        self.sent = dict.fromkeys(self.files, 0)  # bytes of bodies
+        self.files = dict(FILES)
+        self.sent = Counter[str]()  # bytes of bodies
+        self.is_over = threading.Event()
+        self.address = f"http://127.0.0.1:{self.server_address[1]}"
 
 
 class HubHandler(http.server.BaseHTTPRequestHandler):
@@ -194,17 +174,17 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
                             "pointerSize": 1,
                         },
                     }
-                    for name, data in Hub.files.items()
+                    for name, data in self.server.files.items()
                 ]
             else:
-                siblings = [{"rfilename": name} for name in Hub.files]
+                siblings = [{"rfilename": name} for name in self.server.files]
                 found = {"id": "a/b", "sha": COMMIT, "siblings": siblings}
             body = json.dumps(found).encode()
             self._answer(200, body, {"Content-Type": "application/json"})
             self.wfile.write(body)
             return
         name = path.partition(f"/resolve/{COMMIT}/")[2]
-        data = Hub.files[name]
+        data = self.server.files[name]
         etag = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
         start = int((self.headers["Range"] or "bytes=0-").split("=")[1].split("-")[0])
         if self.command == "GET" and name == "rows.bin" and self.server.refuses:
@@ -219,8 +199,13 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
         body = data[start:]
         if self.server.breaks_after is not None and name == "rows.bin":
             body, self.server.breaks_after = body[: self.server.breaks_after], None
+        stalls = self.server.stalls_after is not None and name == "rows.bin"
+        if stalls:
+            body, self.server.stalls_after = body[: self.server.stalls_after], None
         self.wfile.write(body)
         self.server.sent[name] += len(body)
+        if stalls:
+            self.server.is_over.wait()
         self.close_connection = len(body) < len(data) - start
 
 
@@ -228,23 +213,23 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
 def _hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     hub = Hub()
     threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.01}).start()
-    address = f"http://127.0.0.1:{hub.server_address[1]}"
-    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
-    monkeypatch.setattr(constants, "ENDPOINT", address)
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, hub.address)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.address)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     try:
         yield hub
     finally:
+        hub.is_over.set()
         hub.shutdown()
         hub.server_close()
 
 
-SIZES = {name: len(data) for name, data in Hub.files.items()}
+SIZES = {name: len(data) for name, data in FILES.items()}
 
 
-def _fetch(out: Path) -> dict[str, Any]:
-    entry = Source(hub="a/b", revision="1234567")
+def _fetch(out: Path, revision: str = "1234567", **more: Any) -> dict[str, Any]:
+    entry = Source(hub="a/b", revision=revision, **more)
     return assets.fetch_asset(entry.model_dump(exclude_defaults=True), entry, out)
 
 
@@ -264,15 +249,17 @@ def test_a_file_that_breaks_continues_at_its_byte(
 
     assert _fetch(tmp_path / "out")["commit"] == COMMIT
 
-    assert _content(tmp_path / "out") == Hub.files
+    assert _content(tmp_path / "out") == FILES
     assert hub.sent == SIZES
 
 
 def test_a_download_that_failed_continues_with_the_files_that_are_missing(
-    tmp_path: Path, hub: Hub
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Hub
 ) -> None:
     """And what was there before stays until then."""
     out = tmp_path / "out"
+    monkeypatch.setattr("nt_pkg.assets.hub._AT_A_TIME", 1)
+    hub.files = dict(reversed(FILES.items()))
     out.mkdir()
     (out / "old").write_text("of another commit")
     hub.refuses = True
@@ -283,7 +270,7 @@ def test_a_download_that_failed_continues_with_the_files_that_are_missing(
 
     _fetch(out)
 
-    assert _content(out) == Hub.files
+    assert _content(out) == FILES
     assert hub.sent == SIZES
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.fetched.json", "out"]
 
@@ -296,8 +283,113 @@ def test_files_with_their_digest_are_not_fetched_again(tmp_path: Path, hub: Hub)
     assert hub.sent == SIZES
     (out / "deep" / "b.bin").write_bytes(b"edited")
     assert _fetch(out) == first
-    assert _content(out) == Hub.files
+    assert _content(out) == FILES
     assert hub.sent == {**SIZES, "deep/b.bin": 2 * SIZES["deep/b.bin"]}
+
+
+def test_a_killed_job_continues_at_its_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Hub
+) -> None:
+    """Whole chunks of 10 MB are kept."""
+    megabyte = 2**20
+    rows = bytes(range(256)) * (25 * 2**12)
+    hub.files, hub.stalls_after = {"rows.bin": rows}, 21 * megabyte
+    out, entry = tmp_path / "assets" / "pools" / "x", Source(hub="a/b", revision="1234567")
+    command = [
+        "--spec", canonical(entry.model_dump(exclude_defaults=True)),
+        "--source", entry.model_dump_json(),
+        "--out", str(out / "manifest.json"),
+    ]  # fmt: skip
+    own = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0"}
+    job = subprocess.Popen([sys.executable, "-m", "scripts.fetch_asset", *command], env=own)
+    try:
+        until = time.monotonic() + 60
+        while sum(part.stat().st_size for part in tmp_path.rglob("*.part")) < 20 * megabyte:
+            assert time.monotonic() < until
+            assert job.poll() is None
+            time.sleep(0.01)
+    finally:
+        job.kill()
+        job.wait()
+    assert not out.exists()
+    hub.sent.clear()
+
+    fetch_asset.main(command)
+
+    assert hub.sent["rows.bin"] == 5 * megabyte
+    assert (out / "rows.bin").read_bytes() == rows
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "rows.bin"]
+
+
+def test_a_file_of_other_content_is_refused_and_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Hub
+) -> None:
+    """Its part was written by something else; a part that is too long starts again at once."""
+    out, spec = tmp_path / "out", Source(hub="a/b", revision="1234567")
+    name = f".out.{digest(spec.model_dump(exclude_defaults=True))[:16]}.incomplete"
+    part = tmp_path / name / ".cache" / "rows.bin.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * 2**20)
+    with pytest.raises(ValueError, match=r"a/b: rows.bin arrived with other content"):
+        _fetch(out)
+    assert not out.exists()
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * 2**22)
+
+    _fetch(out)
+
+    assert _content(out) == hub.files
+    assert hub.sent == {**SIZES, "rows.bin": SIZES["rows.bin"] * 2 - 2**20}
+
+
+@pytest.mark.parametrize("revision", ["1234567", COMMIT])
+def test_manifest_names_the_full_commit(tmp_path: Path, hub: Hub, revision: str) -> None:
+    """The hub resolves the first digits of one, and the files are those of the full one."""
+    assert _fetch(tmp_path / "out", revision)["commit"] == COMMIT
+    assert _content(tmp_path / "out") == hub.files
+    with pytest.raises(ValueError, match=f"returned commit {COMMIT}: give all 40 digits"):
+        _fetch(tmp_path / "other", "7654321")
+
+
+def test_only_the_files_asked_for_are_fetched(tmp_path: Path, hub: Hub) -> None:
+    assert list(_fetch(tmp_path / "out", hub_files=("deep/*",))["files"]) == ["deep/b.bin"]
+    assert list(hub.sent) == ["deep/b.bin"]
+
+
+def test_files_in_the_cache_of_huggingface_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Hub
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    known = tmp_path / "cache" / "datasets--a--b" / "snapshots" / COMMIT / "rows.bin"
+    known.parent.mkdir(parents=True)
+    known.write_bytes(hub.files["rows.bin"])
+
+    _fetch(tmp_path / "out")
+
+    assert _content(tmp_path / "out") == hub.files
+    assert list(hub.sent) == ["deep/b.bin"]
+
+
+def test_a_file_that_the_hub_only_sends_by_xet_is_left_to_huggingface(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Hub
+) -> None:
+    monkeypatch.setattr(constants, "MAX_HTTP_DOWNLOAD_SIZE", 2**21)
+
+    with pytest.raises(ValueError, match=r"Install `hf_xet`.*what has arrived is kept"):
+        _fetch(tmp_path / "out")
+
+    # Its lock: only `hf_hub_download` makes one.
+    assert len(list(tmp_path.rglob("download/rows.bin.lock"))) == 1
+
+
+@pytest.mark.parametrize("name", ["../rows.bin", "/rows.bin", "deep/../../rows.bin"])
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, hub: Hub, name: str) -> None:
+    hub.files = {name: b"x"}
+
+    with pytest.raises(ValueError, match="which is no path in a repository"):
+        _fetch(tmp_path / "out")
+
+    assert not hub.sent
 
 
 @pytest.mark.parametrize("source", ["assets/pools/x", "assets/pools/x/rows", "assets/other", "."])
