@@ -41,11 +41,9 @@ _SAY_SECONDS = 60.0  # without an answer, until the log says what is waited for
 # A request may wait for hours in a queue. A server whose machine is gone is noticed after these
 # seconds of silence, and then so many unanswered probes.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 8}
-
+_SPELLED = "the prompt spells {!r}, which the server may read as a control token and not as text"
 
 _Limit = asyncio.Timeout
-
-_SPELLED = "the prompt spells {!r}, which the server may read as a control token and not as text"
 
 
 class AskedServer:

@@ -8,8 +8,10 @@ from nt_pkg.config.base import Strict
 from nt_pkg.config.engines import EngineRuntime
 from nt_pkg.engines._base import EngineKind, Model, Running
 
-_SAMPLING = {"temperature", "top_p", "max_tokens", "seed"}
-_OURS = {"model", "messages", "n", "stream", "stream_options"} | _SAMPLING
+_OURS = {
+    *("model", "messages", "n", "stream", "stream_options"),
+    *("temperature", "top_p", "max_tokens", "seed"),
+}
 
 
 class OpenAIParams(Strict):

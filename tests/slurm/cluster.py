@@ -16,6 +16,7 @@ CUDA_VISIBLE_DEVICES as for a real one.
 
 import argparse
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -24,7 +25,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 HOME = Path(os.environ.get("NT_SLURM_HOME", "/var/lib/nt-slurm-test"))
@@ -36,6 +37,7 @@ _PORT = 17_500  # controller; then accounting, data base, nodes
 _HOSTS_MARK = "# nt-slurm-test"
 # The executor plugin takes SLURM_CONF away from its jobs, so commands must find this one.
 _LINK = Path("/etc/slurm/slurm.conf")
+LOCK = Path("/var/lib/nt-slurm-test.lock")  # of the machine, wherever HOME is
 
 
 def why_not() -> str | None:
@@ -84,6 +86,18 @@ def wait_until(what: str, seconds: float, is_true: Callable[[], object]) -> None
             pass
         time.sleep(0.1)
     raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other run of tests has this machine's cluster, and keep others waiting."""
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"another run has the test cluster ({LOCK}): waiting for its end", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def up() -> None:

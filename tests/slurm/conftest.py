@@ -1,6 +1,6 @@
 """The test cluster, up for this tier and down after it, and the table of what faults cost."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if reason := cluster.why_not():
         for item in items:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Let one run at a time have the cluster; waiting counts for no test's time."""
+    ours = any(Path(__file__).parent in item.path.parents for item in session.items)
+    if not ours or session.config.option.collectonly or cluster.why_not():
+        return (yield)
+    with cluster.alone():
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)
