@@ -116,8 +116,6 @@ def test_same_files_of_two_entries_are_there_once(tmp_path: Path) -> None:
 
 
 COMMIT = "1234567" + "0" * 33
-
-
 FILES = {
     "rows.bin": bytes(i * i % 251 for i in range(3 * 2**20)),
     "deep/b.bin": b"b" * 2**20,
@@ -125,7 +123,10 @@ FILES = {
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """A hub with one data set of two files; rows.bin can break or stall once, or be refused."""
+    """A hub with one data set of two files; rows.bin can break or stall once, or be refused.
+
+    It sends files from another place than the hub's, as the hub does.
+    """
 
     daemon_threads = True
     breaks_after: int | None = None  # bytes of the next body of rows.bin, then the line is dead
@@ -137,7 +138,9 @@ class Hub(http.server.ThreadingHTTPServer):
         self.files = dict(FILES)
         self.sent = Counter[str]()  # bytes of bodies
         self.is_over = threading.Event()
+        self.keys: dict[str, set[str | None]] = {"hub": set(), "files": set()}  # seen at each place
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
+        self.address_of_files = f"http://localhost:{self.server_address[1]}/files/"
 
 
 class HubHandler(http.server.BaseHTTPRequestHandler):
@@ -183,14 +186,22 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
             self._answer(200, body, {"Content-Type": "application/json"})
             self.wfile.write(body)
             return
-        name = path.partition(f"/resolve/{COMMIT}/")[2]
+        _, at_hub, name = path.partition(f"/resolve/{COMMIT}/")
+        key = self.headers["Authorization"]
+        self.server.keys["hub" if at_hub else "files"].add(key)
+        name = name or path.removeprefix("/files/")
         data = self.server.files[name]
-        etag = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
+        etag = f'"{hashlib.sha256(data).hexdigest()}"'
+        if at_hub:
+            where = {"Location": self.server.address_of_files + name, "X-Repo-Commit": COMMIT}
+            size = {"X-Linked-Etag": etag, "X-Linked-Size": str(len(data))}
+            self._answer(302, b"", where | size)
+            return
         start = int((self.headers["Range"] or "bytes=0-").split("=")[1].split("-")[0])
         if self.command == "GET" and name == "rows.bin" and self.server.refuses:
             self._answer(403, b"", {})
             return
-        headers = {**etag, "X-Linked-Etag": etag["ETag"], "X-Linked-Size": str(len(data))}
+        headers = {"ETag": etag}
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         self._answer(206 if start else 200, data[start:], headers)
@@ -349,6 +360,16 @@ def test_manifest_names_the_full_commit(tmp_path: Path, hub: Hub, revision: str)
     assert _content(tmp_path / "out") == hub.files
     with pytest.raises(ValueError, match=f"returned commit {COMMIT}: give all 40 digits"):
         _fetch(tmp_path / "other", "7654321")
+
+
+def test_the_key_stays_with_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Hub
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+
+    _fetch(tmp_path / "out")
+
+    assert hub.keys == {"hub": {"Bearer hf_secret"}, "files": {None}}
 
 
 def test_only_the_files_asked_for_are_fetched(tmp_path: Path, hub: Hub) -> None:
