@@ -150,6 +150,8 @@ def _fetched(
     ):
         for name in wrong:
             (new / name).unlink()
+            if name in kept:  # by a version that did not compare
+                (out_dir / name).unlink()
         raise ValueError(
             f"{source.hub}: {', '.join(wrong)} arrived with other content than the hub lists, and "
             "will be fetched again at the next start"

@@ -18,7 +18,7 @@ from huggingface_hub import constants
 
 from nt_pkg.assets import fetch as assets
 from nt_pkg.config.sources import Source
-from nt_pkg.files.json_files import canonical, digest
+from nt_pkg.files.json_files import canonical, digest, sha256_file, write_json
 from scripts import fetch_asset
 
 
@@ -351,6 +351,23 @@ def test_a_file_of_other_content_is_refused_and_fetched_again(
 
     assert _content(out) == hub.files
     assert hub.sent == {**SIZES, "rows.bin": SIZES["rows.bin"] * 2 - 2**20}
+
+
+def test_a_file_that_was_noted_with_other_content_is_fetched_again(
+    tmp_path: Path, hub: Hub
+) -> None:
+    """An earlier version kept what had arrived without comparing it."""
+    out, record = tmp_path / "out", tmp_path / ".out.fetched.json"
+    first = _fetch(out)
+    (out / "rows.bin").write_bytes(b"x" * SIZES["rows.bin"])
+    (out / "deep" / "b.bin").unlink()
+    known = {**first, "files": {**first["files"], "rows.bin": sha256_file(out / "rows.bin")}}
+    write_json(record, known)
+    with pytest.raises(ValueError, match=r"a/b: rows.bin arrived with other content"):
+        _fetch(out)
+
+    assert _fetch(out) == first
+    assert _content(out) == hub.files
 
 
 @pytest.mark.parametrize("revision", ["1234567", COMMIT])
