@@ -29,7 +29,7 @@ VERSIONS = {
     "traces": 4,
     "annotations": 1,
     "examples": 2,
-    "train": 2,
+    "train": 3,
     "export": 2,
     "samples": 1,
 }
@@ -317,11 +317,11 @@ class Plan:
         )
 
     @cache  # noqa: B019
-    def train_spec(self, student: str) -> str:
-        """Return the spec of a student's training."""
-        return canonical(
-            {"training": _dump(self.study.students[student].training), "version": VERSIONS["train"]}
-        )
+    def train_spec(self, student: str, subset: str) -> str:
+        """Return the spec of a student's training on a subset, with the epochs of its size."""
+        training = self.study.students[student].training
+        own = training.for_size(self.study.subsets[subset].size)
+        return canonical({"training": _dump(own), "version": VERSIONS["train"]})
 
     @cache  # noqa: B019
     def export_spec(self, student: str) -> str:
