@@ -191,6 +191,12 @@ class Plan:
         source: Source | None = getattr(self.study, kind)[name].source
         return source
 
+    def longest_example(self, kind: str, name: str) -> int | None:
+        """Return the most tokens of an example that an asset is trained on; None if it is not."""
+        if kind != "students" or all(run["student"] != name for run in self.sft()):
+            return None
+        return self.study.students[name].training.max_example_tokens
+
     def missing_commits(self) -> list[str]:
         """Return what you must fill in before the study can run, one line per source."""
         found = []
