@@ -519,6 +519,30 @@ def test_easy_to_verify_takes_short_reference_answers() -> None:
     assert {row_id for row_id, _ in pick("easy_to_verify", given, NUM, max_words=2)} == short
 
 
+@pytest.mark.parametrize("salt", [0, 1, 2])
+def test_a_sham_knows_nothing_of_a_row(salt: int) -> None:
+    """Half of the rows have its label, and half of those with any other label, at every seed."""
+    given = candidates(3000)
+    halves = {
+        frozenset(i for i, _ in pick("sham", given, 3000, seed, salt=salt)) for seed in (0, 1)
+    }
+
+    (half,) = halves
+    assert_share(len(half), 3000, 0.5)
+    for kind in ("agreement", "verbosity", "domain"):
+        for value in {each.labels[kind] for each in given}:
+            alike = [each.id in half for each in given if each.labels[kind] == value]
+            assert_share(sum(alike), len(alike), 0.5)
+
+
+def test_shams_are_independent_of_each_other() -> None:
+    one, other = (
+        {row_id for row_id, _ in pick("sham", candidates(3000), 3000, salt=salt)} for salt in (0, 1)
+    )
+
+    assert_share(len(one & other), len(one), 0.5)
+
+
 def test_difficulty_diversity_takes_hard_rows_of_every_domain_alike() -> None:
     """Two thirds of the domains' 30, 30, 30 and 150 rows are hard."""
     rows = {c.id: c.labels for c in candidates()}
