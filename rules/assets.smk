@@ -21,6 +21,7 @@ rule fetch_asset:
         "../envs/workflow.yaml"
     resources:
         source=lambda wc: PLAN.source(wc.kind, wc.name).model_dump_json(),
+        longest=lambda wc: PLAN.longest_example(wc.kind, wc.name) or 0,
     params:
         spec=lambda wc: PLAN.asset_spec(wc.kind, wc.name),
     # The only job that may use the network, so it does not use the warm interpreter, which is offline.
@@ -28,6 +29,7 @@ rule fetch_asset:
         "HF_HUB_OFFLINE=0 command python -m scripts.fetch_asset"
         " --spec {params.spec:q}"
         " --source {resources.source:q}"
+        " --longest {resources.longest}"
         " --out {output.manifest:q}"
         " > {log:q} 2>&1"
 

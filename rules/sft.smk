@@ -93,7 +93,7 @@ rule train:
         runtime=minutes(lambda wc: runtime(wc).minutes),
         knobs=lambda wc: runtime(wc).model_dump_json(),
     params:
-        spec=lambda wc: PLAN.train_spec(wc.student),
+        spec=lambda wc: PLAN.train_spec(wc.student, wc.subset),
         names=names_of,
     shell:
         "python -m scripts.train"

@@ -58,7 +58,7 @@ def source_spec(source: Source, where: str, digests: Digests) -> dict[str, Any]:
     """
     if source.hub is not None:
         return source.model_dump(exclude_defaults=True)
-    root = _local_root(source)
+    root = local_root(source)
     if source.path is not None and root.resolve().is_relative_to(_ASSETS.resolve()):
         _refuse_overlap(root, _ASSETS, f"{where}.path")
     if not root.exists():
@@ -112,8 +112,8 @@ def fetch_asset(
             was planned, or the hub cannot be reached.
     """
     if source.path is not None:
-        _refuse_overlap(_local_root(source), out_dir, "source.path")
-    record = out_dir.with_name(f".{out_dir.name}.fetched.json")
+        _refuse_overlap(local_root(source), out_dir, "source.path")
+    record = _record(out_dir)
     new = out_dir.with_name(f".{out_dir.name}.{digest(spec)[:16]}.incomplete")
     known, kept = _kept(spec, record, out_dir)
     if known is not None and kept == known["files"] and len(kept) == len(_files(out_dir)):
@@ -141,7 +141,7 @@ def _fetched(
         commit["commit"], listed = download(source, new)
     else:
         shutil.rmtree(new, ignore_errors=True)
-        for name, path in _files(_local_root(source)):
+        for name, path in _files(local_root(source)):
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, new / name)
     files = {name: sha256_file(path) for name, path in _files(new)}
@@ -235,7 +235,24 @@ def _linked(spec: dict[str, Any], manifest: Path, out_dir: Path) -> dict[str, An
     return None
 
 
-def _local_root(source: Source) -> Path:
+def fetched_spec(folder: Path) -> dict[str, Any] | None:
+    """Return the spec that the files in the folder of an entry were fetched for; None if unknown.
+
+    The files may be there without their manifest, if something refused them.
+    """
+    try:
+        spec: dict[str, Any] = read_json(_record(folder))["spec"]
+    except (OSError, ValueError, KeyError, TypeError):  # nothing fetched, or by an older version
+        return None
+    return spec
+
+
+def _record(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.fetched.json")
+
+
+def local_root(source: Source) -> Path:
+    """Return the file or folder of a source that does not come from the hub."""
     if source.builtin is not None:
         return _BUILTIN[source.builtin]
     assert source.path is not None

@@ -59,8 +59,9 @@ class Training(Strict):
     )
     epochs: dict[int, int] = Field(
         {0: 10, 10_000: 6, 100_000: 8},
-        description="Epochs by the number of examples: each entry holds from its number on (paper: "
-        "10 at 1k, 6 at 10k, 8 at 100k and 500k).",
+        description="Epochs by the size of the subset, whatever is left of it under the length "
+        "limits: each entry holds from its number on (paper: 10 at 1k, 6 at 10k, 8 at 100k and "
+        "500k).",
     )
     dtype: Literal["float32", "bfloat16"] = Field(
         "bfloat16", description="Number format of the weights (the paper is silent)."
@@ -73,9 +74,13 @@ class Training(Strict):
             raise ValueError("epochs needs an entry for 0, and every number must be at least 1")
         return value
 
-    def num_epochs(self, num_examples: int) -> int:
-        """Return the number of epochs for `num_examples` examples."""
-        return self.epochs[max(start for start in self.epochs if start <= num_examples)]
+    def num_epochs(self, size: int) -> int:
+        """Return the number of epochs for a subset of this size."""
+        return self.epochs[max(start for start in self.epochs if start <= size)]
+
+    def for_size(self, size: int) -> Self:
+        """Return the training of a subset of this size: its epochs hold for any number of rows."""
+        return self.model_copy(update={"epochs": {0: self.num_epochs(size)}})
 
 
 class Runtime(Strict):

@@ -170,7 +170,8 @@ def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Ne
         needed: what its student needs.
     """
     num_examples, mean = examples_of(study, run, folder)
-    epochs = study.students[run["student"]].training.num_epochs(num_examples)
+    size = study.subsets[run["subset"]].size  # not what is left of it
+    epochs = study.students[run["student"]].training.num_epochs(size)
     tokens = num_examples * mean * epochs
     if speed := _measured_speed(run["student"], folder):
         return Cost(tokens, tokens / speed, is_measured=True)

@@ -1,11 +1,15 @@
 """What Snakemake's main process does besides planning: what it refuses, and what it records."""
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nt_pkg.assets.fetch import fetched_spec, local_root
 from nt_pkg.cost.training import misfits
 from nt_pkg.files import layout
+from nt_pkg.files.json_files import read_json
+from nt_pkg.packing.positions import check_positions
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.slurm.takeover import end_leftovers, hold_results
 from nt_pkg.snakemake_io.dry_run import gpu_type
@@ -21,7 +25,7 @@ def cannot_run_yet(plan: Plan, gpu: str | None, is_overwritten: bool) -> list[st
         gpu: type of the site's GPUs, if the profile names it.
         is_overwritten: whether the profile asks for other GPUs for trainings.
     """
-    lines = plan.missing_commits()
+    lines = [*plan.missing_commits(), *out_of_place(plan, Path())]
     if is_overwritten:
         return lines
     gpus = {
@@ -31,6 +35,41 @@ def cannot_run_yet(plan: Plan, gpu: str | None, is_overwritten: bool) -> list[st
         and not layout.artifact(layout.TRAINING, **run).exists()
     }
     return [*lines, *misfits(plan.study, gpus, Path())]
+
+
+def out_of_place(plan: Plan, folder: Path) -> list[str]:
+    """Return a line on each student whose positions do not allow its training, and a fix.
+
+    A student is skipped if it was not fetched and the configuration says nothing of its positions;
+    it is looked at when it is fetched.
+
+    Args:
+        plan: the jobs of the study.
+        folder: where assets lie.
+    """
+    found = []
+    for name in sorted({run["student"] for run in plan.sft()}):
+        try:
+            check_positions(
+                _known_config(plan, name, folder),
+                plan.study.students[name].training.max_example_tokens,
+            )
+        except ValueError as error:
+            found.append(f"students.{name} cannot be trained: {error}")
+    return found
+
+
+def _known_config(plan: Plan, student: str, folder: Path) -> Mapping[str, Any]:
+    """Return the config.json of a student, or otherwise what the configuration says of it."""
+    entry = plan.study.students[student]
+    place = folder / "assets" / "students" / student
+    if entry.source.hub is None:
+        place = local_root(entry.source)
+    elif fetched_spec(place) != json.loads(plan.asset_spec("students", student)):
+        return entry.architecture or {}  # what lies there is of another model
+    path = place / "config.json"
+    found: Mapping[str, Any] = read_json(path) if path.is_file() else entry.architecture or {}
+    return found
 
 
 def start(workflow: Any, plan: Plan, under_way: UnderWay, say: Callable[[str], None]) -> None:
@@ -45,8 +84,8 @@ def start(workflow: Any, plan: Plan, under_way: UnderWay, say: Callable[[str], N
     Raises:
         RuntimeError: the study cannot run, or not now.
     """
-    if unknown := plan.missing_commits():
-        raise RuntimeError("\n".join(unknown))
+    if refused := [*plan.missing_commits(), *out_of_place(plan, Path())]:
+        raise RuntimeError("\n".join(refused))
     hold_results(Path(layout.RESULTS))
     if workflow.executor_plugin.name == "slurm":
         gpus = gpus_of_trainings(plan, workflow.dag.needrun_jobs())

@@ -29,7 +29,7 @@ VERSIONS = {
     "traces": 4,
     "annotations": 1,
     "examples": 2,
-    "train": 2,
+    "train": 3,
     "export": 2,
     "samples": 1,
 }
@@ -191,6 +191,12 @@ class Plan:
         source: Source | None = getattr(self.study, kind)[name].source
         return source
 
+    def longest_example(self, kind: str, name: str) -> int | None:
+        """Return the most tokens of an example that an asset is trained on; None if it is not."""
+        if kind != "students" or all(run["student"] != name for run in self.sft()):
+            return None
+        return self.study.students[name].training.max_example_tokens
+
     def missing_commits(self) -> list[str]:
         """Return what you must fill in before the study can run, one line per source."""
         found = []
@@ -317,11 +323,11 @@ class Plan:
         )
 
     @cache  # noqa: B019
-    def train_spec(self, student: str) -> str:
-        """Return the spec of a student's training."""
-        return canonical(
-            {"training": _dump(self.study.students[student].training), "version": VERSIONS["train"]}
-        )
+    def train_spec(self, student: str, subset: str) -> str:
+        """Return the spec of a student's training on a subset, with the epochs of its size."""
+        training = self.study.students[student].training
+        own = training.for_size(self.study.subsets[subset].size)
+        return canonical({"training": _dump(own), "version": VERSIONS["train"]})
 
     @cache  # noqa: B019
     def export_spec(self, student: str) -> str:

@@ -235,6 +235,7 @@ def _study_checks(
     if checked is None:
         return found
     found = [*found, *memory.fit_in_gpus(checked, options.folder, asking, facts)]
+    found += study.positions(checked, options.folder)
     found += study.keys(checked, here.environment)
     try:
         return found + study.assets(checked, options.folder, files, here.environment)

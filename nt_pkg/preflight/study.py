@@ -9,6 +9,7 @@ from nt_pkg.config.engines import Server
 from nt_pkg.config.load import read_study
 from nt_pkg.config.study import Study
 from nt_pkg.files.json_files import read_json
+from nt_pkg.plan.start import out_of_place
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 from nt_pkg.preflight.facts import Finding
@@ -67,6 +68,12 @@ def assets(
         todo += " (gated ones need HF_TOKEN or a login with `hf auth login`)"
     text = f"not fetched: {', '.join(missing)}; compute nodes need no internet once they are"
     return [Finding("warn", "assets", text, todo), *found]
+
+
+def positions(study: Study, folder: Path) -> list[Finding]:
+    """Judge whether examples fit into the context of the students, and can be packed."""
+    lines = out_of_place(Plan(study, folder / "work"), folder)
+    return [Finding("FAIL", "context", line) for line in lines]
 
 
 def keys(study: Study, environment: Mapping[str, str]) -> list[Finding]:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nt_pkg.report.cells import Cell, find_unsolved
+from nt_pkg.report.cautions import say_idle_conditions, say_uneven_sides
+from nt_pkg.report.cells import Cell, find_sizes, find_unsolved
 from nt_pkg.report.changes.words import say_changes
 from nt_pkg.report.claims import JudgedClaim
 from nt_pkg.report.effects import show_effect, show_effect_interval
@@ -65,6 +66,13 @@ def say_headline(material: Material) -> Headline:
     warnings = [
         MICRO_WORLD if material.study.report.is_micro else "",
         say_unsolved(unsolved, chance, num_trained),
+        say_idle_conditions(material.subsets),
+        say_uneven_sides(
+            material.study.report.comparisons,
+            material.scores,
+            material.runs,
+            find_sizes(material.subsets, material.runs),
+        ),
     ]
     # Differences between students that all fail do not belong in a headline.
     is_hopeless = bool(unsolved) and len(unsolved) == num_trained

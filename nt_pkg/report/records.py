@@ -140,6 +140,7 @@ class Subset:
     teacher: str
     params: Settings = field(default_factory=dict)
     unusable: Counts = field(default_factory=dict)
+    conditions: Counts = field(default_factory=dict)  # rows that fulfil each of the selector's
     ids: str = ""  # digest of which rows it has
     some_ids: str = ""  # a sample of them
     histograms: Histograms = field(default_factory=Histograms)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # a start of Snakemake imports the selectors of its study
     import numpy as np
     import pyarrow as pa
 
+IDLE = 0.01  # a condition that fewer rows fulfil, or fail, decides next to nothing
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -73,6 +75,7 @@ class Picks:
     positions: "np.ndarray"  # among the candidates, shape (k,)
     scores: "np.ndarray"  # shape (k,)
     counts: Mapping[str, int] = field(default_factory=dict)  # counts for the manifest
+    conditions: Mapping[str, int] = field(default_factory=dict)  # candidates that fulfil each
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ class Selector:
     `select(params, candidates, size, seed)` returns at least `size` picks, best first, or fewer
     if the rule allows no more. It is deterministic for a seed, and a smaller size is a prefix of
     a larger one. Candidates come ordered by id, so that the order and the sharding of the files
-    do not matter.
+    do not matter. If the rule treats rows that fulfil a condition differently, `conditions` counts
+    them, so that one which nearly all or no rows fulfil is reported.
 
     `needs_near`: whether the subset has to name a pool in `near`, whose labels are
     `candidates.near`.
@@ -92,6 +96,20 @@ class Selector:
     requires: tuple[str, ...]
     select: Callable[[Any, Candidates, int, int], Picks]
     needs_near: bool = False
+
+
+def idle_conditions(conditions: Mapping[str, int], num_rows: int) -> list[str]:
+    """Return a line on each condition that decides next to nothing: nearly all rows are alike.
+
+    Args:
+        conditions: rows that fulfil each condition, by what it says of a row.
+        num_rows: all rows.
+    """
+    return [
+        f"{condition}: true of {count:,} of {num_rows:,} rows"
+        for condition, count in conditions.items()
+        if not IDLE * num_rows <= count <= (1 - IDLE) * num_rows
+    ]
 
 
 def keep_with_probability(
@@ -117,7 +135,9 @@ def keep_with_probability(
     return Picks(positions, chances[positions])
 
 
-def in_random_order(candidates: Candidates, among: "np.ndarray", size: int, seed: int) -> Picks:
+def in_random_order(
+    candidates: Candidates, among: "np.ndarray", size: int, seed: int, condition: str = ""
+) -> Picks:
     """Return `size` of some rows drawn uniformly; smaller sizes are prefixes of larger ones.
 
     Args:
@@ -125,12 +145,14 @@ def in_random_order(candidates: Candidates, among: "np.ndarray", size: int, seed
         among: whether a row may be drawn, shape (n,).
         size: rows that are asked for.
         seed: seed of the draw.
+        condition: what those rows have in common, if it is the selector's condition.
     """
     import numpy as np
 
     chosen = np.flatnonzero(among)
     positions = chosen[np.argsort(candidates.order(seed)[chosen], kind="stable")][:size]
-    return Picks(positions, np.ones(len(positions)))
+    conditions = {condition: int(among.sum())} if condition else {}
+    return Picks(positions, np.ones(len(positions)), conditions=conditions)
 
 
 def in_turns(

@@ -21,7 +21,8 @@ def select_easy_to_verify(
 ) -> Picks:
     """Return a uniform sample of the questions with a short reference answer."""
     is_short = candidates.label("reference_words") <= params.max_words
-    return in_random_order(candidates, is_short, size, seed)
+    condition = f"a reference answer of at most {params.max_words} words"
+    return in_random_order(candidates, is_short, size, seed, condition)
 
 
 SELECTOR = Selector(

@@ -6,7 +6,8 @@ from nt_pkg.selectors._base import Candidates, Picks, Selector, in_random_order
 
 def select_models_disagree(params: NoParams, candidates: Candidates, size: int, seed: int) -> Picks:
     """Return a uniform sample of the hard questions."""
-    return in_random_order(candidates, candidates.label("agreement") == 0, size, seed)
+    disagree = candidates.label("agreement") == 0
+    return in_random_order(candidates, disagree, size, seed, "the models disagree")
 
 
 SELECTOR = Selector(params=NoParams, requires=("agreement",), select=select_models_disagree)

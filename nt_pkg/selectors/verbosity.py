@@ -31,9 +31,11 @@ def select_verbosity(
     verbosity = candidates.label("verbosity")
     ranks = -verbosity if params.level == "high" else verbosity
     positions = np.lexsort((candidates.order(seed), ranks))
+    conditions = {}
     if params.level == "medium":
         positions = positions[verbosity[positions] == _MEDIUM]
-    return Picks(positions[:size], verbosity[positions[:size]])
+        conditions = {f"a verbosity of {_MEDIUM}": len(positions)}
+    return Picks(positions[:size], verbosity[positions[:size]], conditions=conditions)
 
 
 SELECTOR = Selector(params=VerbosityParams, requires=("verbosity",), select=select_verbosity)

@@ -19,6 +19,7 @@ from nt_pkg.config.students import Runtime
 from nt_pkg.files.json_files import read_json
 from nt_pkg.jobs.gpus import has_gpus
 from nt_pkg.jobs.warm_interpreter import die_with_parent
+from nt_pkg.packing.positions import check_positions
 from nt_pkg.sft.rank import LOOPBACK, run_forked, write_job
 from nt_pkg.sft.resuming import prepare
 from nt_pkg.sft.train import RESULT, STOPPED, Job
@@ -40,6 +41,7 @@ def train(job: Job) -> dict[str, Any]:
     of an uninterrupted run, up to rounding if the number of ranks or the ZeRO stage has changed.
 
     Raises:
+        ValueError: the student's positions do not allow packed examples of that length.
         Stopped: SIGTERM or SIGUSR2 arrived, or the Slurm job is about to reach its time limit; a
             checkpoint of the last step was written.
         RuntimeError: there are fewer GPUs than the runtime says, a rank died, or the loss is not
@@ -47,6 +49,8 @@ def train(job: Job) -> dict[str, Any]:
     """
     if job.runtime.nodes == 1:  # otherwise the ranks look on their own nodes
         has_gpus(job.runtime.gpu, job.runtime.or_cpu, "the training")
+    longest = int(job.examples.lengths.max())
+    check_positions(read_json(job.model_dir / "config.json"), longest)
     (job.work / STOPPED).unlink(missing_ok=True)
     prepare(job.work, job.runtime)
     with Forwarding() as signals:

@@ -5,6 +5,7 @@ Rows are columns of Arrow and numpy throughout, so that a pool of a million rows
 
 import dataclasses
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +17,9 @@ import pyarrow.compute as pc
 from nt_pkg.files.json_files import storable
 from nt_pkg.files.schemas import Row
 from nt_pkg.plugins.registry import plugin
-from nt_pkg.selectors._base import Candidates, Picks
+from nt_pkg.selectors._base import Candidates, Picks, idle_conditions
+
+logger = logging.getLogger(__name__)
 
 _CHUNK_ROWS = 65_536  # JSON values that are Python objects at the same time
 
@@ -61,6 +64,10 @@ def select_subset(
             f"({len(traces)} traces; unusable: {dict(unusable) or 'none'}), {size} were asked for: "
             "lower `size` in the catalogue's subsets, or enlarge the pool"
         )
+    for line in idle_conditions(picks.conditions, len(candidates)):
+        logger.warning(
+            "selector %s has a condition that decides next to nothing: %s", selector, line
+        )
     assert np.bincount(positions, minlength=1).max() <= 1, f"selector {selector} broke its contract"
     ids = candidates.ids.take(pa.array(positions)).to_pylist()
     rows = [
@@ -72,6 +79,7 @@ def select_subset(
         "num_candidates": len(candidates),
         "unusable": dict(sorted(unusable.items())),
         **({"counts": dict(picks.counts)} if picks.counts else {}),
+        **({"conditions": dict(picks.conditions)} if picks.conditions else {}),
         **({"unusable_near": dict(lost)} if lost else {}),
     }
 

@@ -12,10 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from nt_pkg.annotators.length import count_steps
 from nt_pkg.files.vectors import decode, encode
 from nt_pkg.identity.seeds import generator, rng
+from nt_pkg.microworld.teacher import write_trace
+from nt_pkg.microworld.world import parse_question, pool_rows
 from nt_pkg.plugins import registry as plugins
-from nt_pkg.selectors._base import Candidates
+from nt_pkg.selectors._base import Candidates, idle_conditions
 from nt_pkg.selectors.coverage import farthest_first
 from nt_pkg.selectors.nearest import nearest_in_turns
 from nt_pkg.selectors.semantic import SemanticParams, clusters_of
@@ -137,14 +140,19 @@ def inputs(num: int, **bad: dict[int, str]) -> tuple[pa.Table, dict[str, pa.Tabl
         num: rows.
         bad: position -> status, for `traces` and for annotators.
     """
-    given = candidates(num)
+    return tables(candidates(num), **bad)
+
+
+def tables(given: list[Candidate], **bad: dict[int, str]) -> tuple[pa.Table, dict[str, pa.Table]]:
+    """Return traces and annotations of candidates, as they are stored."""
 
     def table(name: str, **values: list[str]) -> pa.Table:
-        statuses = [bad.get(name, {}).get(n, "ok") for n in range(num)]
+        statuses = [bad.get(name, {}).get(n, "ok") for n in range(len(given))]
         return pa.table({"id": [c.id for c in given], "status": statuses, **values})
 
     labels = {
-        name: table(name, value=[json.dumps(c.labels[name]) for c in given]) for name in LABELS
+        name: table(name, value=[json.dumps(c.labels[name]) for c in given])
+        for name in given[0].labels
     }
     return table("traces"), labels
 
@@ -180,7 +188,7 @@ def test_subset_rows(name: str) -> None:
     traces, labels = inputs(NUM)
 
     rows, counts = select_subset(name, {}, 20, 3, traces, labels, near_table())
-    counts.pop("counts", None)
+    counts = {key: value for key, value in counts.items() if key not in ("counts", "conditions")}
 
     assert [row["rank"] for row in rows] == list(range(20))
     assert [(r["id"], r["score"]) for r in rows] == pick(name, candidates(), 20, 3)
@@ -363,6 +371,113 @@ def test_strategies_favour_rich_and_dense_traces() -> None:
         assert all(score == pytest.approx(probability) for score in scores)
 
 
+def of_micro_world(num: int) -> list[Candidate]:
+    """Return traces of the micro-world's teacher."""
+    found = []
+    for number, row in enumerate(pool_rows(num, 0)):
+        problem = parse_question(str(row["question"]))
+        reasoning, _, strategies = write_trace(problem, rng("trace", number))
+        steps = {"num_steps": count_steps(reasoning)}
+        found.append(Candidate(f"{number}", {"strategies": [*strategies], "length": steps}))
+    return found
+
+
+def of_a_reasoning_model(num: int) -> list[Candidate]:
+    """Return traces of 40 to 400 sentences with 3 to 9 strategies, as those of DeepSeek-R1 have."""
+    draw = rng("long traces")
+    return [
+        Candidate(
+            f"{number}",
+            {
+                "strategies": [f"s{kind}" for kind in range(draw.randint(3, 9))],
+                "length": {"num_steps": draw.randint(40, 400)},
+            },
+        )
+        for number in range(num)
+    ]
+
+
+@pytest.mark.parametrize("pool", [of_micro_world(2000), of_a_reasoning_model(2000)])
+@pytest.mark.parametrize("share", [0.5, 0.3])
+def test_density_decides_whatever_a_step_is(pool: list[Candidate], share: float) -> None:
+    """All these traces have fewer strategies than steps, which the paper calls a low density."""
+    rows = columns(pool)
+    steps = rows.label("length", "num_steps")
+    density = rows.num_distinct("strategies") / steps
+    assert np.all(density < 1)
+
+    selector = plugins.plugin("selectors", "strategies")
+    params = {"r_min": 0, "r_max": 99, "rate": 0.1, "sparse_share": share}
+    picks = selector.select(selector.params(**params), rows, 200, 0)
+
+    count = picks.conditions["few strategies per step"]
+    assert 0.5 * share < count / len(pool) <= share
+    sparse = picks.scores < 1
+    assert sparse.mean() < share / 2
+    assert density[picks.positions[sparse]].max() < density[picks.positions[~sparse]].min()
+
+
+def test_density_can_be_left_out() -> None:
+    picks = pick("strategies", of_a_reasoning_model(500), 400, r_min=0, r_max=99, sparse_share=0)
+
+    assert {score for _, score in picks} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "labels", "condition"),
+    [
+        ("models_agree", {}, {"agreement": True}, "the models agree"),
+        ("models_disagree", {}, {"agreement": False}, "the models disagree"),
+        ("difficulty_diversity", {}, {"agreement": False, "domain": "a"}, "the models disagree"),
+        ("verbosity", {"level": "medium"}, {"verbosity": 5}, "a verbosity of 5"),
+        (
+            "easy_to_verify",
+            {},
+            {"reference_words": 3},
+            "a reference answer of at most 3 words",
+        ),
+        (
+            "strategies",
+            {"r_max": 99},
+            {"strategies": ["a", "b"], "length": {"num_steps": 3}},
+            "at most 4 strategies",
+        ),
+    ],
+)
+def test_a_condition_that_decides_nothing_is_said(
+    name: str,
+    params: dict[str, Any],
+    labels: dict[str, Any],
+    condition: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of 300 rows none but 2 are of another kind; of 240 with all labels, many are."""
+    others = {
+        "agreement": not labels.get("agreement"),
+        "verbosity": 0,
+        "reference_words": 9,
+        "strategies": [f"s{number}" for number in range(7)],
+    }
+    odd = {**labels, **{key: value for key, value in others.items() if key in labels}}
+    given = [Candidate(f"{n}", odd if n < 2 else labels) for n in range(300)]
+
+    _, counts = select_subset(name, params, 2, 0, *tables(given))
+
+    assert counts["conditions"][condition] == 298
+    line = f"selector {name} has a condition that decides next to nothing: {condition}: true of 298"
+    assert f"{line} of 300 rows" in caplog.text
+    caplog.clear()
+    select_subset(name, params, 2, 0, *inputs(NUM))
+    assert condition not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("count", "is_idle"), [(0, True), (99, True), (100, False), (9900, False), (9901, True)]
+)
+def test_idle_is_under_one_per_cent_or_over_ninety_nine(count: int, is_idle: bool) -> None:
+    assert bool(idle_conditions({"x": count}, 10_000)) == is_idle
+
+
 def test_strategies_count_each_strategy_once() -> None:
     spellings = ["Verifying", "self-verification", "Double checks", "verify", "verify"]
     labels = {"strategies": spellings, "length": {"num_steps": 1}}
@@ -402,6 +517,30 @@ def test_easy_to_verify_takes_short_reference_answers() -> None:
     short = {c.id for c in given if c.labels["reference_words"] <= 2}
 
     assert {row_id for row_id, _ in pick("easy_to_verify", given, NUM, max_words=2)} == short
+
+
+@pytest.mark.parametrize("salt", [0, 1, 2])
+def test_a_sham_knows_nothing_of_a_row(salt: int) -> None:
+    """Half of the rows have its label, and half of those with any other label, at every seed."""
+    given = candidates(3000)
+    halves = {
+        frozenset(i for i, _ in pick("sham", given, 3000, seed, salt=salt)) for seed in (0, 1)
+    }
+
+    (half,) = halves
+    assert_share(len(half), 3000, 0.5)
+    for kind in ("agreement", "verbosity", "domain"):
+        for value in {each.labels[kind] for each in given}:
+            alike = [each.id in half for each in given if each.labels[kind] == value]
+            assert_share(sum(alike), len(alike), 0.5)
+
+
+def test_shams_are_independent_of_each_other() -> None:
+    one, other = (
+        {row_id for row_id, _ in pick("sham", candidates(3000), 3000, salt=salt)} for salt in (0, 1)
+    )
+
+    assert_share(len(one & other), len(one), 0.5)
 
 
 def test_difficulty_diversity_takes_hard_rows_of_every_domain_alike() -> None:

@@ -4,7 +4,7 @@ from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
 from nt_pkg.report.parts._histograms import group_draws
 from nt_pkg.report.tables import Column, Table
-from nt_pkg.report.wording import DASH, show_count, show_settings
+from nt_pkg.report.wording import DASH, show_count, show_percent, show_settings
 
 
 def tabulate_subsets(material: Material) -> Table | None:
@@ -22,6 +22,10 @@ def tabulate_subsets(material: Material) -> Table | None:
             "teacher": members[0].teacher,
             "seeds": ", ".join(str(seed) for seed in sorted({draw.seed for draw in members})),
             "params": show_settings(members[0].params),
+            "conditions": "; ".join(
+                f"{condition}: {show_percent(count / members[0].num_available)} %"
+                for condition, count in members[0].conditions.items()
+            ),
         }
         for name, members in draws.items()
     )
@@ -34,6 +38,7 @@ def tabulate_subsets(material: Material) -> Table | None:
         Column("pool", "Pool"),
         Column("teacher", "Teacher"),
         Column("params", "Parameters", show=lambda r: r["params"] or DASH),
+        Column("conditions", "Rows that fulfil", show=lambda r: r["conditions"] or DASH),
     )
     return Table("subsets", "The subsets and their selection rules.", columns, rows)
 
