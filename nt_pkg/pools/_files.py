@@ -15,8 +15,9 @@ from pydantic import Field
 
 from nt_pkg.config.base import Strict
 from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
+from nt_pkg.files.json_rows import EXCERPT_BYTES, Unreadable
 from nt_pkg.pools._base import RawRow
-from nt_pkg.pools._readers import EXCERPT_BYTES, Unreadable, data_files, read_file
+from nt_pkg.pools._readers import data_files, read_file
 
 Fields = dict[str, Any]
 

@@ -1,40 +1,27 @@
 """Read JSON lines, JSON arrays and Parquet as a stream of rows.
 
-Memory holds at most one row of `MAX_LINE_BYTES`, or one batch of `BATCH_ROWS`.
+Memory holds at most one row of JSON, or one batch of `BATCH_ROWS`.
 """
 
-import codecs
 import gzip
 import json
 import logging
-import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nt_pkg.files.json_rows import Unreadable, json_array, json_lines, lines
+
 logger = logging.getLogger("nt")
 
-MAX_LINE_BYTES = 16 << 20  # more than any real row, and little enough for memory
 BATCH_ROWS = 1024
-EXCERPT_BYTES = 800
-_CHUNK_BYTES = 1 << 20
 _BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 _MANIFEST = "manifest.json"  # ours
 _MAY_HOLD_ROWS = (
     ".json", ".ndjson", ".csv", ".tsv", ".arrow", ".feather", ".avro", ".orc", ".pkl",
     ".gz", ".zst", ".xz", ".bz2", ".zip", ".tar", ".tgz",
 )  # fmt: skip
-_GAP = re.compile(r"[\s,]*")
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A row that cannot be read: its defect and the beginning of its text."""
-
-    defect: str
-    excerpt: str = ""
 
 
 def data_files(dataset: str, source: Path | None) -> list[Path]:
@@ -98,7 +85,7 @@ def _looks_like_rows(path: Path) -> bool:
 def _first_line(path: Path) -> bytes:
     with _opened(path) as file:
         try:
-            first = next((line.strip() for line, _ in _lines(file) if line.strip()), b"")
+            first = next((line.strip() for line, _ in lines(file) if line.strip()), b"")
         except _BROKEN_GZIP as error:
             raise _damaged(path, error) from error
     return first.removeprefix(b"\xef\xbb\xbf")
@@ -119,29 +106,7 @@ def _damaged(path: Path, error: object) -> ValueError:
 
 def _jsonl(path: Path, _: Sequence[str]) -> Iterator[object]:
     with _opened(path) as file:
-        for line, is_whole in _lines(file):
-            if not line.strip():
-                continue
-            excerpt = line[:EXCERPT_BYTES].decode(errors="replace")
-            if not is_whole:
-                yield Unreadable("too_long", excerpt)
-                continue
-            try:
-                yield json.loads(line.decode("utf-8-sig"))
-            except UnicodeDecodeError:
-                yield Unreadable("not_utf8", excerpt)
-            except (ValueError, RecursionError):  # truncated, or nested too deeply
-                yield Unreadable("unreadable", excerpt)
-
-
-def _lines(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
-    """Yield (line, whether it is complete) and never hold more than `MAX_LINE_BYTES`."""
-    while line := file.readline(MAX_LINE_BYTES):
-        is_whole = line.endswith(b"\n") or len(line) < MAX_LINE_BYTES
-        yield line, is_whole
-        while not is_whole:
-            rest = file.readline(MAX_LINE_BYTES)
-            is_whole = rest.endswith(b"\n") or len(rest) < MAX_LINE_BYTES
+        yield from json_lines(file)
 
 
 def _array(path: Path, _: Sequence[str]) -> Iterator[object]:
@@ -150,40 +115,11 @@ def _array(path: Path, _: Sequence[str]) -> Iterator[object]:
     Raises:
         ValueError: the array does not end, or something in it is no JSON.
     """
-    decoder = json.JSONDecoder()
     with _opened(path) as file:
-        chunks = _decoded(path, file)
-        text = ""
-        while "[" not in text:  # `_reader` has seen it
-            text += next(chunks)
-        at = text.index("[") + 1
-        while True:
-            gap = _GAP.match(text, at)
-            at = gap.end() if gap else at
-            if text.startswith("]", at):
-                return
-            try:
-                value, end = decoder.raw_decode(text, at)
-                problem = "it does not end"
-            except (ValueError, RecursionError) as error:
-                end, problem = len(text), str(error)
-            if end < len(text):  # a number at the end of what was read may go on
-                yield value
-                at = end
-                continue
-            more = next(chunks, None)
-            if more is None or len(text) - at > MAX_LINE_BYTES:
-                raise _damaged(path, problem)
-            text, at = text[at:] + more, 0
-
-
-def _decoded(path: Path, file: BinaryIO) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        while data := file.read(_CHUNK_BYTES):
-            yield decoder.decode(data)
-    except UnicodeDecodeError as error:
-        raise _damaged(path, error) from error
+        try:
+            yield from json_array(file)
+        except ValueError as error:
+            raise _damaged(path, error) from error
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[object]:

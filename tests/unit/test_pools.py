@@ -21,12 +21,12 @@ from nt_pkg.dialogue.formats import training_pair
 from nt_pkg.dialogue.split_reasoning import split_reasoning
 from nt_pkg.engines._base import Request
 from nt_pkg.engines.replay import ReplayEngine, ReplayParams
+from nt_pkg.files import json_rows, schemas
 from nt_pkg.files import parquet as records
-from nt_pkg.files import schemas
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity import question_id as text
 from nt_pkg.identity.seeds import rng
-from nt_pkg.pools import _readers, micro, natural_reasoning
+from nt_pkg.pools import micro, natural_reasoning
 from nt_pkg.pools._base import RawRow
 from nt_pkg.prompts import ingest as ingestion
 from nt_pkg.traces.generate import trace_row
@@ -181,7 +181,7 @@ def test_endless_line_is_not_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is skipped to its end."""
-    monkeypatch.setattr(_readers, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(json_rows, "MAX_LINE_BYTES", 1000)
     (tmp_path / "a.jsonl").write_bytes(line("x" * 5000) + b"\n" + line("One?") + b"\n")
 
     assert [each.defect for each in read(tmp_path)] == ["too_long", ""]
@@ -249,7 +249,7 @@ FORMS: dict[str, bytes] = {
 def test_json_is_read_in_every_form(
     tmp_path: Path, name: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_readers, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(json_rows, "_CHUNK_BYTES", chunk)
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(FORMS[name])
     (tmp_path / "manifest.json").write_text(json.dumps(ROWS))  # ours, and no rows
