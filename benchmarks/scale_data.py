@@ -51,7 +51,13 @@ def write_pool(folder: Path, num_rows: int, scale: float) -> int:
         scale: lengths are this share of the paper's.
     """
     ids = [f"{n * 16**32 // num_rows:032x}" for n in range(num_rows)]
-    blank = {"reference_answer": None, "second_answer": None, "replay": None, "source_row": 0}
+    blank = {
+        "reference_answer": None,
+        "second_answer": None,
+        "replay": None,
+        "columns": None,
+        "source_row": 0,
+    }
     write_parquet(
         folder / "prompts.parquet",
         PROMPTS,

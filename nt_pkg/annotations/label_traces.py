@@ -94,4 +94,5 @@ def example(prompt: Row, trace: Row) -> Example:
         reasoning=trace["reasoning"],
         answer=trace["answer"],
         num_tokens=trace["completion_tokens"],
+        columns=prompt["columns"],
     )

@@ -10,7 +10,10 @@ from nt_pkg.config.base import Strict
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt with its trace, as annotators see it."""
+    """A prompt with its trace, as annotators see it.
+
+    `columns` is a JSON object with the further columns of its row, None if the pool keeps none.
+    """
 
     id: str
     question: str
@@ -19,6 +22,7 @@ class Example:
     reasoning: str
     answer: str
     num_tokens: int
+    columns: str | None = None
 
 
 @dataclass(frozen=True)

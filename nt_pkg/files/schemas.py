@@ -25,6 +25,7 @@ PROMPTS = _schema(
     reference_answer_=_TEXT,
     second_answer_=_TEXT,
     replay_=_TEXT,
+    columns_=_TEXT,  # a JSON object: what else the source says about the row
     source_row=_INT,
 )
 # `repeats` is the id of the row that stays, for duplicates.

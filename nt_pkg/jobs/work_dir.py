@@ -134,5 +134,10 @@ def work_in(scratch: str, folder: Path) -> None:
     os.environ["NT_WORK"] = str(place)
 
 
+def cache_dir(library: str) -> Path:
+    """Return the folder below the work folder for what a library keeps between jobs."""
+    return _root() / "caches" / library
+
+
 def _root() -> Path:
     return Path(os.environ.get("NT_WORK", "work"))

@@ -17,6 +17,7 @@ class RawRow(NamedTuple):
         reference_answer: the known answer, None if there is none.
         second_answer: the weaker model's answer, None if there is none.
         replay: the text that the replay teacher returns, None if there is none.
+        columns: a JSON object with the row's further columns, None if the pool keeps none.
         defect: why the row cannot be used; "" if it can.
         copy: number of this row's answer if the pool keeps several answers to one question.
     """
@@ -26,6 +27,7 @@ class RawRow(NamedTuple):
     reference_answer: str | None = None
     second_answer: str | None = None
     replay: str | None = None
+    columns: str | None = None
     defect: str = ""
     copy: int = 0
 

@@ -5,7 +5,7 @@ size contain some.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from nt_pkg.pools._base import RawRow
 from nt_pkg.pools._readers import data_files, read_file
 
 Fields = dict[str, Any]
+_SYSTEM = ("system", "developer")
 
 
 class FileParams(Strict):
@@ -38,6 +39,7 @@ class RowTexts:
     reference_answer: str | None = None
     second_answer: str | None = None
     replay: str | None = None
+    columns: str | None = None
 
 
 class DefectError(Exception):
@@ -68,7 +70,15 @@ def file_rows(
         ValueError: there is no file to read, or one is truncated.
     """
     found = (each for path in data_files(dataset, source) for each in read_file(path, columns))
-    for index, fields in enumerate(islice(found, max_rows)):
+    return raw_rows(islice(found, max_rows), take)
+
+
+def raw_rows(found: Iterable[object], take: Callable[[Fields], RowTexts]) -> Iterator[RawRow]:
+    """Yield rows that were read from files, each with the texts that `take` finds in it.
+
+    See `file_rows`.
+    """
+    for index, fields in enumerate(found):
         yield _raw_row(index, fields, take)
 
 
@@ -110,9 +120,12 @@ def trace_of(reasoning: object, answer: object) -> str | None:
 
 
 def exchange_of(turns: object) -> tuple[str, str | None]:
-    """Return question and answer of a conversation `[{"from": "human", "value": "..."}, ...]`.
+    """Return question and answer of a conversation.
 
-    System turns are ignored: their instructions on the format are not part of the question.
+    A turn is `{"from": "human", "value": "..."}` or `{"role": "user", "content": "..."}`. The
+    content may be a list of parts of text, and an answer may have its reasoning apart, in
+    `reasoning_content` or `reasoning`. System turns are ignored: their instructions on the format
+    are not part of the question.
 
     Raises:
         DefectError: there is no question, or more than one answer.
@@ -121,12 +134,33 @@ def exchange_of(turns: object) -> tuple[str, str | None]:
     """
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         raise TypeError
-    said = [(turn["from"], turn["value"]) for turn in turns if turn["from"] != "system"]
+    said = [(speaker, turn) for turn in turns if (speaker := _speaker(turn)) not in _SYSTEM]
     if not said or said[0][0] not in ("human", "user"):
         raise DefectError("missing_question")
     if len(said) > 2 or any(speaker not in ("gpt", "assistant") for speaker, _ in said[1:]):
         raise DefectError("several_turns")
-    return question_of(said[0][1]), text_of(said[1][1]) if len(said) == 2 else None
+    return question_of(_content(said[0][1])), _answer(said[1][1]) if len(said) == 2 else None
+
+
+def _speaker(turn: Fields) -> object:
+    return turn["role"] if "role" in turn else turn["from"]
+
+
+def _content(turn: Fields) -> object:
+    """Return the text of a turn; None or another value where it has none."""
+    value = turn["content"] if "content" in turn else turn["value"]
+    if not isinstance(value, list):
+        return value
+    if not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in value):
+        raise TypeError
+    return "".join(part["text"] for part in value)
+
+
+def _answer(turn: Fields) -> str | None:
+    reasoning = text_of(turn.get("reasoning_content") or turn.get("reasoning"))
+    if reasoning is None:
+        return text_of(_content(turn))
+    return trace_of(reasoning, _content(turn))
 
 
 def _raw_row(index: int, fields: object, take: Callable[[Fields], RowTexts]) -> RawRow:
@@ -144,9 +178,7 @@ def _raw_row(index: int, fields: object, take: Callable[[Fields], RowTexts]) -> 
     except DefectError as error:
         defect = str(error)
     else:
-        return RawRow(
-            index, found.question, found.reference_answer, found.second_answer, found.replay
-        )
+        return RawRow(index, **vars(found))
     return RawRow(index, json.dumps(fields, default=str)[:EXCERPT_BYTES], defect=defect)
 
 

@@ -180,6 +180,7 @@ def _prompt(row_id: str, row: RawRow) -> Row:
         "reference_answer": row.reference_answer,
         "second_answer": row.second_answer,
         "replay": row.replay,
+        "columns": row.columns,
         "source_row": row.source_row,
     }
 

@@ -245,7 +245,7 @@ TRACE = {
 }  # fmt: skip
 PROMPT = {
     "question": "q", "reference_answer": None, "second_answer": None, "replay": None,
-    "source_row": 0,
+    "columns": None, "source_row": 0,
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from nt_pkg.slurm.stopping import Stopped
 from scripts import generate_traces, select_subset, shard_prompts
 from scripts import train as train_script
 
-PROMPT = {"reference_answer": None, "second_answer": None, "source_row": 0}
+PROMPT = {"reference_answer": None, "second_answer": None, "columns": None, "source_row": 0}
 REPLAY = '{"teacher":{"engine":"replay"},"engine":{},"version":1}'
 
 

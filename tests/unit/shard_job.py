@@ -14,7 +14,7 @@ KEY = "sk-very-secret"
 def write_prompts(path: Path, number: int) -> None:
     rows = [
         {"id": f"{n:032x}", "question": f"q{n}", "reference_answer": None, "second_answer": None,
-         "replay": None, "source_row": 0}
+         "replay": None, "columns": None, "source_row": 0}
         for n in range(number)
     ]  # fmt: skip
     write_parquet(path, PROMPTS, rows)

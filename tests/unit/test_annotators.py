@@ -188,7 +188,10 @@ def test_length_counts_the_tokens_of_the_engine() -> None:
     assert label.value == {"num_tokens": 812, "num_steps": 2}
 
 
-PARAMS = {"keywords": {"where": "question", "labels": {"a": ["x"]}}}
+PARAMS: dict[str, dict[str, Any]] = {
+    "keywords": {"where": "question", "labels": {"a": ["x"]}},
+    "column": {"column": "x"},
+}
 
 
 BY_RULES = [n for n in names("annotators") if isinstance(plugin("annotators", n), TraceAnnotator)]
@@ -199,7 +202,10 @@ def test_contract_of_every_annotator(name: str) -> None:
     """One label each, in order, that no other example influences, and that JSON can hold."""
     found = plugin("annotators", name)
     params = found.params(**PARAMS.get(name, {}))
-    examples = [example(id=c, question=c, second_answer=c, answer="a") for c in "axb"]
+    examples = [
+        example(id=c, question=c, second_answer=c, answer="a", columns=json.dumps({"x": c}))
+        for c in "axb"
+    ]
 
     labels = found.annotate(params, examples)
 
@@ -213,7 +219,7 @@ def test_contract_of_every_annotator(name: str) -> None:
 def rows(*traces: tuple[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return prompts and traces with the given ids and statuses."""
     prompts = [
-        {"id": i, "question": "q", "reference_answer": "7", "second_answer": None}
+        {"id": i, "question": "q", "reference_answer": "7", "second_answer": None, "columns": None}
         for i, _ in traces
     ]
     return prompts, [

@@ -50,7 +50,7 @@ def shard(*answers: tuple[str, str | None], status: str = "ok") -> None:
     ids = [str(number) for number in range(len(answers))]
     prompts = [
         {"id": i, "question": f"question {i}", "reference_answer": "b", "second_answer": other,
-         "replay": None, "source_row": 0}
+         "replay": None, "columns": None, "source_row": 0}
         for i, (_, other) in zip(ids, answers, strict=True)
     ]  # fmt: skip
     traces = [

@@ -56,7 +56,8 @@ dense = plugin("selectors", "dense")
 picks = dense.select(dense.params(), Candidates(pa.array(["a", "b", "c"]), labels), 2, 0)
 found["dense"] = picks.positions.tolist()
 
-prompt = {"id": "a", "question": "?", "reference_answer": None, "second_answer": None}
+prompt = {"id": "a", "question": "?", "reference_answer": None, "second_answer": None,
+          "columns": None}
 trace = {"id": "a", "status": "ok", "reasoning": "so it is so it is", "answer": "x",
          "completion_tokens": 9, "error": None}
 found["repetition"] = annotate("repetition", {}, [prompt], [trace])[0]["value"]

@@ -163,7 +163,7 @@ def _killed(model: Model, folder: Path) -> None:
     """A shard of traces that is killed in the middle continues with what was finished."""
     rows = [
         {"id": f"{n:032x}", "question": f"What is {n}?", "reference_answer": None,
-         "second_answer": None, "replay": None, "source_row": 0}
+         "second_answer": None, "replay": None, "columns": None, "source_row": 0}
         for n in range(NUM_PROMPTS)
     ]  # fmt: skip
     write_parquet(folder / "prompts.parquet", PROMPTS, rows)

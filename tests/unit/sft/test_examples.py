@@ -131,7 +131,13 @@ TRACE = {
     "status": "ok", "prompt_tokens": 1, "completion_tokens": 1, "finish_reason": "stop",
     "error": None,
 }  # fmt: skip
-PROMPT = {"reference_answer": None, "second_answer": None, "replay": None, "source_row": 0}
+PROMPT = {
+    "reference_answer": None,
+    "second_answer": None,
+    "replay": None,
+    "columns": None,
+    "source_row": 0,
+}
 
 
 def pool(num: int) -> dict[str, list[dict[str, Any]]]:
