@@ -168,7 +168,7 @@ def time_whole(folder: Path, task: str, repeats: int) -> float:
     command = [sys.executable, "-m", "scripts.grade", "--spec", spec, "--names", '{"seed": 0}']
     places = {
         "samples": folder / f"{task}.samples.parquet",
-        "samples-manifest": manifest,
+        "samples-manifests": manifest,
         "source": folder / task / "manifest.json",
         "out": folder / f"{task}.score.json",
         "grades": folder / f"{task}.grades.parquet",

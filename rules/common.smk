@@ -62,6 +62,7 @@ wildcard_constraints:
     seed=r"\d+",
     shard=r"\d+",
     num_shards=r"\d+",
+    part=r"(\.\d+-of-\d+)?",
 
 
 SITE = Site(workflow.resource_settings.default_resources)

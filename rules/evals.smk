@@ -3,24 +3,25 @@
 REQUIRED INPUTS   model      results/sft/{student}/{subset}/{format}/seed{seed}/hf.json, or the untrained
                              student for subset and format `none`
                   source     assets/benchmarks/{benchmark}/ for benchmarks with files
-OUTPUTS           samples    results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.parquet
+OUTPUTS           samples    results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples{part}.parquet,
+                             with part `.3-of-8` if several jobs make them
                   score      the same with .json, grades with .grades.parquet
 """
 
 
 rule sample_answers:
-    """Let a student answer a benchmark in one mode."""
+    """Let a student answer a benchmark, or one shard of it, in one mode."""
     input:
         model=inputs.model_of,
         source=lambda wc: inputs.source_manifest("benchmarks", wc.benchmark),
         selection=ancient(inputs.selection_of),
     output:
-        samples="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.parquet",
-        manifest="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.json",
+        samples="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples{part}.parquet",
+        manifest="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples{part}.json",
     log:
-        "logs/sample_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.log",
+        "logs/sample_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}{part}.log",
     benchmark:
-        "timings/sample_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.jsonl"
+        "timings/sample_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}{part}.jsonl"
     conda:
         "../envs/inference.yaml"
     container:
@@ -40,6 +41,7 @@ rule sample_answers:
         " --model {input.model:q}"
         " --source {input.source:q}"
         " --runtime {resources.knobs:q}"
+        " --part={wildcards.part}"
         " --out {output.samples:q}"
         " --manifest {output.manifest:q}"
         " > {log:q} 2>&1"
@@ -48,8 +50,12 @@ rule sample_answers:
 rule grade:
     """Grade and score stored answers, without a model."""
     input:
-        samples=rules.sample_answers.output.samples,
-        manifest=rules.sample_answers.output.manifest,
+        samples=lambda wc: each(
+            rules.sample_answers.output.samples, PLAN.answer_shards(dict(wc))
+        ),
+        manifests=lambda wc: each(
+            rules.sample_answers.output.manifest, PLAN.answer_shards(dict(wc))
+        ),
         source=lambda wc: inputs.source_manifest("benchmarks", wc.benchmark),
         selection=ancient(inputs.selection_of),
     output:
@@ -72,7 +78,7 @@ rule grade:
         " --spec {params.spec:q}"
         " --names {params.names:q}"
         " --samples {input.samples:q}"
-        " --samples-manifest {input.manifest:q}"
+        " --samples-manifests {input.manifests:q}"
         " --source {input.source:q}"
         " --out {output.score:q}"
         " --grades {output.grades:q}"

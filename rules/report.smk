@@ -22,7 +22,7 @@ rule build_report:
         scores=each(rules.grade.output.score, PLAN.evals()),
         grades=each(rules.grade.output.grades, PLAN.evals()),
         earlier=PLAN.earlier(),
-        samples=each(rules.sample_answers.output.samples, PLAN.evals()),
+        samples=lambda wc: each(rules.sample_answers.output.samples, PLAN.answers()),
     output:
         page=report(
             "results/report/{study}/index.html",

@@ -1,6 +1,7 @@
 """Grade and score stored answers, without a model.
 
-Called by rule `grade` (rules/evals.smk). Writes one grade per answer, and the score.
+Called by rule `grade` (rules/evals.smk). Reads all shards of the answers. Writes one grade per
+answer, and the score.
 """
 
 import argparse
@@ -11,9 +12,10 @@ from pathlib import Path
 
 from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.evaluation.sample_and_grade import grade_samples
-from nt_pkg.files.json_files import read_json, write_json
-from nt_pkg.files.parquet import read_parquet, write_parquet
-from nt_pkg.files.schemas import GRADES, SAMPLES
+from nt_pkg.evaluation.shards import read_answers, read_drawn
+from nt_pkg.files.json_files import write_json
+from nt_pkg.files.parquet import write_parquet
+from nt_pkg.files.schemas import GRADES
 from nt_pkg.jobs.progress import ready, start_job
 
 
@@ -22,22 +24,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True)
     parser.add_argument("--names", type=json.loads, required=True)
-    parser.add_argument("--samples", type=Path, required=True)
-    parser.add_argument("--samples-manifest", type=Path, required=True)
+    parser.add_argument("--samples", type=Path, nargs="+", required=True)
+    parser.add_argument("--samples-manifests", type=Path, nargs="+", required=True)
     parser.add_argument("--source", type=Path, nargs="?", help="manifest of the benchmark's files")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--grades", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("grade", args.spec)
-    spec, drawn = json.loads(args.spec), read_json(args.samples_manifest)
+    spec, drawn = json.loads(args.spec), read_drawn(args.samples_manifests)
     ready("grade")
     items = load_items(spec["kind"], spec["params"], args.source.parent if args.source else None)
     rows, found = grade_samples(
-        spec["kind"], drawn["mode"], drawn["repeats"], items, read_parquet(args.samples, SAMPLES)
+        spec["kind"], drawn["mode"], drawn["repeats"], items, read_answers(args.samples)
     )
     write_parquet(args.grades, GRADES, rows)
     names = {**args.names, "seed": int(args.names["seed"])}
-    write_json(args.out, {**found, **names, **drawn, "spec": spec})
+    samples = [path.name for path in args.samples]
+    write_json(args.out, {**found, **names, **drawn, "samples": samples, "spec": spec})
     return 0
 
 

@@ -34,7 +34,7 @@ from nt_pkg.snakemake_io.timings import Timings
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / "profiles" / "local"
 _NUM_NAMES = 3  # names of one kind in a line; more are only counted
-_NOT_SHOWN = ("num_shards", "kind")
+_NOT_SHOWN = ("num_shards", "kind", "part")
 _IMPLIED = ("pool", "teacher")  # by a subset
 
 

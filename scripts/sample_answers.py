@@ -1,8 +1,8 @@
-"""Let a student answer a benchmark in one mode.
+"""Let a student answer a benchmark, or one shard of its questions, in one mode.
 
 Called by rule `sample_answers` (rules/evals.smk). After a kill at any moment the same command
 continues, and the job stops on a signal and before its time limit as that of traces does.
-Writes every answer, and a manifest with the sampling and the digest of the prompts.
+Writes every answer, and a manifest with the sampling and the digest of all prompts.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from nt_pkg.engines._base import Model
 from nt_pkg.engines._start import engine_for
 from nt_pkg.evaluation.sample_and_grade import sample_answers
 from nt_pkg.files.json_files import digest, sha256_file, write_json
+from nt_pkg.files.layout import shard_of
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import SAMPLES
 from nt_pkg.jobs.progress import ready, start_job
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, required=True, help="manifest of the model")
     parser.add_argument("--source", type=Path, nargs="?", help="manifest of the benchmark's files")
     parser.add_argument("--runtime", type=EngineRuntime.model_validate_json, required=True)
+    parser.add_argument("--part", type=shard_of, default=(0, 1), help="such as .3-of-8; empty: all")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, required=True)
     args = parser.parse_args(argv)
@@ -54,7 +56,9 @@ def _sample(args: argparse.Namespace) -> None:
     with work_dir([args.out, args.manifest], key) as folder:
         if folder:
             with closing(engine):
-                rows, drawn = sample_answers(spec, args.seed, items, engine, folder)
+                rows, drawn = sample_answers(
+                    spec, args.seed, items, engine, folder, args.part, args.runtime.batch
+                )
                 made = {"engine": engine.identity, "versions": engine.versions}
             write_parquet(args.out, SAMPLES, rows)
             write_json(args.manifest, {**drawn, **made})

@@ -148,6 +148,12 @@ class Runtime(Strict):
         "checkpoint, at most a tenth of the limit; 0: never.",
     )
     generation_batch: int = Field(64, ge=1, description="Answers generated at the same time.")
+    generation_answers: int = Field(
+        10_000,
+        ge=1,
+        description="Most answers of one evaluation job, and at least a batch; a benchmark with "
+        "more is answered by several jobs. Its `expected_questions` say how many it has.",
+    )
     gpu: int = Field(
         0, ge=0, description="GPUs of a training on all its nodes: one per rank, or none."
     )

@@ -84,7 +84,7 @@ class PastAnswers:
         Args:
             folder: folder of results and timings.
         """
-        self._folder = folder
+        self._folder, self._scores = folder, folder / layout.SCORE.partition("/{")[0]
         self._found: dict[str, list[tuple[Path, float, float]]] = {}
 
     def mean_tokens(self, run: Mapping[str, str]) -> float | None:
@@ -105,22 +105,26 @@ class PastAnswers:
         """Return the time of a token in this student's jobs, including loading."""
         seconds, tokens = 0.0, 0.0
         for path, mean, count in self._of(student):
-            timing = self._folder / "timings" / "sample_answers" / path.with_suffix(".jsonl")
-            if timing.is_file():
-                seconds += float(json.loads(timing.read_text().splitlines()[-1])["s"])
+            place = (self._folder / "timings" / "sample_answers" / path).parent
+            timings = [
+                place / name.replace(".samples", "").replace(".parquet", ".jsonl")
+                for name in layout.samples_of(self._scores / path)
+            ]
+            if all(timing.is_file() for timing in timings):
                 tokens += mean * count
+                for timing in timings:
+                    seconds += float(json.loads(timing.read_text().splitlines()[-1])["s"])
         return seconds / tokens if tokens else None
 
     def _of(self, student: str) -> list[tuple[Path, float, float]]:
         """Return (path below the folder of all scores, mean tokens, answers) of each score."""
         if student not in self._found:
-            root = self._folder / layout.SCORE.partition("/{")[0]
             self._found[student] = found = []
             for path in layout.artifacts(layout.SCORE, self._folder, student=student):
                 score = _score(path)
                 if score.get("mean_tokens"):
                     count = score["num_questions"] * score["repeats"]
-                    found.append((path.relative_to(root), score["mean_tokens"], count))
+                    found.append((path.relative_to(self._scores), score["mean_tokens"], count))
         return self._found[student]
 
 
@@ -141,7 +145,8 @@ def workload_of(
         ValueError: it is not known; the message says what to do.
     """
     if rule == "sample_answers":
-        return _answers(study, run, answers)
+        found = _answers(study, run, answers)
+        return replace(found, count=found.count / layout.shard_of(run.get("part", ""))[1])
     rows = _rows(study, run["pool"], folder) / study.pools[run["pool"]].num_shards
     if rule == "annotate":
         return _labels(study, run, rows, mean_trace(folder, run["pool"], run["teacher"]))
@@ -152,16 +157,20 @@ def workload_of(
 
 
 def _answers(study: Study, run: Mapping[str, str], answers: PastAnswers) -> Workload:
-    name = run["benchmark"]
-    entry, student = study.benchmarks[name], study.students[run["student"]]
-    params = plugin("benchmarks", entry.kind).params(**entry.params)
-    questions = getattr(params, "num_questions", None) or entry.expected_questions
-    if questions is None:
+    name, student = run["benchmark"], study.students[run["student"]]
+    count = expected_answers(study, name)
+    if count is None:
         raise ValueError(f"give benchmarks.{name} its `expected_questions`")
     expected = min(EXAMPLE_TOKENS, student.sampling.max_tokens)
-    return Workload(
-        questions * entry.repeats, PROMPT_TOKENS, answers.mean_tokens(run) or float(expected)
-    )
+    return Workload(count, PROMPT_TOKENS, answers.mean_tokens(run) or float(expected))
+
+
+def expected_answers(study: Study, benchmark: str) -> int | None:
+    """Return the answers of one run to a benchmark; None: not known before one has run."""
+    entry = study.benchmarks[benchmark]
+    params = plugin("benchmarks", entry.kind).params(**entry.params)
+    questions = getattr(params, "num_questions", None) or entry.expected_questions
+    return questions * entry.repeats if questions else None
 
 
 def _labels(study: Study, run: Mapping[str, str], rows: float, trace: float) -> Workload:

@@ -19,9 +19,18 @@ WITHHELD = "not shown: the benchmark is confidential, and the reason may hold it
 
 
 def sample_answers(
-    spec: dict[str, Any], seed: int, items: list[Any], engine: Engine, folder: Path
+    spec: dict[str, Any],
+    seed: int,
+    items: list[Any],
+    engine: Engine,
+    folder: Path,
+    shard: tuple[int, int] = (0, 1),
+    batch: int = 1,
 ) -> tuple[list[Row], dict[str, Any]]:
-    """Return one row per question and repeat, and how they were sampled.
+    """Return one row per question and repeat of a shard, and how they were sampled.
+
+    A shard has every n-th batch of all requests, so an answer is the same with any number of shards
+    and every shard has prompts of all lengths.
 
     Args:
         spec: kind, mode, repeats, think_words and sampling.
@@ -29,6 +38,8 @@ def sample_answers(
         items: questions of the benchmark.
         engine: the student.
         folder: where progress is kept.
+        shard: which shard, and the number of shards.
+        batch: requests whose texts may depend on each other.
     """
     mode: Mode = spec["mode"]
     sampling = Sampling(**spec["sampling"])
@@ -41,8 +52,10 @@ def sample_answers(
             own = digest_int("sample", seed, item.id, repeat) % 2**53
             requests.append(Request(f"{item.id}#{repeat}", prompt.user, prompt.forced_prefix, own))
     requests.sort(key=lambda request: (len(request.user), request.id))  # less padding in a batch
+    own, num_shards = shard
+    mine = [each for at, each in enumerate(requests) if at // batch % num_shards == own]
     completions = run_requests(
-        engine, requests, sampling, folder, "answers", WITHHELD if is_confidential else None
+        engine, mine, sampling, folder, "answers", WITHHELD if is_confidential else None
     )
     rows = []
     for completion in completions:

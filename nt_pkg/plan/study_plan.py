@@ -15,7 +15,9 @@ from nt_pkg.assets.fetch import Digests, missing_commit, source_spec
 from nt_pkg.config.base import AGREEMENT, UNTRAINED, Mode, Strict
 from nt_pkg.config.sources import Source
 from nt_pkg.config.study import Study
+from nt_pkg.cost.generation import expected_answers
 from nt_pkg.engines._start import engine_identity
+from nt_pkg.files import layout
 from nt_pkg.files.json_files import canonical, sha256_file
 from nt_pkg.identity.fingerprint import code_fingerprint
 from nt_pkg.plugins import registry as plugins
@@ -39,9 +41,16 @@ BASE_SEED, BASE_STEPS = 0, 6500  # of the base student that ships
 class Plan:
     """The jobs of one study."""
 
-    def __init__(self, study: Study, cache_dir: Path = Path("work")) -> None:
-        """Keep the study; its plug-ins' parameters are checked and in the form of specs."""
-        self.study = study
+    def __init__(self, study: Study, cache_dir: Path = Path("work"), folder: Path = Path()) -> None:
+        """Keep the study; its plug-ins' parameters are checked and in the form of specs.
+
+        Args:
+            study: the checked study.
+            cache_dir: where digests of sources are remembered.
+            folder: where the workflow runs.
+        """
+        self.study, self._folder = study, folder
+        self._numbers: dict[Path, int] = {}
         self.digests = Digests(cache_dir / "source_digests.json")
 
     # Wildcards of each stage, without repetition and in a fixed order.
@@ -161,6 +170,32 @@ class Plan:
             for benchmark in block.benchmarks
             for mode in block.modes
         )
+
+    def answers(self) -> list[Wildcards]:
+        """Return the shards of the answers of every run, benchmark and mode."""
+        return [shard for run in self.evals() for shard in self.answer_shards(run)]
+
+    def answer_shards(self, run: Wildcards) -> list[Wildcards]:
+        """Return the shards of a run's answers: those that are there, or as many as it should have.
+
+        Their number changes no answer, so answers that are complete stay when it changes.
+        """
+        runtime = self.study.students[run["student"]].runtime
+        each = max(runtime.generation_answers, runtime.generation_batch)
+        answers = expected_answers(self.study, run["benchmark"]) or 1
+        number = self._number(layout.SAMPLES, -(-answers // each), run)
+        return [{**run, "part": layout.part_name(at, number)} for at in range(number)]
+
+    def _number(self, pattern: str, wanted: int, names: Wildcards) -> int:
+        """Return the number of shards of a set that is complete, otherwise `wanted`.
+
+        It is looked up once: a set that is made again keeps its number until this process ends.
+        """
+        path = layout.artifact(pattern, shard="*", num_shards="*", part="*", **names)
+        if path not in self._numbers:
+            found = layout.complete_sets(pattern, self._folder, **names)
+            self._numbers[path] = wanted if wanted in found or not found else min(found)
+        return self._numbers[path]
 
     def assets(self) -> list[Wildcards]:
         """Return the catalogue entries in use that come from files."""

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.files.json_files import read_json
+from nt_pkg.files.layout import shard_of
 from nt_pkg.snakemake_io.dry_run import Job
 from nt_pkg.snakemake_io.rule_graph import NAME
 from nt_pkg.snakemake_io.stages import STAGES
 
 # Parts of a timing's path that are not names in the catalogue.
 _NOT_A_NAME = re.compile(
-    r"seed\d+|\d+-of-\d+|think|no_think|adaptive|pools|teachers|annotators|students|benchmarks"
+    r"seed\d+|\d+-of-\d+|(think|no_think|adaptive)(\.\d+-of-\d+)?|pools|teachers|annotators|students|benchmarks"
 )
 
 
@@ -39,10 +40,15 @@ class Timings:
 
     def shards(self, job: Job) -> float | None:
         """Return the mean seconds of the other shards of the same work."""
-        if job.timing is None or "shard" not in job.wildcards:
+        if job.timing is None or shard_of(job.timing.stem)[1] == 1:
             return None
-        place = (self._folder / job.timing).parent
-        found = [seconds for path, seconds in self._by_path.items() if path.parent == place]
+        place, of = self._folder / job.timing, re.compile(r"\d+-of-")
+        mine = place.parent, of.sub("-of-", place.name)
+        found = [
+            seconds
+            for path, seconds in self._by_path.items()
+            if (path.parent, of.sub("-of-", path.name)) == mine
+        ]
         return statistics.fmean(found) if found else None
 
     def estimate(self, job: Job) -> float | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scipy.special import stdtrit
 
+from nt_pkg.files.layout import samples_of
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import GRADES, SAMPLES, Row
 from nt_pkg.statistics.tests import MIN_QUESTIONS, correct_holm, run_paired_t
@@ -75,13 +76,13 @@ def question_lengths(samples: Sequence[Row]) -> dict[str, float | None]:
 
 
 def read_lengths(score: Path) -> dict[str, float | None]:
-    """Return the mean tokens of every question, from the samples next to a score file.
+    """Return the mean tokens of every question, from the samples that a score file names.
 
     Does not read texts.
     """
-    samples = score.with_suffix(".samples.parquet")
     wanted = ("question_id", "completion_tokens", "status")
-    return question_lengths(read_parquet(samples, SAMPLES, wanted))
+    shards = [score.parent / name for name in samples_of(score)]
+    return question_lengths([r for path in shards for r in read_parquet(path, SAMPLES, wanted)])
 
 
 def compare_runs(runs: Sequence[Answered], *, only_with_first: bool = False) -> list[Difference]:

@@ -93,7 +93,7 @@ print(json.dumps(Counter(
     shard_prompts=len(plan.prompts()), generate_traces=len(plan.traces()),
     summarise_traces=len(plan.trace_sets()), annotate=len(plan.annotations()),
     select_subset=len(plan.subsets()), build_examples=runs, train=runs, export_model=runs,
-    sample_answers=len(plan.evals()), grade=len(plan.evals()),
+    sample_answers=len(plan.answers()), grade=len(plan.evals()),
 )))
 """
 

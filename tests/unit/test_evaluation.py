@@ -10,6 +10,8 @@ from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.config.engines import Sampling
 from nt_pkg.engines._base import Completion, Request
 from nt_pkg.evaluation.sample_and_grade import grade_samples, sample_answers
+from nt_pkg.evaluation.shards import read_answers, read_drawn
+from nt_pkg.files.json_files import write_json
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import GRADES, SAMPLES
 
@@ -94,6 +96,53 @@ def test_rows_keep_every_answer(tmp_path: Path) -> None:
     assert [r["status"] for r in rows[:3]] == ["failed", "failed", "ok"]
     assert rows[0]["error"] == "no room"
     write_parquet(tmp_path / "x", SAMPLES, rows)
+
+
+class Neighbours(Oracle):
+    """The text of a request depends on its batch, as rounding makes that of a real model."""
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        text = " ".join(request.id for request in requests)
+        return [Completion(r.id, f"<think> {text} </think>", 1, 5, "stop") for r in requests]
+
+
+@pytest.mark.parametrize("num_shards", [2, 3, 4])
+def test_shards_have_the_answers_of_one_job(tmp_path: Path, num_shards: int) -> None:
+    """Ten answers in batches of four: every batch stays whole, also the last one of two."""
+    [whole], drawn = _shards(tmp_path / "whole", 1)
+    shards, others = _shards(tmp_path / "shards", num_shards)
+
+    assert sorted(map(len, shards)) == {2: [4, 6], 3: [2, 4, 4], 4: [0, 2, 4, 4]}[num_shards]
+    assert others == drawn * num_shards
+    paths = [tmp_path / f"{at}.parquet" for at in range(num_shards)]
+    for path, rows in zip(paths, shards, strict=True):
+        write_parquet(path, SAMPLES, rows)
+    assert read_answers(paths[::-1]) == whole
+
+
+def _shards(folder: Path, num_shards: int) -> tuple[list[list[dict[str, Any]]], list[Any]]:
+    found = []
+    for at in range(num_shards):
+        place = folder / str(at)
+        place.mkdir(parents=True)
+        engine = Neighbours()
+        shard = (at, num_shards)
+        found.append(sample_answers(SPEC, 7, ITEMS, engine, place, shard, engine.batch_size))
+    return [rows for rows, _ in found], [drawn for _, drawn in found]
+
+
+def test_shards_of_different_runs_are_no_answers_of_one(tmp_path: Path) -> None:
+    """Of what is alike only the versions may differ, as an environment may between two jobs."""
+    drawn = {"mode": "think", "repeats": 2, "versions": {"torch": "2.13"}}
+    paths = [tmp_path / f"{at}.json" for at in range(3)]
+    for path, versions in zip(paths, ({"torch": "2.13"}, {"torch": "2.12"}, {}), strict=True):
+        write_json(path, {**drawn, "versions": versions})
+    assert read_drawn(paths[:1] * 2) == drawn
+    assert read_drawn(paths) == {**drawn, "versions": {"torch": "2.12, 2.13, none"}}
+
+    write_json(paths[1], {**drawn, "mode": "adaptive", "sampling": {}})
+    with pytest.raises(ValueError, match=r"1\.json and .*0\.json .* \(mode, sampling\): delete"):
+        read_drawn(paths)
 
 
 def test_prompts_are_digested(tmp_path: Path) -> None:

@@ -59,7 +59,11 @@ def study() -> Study:
 
 def _job(rule: str, gpus: int, minutes: int = 720, gpu: str = "", **wildcards: str) -> Job:
     resources = {"runtime": str(minutes), **({"gpu_model": gpu} if gpu else {})}
-    timing = Path("timings", rule, *wildcards.values()).with_suffix(".jsonl")
+    *names, last = wildcards.values()
+    if rule == "sample_answers":
+        (*names, last), part = list(wildcards.values())[:6], wildcards.get("part", "")
+        last += part
+    timing = Path("timings", rule, *names, f"{last}.jsonl")
     return Job(rule, False, wildcards, (), timing, gpus, resources=resources)
 
 
@@ -70,9 +74,12 @@ def _timed(folder: Path, job: Job, seconds: float) -> None:
     path.write_text(f'{{"s": {seconds}}}\n')
 
 
-def _scored(folder: Path, run: dict[str, str], mean_tokens: float) -> None:
+def _scored(
+    folder: Path, run: dict[str, str], mean_tokens: float, samples: list[str] | None = None
+) -> None:
     place = "{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}".format(**run)
     score = {"mean_tokens": mean_tokens, "num_questions": 100, "repeats": 2}
+    score |= {"samples": samples} if samples else {}
     write_json(folder / "results" / "evals" / f"{place}.json", score)
 
 
@@ -154,10 +161,10 @@ def test_finished_jobs_say_how_quick_a_model_is(study: Study, tmp_path: Path) ->
 def test_a_timed_shard_stands_for_the_others(study: Study, tmp_path: Path) -> None:
     one, other = (
         _job("annotate", 4, pool="natural-reasoning", teacher="t", annotator="domain", shard=each)
-        for each in ("1", "2")
+        for each in ("1-of-16", "2-of-16")
     )
     far = _job(
-        "annotate", 4, pool="natural-reasoning", teacher="t", annotator="verbosity", shard="1"
+        "annotate", 4, pool="natural-reasoning", teacher="t", annotator="verbosity", shard="1-of-16"
     )
     _timed(tmp_path, one, 100)
     forecasts = _forecasts(study, tmp_path, one, other, far)
@@ -167,6 +174,43 @@ def test_a_timed_shard_stands_for_the_others(study: Study, tmp_path: Path) -> No
         "arithmetic",
     ]
     assert forecasts.of(other).gpu_seconds == 400
+
+
+def test_a_shard_of_answers_is_a_part_of_the_work(study: Study, tmp_path: Path) -> None:
+    """Of three shards each writes a third; one that was timed stands for the others of its mode."""
+    one, other, fewer, far = (
+        _job("sample_answers", 1, **{**RUN, "seed": "seed0", **more})
+        for more in (
+            {"part": ".0-of-3"},
+            {"part": ".2-of-3"},
+            {"part": ".0-of-2"},
+            {"part": ".0-of-3", "mode": "no_think"},
+        )
+    )
+    answers = PastAnswers(tmp_path)
+    found = workload_of(study, "sample_answers", other.wildcards, tmp_path, answers)
+    assert (found.count, found.new_tokens) == (pytest.approx(26_529 / 3), 4500)
+
+    _timed(tmp_path, one, 100)
+    forecasts = _forecasts(study, tmp_path, one, other, fewer, far)
+    assert [forecasts.of(job).basis for job in (one, other, fewer, far)] == [
+        "timed",
+        "timed",
+        "arithmetic",
+        "arithmetic",
+    ]
+
+
+def test_all_shards_of_a_score_say_how_quick_a_model_is(study: Study, tmp_path: Path) -> None:
+    """100 questions, twice, of 6,000 tokens in 100 + 200 s; those of another set do not count."""
+    _scored(tmp_path, RUN, 6000, ["think.samples.0-of-2.parquet", "think.samples.1-of-2.parquet"])
+    job = _job("sample_answers", 1, **{**RUN, "subset": "new"})
+    for part, seconds in ((".0-of-2", 100), (".0-of-3", 5000), (".1-of-2", 200)):
+        done = _job("sample_answers", 1, **{**RUN, "seed": "seed0", "part": part})
+        assert _forecasts(study, tmp_path, job).of(job).basis == "arithmetic"
+        _timed(tmp_path, done, seconds)
+    found = _forecasts(study, tmp_path, job).of(job)
+    assert (found.basis, found.gpu_seconds) == ("measured speed", pytest.approx(26_529 * 1.5))
 
 
 def test_transformers_waits_for_the_longest_answer_on_one_gpu(tmp_path: Path) -> None:

@@ -69,7 +69,10 @@ def test_lengths_of_questions_leave_out_failed_answers(tmp_path: Path) -> None:
         {**row, "question_id": q, "repeat": n, "status": status, "completion_tokens": tokens}
         for n, (q, status, tokens) in enumerate(counted)
     ]
-    write_parquet(tmp_path / "think.samples.parquet", SAMPLES, rows)
+    names = ["think.samples.0-of-2.parquet", "think.samples.1-of-2.parquet"]
+    write_json(tmp_path / "think.json", {"samples": names})
+    for name, some in zip(names, (rows[:1], rows[1:]), strict=True):
+        write_parquet(tmp_path / name, SAMPLES, some)
 
     assert read_lengths(tmp_path / "think.json") == {"q": 20.0, "gone": None}
 

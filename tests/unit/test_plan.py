@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nt_pkg.assets.fetch import NO_COMMIT
+from nt_pkg.files import layout
 from nt_pkg.files.json_files import write_json
 from nt_pkg.plan import study_plan as plan
 from nt_pkg.plan.start import cannot_run_yet, start
@@ -83,6 +84,53 @@ def test_only_what_is_in_use_is_planned(demo: Config) -> None:
 
     assert plan.pools() == plan.traces() == plan.annotations() == plan.sft() == []
     assert len(plan.evals()) == 4
+
+
+def test_answers_are_shared_out_by_their_number(demo: Config) -> None:
+    """200 questions, twice; the number of jobs is in no spec."""
+    one = plan_of(demo)
+    assert [each["part"] for each in one.answers()] == [""] * len(one.evals())
+    demo["benchmarks"]["micro_free"]["repeats"] = 2
+    demo["students"]["micro-llama"]["runtime"] |= {"generation_answers": 150, "generation_batch": 7}
+    run = next(each for each in one.evals() if each["benchmark"] == "micro_free")
+    other = {**run, "benchmark": "micro_choice"}
+
+    plan = plan_of(demo)
+
+    parts = [".0-of-3", ".1-of-3", ".2-of-3"]
+    assert plan.answer_shards(run) == [{**run, "part": part} for part in parts]
+    assert [each["part"] for each in plan.answer_shards(other)] == [".0-of-2", ".1-of-2"]
+    assert plan.sample_spec("micro-llama", "micro_choice", "think") == one.sample_spec(
+        "micro-llama", "micro_choice", "think"
+    )
+    demo["students"]["micro-llama"]["runtime"]["generation_batch"] = 200  # a job has a whole batch
+    assert len(plan_of(demo).answer_shards(run)) == 2
+
+
+def test_answers_that_are_there_stay(demo: Config, tmp_path: Path) -> None:
+    """A set with all its shards counts; one that lacks a shard does not."""
+    demo["students"]["micro-llama"]["runtime"] |= {"generation_answers": 100, "generation_batch": 7}
+    run = plan_of(demo).evals()[0]
+    path = layout.artifact(layout.SAMPLES, tmp_path, part=".1-of-4", **run)
+    path.parent.mkdir(parents=True)
+
+    def number() -> int:
+        return len(Plan(load_study(demo), folder=tmp_path).answer_shards(run))
+
+    assert number() == 2
+    for shard in range(4):
+        path.with_name(f"{run['mode']}.samples.{shard}-of-4.parquet").touch()
+        assert number() == (4 if shard == 3 else 2)
+    path.with_name(f"{run['mode']}.samples.parquet").touch()
+    assert number() == 1
+    for shard in range(2):
+        path.with_name(f"{run['mode']}.samples.{shard}-of-2.parquet").touch()
+    assert number() == 2
+    # While jobs run, the files of a set come and go, and the plan stays as it is.
+    plan = Plan(load_study(demo), folder=tmp_path)
+    assert len(plan.answer_shards(run)) == 2
+    path.with_name(f"{run['mode']}.samples.0-of-2.parquet").unlink()
+    assert len(plan.answer_shards({key: str(value) for key, value in run.items()})) == 2
 
 
 def test_annotators_come_from_selectors_formats_and_report(demo: Config) -> None:

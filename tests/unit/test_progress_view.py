@@ -92,6 +92,7 @@ def test_jobs_that_a_checkpoint_added_are_counted(capsys: pytest.CaptureFixture[
 
 def test_seconds_per_stage() -> None:
     jobs = {"train": ["a/seed0", "a/seed1", "b/seed0"], "grade": ["a/think"], "ingest_pool": ["a"]}
+    jobs["sample_answers"] = ["a/think.0-of-2", "a/think.1-of-2", "b/think.0-of-2"]
     jobs["pretrain_base"] = ["micro-base"]  # belongs to no stage
     for rule, names in jobs.items():
         for name in names:
@@ -103,7 +104,7 @@ def test_seconds_per_stage() -> None:
 
     assert found == dict.fromkeys(STAGES.values(), 0.0) | {
         "sft": 2.5,
-        "evals": 1.2,
+        "evals": 3.8,
         "prompts": 1.2,
     }
 

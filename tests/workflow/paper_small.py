@@ -68,8 +68,8 @@ def main() -> int:
 
 
 def _about(jobs: Sequence[Job]) -> set[JobKey]:
-    """Return what the jobs of a plan are about: a pool has other shards, and the study its name."""
-    left_out = {"shard", "num_shards", "study"}
+    """Return what the jobs of a plan are about: shards are others, and so is the study's name."""
+    left_out = {"shard", "num_shards", "part", "study"}
     return {
         (job.rule, tuple(sorted((k, v) for k, v in job.wildcards.items() if k not in left_out)))
         for job in jobs

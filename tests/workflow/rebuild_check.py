@@ -78,7 +78,13 @@ def branch(evals: int, **more: int) -> dict[str, int]:
 def set_runtime(study: Study) -> None:
     """Change how the student's jobs are spread over the machine."""
     study["students"]["tiny-llama"]["runtime"].update(
-        generation_batch=3, num_ranks=1, gpu=1, zero_stage=3, micro_batch_tokens=512, mem_mb=1500
+        generation_batch=3,
+        generation_answers=4,
+        num_ranks=1,
+        gpu=1,
+        zero_stage=3,
+        micro_batch_tokens=512,
+        mem_mb=1500,
     )
 
 

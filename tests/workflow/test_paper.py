@@ -23,7 +23,7 @@ def test_the_papers_study_is_planned_on_a_cluster_profile(tmp_path: Path) -> Non
     for rule, wildcards in (
         ("select_subset", plan.subsets()),
         ("train", plan.sft()),
-        ("sample_answers", plan.evals()),
+        ("sample_answers", plan.answers()),
         ("generate_traces", plan.traces()),
     ):
         assert re.search(rf"^\w+ +{rule} +{len(wildcards)} ", said, re.M), (rule, said)
