@@ -116,7 +116,8 @@ def saving(student: Path, work: Path, in_background: bool) -> dict[str, float]:
     blocked = statistics.median(_values(work.glob("times-*.jsonl")))
 
     def size(folder: Path) -> float:
-        return sum(each.stat().st_size for each in folder.iterdir()) / result["num_parameters"]
+        num_bytes = sum(each.stat().st_size for each in folder.iterdir())
+        return num_bytes / float(result["num_parameters"])
 
     return {
         "blocked_s": blocked,

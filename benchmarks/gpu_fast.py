@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.gpu_place import (
@@ -35,7 +36,7 @@ def kernels(place: Place) -> list[Line]:
     config = {**MODELS["8B" if place.on_gpu else "tiny"], "num_hidden_layers": layers}
     name, dtype = ("varlen", torch.bfloat16) if place.on_gpu else ("documents", torch.float32)
     if place.is_quick:  # machine code takes half a minute on a CPU
-        fused._compiled = lambda each: torch.compile(each, dynamic=True, backend="aot_eager")
+        fused._compiled = partial(torch.compile, dynamic=True, backend="aot_eager")
     row = row_of(_documents(tokens), name, config, place.device)
     lines: list[Line] = []
     before: tuple[float, list[torch.Tensor], float] | None = None

@@ -95,7 +95,7 @@ class Place:
     @property
     def on_gpu(self) -> bool:
         """Return whether there is a GPU."""
-        return self.device.type == "cuda"
+        return bool(self.device.type == "cuda")
 
     @property
     def is_small(self) -> bool:

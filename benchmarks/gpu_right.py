@@ -52,14 +52,15 @@ def attention(place: Place) -> list[Line]:
             for each in (heads, fewer, fewer, heads)
         ]
         *inputs, slope = (each.transpose(1, 2) for each in given)
-        wanted = _with_slopes(lambda *qkv: _plain(*qkv, lengths), inputs, slope, torch.float32)
+        by_formula = partial(_plain, lengths=lengths)
+        wanted = _with_slopes(by_formula, inputs, slope, torch.float32)
         for name in ("documents", "varlen"):
             what = f"{name}, {heads}/{fewer} heads of {width}"
             if name == "varlen" and not place.on_gpu:
                 lines.append(Line("attention", what, "", "", "skipped: needs a GPU"))
                 continue
-            attend = ALL_ATTENTION_FUNCTIONS[register(name)]  # type: ignore[arg-type]
-            run = partial(_attend, attend, layout_for(name, lengths, place.device))  # type: ignore[arg-type]
+            attend = ALL_ATTENTION_FUNCTIONS[register(name)]
+            run = partial(_attend, attend, layout_for(name, lengths, place.device))
             found = _with_slopes(run, inputs, slope, torch.bfloat16)
             worst = max(distance([a], [b]) for a, b in zip(found, wanted, strict=True))
             lines.append(within("attention", what, worst, 0.02))

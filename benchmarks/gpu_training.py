@@ -78,7 +78,7 @@ def _exact(place: Place, ours: Side) -> list[Line]:
 def _num_gpus() -> int:
     import torch
 
-    return torch.cuda.device_count()
+    return int(torch.cuda.device_count())
 
 
 def _trl(place: Place, order: Order, speed: float) -> Line:

@@ -7,7 +7,7 @@ formulas, as real reasoning does; no model wrote it.
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Outputs:
         text = MATH_FORMS[form][0].format(A=answer, B=_respelled(answer))
         return form, self.output(text, form)
 
-    def _form(self, forms: dict[str, tuple[str, float]]) -> str:
+    def _form(self, forms: Mapping[str, tuple[str, float]]) -> str:
         weights = [weight for _, weight in forms.values()]
         return self._draw.choices(list(forms), weights)[0]
 

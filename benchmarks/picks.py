@@ -86,7 +86,7 @@ def _draw(subsets: dict[str, dict[str, Any]], pool: dict[str, Any], out: Path) -
         sharey="col",
         width_ratios=(1, 0.9, 1),
     )
-    figure.get_layout_engine().set(h_pad=0.02, hspace=0.06, w_pad=0.06)  # type: ignore[union-attr]
+    figure.set_layout_engine("constrained", h_pad=0.02, hspace=0.06, w_pad=0.06)
     for row, (name, own) in enumerate(subsets.items()):
         cells = panels[3 * row : 3 * row + 3]
         _length(cells[0], own, pool)

@@ -64,10 +64,10 @@ def _stopping_in(last: int) -> Iterator[None]:
 
     one_step: Any = loop._Trainer._step
 
-    def step(trainer: Any, number: int, *rest: Any) -> float:
+    def step(self: Any, number: int, step: Any) -> float:
         if number == last:
             os.kill(os.getpid(), signal.SIGTERM)
-        found: float = one_step(trainer, number, *rest)
+        found: float = one_step(self, number, step)
         return found
 
     loop._Trainer._step = step  # type: ignore[method-assign]

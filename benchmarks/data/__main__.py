@@ -69,7 +69,7 @@ def measure(sizes: Sequence[int], folder: Path, peers: Path | None) -> int:
 def forget_other_rows(folder: Path) -> None:
     """Delete what other code has made."""
     made_by = folder / "made-by.txt"
-    code = b"".join(Path(each.__file__).read_bytes() for each in (inputs, labels, rows))
+    code = b"".join(Path(str(each.__file__)).read_bytes() for each in (inputs, labels, rows))
     digest = hashlib.sha256(code).hexdigest()
     if not made_by.exists() or made_by.read_text() != digest:
         for path in folder.glob("*"):

@@ -9,10 +9,11 @@ partition that is DOWN, its limits and its accounts are not looked at.
 import argparse
 import re
 import sys
+from typing import Any
 
 # Partition -> nodes: (CPUs, MB, GPU model, GPUs, features, whether it is up).
 _PLAIN = [(64, 256_000, "", 0, (), True)] * 2
-NODES = {
+NODES: dict[str, list[tuple[Any, ...]]] = {
     **dict.fromkeys(("cpu", "short", "closed", "off"), _PLAIN),
     "gpu": [(64, 512_000, "h100", 4, ("nvlink", "ib"), is_up) for is_up in (True, False)],
 }

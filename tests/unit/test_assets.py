@@ -70,11 +70,10 @@ def test_digests_of_large_files_are_remembered(
     before = assets.source_spec(entry, "x", digests)
     assert not cache.exists()  # a dry run asks too, and writes nothing
     digests.keep()
-    digest_file = assets.sha256_file
     monkeypatch.setattr(assets, "sha256_file", lambda path: pytest.fail("was read again"))
 
     assert assets.source_spec(entry, "x", assets.Digests(cache)) == before
-    monkeypatch.setattr(assets, "sha256_file", digest_file)
+    monkeypatch.setattr(assets, "sha256_file", sha256_file)
     path.write_text("other weights")
     assert assets.source_spec(entry, "x", assets.Digests(cache)) != before
 

@@ -5,6 +5,7 @@ The bounds are wide: they hold for any interval of the same order, and no test h
 
 import asyncio
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,10 +62,10 @@ def test_end_of_earlier_jobs_is_looked_for_every_few_seconds(
         if command[0] == "squeue":
             asked.append(clock.now)
         left = "7|nt_5d1|/here\n" if clock.now < 1100 else ""
-        return takeover.subprocess.CompletedProcess(command, 0, left, "")
+        return subprocess.CompletedProcess(command, 0, left, "")
 
     monkeypatch.setattr(takeover, "time", clock)
-    monkeypatch.setattr(takeover.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     said: list[str] = []
 
     assert takeover.end_leftovers("nt", Path("/here"), said.append) == 1
@@ -147,10 +148,10 @@ def test_scontrol_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) ->
 
     def run(command: list[str], **options: Any) -> Any:
         given.update(options)
-        raise jobs.subprocess.TimeoutExpired(command, options["timeout"])
+        raise subprocess.TimeoutExpired(command, options["timeout"])
 
     monkeypatch.setenv("SLURM_JOB_ID", "12")
-    monkeypatch.setattr(jobs.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
 
     assert jobs.show_job() is None
     assert 20 <= given["timeout"] <= 300

@@ -10,6 +10,7 @@ import pytest
 from nt_pkg.assets.fetch import NO_COMMIT
 from nt_pkg.files import layout
 from nt_pkg.files.json_files import write_json
+from nt_pkg.identity.fingerprint import code_fingerprint
 from nt_pkg.plan import study_plan as plan
 from nt_pkg.plan.start import cannot_run_yet, start
 from nt_pkg.plan.study_plan import Plan
@@ -364,7 +365,7 @@ def test_code_around_a_plugin_is_in_the_spec(
     demo: Config, monkeypatch: pytest.MonkeyPatch, module: str, stages: set[str]
 ) -> None:
     """What leaves rows out or ranks them is as much part of a result as the plugin."""
-    before, fingerprint = specs(demo), plan.code_fingerprint
+    before, fingerprint = specs(demo), code_fingerprint
     monkeypatch.setattr(
         plan,
         "code_fingerprint",

@@ -14,6 +14,7 @@ from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 from nt_pkg.preflight.study import positions
 from nt_pkg.sft import launch
+from nt_pkg.sft.train import Job
 from nt_pkg.snakemake_io.under_way import UnderWay
 from scripts import fetch_asset
 from tests.unit.sft.tiny import written
@@ -150,6 +151,6 @@ def test_a_training_refuses_examples_of_an_earlier_version(tmp_path: Path) -> No
     examples = written(tmp_path / "examples.arrow")
     longest = examples.lengths.max()
     assert longest > 20
-    job = launch.Job(tmp_path, examples, Training(), Runtime(), 0, tmp_path / "work")
+    job = Job(tmp_path, examples, Training(), Runtime(), 0, tmp_path / "work")
     with pytest.raises(ValueError, match=f"examples may have {longest} tokens, and the context"):
         launch.train(job)

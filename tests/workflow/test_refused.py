@@ -9,8 +9,8 @@ import yaml
 
 from tests.workflow.sandbox import ROOT, TINY, command, run
 
-# Of Llama-3.1-8B: with ZeRO-2 it does not fit on the two GPUs that the tiny study asks for, although
-# no forward pass has more than 767 tokens there.
+# Of Llama-3.1-8B: with ZeRO-2 it does not fit on the two GPUs that the tiny study asks for, with at
+# most 767 tokens in a forward pass.
 LARGE = {
     "model_type": "llama",
     "hidden_size": 4096,

@@ -1,6 +1,5 @@
 """What a student computes in training: attention within documents, and the loss in pieces."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +132,7 @@ def test_loss_in_chunks_is_that_of_all_logits(chunk: int, dtype: str, tolerance:
 
 
 def test_logits_of_all_tokens_are_never_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Sequence[int]] = []
+    seen: list[Any] = []
     monkeypatch.setattr("nt_pkg.sft.loss.MAX_LOGITS", 5 * 5000)
 
     class Noting(torch.utils._python_dispatch.TorchDispatchMode):
