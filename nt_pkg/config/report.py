@@ -96,7 +96,9 @@ class Report(Strict):
     )
     comparisons: list[Comparison] = Field(default_factory=list)
     annotators: tuple[str, ...] = Field(
-        (), description="Annotators to show in addition to those in use."
+        (),
+        description="Annotators to show in addition to those in use: all traces are labelled with "
+        "them for the report alone.",
     )
     claims: list[Claim] = Field(
         default_factory=list, description="Claims, each judged by one or more comparisons."

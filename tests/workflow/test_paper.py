@@ -60,6 +60,18 @@ def test_what_the_claims_and_published_numbers_are_about_is_planned() -> None:
             assert any(run.items() <= one.items() for one in planned), (name, run)
 
 
+def test_a_model_labels_only_what_a_run_needs() -> None:
+    """456,000 traces of OpenThoughts3 for the report alone would take hundreds of GPU-hours."""
+    plan = Plan(load_study(read_study([PAPER])))
+    asked = {
+        w["teacher"]: plan.annotators(**w) for w in plan.trace_sets() if w["pool"] != "s1k-1.1"
+    }
+
+    assert asked["recorded"] == ["length"]
+    own = ["agreement", "domain", "embedding", "length", "reference_words", "strategies"]
+    assert asked["deepseek-r1"] == [*own, "verbosity"]
+
+
 def test_the_small_study_differs_only_in_what_is_plugged_in() -> None:
     """`make paper-small` runs it; here it is as large as the paper's, and needs no network."""
     paper, small = (Plan(load_study(read_study([path]))) for path in (PAPER, SMALL))
