@@ -73,7 +73,7 @@ def plan(kind: str, folder: Path) -> tuple[Path | None, dict[str, Any]]:
     if before and before["kind"] != kind:
         raise ValueError(
             f"{folder} is an environment of '{before['kind']}', not of '{kind}': name another "
-            "folder (make: VENV=...), or remove it first"
+            "folder (make: VENV=...), or move it elsewhere first"
         )
     wants_torch = asks_for_torch(HERE / f"{kind}.in")
     names = [f"{kind}.txt", f"{kind}.override", *(["torch.txt"] if wants_torch else [])]

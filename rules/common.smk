@@ -9,14 +9,14 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 
-from nt_pkg.config.base import NAME
+from nt_pkg.config.base import IMPORTED, NAME
 from nt_pkg.config.load import merge_study, study_files
 from nt_pkg.jobs.shell import check_writable, shell_prefix
 from nt_pkg.jobs.work_dir import forget_finished, work_in
 from nt_pkg.plan.admission import admissions, admitted
 from nt_pkg.plan.inputs import Inputs, names_of
 from nt_pkg.plan.start import cannot_run_yet, start
-from nt_pkg.plan.study_plan import Plan
+from nt_pkg.plan.study_plan import Plan, answers_file
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.summary import check_earlier
 from nt_pkg.slurm.site import Site
@@ -34,6 +34,8 @@ try:
     if workflow.is_main_process:  # jobs on other nodes may not see the sources
         for values in PLAN.assets():
             PLAN.asset_spec(**values)
+        for entry in PLAN.study.answers:
+            PLAN.import_spec(entry)
         check_earlier(PLAN.study)
     check_writable(("results", "assets", "work", "logs"))
     shell.prefix(

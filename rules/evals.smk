@@ -2,6 +2,7 @@
 
 REQUIRED INPUTS   model      results/sft/{student}/{subset}/{format}/seed{seed}/hf.json, or the untrained
                              student for subset and format `none`
+                  answers    a file of the user, for subset `imported`
                   source     assets/benchmarks/{benchmark}/ for benchmarks with files
 OUTPUTS           samples    results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples{part}.parquet,
                              with part `.3-of-8` if several jobs make them
@@ -22,6 +23,8 @@ rule sample_answers:
         "logs/sample_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}{part}.log",
     benchmark:
         "timings/sample_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}{part}.jsonl"
+    wildcard_constraints:
+        subset=f"(?!{IMPORTED}/){NAME}",
     conda:
         "../envs/inference.yaml"
     container:
@@ -42,6 +45,38 @@ rule sample_answers:
         " --source {input.source:q}"
         " --runtime {resources.knobs:q}"
         " --part={wildcards.part}"
+        " --out {output.samples:q}"
+        " --manifest {output.manifest:q}"
+        " > {log:q} 2>&1"
+
+
+rule import_answers:
+    """Check answers from elsewhere, and make the files that sampling would make."""
+    input:
+        # Its content is in the spec.
+        answers=lambda wc: ancient(answers_file(PLAN.imported(**wc))),
+        source=lambda wc: inputs.source_manifest("benchmarks", wc.benchmark),
+    output:
+        samples="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.parquet",
+        manifest="results/evals/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.samples.json",
+    log:
+        "logs/import_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.log",
+    benchmark:
+        "timings/import_answers/{student}/{subset}/{format}/seed{seed}/{benchmark}/{mode}.jsonl"
+    wildcard_constraints:
+        subset=IMPORTED,
+    conda:
+        "../envs/workflow.yaml"
+    resources:
+        mem_mb=memory(8_000),
+        runtime=minutes(60),
+    params:
+        spec=lambda wc: PLAN.import_spec(PLAN.imported(**wc)),
+    shell:
+        "python -m scripts.import_answers"
+        " --spec {params.spec:q}"
+        " --answers {input.answers:q}"
+        " --source {input.source:q}"
         " --out {output.samples:q}"
         " --manifest {output.manifest:q}"
         " > {log:q} 2>&1"

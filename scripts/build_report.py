@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True)
     for name in ("pools", "traces", "labels", "subsets", "manifests", "examples", "runs", "scores"):
-        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
+        parser.add_argument(f"--{name}", type=Path, nargs="*", required=True)
     parser.add_argument("--timings", type=Path, required=True, help="folder of benchmark files")
     parser.add_argument(
         "--earlier", type=Path, nargs="*", default=[], help="summary.json of an earlier report"

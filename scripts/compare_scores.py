@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.files.json_files import read_fields, write_json
 from nt_pkg.statistics.compare_runs import Answered, Difference, compare_runs, read_means
 
 _NAMES = ("student", "subset", "format", "seed", "mode")
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(path: Path) -> Answered:
-    score = read_json(path)
+    score = read_fields(path, *_NAMES, "benchmark")
     name = "/".join(str(score[key]) for key in _NAMES)
     return Answered(name, score["benchmark"], read_means(path))
 

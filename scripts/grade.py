@@ -6,17 +6,21 @@ answer, and the score.
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.evaluation.sample_and_grade import grade_samples
+from nt_pkg.evaluation.score import MOST_UNANSWERED
 from nt_pkg.evaluation.shards import read_answers, read_drawn
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import GRADES
 from nt_pkg.jobs.progress import ready, start_job
+
+logger = logging.getLogger("nt")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows, found = grade_samples(
         spec["kind"], drawn["mode"], drawn["repeats"], items, read_answers(args.samples)
     )
+    if found["no_answer_rate"] > MOST_UNANSWERED:
+        logger.warning(
+            "WARNING: no answer was found in %.1f %% of the answers, so the accuracy says little; "
+            "%.1f %% were cut. docs/benchmarks.md says which form of an answer is read",
+            100 * found["no_answer_rate"],
+            100 * found["truncation_rate"],
+        )
     write_parquet(args.grades, GRADES, rows)
     names = {**args.names, "seed": int(args.names["seed"])}
     samples = [path.name for path in args.samples]

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 NAME = r"[a-z0-9][a-z0-9._-]*"
 UNTRAINED = "none"  # subset and format of the untrained student
+IMPORTED = "imported"  # subset of answers from elsewhere; their format is UNTRAINED
 AGREEMENT = "agreement"  # annotator that difficulty mixes need
 Mode = Literal["think", "no_think", "adaptive"]
 BEFORE_PLANS = "the GPU-hours of plans (docs/performance.md) that are made before"

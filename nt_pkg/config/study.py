@@ -1,8 +1,8 @@
 """A study: the catalogue, the plan and the report.
 
 Catalogue entries (pools, teachers, annotators, subsets, formats, students, benchmarks) are maps,
-so a file adds to those of the files it includes. The plan (`runs`) and the report's comparisons are
-lists, so a file replaces theirs.
+so a file adds to those of the files it includes. The plan (`runs` and `answers`) and the report's
+comparisons are lists, so a file replaces theirs.
 """
 
 import re
@@ -10,7 +10,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from nt_pkg.config.base import NAME, UNTRAINED, Mode, Strict
+from nt_pkg.config.answers import Answers
+from nt_pkg.config.base import IMPORTED, NAME, UNTRAINED, Mode, Strict
 from nt_pkg.config.benchmarks import Benchmark
 from nt_pkg.config.engines import Annotator, Teacher
 from nt_pkg.config.pools import Pool
@@ -82,7 +83,14 @@ class Study(Strict):
         default_factory=dict, description="Models to train, by name."
     )
     benchmarks: dict[str, Benchmark] = Field(default_factory=dict, description="Tests, by name.")
-    runs: list[Runs] = Field(min_length=1, description="The plan: blocks of runs.")
+    runs: list[Runs] = Field(
+        default_factory=list, description="The plan: blocks of runs; may be empty with `answers`."
+    )
+    answers: list[Answers] = Field(
+        default_factory=list,
+        description="The rest of the plan: answers from elsewhere, scored and compared like those "
+        "of students.",
+    )
     report: Report = Field(description="What the report shows.")
 
     @model_validator(mode="after")
@@ -102,11 +110,11 @@ class Study(Strict):
                     raise ValueError(
                         f"{section}.{name}: use lower-case letters, digits, dot, dash, underscore"
                     )
+        reserved = {UNTRAINED: "the untrained student", IMPORTED: "answers from elsewhere"}
         for section in ("subsets", "formats"):
-            if UNTRAINED in getattr(self, section):
-                raise ValueError(
-                    f"{section}.{UNTRAINED}: this name means the untrained student; choose another"
-                )
+            for name, meaning in reserved.items():
+                if name in getattr(self, section):
+                    raise ValueError(f"{section}.{name}: this name means {meaning}; choose another")
         for name, subset in self.subsets.items():
             self.require("pools", subset.pool, f"subsets.{name}.pool")
             self.require("teachers", subset.teacher, f"subsets.{name}.teacher")
@@ -115,12 +123,31 @@ class Study(Strict):
                 for name in getattr(block, section):
                     if name != UNTRAINED:
                         self.require(section, name, f"runs[{position}].{section}")
+        if not self.runs and not self.answers:
+            raise ValueError("there is nothing to do: give `runs`, `answers` or both")
+        self._check_answers()
         for name in self.report.annotators:
             self.require("annotators", name, "report.annotators")
         for name, pool in self.pools.items():
             for benchmark in pool.decontaminate.against if pool.decontaminate else ():
                 self.require("benchmarks", benchmark, f"pools.{name}.decontaminate.against")
         return self
+
+    def _check_answers(self) -> None:
+        seen: dict[tuple[str, int, str, str], int] = {}
+        for position, entry in enumerate(self.answers):
+            where = f"answers[{position}]"
+            self.require("benchmarks", entry.benchmark, f"{where}.benchmark")
+            if entry.name in self.students:
+                raise ValueError(f"{where}.name: {entry.name!r} is a student; choose another name")
+            key = entry.name, entry.seed, entry.benchmark, entry.mode
+            if key in seen:
+                raise ValueError(
+                    f"{where}: {entry.name} already has answers to {entry.benchmark} in mode "
+                    f"{entry.mode} with seed {entry.seed}, in answers[{seen[key]}]; give another "
+                    "name or seed"
+                )
+            seen[key] = position
 
     def require(self, section: str, name: str, where: str) -> None:
         """Check that a section of the catalogue has an entry.

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 from nt_pkg.config.base import Strict
 from nt_pkg.config.engines import EngineRuntime, Sampling
-from nt_pkg.files.json_files import digest, read_json, storable
+from nt_pkg.files.json_files import digest, read_fields, storable
 from nt_pkg.jobs.journal import Journal
 from nt_pkg.jobs.progress import Progress
 
@@ -62,7 +62,7 @@ class Model:
     @classmethod
     def beside(cls, manifest: Path) -> Self:
         """Return the model whose folder holds a manifest, or is next to it."""
-        known = read_json(manifest)
+        known = read_fields(manifest, "files")
         return cls(manifest.parent / known.get("folder", "."), digest(known["files"]))
 
 

@@ -11,6 +11,8 @@ from nt_pkg.benchmarks._base import Grade, Item
 from nt_pkg.dialogue.split_reasoning import Thought
 from nt_pkg.statistics.histograms import token_histogram
 
+MOST_UNANSWERED = 0.5  # a higher no-answer rate is a warning
+
 
 def score(
     items: Sequence[Item],
@@ -21,7 +23,8 @@ def score(
 ) -> dict[str, Any]:
     """Return the measured fields of a score file.
 
-    A failed sample stays in the denominator as a wrong answer; only the token numbers leave it out.
+    A failed sample stays in the denominator as a wrong answer; only the token numbers leave it out,
+    as they do samples whose tokens are not known.
     Accuracies and rates lie in [0, 1]; token numbers are of the whole completion. `accuracy` is
     micro, the mean over questions; `macro` holds the mean over the groups of each level.
 
@@ -42,7 +45,7 @@ def score(
     tokens = [
         sample["completion_tokens"]
         for sample, is_failed in zip(samples, failed, strict=True)
-        if not is_failed
+        if not is_failed and sample["completion_tokens"] is not None
     ]
     num = len(samples)
     return {
@@ -170,5 +173,7 @@ def check_complete(
             listed = [f"{question}#{repeat}" for question, repeat in sorted(keys)]
             raise ValueError(
                 f"{keys.total()} samples are {what} (question#repeat): {', '.join(listed[:10])}"
-                f"{', ...' if len(listed) > 10 else ''}; delete the samples file and run again"
+                f"{', ...' if len(listed) > 10 else ''}; the samples belong to other "
+                "questions, or were not written by this project: start the study again with "
+                "--forcerun sample_answers"
             )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.files.json_files import read_json
+from nt_pkg.files.json_files import read_fields
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import SAMPLES, Row
 
@@ -21,14 +21,14 @@ def read_drawn(manifests: Sequence[Path]) -> dict[str, Any]:
     Raises:
         ValueError: anything else differs, so they are no answers of one run.
     """
-    found = [read_json(path) for path in manifests]
+    found = [read_fields(path, "mode", "repeats") for path in manifests]
     first = found[0]
     for path, other in zip(manifests, found, strict=True):
         keys = (first.keys() | other.keys()) - {"versions"}
         if apart := sorted(key for key in keys if first.get(key) != other.get(key)):
             raise ValueError(
                 f"{path} and {manifests[0]} were drawn in different ways ({', '.join(apart)}): "
-                f"delete both with their answers and run again"
+                "move both elsewhere, with their answers, and run again"
             )
     if all(each.get("versions") == first.get("versions") for each in found):
         return dict(first)

@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# Only the user knows whether a file that is not as we write it is needed elsewhere.
+NOT_OURS = (
+    "Move it elsewhere and run the same command again: this project then makes a file of its own"
+)
+
 
 def canonical(value: Any) -> str:
     """Return the canonical JSON text of `value`: sorted keys, no blanks.
@@ -92,6 +97,22 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"{path} is not valid JSON ({error}); it was truncated or edited: delete it and run "
-            "again"
+            f"{path} is not valid JSON ({error}): something cut it off or it was not written by "
+            f"this project. {NOT_OURS}"
         ) from error
+
+
+def read_fields(path: Path, *names: str) -> dict[str, Any]:
+    """Return the JSON object of a file that this project wrote, with at least these fields.
+
+    Raises:
+        ValueError: it is something else; the message says what it lacks.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict):
+        what = f"it holds a {type(found).__name__} and not an object"
+    elif lacking := [name for name in names if name not in found]:
+        what = f"it lacks {', '.join(lacking)}"
+    else:
+        return found
+    raise ValueError(f"{path} was not written by this version of this project: {what}. {NOT_OURS}")

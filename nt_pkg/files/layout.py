@@ -8,9 +8,10 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from nt_pkg.files.json_files import read_json
+from nt_pkg.files.json_files import read_fields
 
 RESULTS = "results"
+ASSET = "assets/{kind}/{name}/manifest.json"
 POOL = "results/prompts/{pool}/pool.json"
 TRACES = "results/traces/{pool}/{teacher}/shard-{shard}-of-{num_shards}.parquet"
 TRACE_STATISTICS = "results/traces/{pool}/{teacher}/statistics.json"
@@ -68,5 +69,5 @@ def complete_sets(pattern: str, folder: Path = Path(), **names: object) -> set[i
 
 def samples_of(score: Path) -> list[str]:
     """Return the names of the files next to a score that hold its answers."""
-    found: list[str] = read_json(score).get("samples", [f"{score.stem}.samples.parquet"])
+    found: list[str] = read_fields(score).get("samples", [f"{score.stem}.samples.parquet"])
     return found

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nt_pkg.files.json_files import atomic_path, canonical
+from nt_pkg.files.json_files import NOT_OURS, atomic_path, canonical
 from nt_pkg.files.schemas import Row
 
 # Rows checked and written at a time: 60 MB of the longest prompts.
@@ -158,11 +158,32 @@ def _groups_with(metadata: pq.FileMetaData, first: str, behind: str | None) -> l
 
 
 def _check_columns(path: Path, found: pa.Schema, schema: pa.Schema) -> None:
-    if not found.equals(schema):
-        raise ValueError(
-            f"{path} has columns\n{found.to_string()}\nexpected\n{schema.to_string()}\n"
-            "it was written by another version: delete it and run the same command again"
-        )
+    if found.names == schema.names and all(map(_fits, found, schema)):
+        return
+    lines = [
+        f"  {name}: {_say(found, name)}, expected {_say(schema, name)}"
+        for name in dict.fromkeys([*schema.names, *found.names])
+        if name not in found.names
+        or name not in schema.names
+        or not _fits(found.field(name), schema.field(name))
+    ]
+    raise ValueError(
+        f"{path} was not written by this version of this project; these columns differ:\n"
+        + ("\n".join(lines) or f"  their order: {found.names}, expected {schema.names}")
+        + f"\n{NOT_OURS}"
+    )
+
+
+def _fits(found: pa.Field, wanted: pa.Field) -> bool:
+    """Return whether a column can be read as another; one without nulls also where they may be."""
+    return bool(found.equals(wanted) or found.with_nullable(True).equals(wanted))
+
+
+def _say(schema: pa.Schema, name: str) -> str:
+    if name not in schema.names:
+        return "absent"
+    field = schema.field(name)
+    return f"{field.type}{'' if field.nullable else ', not null'}"
 
 
 def read_names(path: Path) -> dict[str, str]:
@@ -175,8 +196,8 @@ def read_names(path: Path) -> dict[str, str]:
         metadata = pq.read_schema(path).metadata or {}
     if _NAMES not in metadata:
         raise ValueError(
-            f"{path} does not say what it holds; it was written by another version: delete it and "
-            "run the same command again"
+            f"{path} was not written by this version of this project: it does not say what it "
+            f"holds. {NOT_OURS}"
         )
     names: dict[str, str] = json.loads(metadata[_NAMES])
     return names
@@ -191,8 +212,8 @@ def _explained(path: Path) -> Iterator[None]:
         raise
     except (pa.ArrowException, OSError) as error:
         raise ValueError(
-            f"{path} cannot be read as Parquet ({error}); a crash or a full disk may have cut it "
-            "off: delete it and run the same command again"
+            f"{path} cannot be read as Parquet ({error}): something cut it off or it was not "
+            f"written by this project. {NOT_OURS}"
         ) from error
 
 
@@ -266,9 +287,8 @@ def _ordered_rows(
                     raise ValueError(f"id {last} is in two of {len(paths)} shards, such as {path}")
                 if row["id"] < last:
                     raise ValueError(
-                        f"{path} has id {row['id']} behind {last}: the rows of shards are ordered "
-                        "by id; it was written by another version: delete it and run the same "
-                        "command again"
+                        f"{path} was not written by this version of this project: id {row['id']} "
+                        f"is behind {last}, and rows are ordered by id. {NOT_OURS}"
                     )
                 last = row["id"]
                 yield row

@@ -146,8 +146,8 @@ def _first_line(path: Path) -> bytes:
 
 def _damaged(path: Path, error: object) -> ValueError:
     return ValueError(
-        f"{path} cannot be read ({error}); it was probably truncated while it was copied: delete "
-        "it and fetch it again"
+        f"{path} cannot be read ({error}); it was probably truncated while it was copied: compare "
+        "it with its original, and copy that again"
     )
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from nt_pkg.config.base import UNTRAINED
+from nt_pkg.config.base import IMPORTED, UNTRAINED
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.snakemake_io.patterns import each
 
@@ -57,13 +57,14 @@ class Inputs:
         return found
 
     def selection_of(self, wildcards: Any) -> str | list[str]:
-        """Return the subset that a run depends on, or nothing for an untrained student.
+        """Return the subset that a run depends on, or nothing if it has none.
 
         After a checkpoint has run, Snakemake 9 re-evaluates only jobs that depend on it
         directly. So every job after a selection has it as an input, though only the first
         one reads it.
         """
-        return [] if wildcards.subset == UNTRAINED else self.subset_of(wildcards)
+        is_trained = wildcards.subset not in (UNTRAINED, IMPORTED)
+        return self.subset_of(wildcards) if is_trained else []
 
     def pool_and_teacher(self, subset: str) -> dict[str, str]:
         """Return the pool and the teacher of a subset."""

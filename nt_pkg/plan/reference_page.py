@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from nt_pkg.annotators._ask import Asker
 from nt_pkg.annotators._labeller import WITH_ENGINE
+from nt_pkg.config.answers import Answers
 from nt_pkg.config.base import Strict
 from nt_pkg.config.benchmarks import Benchmark
 from nt_pkg.config.engines import Annotator, EngineRuntime, Sampling, Server, Teacher
@@ -55,6 +56,7 @@ _SECTIONS: tuple[type[Strict], ...] = (
     Runtime,
     Benchmark,
     Runs,
+    Answers,
     Report,
     Comparison,
     Claim,

@@ -12,7 +12,8 @@ from typing import Any
 
 from nt_pkg.annotators._labeller import is_of_questions, labeller
 from nt_pkg.assets.fetch import Digests, missing_commit, source_spec
-from nt_pkg.config.base import AGREEMENT, UNTRAINED, Mode, Strict
+from nt_pkg.config.answers import Answers
+from nt_pkg.config.base import AGREEMENT, IMPORTED, UNTRAINED, Mode, Strict
 from nt_pkg.config.sources import Source
 from nt_pkg.config.study import Study
 from nt_pkg.cost.generation import expected_answers
@@ -147,12 +148,25 @@ class Plan:
     def sft(self) -> list[Wildcards]:
         """Return every run that trains a student."""
         runs = (
-            {key: e[key] for key in ("student", "subset", "format", "seed")} for e in self.evals()
+            {key: e[key] for key in ("student", "subset", "format", "seed")} for e in self.sampled()
         )
         return _unique(run for run in runs if run["subset"] != UNTRAINED)
 
     def evals(self) -> list[Wildcards]:
-        """Return every run, benchmark and mode."""
+        """Return every run, benchmark and mode that has a score."""
+        return [*self.sampled(), *(_names_of(entry) for entry in self.study.answers)]
+
+    def imported(self, **names: Any) -> Answers:
+        """Return the entry of answers from elsewhere that some wildcards name."""
+        asked = {name: str(value) for name, value in names.items()}
+        return next(
+            entry
+            for entry in self.study.answers
+            if {name: str(value) for name, value in _names_of(entry).items()} == asked
+        )
+
+    def sampled(self) -> list[Wildcards]:
+        """Return every run of a student, benchmark and mode."""
         return _unique(
             {
                 "student": student,
@@ -178,8 +192,11 @@ class Plan:
     def answer_shards(self, run: Wildcards) -> list[Wildcards]:
         """Return the shards of a run's answers: those that are there, or as many as it should have.
 
-        Their number changes no answer, so answers that are complete stay when it changes.
+        Their number changes no answer, so answers that are complete stay when it changes. Those
+        from elsewhere are one file.
         """
+        if run["subset"] == IMPORTED:
+            return [{**run, "part": ""}]
         runtime = self.study.students[run["student"]].runtime
         each = max(runtime.generation_answers, runtime.generation_batch)
         answers = expected_answers(self.study, run["benchmark"]) or 1
@@ -203,7 +220,7 @@ class Plan:
             "pools": [w["pool"] for w in self.pools()],
             "teachers": [w["teacher"] for w in self.trace_sets()],
             "annotators": [a for w in self.trace_sets() for a in self.annotators(**w)],
-            "students": [e["student"] for e in self.evals()],
+            "students": [e["student"] for e in self.sampled()],
             "benchmarks": [
                 *(e["benchmark"] for e in self.evals()),
                 *(name for w in self.pools() for name in self.decontaminated_of(w["pool"])),
@@ -389,6 +406,28 @@ class Plan:
             }
         )
 
+    def import_spec(self, entry: Answers) -> str:
+        """Return the spec of answers from elsewhere; the name of the file does not count.
+
+        Raises:
+            ValueError: the file does not exist.
+        """
+        benchmark = self.study.benchmarks[entry.benchmark]
+        return canonical(
+            {
+                "kind": benchmark.kind,
+                "params": benchmark.params,
+                "mode": entry.mode,
+                "repeats": entry.repeats or benchmark.repeats,
+                **_dump(entry, include={"columns", "untagged", "missing", "unknown"}),
+                "sha256": self.digests.of(answers_file(entry)),
+                "code": [
+                    plugins.fingerprint("benchmarks", benchmark.kind, ("load", "prompt")),
+                    code_fingerprint("nt_pkg.evaluation.import_answers", ["import_answers"]),
+                ],
+            }
+        )
+
     @cache  # noqa: B019
     def grade_spec(self, benchmark: str) -> str:
         """Return the spec of grading a benchmark."""
@@ -441,6 +480,32 @@ class Plan:
         for block in self.study.runs:
             if UNTRAINED not in block.subsets:
                 yield from ((subset, form) for subset in block.subsets for form in block.formats)
+
+
+def answers_file(entry: Answers) -> Path:
+    """Return the file of answers from elsewhere.
+
+    Raises:
+        ValueError: it does not exist.
+    """
+    path = Path(entry.path).expanduser()
+    if not path.is_file():
+        what = "is a folder: name one file" if path.is_dir() else "does not exist"
+        raise ValueError(
+            f"{entry.where}, path: {path} {what} (seen from {Path.cwd()}); correct the path"
+        )
+    return path
+
+
+def _names_of(entry: Answers) -> Wildcards:
+    return {
+        "student": entry.name,
+        "subset": IMPORTED,
+        "format": UNTRAINED,
+        "seed": entry.seed,
+        "benchmark": entry.benchmark,
+        "mode": entry.mode,
+    }
 
 
 def _unique(items: Iterator[Wildcards]) -> list[Wildcards]:

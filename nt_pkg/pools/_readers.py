@@ -22,6 +22,7 @@ _MAY_HOLD_ROWS = (
     ".json", ".ndjson", ".csv", ".tsv", ".arrow", ".feather", ".avro", ".orc", ".pkl",
     ".gz", ".zst", ".xz", ".bz2", ".zip", ".tar", ".tgz",
 )  # fmt: skip
+_Columns = Sequence[str] | None  # None: all
 
 
 def data_files(dataset: str, source: Path | None) -> list[Path]:
@@ -46,21 +47,22 @@ def data_files(dataset: str, source: Path | None) -> list[Path]:
     return found
 
 
-def read_file(path: Path, columns: Sequence[str]) -> Iterator[object]:
+def read_file(path: Path, columns: Sequence[str] | None = None) -> Iterator[object]:
     """Yield the rows of a file; `columns` are those read from Parquet, missing ones are ignored.
 
     Raises:
-        ValueError: the file is truncated.
+        ValueError: the file is truncated, or of another kind.
     """
     reader = _reader(path)
-    assert reader is not None, path
+    if reader is None:
+        raise ValueError("it is no *.jsonl, *.jsonl.gz, *.json or *.parquet with rows")
     try:
         yield from reader(path, columns)
     except _BROKEN_GZIP as error:
         raise _damaged(path, error) from error
 
 
-def _reader(path: Path) -> Callable[[Path, Sequence[str]], Iterator[object]] | None:
+def _reader(path: Path) -> Callable[[Path, _Columns], Iterator[object]] | None:
     name = path.name.lower()
     if name.endswith(".parquet"):
         return _parquet
@@ -100,16 +102,16 @@ def _damaged(path: Path, error: object) -> ValueError:
     kind = "Parquet" if path.name.lower().endswith(".parquet") else "JSON"
     return ValueError(
         f"{path} cannot be read as {kind} ({error}); it was probably truncated while it was "
-        "copied: delete it and fetch it again"
+        "copied: compare it with its original, and copy that again"
     )
 
 
-def _jsonl(path: Path, _: Sequence[str]) -> Iterator[object]:
+def _jsonl(path: Path, _: _Columns) -> Iterator[object]:
     with _opened(path) as file:
         yield from json_lines(file)
 
 
-def _array(path: Path, _: Sequence[str]) -> Iterator[object]:
+def _array(path: Path, _: _Columns) -> Iterator[object]:
     """Yield the elements of a JSON array, one after the other.
 
     Raises:
@@ -122,14 +124,15 @@ def _array(path: Path, _: Sequence[str]) -> Iterator[object]:
             raise _damaged(path, error) from error
 
 
-def _parquet(path: Path, columns: Sequence[str]) -> Iterator[object]:
+def _parquet(path: Path, columns: _Columns) -> Iterator[object]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         # By default pyarrow reads ahead through the whole file.
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            present = [name for name in columns if name in file.schema_arrow.names]
+            names = file.schema_arrow.names
+            present = names if columns is None else [name for name in columns if name in names]
             for batch in file.iter_batches(BATCH_ROWS, columns=present):
                 try:
                     yield from batch.to_pylist()

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nt_pkg.config.base import UNTRAINED
+from nt_pkg.config.base import IMPORTED, UNTRAINED
 from nt_pkg.report.filters import list_names
 from nt_pkg.report.records import Reading, Run, Score, Subset
 from nt_pkg.report.wording import sort_modes
@@ -35,8 +35,8 @@ class Cell:
     accuracy: float
     standard_error: float
     question_error: float
-    mean_tokens: float
-    median_tokens: float
+    mean_tokens: float | None  # None: not known, or all generations failed
+    median_tokens: float | None
     truncation_rate: float
     no_answer_rate: float
     thinking_rate: float
@@ -56,7 +56,7 @@ class Cell:
     @property
     def is_trained(self) -> bool:
         """Whether the student was trained on a subset."""
-        return self.subset != UNTRAINED
+        return self.subset not in (UNTRAINED, IMPORTED)
 
 
 def find_sizes(subsets: Sequence[Subset], runs: Sequence[Run]) -> dict[str, int]:
@@ -160,8 +160,8 @@ def _build_cell(scores: Sequence[Score], sizes: Mapping[str, int]) -> Cell:
         accuracy=accuracy,
         standard_error=question_error if error is None else error,
         question_error=question_error,
-        mean_tokens=_average_known(score.mean_tokens for score in scores),
-        median_tokens=_average_known(score.median_tokens for score in scores),
+        mean_tokens=_average_tokens(score.mean_tokens for score in scores),
+        median_tokens=_average_tokens(score.median_tokens for score in scores),
         truncation_rate=_average_known(score.truncation_rate for score in scores),
         no_answer_rate=_average_known(score.no_answer_rate for score in scores),
         thinking_rate=_average_known(score.thinking_rate for score in scores),
@@ -171,9 +171,13 @@ def _build_cell(scores: Sequence[Score], sizes: Mapping[str, int]) -> Cell:
 
 
 def _average_known(values: Iterable[float | None]) -> float:
-    """Return the mean over seeds; a score has no tokens if all its generations failed."""
+    return _average_tokens(values) or 0.0
+
+
+def _average_tokens(values: Iterable[float | None]) -> float | None:
+    """Return the mean over the seeds whose tokens are known."""
     known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if known else 0.0
+    return math.fsum(known) / len(known) if known else None
 
 
 def _average_categories(scores: Sequence[Score]) -> dict[str, Reading]:

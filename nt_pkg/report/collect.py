@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.dialogue.strategy_names import normalise_strategy
-from nt_pkg.files.json_files import digest, read_json, storable
+from nt_pkg.files.json_files import digest, read_fields, storable
 from nt_pkg.files.parquet import read_names, read_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, SUBSET
 from nt_pkg.report.records import (
@@ -142,7 +142,7 @@ def collect(
         ValueError: a field of an artifact is missing or of another type.
     """
     known = Labels(labels)
-    trained_on = {_run_key(path, each): each for path in examples for each in [read_json(path)]}
+    trained_on = {_run_key(path, each): each for path in examples for each in [read_fields(path)]}
     found = [(path, _with_source(path, command)) for path in scores]
     return Inputs(
         study=study,
@@ -176,13 +176,13 @@ def _as_counted(annotator: str, value: Any) -> Any:
 
 
 def _trace_set(path: Path) -> TraceSet:
-    found = read_json(path)
+    found = read_fields(path)
     mean = found.get("num_tokens", {}).get("mean")
     return read_record(TraceSet, {**found, "mean_tokens": mean}, path)
 
 
 def _pool(path: Path, labels: Labels) -> Pool:
-    found = read_json(path)
+    found = read_fields(path)
     other = ("pool", "read", "kept", "decontamination", "spec")
     dropped = {reason: number for reason, number in found.items() if reason not in other}
     numbers = {"num_rows_in": found.get("read"), "num_kept": found.get("kept")}
@@ -220,7 +220,7 @@ def _samples(path: Path, score: Mapping[str, Any]) -> list[Sample]:
 
 
 def _with_source(path: Path, command: str) -> dict[str, Any]:
-    found: dict[str, Any] = read_json(path)
+    found = read_fields(path)
     found["source"] = {
         "path": path.as_posix(),
         "spec_digest": digest(found.get("spec")),

@@ -106,7 +106,7 @@ def measure_effect(
     empty = [text for text, cells in ((a, left), (b, right)) if not cells]
     if empty:
         return replace(effect, note="; ".join(f"no score of {describe_filter(f)}" for f in empty))
-    left, right = repeat_untrained(left, a, list(right)), repeat_untrained(right, b, list(left))
+    left, right = repeat_untrained(left, list(right)), repeat_untrained(right, list(left))
     seeds = [
         seed
         for seed in sorted(set(left) & set(right))
@@ -121,6 +121,7 @@ def measure_effect(
         notes.append("the same difference at every seed")
     if comparison.kind == "modes":
         notes += _describe_adaptive(comparison, scores, wanted)
+    has_tokens = _with_tokens(left, right, seeds, wanted) == seeds
     tokens = [sum(_average_tokens(side[s], wanted) for s in seeds) for side in (left, right)]
     measured = replace(
         effect,
@@ -132,7 +133,7 @@ def measure_effect(
         if effect.within is None
         else compare_alike(paired, effect.within),
         basis=basis,
-        tokens_ratio=tokens[0] / tokens[1] if tokens[1] else None,
+        tokens_ratio=tokens[0] / tokens[1] if has_tokens and tokens[1] else None,
         note="; ".join(notes),
     )
     return _measure_lengths(measured, left, right, seeds, wanted, lengths)
@@ -237,14 +238,21 @@ def _measure_lengths(
 def _pair_tokens(
     left: ScoresBySeed, right: ScoresBySeed, seeds: Sequence[int], wanted: Sequence[str]
 ) -> Ratio | None:
-    """Return the ratio over seeds; a score has no tokens if all its generations failed."""
-    known = [
+    """Return the ratio over the seeds with tokens."""
+    known = _with_tokens(left, right, seeds, wanted)
+    a, b = ([_average_tokens(side[s], wanted) for s in known] for side in (left, right))
+    return pair_lengths(a, b)
+
+
+def _with_tokens(
+    left: ScoresBySeed, right: ScoresBySeed, seeds: Sequence[int], wanted: Sequence[str]
+) -> list[int]:
+    """Return the seeds whose tokens are known; those of failed generations are not."""
+    return [
         seed
         for seed in seeds
         if all(side[seed][b].mean_tokens is not None for side in (left, right) for b in wanted)
     ]
-    a, b = ([_average_tokens(side[s], wanted) for s in known] for side in (left, right))
-    return pair_lengths(a, b)
 
 
 def _find_paper(

@@ -8,7 +8,6 @@ study's benchmarks; with a list of benchmarks, the mean over these.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from nt_pkg.config.base import UNTRAINED
 from nt_pkg.config.report import Comparison
 from nt_pkg.report.records import Score
 
@@ -92,12 +91,12 @@ def match_scores(scores: Sequence[Score], wanted: Filter, where: str) -> ScoresB
     return cells
 
 
-def repeat_untrained(cells: ScoresBySeed, wanted: Filter, seeds: Sequence[int]) -> ScoresBySeed:
-    """Repeat the untrained student's only score for every seed: it is a constant, not a sample."""
-    if wanted.get("subset") != UNTRAINED or len(cells) != 1:
+def repeat_untrained(cells: ScoresBySeed, seeds: Sequence[int]) -> ScoresBySeed:
+    """Repeat the only score of a model that was not trained here for every seed: a constant."""
+    if len(cells) != 1:
         return cells
     (only,) = cells.values()
-    return {seed: only for seed in seeds}
+    return cells if any(score.is_trained for score in only.values()) else dict.fromkeys(seeds, only)
 
 
 def expand_comparison(comparison: Comparison) -> tuple[Filter, Filter]:

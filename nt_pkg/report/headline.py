@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from nt_pkg.config.base import IMPORTED
+from nt_pkg.evaluation.score import MOST_UNANSWERED
 from nt_pkg.report.cautions import say_idle_conditions, say_uneven_sides
 from nt_pkg.report.cells import Cell, find_sizes, find_unsolved
 from nt_pkg.report.changes.words import say_changes
@@ -12,6 +14,7 @@ from nt_pkg.report.material import Material
 from nt_pkg.report.records import Effect, Pool, Score, Subset, TraceSet
 from nt_pkg.report.wording import (
     DASH,
+    name_run,
     show_accuracy,
     show_count,
     show_list,
@@ -26,6 +29,8 @@ MICRO_WORLD = (
     "These numbers come from a micro-world: a tiny student on questions made by this project. They "
     "say nothing about the paper's models, questions or effect sizes."
 )
+
+_MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ def say_headline(material: Material) -> Headline:
     warnings = [
         MICRO_WORLD if material.study.report.is_micro else "",
         say_unsolved(unsolved, chance, num_trained),
+        say_unanswered(cells),
         say_idle_conditions(material.subsets),
         say_uneven_sides(
             material.study.report.comparisons,
@@ -86,19 +92,27 @@ def say_what_was_run(
     """Return one or two sentences about the size of the study."""
     if not scores:
         return "No run of this study has a score yet."
+    own = [score for score in scores if score.subset != IMPORTED]
     runs = {
-        (score.student, score.subset, score.format, score.seed)
-        for score in scores
-        if score.is_trained
+        (score.student, score.subset, score.format, score.seed) for score in own if score.is_trained
     }
-    students = sorted({score.student for score in scores})
+    students = sorted({score.student for score in own})
+    others = sorted({score.student for score in scores if score.subset == IMPORTED})
+    imported = f"answers of {show_list(others)} from elsewhere"
     questions = {score.benchmark: score.num_questions for score in scores}
     modes = sort_modes(sorted({score.mode for score in scores}))
-    parts = [
+    counted = (
         f"{show_plural(len(runs), 'training run')} of {show_list(students)} ("
         f"{show_plural(len({r[1] for r in runs}), 'subset')}, "
         f"{show_plural(len({r[2] for r in runs}), 'format')}, "
-        f"{show_plural(len({r[3] for r in runs}), 'seed')}), scored on "
+        f"{show_plural(len({r[3] for r in runs}), 'seed')})"
+    )
+    if not runs:
+        counted = f"The untrained {show_list(students)}"
+    if others:
+        counted = f"{counted} and {imported}" if own else f"A{imported[1:]}"
+    parts = [
+        f"{counted}, scored on "
         + show_list(
             [f"{name} ({show_count(questions[name])} questions)" for name in sorted(questions)]
         )
@@ -133,6 +147,29 @@ def say_unsolved(unsolved: Mapping[str, Cell], chance: Mapping[str, float], benc
         f"The student does not solve {'this benchmark' if benchmarks == 1 else 'these benchmarks'} "
         f"({best}). This study only shows that the workflow runs on these rows; its differences "
         "say nothing about selection or format."
+    )
+
+
+def say_unanswered(cells: Sequence[Cell]) -> str:
+    """Return the statement that most answers of some runs cannot be read, or an empty text."""
+    found = sorted(
+        (cell for cell in cells if cell.no_answer_rate > MOST_UNANSWERED),
+        key=lambda cell: -cell.no_answer_rate,
+    )
+    if not found:
+        return ""
+    named = [
+        f"{cell.student}, {name_run(cell.subset, cell.format)}, on {cell.benchmark} in "
+        f"{cell.mode}: {show_percent(cell.no_answer_rate)} %"
+        for cell in found[:_MOST_NAMED]
+    ]
+    more = len(found) - len(named)
+    return (
+        f"More than half of the answers cannot be read ({'; '.join(named)}"
+        + (f"; and {more} more" if more else "")
+        + "). Such accuracies measure the form of the answers and not what a model knows: the "
+        "benchmark's page says which form is read, and the table of how answers ended whether they "
+        "were cut."
     )
 
 

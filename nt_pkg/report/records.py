@@ -13,8 +13,9 @@ from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from nt_pkg.config.base import UNTRAINED
+from nt_pkg.config.base import IMPORTED, UNTRAINED
 from nt_pkg.config.report import Report
+from nt_pkg.files.json_files import NOT_OURS
 from nt_pkg.statistics.verdicts import NO_DATA
 
 Settings = Mapping[str, object]  # how something was made: a spec, sampling, versions
@@ -65,7 +66,7 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class RunName:
-    """Names of a run. The untrained student has subset and format "none"."""
+    """Names of a run. Subset and format "none": untrained; subset "imported": from elsewhere."""
 
     student: str
     subset: str
@@ -75,7 +76,7 @@ class RunName:
     @property
     def is_trained(self) -> bool:
         """Whether the student was trained on a subset."""
-        return self.subset != UNTRAINED
+        return self.subset not in (UNTRAINED, IMPORTED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ class Score(RunName):
     repeats: int
     accuracy: float
     standard_error: float | None
-    mean_tokens: float | None  # None: all generations failed
+    mean_tokens: float | None  # None: not known, or all generations failed
     median_tokens: float | None
     truncation_rate: float
     no_answer_rate: float
@@ -285,7 +286,7 @@ def read_record(kind: type[Kind], found: Mapping[str, object], where: Path | str
         )
         raise ValueError(
             f"{where} is not a {kind.__name__} as the report reads it ({wrong}): it was edited or "
-            "written by another version; delete it and run again"
+            f"not written by this version of this project. {NOT_OURS}"
         ) from error
     return record
 

@@ -262,13 +262,14 @@ def read_summary(folder: Path, study: str | None = None) -> Summary:
 
 def _describe_score(score: Score) -> Settings:
     engine = dict(score.engine)
-    model = engine.pop("model", None)
+    model, answers = engine.pop("model", None), engine.pop("answers", None)
     return {
         "grading": score.spec,
         "sampling": score.sampling,
         "prompts": score.prompt_digest,
         "versions": score.versions,
         "engine": engine or None,
+        "answers": answers,  # the file of those from elsewhere
         # The model of a trained student is the result of its training.
         "model": model if score.subset == UNTRAINED else None,
     }

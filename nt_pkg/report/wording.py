@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from nt_pkg.config.base import UNTRAINED
+from nt_pkg.config.base import IMPORTED, UNTRAINED
 
 DASH = "\u2013"
 MINUS = "\u2212"
@@ -99,7 +99,7 @@ def name_subset(subset: str) -> str:
 
 def name_run(subset: str, form: str) -> str:
     """Return the name of a run: its subset and format."""
-    return name_subset(subset) if subset == UNTRAINED else f"{subset} / {form}"
+    return name_subset(subset) if subset in (UNTRAINED, IMPORTED) else f"{subset} / {form}"
 
 
 def sort_naturally(names: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.files.json_files import read_json, sha256_file, write_json
+from nt_pkg.files.json_files import read_fields, sha256_file, write_json
 from nt_pkg.jobs.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -84,14 +84,14 @@ def check(folder: Path) -> Checkpoint:
     notes = {path.name: path for path in folder.glob("rank-*.json")}
     if not notes:
         raise ValueError("no rank has finished it")
-    first = read_json(min(notes.values()))
+    first = read_fields(min(notes.values()), "num_ranks", "step", "zero_stage")
     missing = [n for n in range(first["num_ranks"]) if f"rank-{n}.json" not in notes]
     if missing:
         raise ValueError(f"unfinished by rank {missing[0]} of {first['num_ranks']}")
     files = {
         folder / name: expected
         for path in notes.values()
-        for name, expected in read_json(path)["files"].items()
+        for name, expected in read_fields(path, "files")["files"].items()
     }
     gigabytes = sum(expected["bytes"] for expected in files.values()) / 1e9
     logger.info("checking %s (%.1f GB in %d files)", folder.name, gigabytes, len(files))

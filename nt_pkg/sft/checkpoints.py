@@ -74,7 +74,10 @@ class Checkpoints:
             return last
         path, state = self._engine.load_checkpoint(str(self._work), tag=tag)
         if path is None:
-            raise RuntimeError(f"checkpoint {self._work / tag} cannot be loaded: delete its folder")
+            raise RuntimeError(
+                f"checkpoint {self._work / tag} cannot be loaded: move its folder elsewhere, and "
+                "the training continues from the one before"
+            )
         self._good = [plan["from"] or tag]
         found: dict[str, Any] = state
         return found

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nt_pkg.files.json_files import atomic_path, read_json, sha256_file
+from nt_pkg.files.json_files import NOT_OURS, atomic_path, read_fields, sha256_file
 from nt_pkg.files.parquet import checked_table
 from nt_pkg.files.schemas import EXAMPLES, Row
 
@@ -126,14 +126,15 @@ def recorded_sha256(path: Path, manifest: Path) -> str:
     Raises:
         ValueError: the manifest describes another file; the message says what to do.
     """
-    record, found = read_json(manifest).get("file"), path.stat()
-    same_size = record is not None and record["num_bytes"] == found.st_size
+    record, found = read_fields(manifest, "file")["file"], path.stat()
+    same_size = record["num_bytes"] == found.st_size
     is_older = found.st_mtime_ns <= manifest.stat().st_mtime_ns
     if same_size and (is_older or record == file_record(path)):
         return str(record["sha256"])
     raise ValueError(
-        f"{path} is not the file that {manifest} describes: one of them was edited, cut off or "
-        "written by another version; delete both and run the same command again"
+        f"{path} is not the file that {manifest} describes: one of them was edited, cut off or not "
+        "written by this project. Move both elsewhere and run the same command again: this project "
+        "then makes them again"
     )
 
 
@@ -170,8 +171,8 @@ def _read(path: Path) -> list[pa.RecordBatch]:
 
 def _broken(path: Path, what: str) -> str:
     return (
-        f"{path} is no file of examples, or damaged ({what}); another version may have written it, "
-        "or a crash or a full disk cut it off: delete it and run the same command again"
+        f"{path} is no file of examples ({what}): something cut it off or it was not written by "
+        f"this version of this project. {NOT_OURS}"
     )
 
 

@@ -57,7 +57,9 @@ def export_model(checkpoint: Path, base_dir: Path, out_dir: Path, dtype: str) ->
     try:
         check(checkpoint)
     except ValueError as error:
-        raise ValueError(f"{checkpoint}: {error}; delete its folder and train again") from error
+        raise ValueError(
+            f"{checkpoint}: {error}; move its folder elsewhere to train again"
+        ) from error
     shards = Shards(checkpoint)
     config = AutoConfig.from_pretrained(base_dir)
     _same_model(shards, config, checkpoint, base_dir)

@@ -49,7 +49,7 @@ def selected_rows(
             where = f"prompt in {prompts}" if prompt is None else f"trace in {traces[0].parent}"
             raise ValueError(
                 f"row {row_id} of the subset has no {where}: the subset was chosen from other "
-                "files; delete it and run the same command again"
+                "files. Start the study again with --forcerun select_subset"
             )
         yield Selected(
             row_id.as_py(),

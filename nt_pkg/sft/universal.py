@@ -48,7 +48,7 @@ def convert(found: Checkpoint, out: Path, runtime: Runtime) -> None:
         raise RuntimeError(
             f"checkpoint {found.path} of {found.num_ranks} ranks could not be converted for "
             f"{runtime.num_ranks} (status {process.exitcode}); continue on {found.num_ranks} ranks "
-            f"at ZeRO stage {found.zero_stage}, or delete it to continue from the previous one"
+            f"at ZeRO stage {found.zero_stage}, or move it elsewhere to go on from the previous one"
         )
 
 

@@ -14,6 +14,7 @@ STAGES = {
     "train": "sft",
     "export_model": "sft",
     "sample_answers": "evals",
+    "import_answers": "evals",
     "grade": "evals",
     "build_report": "report",
 }

@@ -65,12 +65,13 @@ def read_means(score: Path) -> dict[str, float]:
 def question_lengths(samples: Sequence[Row]) -> dict[str, float | None]:
     """Return the mean tokens of the answers to every question, from rows of the samples artifact.
 
-    Failed answers have no length; a question with no other is None.
+    Failed answers have no length, nor have those from elsewhere whose tokens are not known; a
+    question with no other is None.
     """
     found: dict[str, list[int]] = defaultdict(list)
     for sample in samples:
         own = found[sample["question_id"]]
-        if sample["status"] == "ok":
+        if sample["status"] == "ok" and sample["completion_tokens"] is not None:
             own.append(sample["completion_tokens"])
     return {question: sum(n) / len(n) if n else None for question, n in found.items()}
 

@@ -330,7 +330,9 @@ def test_shard_that_a_crash_cut_off(
     path = shards[damaged]
     path.write_bytes(path.read_bytes()[:200])
 
-    with pytest.raises(ValueError, match=rf"{damaged}\.parquet cannot be read.*cut it off.*delete"):
+    with pytest.raises(
+        ValueError, match=rf"{damaged}\.parquet cannot be read.*cut it off.*Move it elsewhere"
+    ):
         script(shards, tmp_path / "out.parquet")
 
     assert not (tmp_path / "out.parquet").exists()

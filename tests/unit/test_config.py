@@ -51,6 +51,12 @@ def put(*keys: Any, value: Any) -> Callable[[Config], None]:
     return edit
 
 
+def answers(*entries: Config) -> Callable[[Config], None]:
+    """Return an edit that adds answers from elsewhere."""
+    entry = {"name": "m", "benchmark": "micro_free", "mode": "think", "path": "x"}
+    return put("answers", value=[{**entry, **each} for each in entries])
+
+
 def drop(section: str, name: str) -> Callable[[Config], None]:
     """Return an edit that removes one catalogue entry."""
     return lambda config: config[section].pop(name)
@@ -164,7 +170,7 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (put("runs", 0, "modes", value=["thinking"]), ["runs.0.modes.0", "think"]),
         (put("runs", 0, "seeds", value=[-1]), ["runs.0.seeds.0", "greater than or equal to 0"]),
-        (put("runs", value=[]), ["runs: ", "at least 1 item"]),
+        (put("runs", value=[]), ["there is nothing to do: give `runs`, `answers` or both"]),
         (put("report", "annotators", value=["topic"]), ["report.annotators: unknown name 'topic'"]),
         (
             put("pools", "micro", "decontaminate", value={"against": ["gpqa"]}),
@@ -354,6 +360,12 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
             ["teachers.micro-teacher.params", "unknown key"],
         ),
         (put("study", value="a/b"), ["study: "]),
+        (put("subsets", "imported", value={}), ["subsets.imported"]),
+        (answers({"benchmark": "gpqa"}), ["answers[0].benchmark: unknown name 'gpqa'"]),
+        (answers({"name": "micro-llama"}), ["answers[0].name: 'micro-llama' is a student"]),
+        (answers({}, {"path": "y"}), ["answers[1]: m already has answers", "in answers[0]; give"]),
+        (answers({"columns": {"answer": "x"}}), ["answers.0.columns.answer", "'question_id'"]),
+        (answers({"untagged": "x"}), ["answers.0.untagged", "'refuse', 'answer' or 'reasoning'"]),
     ],
 )
 def test_defect_is_named(demo: Config, edit: Callable[[Config], None], messages: list[str]) -> None:

@@ -140,7 +140,10 @@ def test_rates_and_tokens() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: rows[:-2], r"2 samples are missing .*: b#0, b#1; delete"),
+        (
+            lambda rows: rows[:-2],
+            r"2 samples are missing .*: b#0, b#1; the samples belong to other",
+        ),
         (lambda rows: [*rows, rows[0]], r"1 samples are not asked for .*: a#0;"),
         (lambda rows: [*rows, sample("z")], r"not asked for .*: z#0;"),
     ],

@@ -141,7 +141,7 @@ def test_shards_of_different_runs_are_no_answers_of_one(tmp_path: Path) -> None:
     assert read_drawn(paths) == {**drawn, "versions": {"torch": "2.12, 2.13, none"}}
 
     write_json(paths[1], {**drawn, "mode": "adaptive", "sampling": {}})
-    with pytest.raises(ValueError, match=r"1\.json and .*0\.json .* \(mode, sampling\): delete"):
+    with pytest.raises(ValueError, match=r"1\.json and .*0\.json .* \(mode, sampling\): move both"):
         read_drawn(paths)
 
 

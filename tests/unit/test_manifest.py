@@ -113,8 +113,24 @@ def test_broken_json_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(content)
 
-    with pytest.raises(ValueError, match=r"x\.json is not valid JSON.*delete it and run again"):
+    with pytest.raises(ValueError, match=r"x\.json is not valid JSON.*Move it elsewhere and run"):
         manifest.read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [("[1]", "holds a list and not an object"), ('{"a": 1}', "lacks b, c")],
+)
+def test_foreign_json_says_what_differs(tmp_path: Path, content: str, what: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+
+    with pytest.raises(
+        ValueError, match=rf"x\.json was not written by .*: it {what}\. Move it els"
+    ):
+        manifest.read_fields(path, "a", "b", "c")
+    path.write_text('{"a": 1, "b": 2, "c": 3}')
+    assert manifest.read_fields(path, "a", "b", "c") == {"a": 1, "b": 2, "c": 3}
 
 
 def test_missing_json_stays_a_missing_file(tmp_path: Path) -> None:

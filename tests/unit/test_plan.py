@@ -266,6 +266,32 @@ def test_path_of_a_source_changes_nothing_but_its_content_does(
     assert spec_of(tmp_path / "there") != before
 
 
+def test_answers_from_elsewhere_are_scored_and_not_sampled(demo: Config, tmp_path: Path) -> None:
+    file = tmp_path / "x.jsonl"
+    file.write_text("{}")
+    entry = {"name": "m", "benchmark": "micro_free", "mode": "think", "path": str(file)}
+    demo |= {"runs": [], "answers": [entry, {**entry, "seed": 1, "untagged": "answer"}]}
+    found = plan_of(demo)
+
+    [one, other] = found.evals()
+    assert one == {
+        **{"student": "m", "subset": "imported", "format": "none", "seed": 0},
+        **{"benchmark": "micro_free", "mode": "think"},
+    }
+    assert not [*found.sampled(), *found.sft(), *found.pools(), *found.subsets(), *found.assets()]
+    # Wildcards are texts.
+    assert found.imported(**{**other, "seed": "1"}).untagged == "answer"
+    first, second = (found.import_spec(each) for each in found.study.answers)
+    assert first != second
+    file.write_text("{} ")
+    assert plan_of(demo).import_spec(found.study.answers[0]) != first
+    for gone, why in ((tmp_path, "is a folder: name one file"), (tmp_path / "y", "does not exist")):
+        demo["answers"][0]["path"] = str(gone)
+        broken = plan_of(demo)
+        with pytest.raises(ValueError, match=rf"answers of m to micro_free, path: {gone} {why}"):
+            broken.import_spec(broken.study.answers[0])
+
+
 def test_missing_source_is_named(demo: Config) -> None:
     demo["students"]["micro-llama"]["source"] = {"path": "/nowhere/x"}
 

@@ -218,7 +218,7 @@ def test_unreadable_shard_says_which_and_what_to_do(
     if damage is None:
         data[100:400] = b"\xff" * 300  # the footer is intact, a page is not
     path.write_bytes(damage(bytes(data)) if damage else bytes(data))
-    with pytest.raises(ValueError, match=r"train-00000\.parquet cannot be read .* fetch it again"):
+    with pytest.raises(ValueError, match=r"train-00000\.parquet cannot be read .* copy that again"):
         read(tmp_path)
 
 
@@ -293,7 +293,9 @@ def test_json_that_was_truncated_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(FORMS[name][:-9])
 
-    with pytest.raises(ValueError, match=rf"{Path(name).name} cannot be read as JSON .* fetch it"):
+    with pytest.raises(
+        ValueError, match=rf"{Path(name).name} cannot be read as JSON .* copy that again"
+    ):
         read(tmp_path)
 
 

@@ -72,7 +72,9 @@ def test_stream_reads_what_is_wanted_and_refuses_another_schema(
     for first, behind, wanted in [("", None, rows), ("2", "5", rows[2:5]), ("6", None, rows[6:]),
                                   ("", "0", []), ("7", None, [])]:  # fmt: skip
         assert list(records.stream_parquet(path, schemas.TRACES, first, behind)) == wanted
-    with pytest.raises(ValueError, match="written by another version"):
+    with pytest.raises(
+        ValueError, match="not written by this version of this project; these columns"
+    ):
         list(records.stream_parquet(path, schemas.PROMPTS))
 
 
@@ -162,9 +164,9 @@ def test_cut_off_file_is_named(tmp_path: Path, keep: float) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep) if isinstance(keep, float) else keep])
 
-    with pytest.raises(ValueError, match=r"x\.parquet cannot be read.*delete it and run"):
+    with pytest.raises(ValueError, match=r"x\.parquet cannot be read.*Move it elsewhere and run"):
         records.read_parquet(path, schemas.TRACES)
-    with pytest.raises(ValueError, match=r"x\.parquet cannot be read.*delete it and run"):
+    with pytest.raises(ValueError, match=r"x\.parquet cannot be read.*Move it elsewhere and run"):
         records.read_names(path)
 
 
@@ -177,7 +179,9 @@ def test_file_of_another_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     records.write_parquet(path, schemas.DROPPED, [])
 
-    with pytest.raises(ValueError, match=r"expected(?s:.*)written by another version"):
+    with pytest.raises(
+        ValueError, match=r"not written by(?s:.*)  reason: string, not null, expected absent"
+    ):
         records.read_parquet(path, schemas.TRACES)
 
 
@@ -190,11 +194,20 @@ def test_nullable_file_is_not_the_schema(tmp_path: Path) -> None:
         records.read_parquet(path, schemas.TRACES)
 
 
+def test_a_file_without_nulls_may_stand_where_some_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    strict = pa.schema([field.with_nullable(False) for field in schemas.GRADES])
+    row = {"question_id": "q", "repeat": 0, "answer": "", "extracted": "a", "is_correct": True}
+    pq.write_table(pa.Table.from_pylist([row], schema=strict), path)
+
+    assert records.read_parquet(path, schemas.GRADES) == [row]
+
+
 def test_file_without_names_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     records.write_parquet(path, schemas.TRACES, [ROW])
 
-    with pytest.raises(ValueError, match=r"x\.parquet does not say"):
+    with pytest.raises(ValueError, match=r"x\.parquet was not .* it does not say"):
         records.read_names(path)
 
 
@@ -232,9 +245,9 @@ def test_each_wanted_id_has_its_row_or_none(
 
 
 def test_rows_of_shards_in_disorder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"0-ba has id a behind b.*run the same"):
+    with pytest.raises(ValueError, match=r"0-ba was not .*: id a is behind b.*run the same"):
         rows_of(shards(tmp_path, "ba"), "ab")
-    with pytest.raises(ValueError, match=r"has id b behind c"):
+    with pytest.raises(ValueError, match=r"id b is behind c"):
         rows_of(shards(tmp_path, "ac", "bd"), "abcd")
 
 
@@ -256,7 +269,7 @@ def test_columns_of_shards_come_ordered_by_id(tmp_path: Path) -> None:
     found = records.read_columns(paths, schemas.TRACES, ["id", "status"])
 
     assert found.to_pydict() == {"id": ["a", "b", "d"], "status": ["ok", "failed", "ok"]}
-    with pytest.raises(ValueError, match="delete it and run the same command again"):
+    with pytest.raises(ValueError, match="Move it elsewhere and run the same command again"):
         records.read_columns(paths, schemas.PROMPTS, ["id"])
 
 

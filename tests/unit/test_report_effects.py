@@ -58,6 +58,18 @@ def test_modes_need_no_second_filter() -> None:
     assert "adaptive" in effect.note
 
 
+@pytest.mark.parametrize("subset", ["imported", "none"])
+def test_a_model_that_was_not_trained_here_stands_against_every_seed(subset: str) -> None:
+    """By whatever the filter names it; its unknown tokens give no ratio."""
+    rows = [score("a", "system2", seed, "think", level=0.6) for seed in range(4)]
+    rows.append(score(subset, "none", 0, "think", student="m", accuracy=0.4, mean_tokens=None))
+
+    (effect,) = measure_effects([compare(side("a"), {"student": "m"})], rows)
+
+    assert (effect.num_seeds, effect.verdict, effect.tokens_ratio) == (4, "supported", None)
+    assert effect.difference == pytest.approx(0.2, abs=0.03)
+
+
 def test_ambiguous_and_unknown_filters_are_refused() -> None:
     """A filter that leaves the mode open, or has a wrong field, says what to do."""
     rows = make_scores(2)

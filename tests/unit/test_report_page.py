@@ -12,15 +12,19 @@ import pytest
 
 from nt_pkg.report.build import build_report
 from nt_pkg.report.cells import build_cells, find_unsolved
+from nt_pkg.report.headline import say_headline, say_unanswered, say_what_was_run
+from nt_pkg.report.parts.scores_table import tabulate_scores
 from nt_pkg.report.records import Inputs
 from nt_pkg.report.samples import choose_samples
 from nt_pkg.report.sections import SECTIONS
+from nt_pkg.report.tables import render_markdown
 from tests.check_report import find_browser, open_in_browser
 from tests.unit.report_study import (
     compare,
     make_bare,
     make_comparisons,
     make_inputs,
+    make_material,
     make_sample,
     make_scores,
     make_study,
@@ -203,6 +207,41 @@ def test_unsolved_benchmarks_are_said_plainly(tmp_path: Path) -> None:
     guesses = build_cells([score("a", "system2", s, "think", level=0.26) for s in range(3)], {})
     assert find_unsolved(guesses, {"micro_steps": 0.25})
     assert not find_unsolved(guesses, {"micro_steps": 0.10})
+
+
+def test_unread_answers_are_said_plainly() -> None:
+    """Whatever the source; half of them are not more than half."""
+    rows = [
+        score("a", "system2", 0, "think", no_answer_rate=0.51),
+        score("imported", "none", 0, "no_think", student="theirs", no_answer_rate=1.0),
+        score("b", "system2", 0, "think", no_answer_rate=0.5),
+    ]
+
+    assert say_unanswered(make_material(rows).cells).startswith(
+        "More than half of the answers cannot be read (theirs, imported, on micro_steps in "
+        "no_think: 100.0 %; micro-llama, a / system2, on micro_steps in think: 51.0 %). Such"
+    )
+    assert say_unanswered(make_material(rows[2:]).cells) == ""
+    many = [score(f"{n}", "system2", 0, "think", no_answer_rate=0.9) for n in range(6)]
+    assert "; and 2 more)" in say_unanswered(make_material(many).cells)
+    [warning] = [w for w in say_headline(make_material(rows)).warnings if "cannot be read" in w]
+    assert "theirs" in warning
+
+
+def test_what_was_run_names_answers_from_elsewhere() -> None:
+    trained, theirs = score("a", "system2", 0, "think"), score("imported", "none", 0, "think")
+    theirs = replace(theirs, student="theirs", mean_tokens=None, median_tokens=None)
+
+    assert say_what_was_run([trained, theirs], [], []).startswith(
+        "1 training run of micro-llama (1 subset, 1 format, 1 seed) and answers of theirs from "
+        "elsewhere, scored on micro_steps"
+    )
+    assert say_what_was_run([theirs], [], []).startswith("Answers of theirs from elsewhere, scored")
+    untrained = score("none", "none", 0, "think")
+    assert say_what_was_run([untrained], [], []).startswith("The untrained micro-llama, scored on")
+    [table] = tabulate_scores(make_material([trained, replace(theirs, accuracy=0.625)]))
+    line = "| imported | theirs | \u2013 | \u2013 | 62.5 \u00b1 2.9\u2020 | \u2013 |"
+    assert line in render_markdown(table)
 
 
 def test_few_answers_are_shown_and_not_all_of_a_long_one() -> None:

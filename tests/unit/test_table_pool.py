@@ -126,7 +126,7 @@ def test_file_that_was_cut_is_named_or_its_row_counted(folder: Path, name: str) 
         found = read(folder, **PARAMS)
     except ValueError as error:
         assert f"{Path(name).name} cannot be read" in str(error)
-        assert "fetch it again" in str(error)
+        assert "copy that again" in str(error)
     else:
         assert found[-1].defect == "unreadable"
         assert not any(each.defect for each in found[:-1])

@@ -20,6 +20,7 @@ from nt_pkg.report.wording import DASH, show_count, show_percent
 # Parts of how a score or a run was made, and the words for a difference in them.
 _SCORE_CAUSES = {
     "model": "another model",
+    "answers": "other answers in the file",
     "prompts": "other prompts",
     "sampling": "other sampling",
     "engine": "another engine",

@@ -2,10 +2,11 @@
 
 from collections import Counter
 
+from nt_pkg.config.base import IMPORTED
 from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
 from nt_pkg.report.tables import Column, Table
-from nt_pkg.report.wording import show_settings
+from nt_pkg.report.wording import DASH, name_subset, show_settings
 
 
 def tabulate_sampling(material: Material) -> Table | None:
@@ -14,9 +15,9 @@ def tabulate_sampling(material: Material) -> Table | None:
         (
             score.benchmark,
             score.mode,
-            show_settings(score.sampling),
+            name_subset(IMPORTED) if score.subset == IMPORTED else show_settings(score.sampling),
             str(score.repeats),
-            str(score.prompt_digest),
+            score.prompt_digest or DASH,
             show_settings(score.versions),
         )
         for score in material.scores

@@ -22,7 +22,7 @@ def draw_tokens(material: Material) -> Chart | None:
     Published points of the same runs are hollow marks.
     """
     published = material.study.report.published
-    chosen = choose_format_cells(material.cells)
+    chosen = [cell for cell in choose_format_cells(material.cells) if cell.mean_tokens is not None]
     if not chosen:
         return None
     chosen = choose_shared_places(chosen)
@@ -61,7 +61,7 @@ def draw_tokens(material: Material) -> Chart | None:
     )
     said = (
         f"{c.format} in {c.mode} on {c.benchmark}: {show_percent(c.accuracy)} % at "
-        f"{c.mean_tokens:,.0f} tokens."
+        f"{_tokens(c):,.0f} tokens."
         for c in chosen
     )
     return Chart(
@@ -82,12 +82,12 @@ def _draw_modes(
     modes: Sequence[str],
     published: Sequence[Published],
 ) -> None:
-    ordered = sorted(line, key=lambda cell: cell.mean_tokens)
-    x, y = [cell.mean_tokens for cell in ordered], [100 * cell.accuracy for cell in ordered]
+    ordered = sorted(line, key=_tokens)
+    x, y = [_tokens(cell) for cell in ordered], [100 * cell.accuracy for cell in ordered]
     axes.plot(x, y, color=colour, linewidth=1, alpha=0.4)
     for cell in ordered:
         axes.errorbar(
-            cell.mean_tokens,
+            _tokens(cell),
             100 * cell.accuracy,
             yerr=100 * cell.standard_error,
             color=colour,
@@ -99,7 +99,7 @@ def _draw_modes(
             continue
         there = (tokens, 100 * paper)
         axes.plot(
-            *zip((cell.mean_tokens, 100 * cell.accuracy), there, strict=True),
+            *zip((_tokens(cell), 100 * cell.accuracy), there, strict=True),
             color=colour,
             linestyle=":",
             linewidth=1,
@@ -112,6 +112,11 @@ def _draw_modes(
             markerfacecolor="none",
             linestyle="none",
         )
+
+
+def _tokens(cell: Cell) -> float:
+    assert cell.mean_tokens is not None, cell
+    return cell.mean_tokens
 
 
 PART = Part(section="tokens", place=10, draw=draw_tokens)
