@@ -16,7 +16,7 @@ def test_patterns_are_those_of_the_rules() -> None:
     outputs = {
         path
         for file in RULES.glob("*.smk")
-        for path in re.findall(r'"(results/[^"\s]+)"', file.read_text())
+        for path in re.findall(r'"((?:results|assets)/[^"\s]+)"', file.read_text())
     }
     assert len(PATTERNS) > 5
     assert set(PATTERNS.values()) <= outputs
