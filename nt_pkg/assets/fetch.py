@@ -57,7 +57,7 @@ def source_spec(source: Source, where: str, digests: Digests) -> dict[str, Any]:
         ValueError: the path does not exist, or lies in the folder `assets`.
     """
     if source.hub is not None:
-        return source.model_dump(exclude_defaults=True)
+        return source.model_dump(exclude_defaults=True, exclude={"license"})
     root = local_root(source)
     if source.path is not None and root.resolve().is_relative_to(_ASSETS.resolve()):
         _refuse_overlap(root, _ASSETS, f"{where}.path")

@@ -25,6 +25,11 @@ class Source(Strict):
     builtin: Literal["micro-base"] | None = Field(
         None, description="A model that ships with this package."
     )
+    license: str | None = Field(
+        None,
+        description="Licence as the hub writes it, such as cc-by-4.0, for the cards of exported "
+        "subsets; by default that of a fetched README.md.",
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

@@ -129,6 +129,12 @@ class EngineKind:
     is_model: bool = True
 
 
+def request_key(identity: Mapping[str, Any], sampling: Sampling, request: Request) -> str:
+    """Return the digest of an exact request: the engine's identity, the sampling, the request."""
+    frame = {"engine": dict(identity), "sampling": sampling.model_dump()}
+    return digest({**frame, "request": dataclasses.asdict(request)})
+
+
 def run_requests(
     engine: Engine,
     requests: Sequence[Request],
@@ -160,8 +166,7 @@ def run_requests(
     """
     if len({request.id for request in requests}) != len(requests):
         raise ValueError(f"{what}: two requests have the same id")
-    frame = {"engine": engine.identity, "sampling": sampling.model_dump()}
-    keys = {r.id: digest({**frame, "request": dataclasses.asdict(r)}) for r in requests}
+    keys = {r.id: request_key(engine.identity, sampling, r) for r in requests}
     with Journal(folder / "completions.jsonl") as journal:
         entries = {
             r.id: journal.entries[keys[r.id]] for r in requests if keys[r.id] in journal.entries

@@ -13,10 +13,13 @@ from nt_pkg.files.json_files import read_fields
 RESULTS = "results"
 ASSET = "assets/{kind}/{name}/manifest.json"
 POOL = "results/prompts/{pool}/pool.json"
+PROMPTS = "results/prompts/{pool}/all.parquet"
 TRACES = "results/traces/{pool}/{teacher}/shard-{shard}-of-{num_shards}.parquet"
 TRACE_STATISTICS = "results/traces/{pool}/{teacher}/statistics.json"
 LABELS = "results/annotations/{pool}/{teacher}/{annotator}/shard-{shard}-of-{num_shards}.parquet"
 QUESTION_LABELS = "results/question_labels/{pool}/{annotator}/shard-{shard}-of-{num_shards}.parquet"
+SUBSET = "results/subsets/{pool}/{teacher}/{subset}/seed{seed}.parquet"
+SUBSET_MANIFEST = "results/subsets/{pool}/{teacher}/{subset}/seed{seed}.json"
 EXAMPLES = "results/sft_data/{student}/{subset}/{format}/seed{seed}.json"
 TRAINING = "results/sft/{student}/{subset}/{format}/seed{seed}/run.json"
 SAMPLES = (

@@ -42,17 +42,24 @@ def generate_traces(
         max_tokens: longer completions are incomplete traces.
         seed: seed of the teacher; the seed of each row is derived from it.
     """
-    requests = [
-        Request(
-            id=row["id"],
-            user=row["question"],
-            seed=request_seed(seed, row["id"]),
-            replay=row["replay"],
-        )
-        for row in sorted(prompts, key=lambda row: str(row["id"]))
-    ]
+    requests = [trace_request(row, seed) for row in sorted(prompts, key=lambda row: str(row["id"]))]
     completions = run_requests(engine, requests, sampling, folder, "traces")
     return [trace_row(completion, max_tokens) for completion in completions]
+
+
+def trace_request(prompt: Row, seed: int) -> Request:
+    """Return the request for the trace of a prompt.
+
+    Args:
+        prompt: id, question and replay of a row.
+        seed: seed of the teacher.
+    """
+    return Request(
+        id=prompt["id"],
+        user=prompt["question"],
+        seed=request_seed(seed, prompt["id"]),
+        replay=prompt["replay"],
+    )
 
 
 def request_seed(seed: int, row_id: str) -> int:

@@ -1,0 +1,1 @@
+"""What leaves the workflow: a subset as a data set with a card."""
