@@ -16,6 +16,7 @@ PEERS = Path(os.environ.get("NT_PEERS_SFT", ROOT / ".venv-peers-sft")) / "bin" /
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.skipif(not PEERS.exists(), reason="no .venv-peers-sft: envs/install.sh makes it")
 def test_trl_trains_on_the_export_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
