@@ -7,7 +7,8 @@ not stated in the paper; a tenth leaves both kinds in the set but rare.
 Density is the number of unique strategies per step. The paper calls it low if there are fewer
 strategies than steps, and does not say what a step is. With our steps, which are sentences, this is
 true of every trace of a reasoning model: some hundred sentences, and five to eight strategies. So
-here low is relative to the pool: the half with the fewest strategies per step.
+here low is relative to the pool: the quarter with the fewest strategies per step. A half would
+leave few long traces, since strategies grow far slower than steps.
 """
 
 from dataclasses import replace
@@ -26,7 +27,7 @@ class StrategiesParams(Strict):
     r_max: int = Field(8, ge=1, description="R_max: more than this is too many (paper: 8).")
     rate: float = Field(0.1, gt=0, le=1, description="Share kept of each unfavoured kind (ours).")
     sparse_share: float = Field(
-        0.5,
+        0.25,
         ge=0,
         lt=1,
         description="Share of the traces, those with the fewest strategies per step, that counts "

@@ -361,7 +361,7 @@ def test_strategies_favour_rich_and_dense_traces() -> None:
         for kind, (count, steps, _) in kinds.items()
         for n in range(num)
     ]
-    chosen = pick("strategies", given, num, rate=0.2)
+    chosen = pick("strategies", given, num, rate=0.2, sparse_share=0.5)
     counts = Counter(row_id.partition("-")[0] for row_id, _ in chosen)
     total = sum(probability for _, _, probability in kinds.values())
 
