@@ -9,10 +9,10 @@ OUTPUTS           labels     results/annotations/{pool}/{teacher}/{annotator}/sh
 
 
 rule annotate:
-    """Label every trace of one shard with one annotator."""
+    """Label every trace of one or several shards with one annotator."""
     input:
-        prompts=rules.shard_prompts.output.prompts,
-        traces=rules.generate_traces.output.traces,
+        prompts=lambda wc: inputs.shards_in(rules.shard_prompts.output.prompts, wc),
+        traces=lambda wc: inputs.shards_in(rules.generate_traces.output.traces, wc),
         model=lambda wc: inputs.source_manifest("annotators", wc.annotator),
     output:
         labels="results/annotations/{pool}/{teacher}/{annotator}/shard-{shard}-of-{num_shards}.parquet",
@@ -47,9 +47,9 @@ rule annotate:
 
 
 rule annotate_questions:
-    """Label every question of one shard with one annotator that reads no trace."""
+    """Label every question of one or several shards with an annotator that reads no trace."""
     input:
-        prompts=rules.shard_prompts.output.prompts,
+        prompts=lambda wc: inputs.shards_in(rules.shard_prompts.output.prompts, wc),
         model=lambda wc: inputs.source_manifest("annotators", wc.annotator),
     output:
         labels="results/question_labels/{pool}/{annotator}/shard-{shard}-of-{num_shards}.parquet",

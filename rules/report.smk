@@ -13,8 +13,10 @@ rule build_report:
     input:
         pools=each(rules.ingest_pool.output.manifest, PLAN.pools()),
         traces=each(rules.summarise_traces.output.statistics, PLAN.trace_sets()),
-        labels=each(rules.annotate.output.labels, PLAN.annotations())
-        + each(rules.annotate_questions.output.labels, PLAN.question_labels()),
+        labels=lambda wc: [
+            *each(rules.annotate.output.labels, PLAN.annotations()),
+            *each(rules.annotate_questions.output.labels, PLAN.question_labels()),
+        ],
         subsets=each(checkpoints.select_subset.rule.output.subset, PLAN.subsets()),
         manifests=each(checkpoints.select_subset.rule.output.manifest, PLAN.subsets()),
         examples=each(rules.build_examples.output.manifest, PLAN.sft()),

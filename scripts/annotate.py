@@ -1,4 +1,4 @@
-"""Label the traces of one shard with one annotator.
+"""Label the traces of some shards with one annotator.
 
 Called by rule `annotate` (rules/annotations.smk). Writes one row per trace, with the same ids. If
 the annotator asks a model, the same command continues after a kill at any moment, and the job stops
@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--spec", required=True)
     parser.add_argument("--names", type=json.loads, required=True)
     parser.add_argument("--runtime", type=EngineRuntime.model_validate_json, default="{}")
-    parser.add_argument("--prompts", type=Path, required=True)
-    parser.add_argument("--traces", type=Path, required=True)
+    parser.add_argument("--prompts", type=Path, nargs="+", required=True)
+    parser.add_argument("--traces", type=Path, nargs="+", required=True)
     parser.add_argument("--model", type=Path, nargs="?", help="manifest of the model to ask")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
@@ -55,7 +55,7 @@ def _annotate(args: argparse.Namespace) -> None:
         _label(args, entry)
         return
     identity = engine_identity(entry.engine, entry.engine_params, model.digest if model else "")
-    files = [sha256_file(path) for path in (args.prompts, args.traces)]
+    files = [sha256_file(path) for path in (*args.prompts, *args.traces)]
     with work_dir([args.out], digest([args.spec, args.names, identity, files])) as folder:
         if folder:
             place = kept(args.out) if engine_kind(entry.engine).keeps_texts else folder
@@ -63,7 +63,8 @@ def _annotate(args: argparse.Namespace) -> None:
 
 
 def _label(args: argparse.Namespace, entry: Annotator, ask_model: AskModel | None = None) -> None:
-    prompts, traces = read_parquet(args.prompts, PROMPTS), read_parquet(args.traces, TRACES)
+    prompts = [row for path in args.prompts for row in read_parquet(path, PROMPTS)]
+    traces = [row for path in args.traces for row in read_parquet(path, TRACES)]
     rows = annotate(entry.kind, entry.params, prompts, traces, ask_model)
     write_parquet(args.out, ANNOTATIONS, rows, args.names)
 

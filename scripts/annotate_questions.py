@@ -1,4 +1,4 @@
-"""Label the questions of one shard with one annotator.
+"""Label the questions of some shards with one annotator.
 
 Called by rule `annotate_questions` (rules/annotations.smk). Writes one row per prompt, with the
 same ids. If the annotator runs a model, the same command continues after a kill at any moment, and
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--spec", required=True)
     parser.add_argument("--names", type=json.loads, required=True)
     parser.add_argument("--runtime", type=EngineRuntime.model_validate_json, default="{}")
-    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--prompts", type=Path, nargs="+", required=True)
     parser.add_argument("--model", type=Path, nargs="?", help="manifest of the model to run")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
@@ -46,7 +46,7 @@ def _run(args: argparse.Namespace) -> None:
     ready("annotate_questions")
     has_gpus(args.runtime.gpu, args.runtime.or_cpu, "annotate_questions")
     model = Model.beside(args.model)
-    key = digest([args.spec, args.names, model.digest, sha256_file(args.prompts)])
+    key = digest([args.spec, args.names, model.digest, *map(sha256_file, args.prompts)])
     with work_dir([args.out], key) as folder:
         if folder:
             _label(args, model.folder, folder)
@@ -54,7 +54,7 @@ def _run(args: argparse.Namespace) -> None:
 
 def _label(args: argparse.Namespace, model: Path | None = None, work: Path | None = None) -> None:
     spec = json.loads(args.spec)
-    prompts = read_columns([args.prompts], PROMPTS, ["id", "question"]).to_pylist()
+    prompts = read_columns(args.prompts, PROMPTS, ["id", "question"]).to_pylist()
     rows = label_questions(spec["kind"], spec["params"], prompts, model, args.runtime.batch, work)
     write_parquet(args.out, ANNOTATIONS, rows, args.names)
 

@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options += others
     try:
         given = read_command_line(options)
-        plan = Plan(load_study(read_study(given.configfiles, given.overrides)))
+        study = load_study(read_study(given.configfiles, given.overrides))
+        plan = Plan(study, folder=given.folder)
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

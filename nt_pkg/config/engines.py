@@ -101,6 +101,12 @@ class EngineRuntime(Strict):
         description="Texts generated at the same time: the batch size of transformers, and the "
         "number of requests that vLLM or a server processes.",
     )
+    rows_per_job: int | None = Field(
+        None,
+        ge=1,
+        description="Annotators: most rows of one job, which labels whole shards of its pool, as "
+        "many as that allows; absent: one shard. The pool's `expected_rows` say how many it has.",
+    )
     pipeline_parallel: int = Field(
         1,
         ge=1,

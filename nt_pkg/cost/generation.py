@@ -147,7 +147,7 @@ def workload_of(
     if rule == "sample_answers":
         found = _answers(study, run, answers)
         return replace(found, count=found.count / layout.shard_of(run.get("part", ""))[1])
-    rows = _rows(study, run["pool"], folder) / study.pools[run["pool"]].num_shards
+    rows = _rows(study, run["pool"], folder) / int(run["num_shards"])
     if rule == "annotate":
         return _labels(study, run, rows, mean_trace(folder, run["pool"], run["teacher"]))
     if rule == "annotate_questions":
@@ -192,12 +192,18 @@ def _rows(study: Study, pool: str, folder: Path) -> float:
     manifest = layout.artifact(layout.POOL, folder, pool=pool)
     if manifest.exists():
         return float(read_json(manifest)["kept"])
-    entry = study.pools[pool]
-    params = plugin("pools", entry.kind).params(**entry.params)
-    rows = getattr(params, "num_rows", None) or entry.expected_rows
+    rows = expected_rows(study, pool)
     if rows is None:
         raise ValueError(f"give pools.{pool} its `expected_rows`, or ingest it (stage prompts)")
     return float(rows)
+
+
+def expected_rows(study: Study, pool: str) -> int | None:
+    """Return the rows of a pool by the configuration alone; None: it does not say."""
+    entry = study.pools[pool]
+    params = plugin("pools", entry.kind).params(**entry.params)
+    rows: int | None = getattr(params, "num_rows", None) or entry.expected_rows
+    return rows
 
 
 def generation_cost(

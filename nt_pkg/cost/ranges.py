@@ -62,6 +62,11 @@ LONG_ANSWER = 8_741  # tokens: the paper's student on GPQA-Diamond
 LOAD_RATE, START_SECONDS = (0.25e9, 0.5e9), (120.0, 60.0)
 BYTES = {"DeepSeek-R1": 685e9}  # in FP8, with the layer that predicts more tokens
 MOST_LOADING = 0.05  # share of loading above which the plan warns
+_LONGER = {  # stage -> what makes its jobs longer
+    "traces": "fewer `num_shards` of a pool",
+    "annotations": "`rows_per_job` of the annotator, or fewer `num_shards` of a pool",
+    "evals": "`generation_answers` of the student",
+}
 
 
 @dataclass(frozen=True)
@@ -116,11 +121,13 @@ class Ranges:
         self._answers = PastAnswers(folder)
         self.found: dict[tuple[str, str], Hours] = {}
         self._starts: dict[tuple[str, str], int] = defaultdict(int)
+        self._sets: dict[tuple[str, str], set[str]] = defaultdict(set)
         for job in jobs:
             if hours := self._of(job):
                 key = (STAGES[job.rule], model_name(job))
                 self.found[key] = self.found.get(key, Hours()) + hours
                 self._starts[key] += 1
+                self._sets[key].add(_set_of(job))
 
     def _of(self, job: Job) -> Hours | None:
         writer = model_of(self._study, job.wildcards) if job.rule in OF_TEXT else None
@@ -188,13 +195,9 @@ class Ranges:
                 lines.append(_row(stage, sum(mine.values(), Hours())))
                 lines += [_row(f"  {name}", hours) for name, hours in sorted(mine.items())]
         lines.append(_row("all", sum(self.found.values(), Hours())))
-        for (stage, name), hours in self.found.items():
-            if hours.share > MOST_LOADING:
-                lines.append(
-                    f"WARNING {stage} by {name}: {hours.share:.0%} of the time loads the model, in "
-                    f"{self._starts[stage, name]:,} starts of jobs; make them longer (fewer "
-                    "`num_shards` of a pool), or let a server load it once"
-                )
+        lines += [
+            self._warning(key) for key, hours in self.found.items() if hours.share > MOST_LOADING
+        ]
         lines.append(
             "low to high: best and worst of published speeds (nt_pkg/cost/ranges.py); high has "
             f"answers of {LONG_ANSWER:,} tokens until there are scores"
@@ -206,6 +209,23 @@ class Ranges:
                 for each in published(_hub_name(model_of(self._study, {"teacher": name})))
             ]
         return lines
+
+    def _warning(self, key: tuple[str, str]) -> str:
+        """Return which jobs load for too much of their time, and whether that can be helped."""
+        hours, starts, (stage, name) = self.found[key], self._starts[key], key
+        text = f"{stage} by {name}: {hours.share:.0%} of the time loads the model, in {starts:,} "
+        if starts > len(self._sets[key]):
+            text += (
+                f"starts of jobs; make them longer ({_LONGER[stage]}), or let a server load it once"
+            )
+            return f"WARNING {text}"
+        spent = hours_text(sum(hours.loading) / 2)
+        return f"note: {text}jobs on different data, {spent} GPU-hours of loading in all"
+
+
+def _set_of(job: Job) -> str:
+    """Return what a job is about, whichever shard of it."""
+    return str({n: v for n, v in job.wildcards.items() if n not in ("shard", "num_shards", "part")})
 
 
 def _hub_name(writer: JobModel) -> str:

@@ -39,11 +39,17 @@ class Inputs:
             path
             for name in annotators
             for path in (
-                self.shards_of(of_questions, pool, annotator=name)
+                each(of_questions, self._plan.label_shards(pool, name))
                 if self._plan.is_of_questions(name)
-                else self.shards_of(of_traces, pool, teacher=teacher, annotator=name)
+                else each(of_traces, self._plan.label_shards(pool, name, teacher))
             )
         ]
+
+    def shards_in(self, pattern: str, wildcards: Any) -> list[str]:
+        """Return the shards of a pool for one pattern that one shard of its labels is about."""
+        numbers = int(wildcards.shard), int(wildcards.num_shards)
+        found = self._plan.shards_in(wildcards.pool, *numbers)
+        return each(pattern, [{**dict(wildcards), **shard} for shard in found])
 
     def near_labels_of(self, subset: str) -> list[str]:
         """Return the labels of the questions near which a subset is selected, or nothing."""

@@ -16,7 +16,7 @@ from nt_pkg.config.answers import Answers
 from nt_pkg.config.base import AGREEMENT, IMPORTED, UNTRAINED, Mode, Strict
 from nt_pkg.config.sources import Source
 from nt_pkg.config.study import Study
-from nt_pkg.cost.generation import expected_answers
+from nt_pkg.cost.generation import expected_answers, expected_rows
 from nt_pkg.engines._start import engine_identity
 from nt_pkg.files import layout
 from nt_pkg.files.json_files import canonical, sha256_file
@@ -84,10 +84,11 @@ class Plan:
     def annotations(self) -> list[Wildcards]:
         """Return the shards of labels of traces that selectors, formats or the report ask for."""
         return [
-            {**trace, "annotator": annotator}
-            for trace in self.traces()
-            for annotator in self.annotators(trace["pool"], trace["teacher"])
+            shard
+            for pair in self.trace_sets()
+            for annotator in self.annotators(**pair)
             if not self.is_of_questions(annotator)
+            for shard in self.label_shards(**pair, annotator=annotator)
         ]
 
     def question_labels(self) -> list[Wildcards]:
@@ -97,11 +98,48 @@ class Plan:
             *((pool, name) for pool, names in self._near_pools().items() for name in names),
         ]
         return _unique(
-            {**shard, "annotator": name}
+            shard
             for pool, name in needed
             if self.is_of_questions(name)
-            for shard in self.shards(pool)
+            for shard in self.label_shards(pool, name)
         )
+
+    def label_shards(
+        self, pool: str, annotator: str, teacher: str | None = None
+    ) -> list[Wildcards]:
+        """Return the shards of an annotator's labels, each of as many whole shards of the pool.
+
+        Args:
+            pool: the pool.
+            annotator: the annotator.
+            teacher: whose traces it labels; None for one that labels questions.
+        """
+        of_pool = self.study.pools[pool].num_shards
+        most = self.study.annotators[annotator].runtime.rows_per_job
+        rows = expected_rows(self.study, pool)
+        wanted = of_pool
+        if most and rows:
+            fitting = (n for n in range(1, of_pool) if of_pool % n == 0 and rows <= n * most)
+            wanted = next(fitting, of_pool)
+        names = {"pool": pool, "annotator": annotator, **({"teacher": teacher} if teacher else {})}
+        pattern = layout.LABELS if teacher else layout.QUESTION_LABELS
+        number = self._number(pattern, wanted, names, of_pool)
+        return [{**names, "shard": shard, "num_shards": number} for shard in range(number)]
+
+    def shards_in(self, pool: str, shard: int, num_shards: int) -> list[Wildcards]:
+        """Return the shards of a pool that one of `num_shards` shards of its labels is about.
+
+        Raises:
+            ValueError: the pool cannot be shared out like that.
+        """
+        found = self.shards(pool)
+        if len(found) % num_shards:
+            raise ValueError(
+                f"the {len(found)} shards of pool {pool} cannot be labelled by {num_shards} jobs: "
+                "ask for a number that divides them"
+            )
+        each = len(found) // num_shards
+        return found[shard * each : (shard + 1) * each]
 
     def is_of_questions(self, annotator: str) -> bool:
         """Return whether an annotator labels questions, independent of the teacher."""
@@ -203,14 +241,21 @@ class Plan:
         number = self._number(layout.SAMPLES, -(-answers // each), run)
         return [{**run, "part": layout.part_name(at, number)} for at in range(number)]
 
-    def _number(self, pattern: str, wanted: int, names: Wildcards) -> int:
+    def _number(self, pattern: str, wanted: int, names: Wildcards, whole: int = 0) -> int:
         """Return the number of shards of a set that is complete, otherwise `wanted`.
 
         It is looked up once: a set that is made again keeps its number until this process ends.
+
+        Args:
+            pattern: path of a shard.
+            wanted: what the configuration asks for.
+            names: wildcards of the set.
+            whole: only numbers that divide this count.
         """
         path = layout.artifact(pattern, shard="*", num_shards="*", part="*", **names)
         if path not in self._numbers:
-            found = layout.complete_sets(pattern, self._folder, **names)
+            complete = layout.complete_sets(pattern, self._folder, **names)
+            found = {number for number in complete if whole % number == 0}
             self._numbers[path] = wanted if wanted in found or not found else min(found)
         return self._numbers[path]
 

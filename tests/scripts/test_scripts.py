@@ -10,11 +10,11 @@ import pytest
 import nt_pkg
 from nt_pkg.files.json_files import read_json, sha256_file, write_json
 from nt_pkg.files.parquet import read_parquet, write_parquet
-from nt_pkg.files.schemas import PROMPTS, TRACES
+from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
 from nt_pkg.jobs.work_dir import forget_finished
 from nt_pkg.sft.examples import file_record, write_examples
 from nt_pkg.slurm.stopping import Stopped
-from scripts import generate_traces, select_subset, shard_prompts
+from scripts import annotate, annotate_questions, generate_traces, select_subset, shard_prompts
 from scripts import train as train_script
 
 PROMPT = {"reference_answer": None, "second_answer": None, "columns": None, "source_row": 0}
@@ -109,6 +109,37 @@ def test_sharding_and_names_are_not_in_the_bytes_of_a_subset() -> None:
     manifest = read_json(Path("one.parquet.json"))
     assert manifest["sha256"] == sha256_file(one)
     assert (manifest["num_traces"], manifest["subset"]) == (40, "x")
+
+
+def test_one_job_labels_several_shards_as_a_job_for_each_does() -> None:
+    """Traces and questions, in whatever order their files are named."""
+    write_parquet(Path("all.parquet"), PROMPTS, prompts(40))
+    names, spec = ["--names", "{}"], '{"kind":"%s","params":{},"code":"c","version":1}'
+    for number in range(3):
+        shard(number, 3)
+        generate_traces.main(
+            ["--spec", REPLAY, *names, "--prompts", f"shard-{number}-of-3.parquet",
+             "--out", f"t{number}"]
+        )  # fmt: skip
+
+    def label(out: str, *numbers: int) -> list[dict[str, Any]]:
+        paths = [f"shard-{number}-of-3.parquet" for number in numbers]
+        traces = [f"t{number}" for number in numbers[::-1]]
+        annotate.main(
+            ["--spec", spec % "length", *names, "--prompts", *paths, "--traces", *traces,
+             "--out", out]
+        )  # fmt: skip
+        annotate_questions.main(
+            ["--spec", spec % "hashed_words", *names, "--prompts", *paths, "--out", f"{out}q"]
+        )
+        return [row for name in (out, f"{out}q") for row in read_parquet(Path(name), ANNOTATIONS)]
+
+    each = [row for number in range(3) for row in label(f"one{number}", number)]
+    together = label("together", 0, 1, 2)
+
+    assert len(together) == 2 * 40
+    assert sorted(map(str, together)) == sorted(map(str, each))
+    assert [row["id"] for row in together[:40]] == [row["id"] for row in prompts(40)]
 
 
 MICRO = Path(nt_pkg.__file__).parent / "microworld" / "base"

@@ -54,11 +54,23 @@ def test_a_teacher_on_its_own_gpus_loads_in_every_job(tmp_path: Path) -> None:
 def test_short_jobs_of_a_large_model_are_warned_about(tmp_path: Path) -> None:
     labels = {**SHARD, "teacher": "served"}
     quick = [_job("annotate", 4, **labels, annotator="domain") for _ in range(16)]
+    alone = [
+        _job(
+            "annotate_questions",
+            1,
+            **{**SHARD, "pool": pool, "num_shards": "1"},
+            annotator="embedding",
+        )
+        for pool in ("natural-reasoning", "micro")
+    ]
     slow = [_job("annotate", 4, **labels, annotator="verbosity") for _ in range(16)]
-    ranges = _ranges(tmp_path, *quick, *slow)
+    ranges = _ranges(tmp_path, *quick, *slow, *alone)
     text = "\n".join(ranges.lines())
     assert "WARNING annotations by domain: " in text
-    assert "in 16 starts of jobs" in text
+    assert "in 16 starts of jobs; make them longer (`rows_per_job` of the annotator, or" in text
+    # One job for each pool: no setting makes them longer.
+    assert "note: annotations by embedding: " in text
+    assert "in 2 jobs on different data, 0.08 GPU-hours of loading in all" in text
     assert "WARNING annotations by verbosity" not in text
     # 141.1 GB: (282.2 + 60) s on four GPUs, sixteen times.
     assert ranges.found["annotations", "domain"].loading[0] == pytest.approx(6.084, rel=1e-3)

@@ -134,6 +134,13 @@ def test_what_jobs_read_and_write(study: Study, tmp_path: Path) -> None:
     assert read == Workload(shard, 80, 0)
 
 
+def test_a_job_of_several_shards_has_all_their_rows(study: Study, tmp_path: Path) -> None:
+    """Two jobs for a pool of sixteen shards: half of it each."""
+    half = {**SHARD, "shard": "1", "num_shards": "2", "teacher": "served", "annotator": "domain"}
+    found = workload_of(study, "annotate", half, tmp_path, PastAnswers(tmp_path))
+    assert found.count == 1_145_824 / 2
+
+
 def test_what_is_there_counts_before_what_is_expected(study: Study, tmp_path: Path) -> None:
     write_json(tmp_path / "results/prompts/natural-reasoning/pool.json", {"kept": 640_000})
     _scored(tmp_path, RUN, 6000)
@@ -160,11 +167,25 @@ def test_finished_jobs_say_how_quick_a_model_is(study: Study, tmp_path: Path) ->
 
 def test_a_timed_shard_stands_for_the_others(study: Study, tmp_path: Path) -> None:
     one, other = (
-        _job("annotate", 4, pool="natural-reasoning", teacher="t", annotator="domain", shard=each)
+        _job(
+            "annotate",
+            4,
+            pool="natural-reasoning",
+            teacher="t",
+            annotator="domain",
+            num_shards="16",
+            shard=each,
+        )
         for each in ("1-of-16", "2-of-16")
     )
     far = _job(
-        "annotate", 4, pool="natural-reasoning", teacher="t", annotator="verbosity", shard="1-of-16"
+        "annotate",
+        4,
+        pool="natural-reasoning",
+        teacher="t",
+        annotator="verbosity",
+        num_shards="16",
+        shard="1-of-16",
     )
     _timed(tmp_path, one, 100)
     forecasts = _forecasts(study, tmp_path, one, other, far)

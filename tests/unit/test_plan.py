@@ -134,6 +134,63 @@ def test_answers_that_are_there_stay(demo: Config, tmp_path: Path) -> None:
     assert len(plan.answer_shards({key: str(value) for key, value in run.items()})) == 2
 
 
+def test_an_annotator_may_label_several_shards_in_a_job(demo: Config) -> None:
+    """By its rows, in whole shards of its pool; the number of jobs is in no spec."""
+    demo["pools"]["micro"]["num_shards"] = 12  # of 6,000 rows
+    every = plan_of(demo)
+    assert len(every.label_shards("micro", "domain", "micro-teacher")) == 12
+
+    found = {}
+    for most in (1, 499, 500, 999, 1000, 2999, 3000, 6000):
+        demo["annotators"]["domain"]["runtime"] = {"rows_per_job": most}
+        found[most] = len(plan_of(demo).label_shards("micro", "domain", "micro-teacher"))
+    assert found == {1: 12, 499: 12, 500: 12, 999: 12, 1000: 6, 2999: 3, 3000: 2, 6000: 1}
+
+    plan = plan_of(demo)
+    assert plan.annotator_spec("domain") == every.annotator_spec("domain")
+    mine = [each for each in plan.annotations() if each["annotator"] == "domain"]
+    assert mine == [
+        {
+            "pool": "micro",
+            "teacher": "micro-teacher",
+            "annotator": "domain",
+            "shard": 0,
+            "num_shards": 1,
+        }
+    ]
+    assert len(plan.annotations()) == 1 + 3 * 12
+    assert [each["shard"] for each in plan.shards_in("micro", 2, 3)] == [8, 9, 10, 11]
+    assert {each["num_shards"] for each in plan.shards_in("micro", 2, 3)} == {12}
+    with pytest.raises(ValueError, match="the 12 shards of pool micro cannot be labelled by 5"):
+        plan.shards_in("micro", 0, 5)
+
+
+def test_rows_that_nobody_counted_are_labelled_by_shard(demo: Config) -> None:
+    demo["pools"]["limo"] = {"kind": "limo", "source": {"path": "x"}, "num_shards": 3}
+    demo["annotators"]["domain"]["runtime"] = {"rows_per_job": 10_000}
+    assert len(plan_of(demo).label_shards("limo", "domain", "micro-teacher")) == 3
+    demo["pools"]["limo"]["expected_rows"] = 817
+    assert len(plan_of(demo).label_shards("limo", "domain", "micro-teacher")) == 1
+
+
+def test_labels_that_are_there_stay_if_the_pool_has_such_shards(
+    demo: Config, tmp_path: Path
+) -> None:
+    demo["annotators"]["domain"]["runtime"] = {"rows_per_job": 6000}
+    names = {"pool": "micro", "teacher": "micro-teacher", "annotator": "domain"}
+    for shard in range(2):
+        path = layout.artifact(layout.LABELS, tmp_path, shard=shard, num_shards=2, **names)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    def number() -> int:
+        return len(Plan(load_study(demo), folder=tmp_path).label_shards(**names))
+
+    assert number() == 2
+    demo["pools"]["micro"]["num_shards"] = 3
+    assert number() == 1
+
+
 def test_annotators_come_from_selectors_formats_and_report(demo: Config) -> None:
     demo["report"]["annotators"] = ["domain"]
     demo["runs"] = [{**demo["runs"][1], "subsets": ["long-300"]}]

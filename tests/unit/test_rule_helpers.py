@@ -74,6 +74,15 @@ def test_labels_are_all_shards_of_all_annotators(inputs: Inputs) -> None:
     assert inputs.pool_and_teacher("tiny-long") == {"pool": "tiny", "teacher": "micro-teacher"}
 
 
+def test_a_job_of_labels_reads_the_shards_that_it_is_about(inputs: Inputs) -> None:
+    """Of the two shards of the pool one each, or both."""
+    names = {"pool": "tiny", "teacher": "t", "annotator": "length"}
+    traces = "traces/{pool}/{teacher}/{shard}-of-{num_shards}"
+    for shard, number, expected in (("1", "2", ["1-of-2"]), ("0", "1", ["0-of-2", "1-of-2"])):
+        wildcards = Wildcards(**names, shard=shard, num_shards=number)
+        assert inputs.shards_in(traces, wildcards) == [f"traces/tiny/t/{each}" for each in expected]
+
+
 def test_model_and_selection_of_trained_and_untrained_students(inputs: Inputs) -> None:
     trained, untrained = run_of("tiny-long"), run_of("none")
 
