@@ -3,8 +3,8 @@
 The paper clusters questions by embeddings of Llama-3.1-8B-Instruct (section 3.2). Which layer, and
 how tokens are pooled, is not known; ours are the last layer, after its normalisation, and the mean
 over the tokens of the question. Special tokens are read and left out of the mean: the state of a
-token that every text begins with says nothing of the text. The question stands alone, without a
-chat template, which would be the same words around every question.
+token that every text begins with says nothing of the text. A question that spells one is text. It
+stands alone, without a chat template, which would be the same words around every question.
 
 4,096 numbers for each of a million questions do not fit into a job that selects, so they are
 projected onto fewer by random signs (Achlioptas 2003, "Database-friendly random projections"):
@@ -20,6 +20,7 @@ from pydantic import Field
 
 from nt_pkg.annotators._base import Label, QuestionAnnotator
 from nt_pkg.config.base import Strict
+from nt_pkg.dialogue.chat_template import ids_around, plain_ids
 from nt_pkg.files.vectors import MAX_DIMENSIONS, encode
 from nt_pkg.identity.seeds import generator
 
@@ -58,9 +59,8 @@ class _Reader:
         has_gpu = torch.cuda.is_available()
         self._params = params
         self._device = torch.device("cuda" if has_gpu else "cpu")
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right")
-        if self._tokenizer.pad_token_id is None:
-            self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._before, self._behind = ids_around(self._tokenizer)
         dtype = "auto" if has_gpu else torch.float32
         self._model = AutoModel.from_pretrained(folder, dtype=dtype).to(self._device).eval()
         num_layers = self._model.config.num_hidden_layers
@@ -77,23 +77,25 @@ class _Reader:
         import numpy as np
         import torch
 
-        batch = self._tokenizer(
-            list(questions),
-            truncation=True,
-            max_length=self._max_tokens,
-            padding=True,
-            return_special_tokens_mask=True,
-            return_tensors="pt",
-        ).to(self._device)
-        # Some tokenizers do not mark padding.
-        counts = batch["attention_mask"].bool() & ~batch["special_tokens_mask"].bool()
-        if not batch["input_ids"].shape[1]:
+        before, behind = self._before, self._behind
+        room = max(0, self._max_tokens - len(before) - len(behind))
+        inside = [ids[:room] for ids in plain_ids(self._tokenizer, questions)]
+        width = len(before) + max(map(len, inside)) + len(behind)
+        if not width:
             return np.zeros((len(questions), self._model.config.hidden_size))
+        ids = torch.zeros((len(inside), width), dtype=torch.long)  # any token may be padding
+        is_read, counts = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)
+        for at, own in enumerate(inside):
+            whole = [*before, *own, *behind]
+            ids[at, : len(whole)] = torch.tensor(whole, dtype=torch.long)
+            is_read[at, : len(whole)] = 1
+            counts[at, len(before) : len(before) + len(own)] = True
+        ids, is_read, counts = (each.to(self._device) for each in (ids, is_read, counts))
         is_last = self._params.layer == -1
         with torch.inference_mode():
             found = self._model(
-                input_ids=batch["input_ids"],
-                attention_mask=batch["attention_mask"],
+                input_ids=ids,
+                attention_mask=is_read,
                 output_hidden_states=not is_last,
                 use_cache=False,
             )

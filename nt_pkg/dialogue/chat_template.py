@@ -62,6 +62,20 @@ def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return [[id_ for _ in of_text for id_ in next(encoded)] for of_text in parts]
 
 
+def plain_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Return the ids of texts that stand alone, without the tokens of `ids_around`."""
+    return token_ids(tokenizer, [marked(tokenizer, text) for text in texts])
+
+
+def ids_around(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """Return the ids that a tokenizer puts before and behind every text that stands alone."""
+    text = "a"
+    inside = tokenizer(text, add_special_tokens=False)["input_ids"]
+    whole = tokenizer(text)["input_ids"]
+    begin = next(at for at in range(len(whole)) if whole[at : at + len(inside)] == inside)
+    return whole[:begin], whole[begin + len(inside) :]
+
+
 @lru_cache(maxsize=8)
 def _control(tokenizer: Any) -> re.Pattern[str]:
     """Return what finds the strings that are control tokens, or look like one, in any text."""

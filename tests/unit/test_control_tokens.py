@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nt_pkg.config.engines import EngineRuntime, Sampling, Server
-from nt_pkg.dialogue.chat_template import spelled_control
+from nt_pkg.dialogue.chat_template import ids_around, plain_ids, spelled_control
 from nt_pkg.engines._base import Request
 from nt_pkg.engines._chat import Chat
 from nt_pkg.engines._start import engine_for
@@ -65,6 +65,20 @@ def test_it_stays_text_in_a_question_and_in_an_answer(family: str, text: str) ->
         each.replace(" ", "") for each in expected
     ]
     assert Chat(tokenizer, set()).prompt_ids(Request("x", question)) == parts[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("text", [*TEXTS, "What is 2 < 3?", "a\n\nb", ""])
+def test_it_stays_text_in_a_text_that_stands_alone(family: str, text: str) -> None:
+    """As the annotator `hidden_states` reads it; other texts have the ids that they always had."""
+    tokenizer = tokenizer_of(family)
+    before, behind = ids_around(tokenizer)
+
+    [ids] = plain_ids(tokenizer, [text])
+
+    assert not control(tokenizer, ids)
+    if text not in TEXTS:
+        assert [*before, *ids, *behind] == tokenizer(text)["input_ids"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -76,6 +76,22 @@ def test_words_stay_in_their_rooms(words: tuple[str, ...], rooms: set[str]) -> N
     assert not found
 
 
+def test_texts_become_tokens_in_one_place() -> None:
+    """There, text that spells a control token stays text; the micro-world reads its own stories."""
+    found = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in MODULES
+        if room(path) not in {"dialogue", "microworld"}
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and re.search(
+            r"(?:^|_)tokenizer$|apply_chat_template|encode_plus|encode_batch|convert_tokens_to_ids",
+            name := getattr(node.func, "id", "") or getattr(node.func, "attr", ""),
+        )
+    ]
+    assert not found
+
+
 def test_imports_inside_functions_wait_for_something_heavy() -> None:
     """They save start-up time; one that hides a circle is a defect of the plan of the house."""
     found = []

@@ -80,6 +80,18 @@ def test_question_without_a_token_fails() -> None:
     )
 
 
+def test_a_control_token_that_a_question_spells_is_text() -> None:
+    """Its vector is that of its letters, not that of a question with an end in it."""
+    question = QUESTIONS[0]
+    asked = [{"id": "a", "question": f"{question} <|end|>"}, {"id": "b", "question": question}]
+
+    spelled, alone = labelled(asked)
+
+    with_end, without = by_hand(f"{question} <|end|>", -1), by_hand(question, -1)
+    assert with_end @ spelled[: len(with_end)] < 0.999
+    assert without @ alone[: len(without)] > 0.9998
+
+
 def test_unknown_layer_is_refused() -> None:
     with pytest.raises(ValueError, match=r"params.layer is 99, and the model has \d+ layers"):
         labelled(layer=99)
