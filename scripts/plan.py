@@ -111,10 +111,7 @@ def render(
             lines += ["", *table, *forecasts.notes()]
         if ranges := Ranges(jobs, study, forecasts, folder).lines():
             lines += ["", *ranges]
-        place = next(
-            each for each in [folder.absolute(), *folder.absolute().parents] if each.exists()
-        )
-        if table := disk.lines(disk.sizes(jobs, study, folder), shutil.disk_usage(place).free):
+        if table := disk.lines(disk.needed(jobs, study, folder), disk.free_at(folder)):
             lines += ["", *table]
         lines += _needs(jobs, forecasts)
     return "\n".join(lines) + "\n"

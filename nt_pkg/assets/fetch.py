@@ -57,7 +57,7 @@ def source_spec(source: Source, where: str, digests: Digests) -> dict[str, Any]:
         ValueError: the path does not exist, or lies in the folder `assets`.
     """
     if source.hub is not None:
-        return source.model_dump(exclude_defaults=True, exclude={"license"})
+        return source.model_dump(exclude_defaults=True, exclude={"license", "expected_gb"})
     root = local_root(source)
     if source.path is not None and root.resolve().is_relative_to(_ASSETS.resolve()):
         _refuse_overlap(root, _ASSETS, f"{where}.path")
@@ -66,6 +66,11 @@ def source_spec(source: Source, where: str, digests: Digests) -> dict[str, Any]:
             f"{where}.path: {root} does not exist (seen from {Path.cwd()}); correct the path"
         )
     return {"content": digest([[name, digests.of(path)] for name, path in _files(root)])}
+
+
+def local_files(source: Source) -> list[Path]:
+    """Return the files of a source on this machine; none if its path does not exist."""
+    return [path for _, path in _files(local_root(source))]
 
 
 def missing_commit(source: Source, where: str) -> str | None:

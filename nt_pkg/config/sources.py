@@ -22,6 +22,9 @@ class Source(Strict):
     hub_files: tuple[str, ...] = Field(
         (), description="Glob patterns of files to fetch; empty: all."
     )
+    expected_gb: float | None = Field(
+        None, gt=0, description="Size of these files, for the plan; edits rerun nothing."
+    )
     builtin: Literal["micro-base"] | None = Field(
         None, description="A model that ships with this package."
     )

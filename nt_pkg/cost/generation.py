@@ -147,7 +147,7 @@ def workload_of(
     if rule == "sample_answers":
         found = _answers(study, run, answers)
         return replace(found, count=found.count / layout.shard_of(run.get("part", ""))[1])
-    rows = _rows(study, run["pool"], folder) / int(run["num_shards"])
+    rows = rows_of(study, run["pool"], folder) / int(run["num_shards"])
     if rule == "annotate":
         return _labels(study, run, rows, mean_trace(folder, run["pool"], run["teacher"]))
     if rule == "annotate_questions":
@@ -187,8 +187,12 @@ def _labels(study: Study, run: Mapping[str, str], rows: float, trace: float) -> 
     return Workload(rows, len(asker.ask.prompt(shown)) / len(_TOKEN), new)
 
 
-def _rows(study: Study, pool: str, folder: Path) -> float:
-    """Return the rows of a pool: counted, or otherwise expected."""
+def rows_of(study: Study, pool: str, folder: Path) -> float:
+    """Return the rows of a pool: counted, or otherwise expected.
+
+    Raises:
+        ValueError: neither is known; the message says what to do.
+    """
     manifest = layout.artifact(layout.POOL, folder, pool=pool)
     if manifest.exists():
         return float(read_json(manifest)["kept"])

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nt_pkg.cost.disk import Size
 from nt_pkg.preflight.facts import Finding
 
 _NUM_FILES = 16
 _SECONDS = 4.0  # the measurement stops after this time
 # Snakemake makes 50 to 100 calls per finished job, and answers are journalled with fsync.
 _SLOW_FSYNC_MS, _SLOW_METADATA_MS = 50.0, 20.0
-_LITTLE_GB, _TOO_LITTLE_GB, _FEW_FILES = 100.0, 2.0, 50_000
+_TOO_LITTLE_GB, _FULL = 2.0, 0.8  # the share of what is free that may be needed without a warning
 
 
 @dataclass(frozen=True)
@@ -129,11 +130,32 @@ def _judge(folder: Path, each: Measured) -> Iterator[Finding]:
             "the workflow locks its results: have it mounted with flock, or use another file system"
         )
         yield Finding("FAIL", "flock", f"{folder}: {each.flock}", f"{todo} (Lustre: -o flock)")
-    text = f"{folder} has {each.free_gb:.0f} GB free and room for {each.free_files:,} files"
-    todo = "free some space, or use another file system; a checkpoint of 8B weights takes 100 GB"
-    if each.free_gb < _TOO_LITTLE_GB:
-        yield Finding("FAIL", "space", text, todo)
-    elif each.free_gb < _LITTLE_GB or each.free_files < _FEW_FILES:
-        yield Finding("warn", "space", text, todo)
-    else:
-        yield Finding("ok", "space", f"{text} (quotas are not checked)")
+
+
+def space(measured: Mapping[Path, Measured | None], needs: Mapping[Path, Size]) -> list[Finding]:
+    """Judge whether what the study still writes has room; the needs are those of `cost.disk`.
+
+    Args:
+        measured: by folder; those that hung or cannot be written are left out.
+        needs: by folder; empty if nothing is known of the study.
+    """
+    found = []
+    for folder, each in measured.items():
+        if each is None or each.error:
+            continue
+        need = needs.get(folder, Size())
+        gb = need.num_bytes / 1e9
+        text = f"{folder} has {each.free_gb:,.0f} GB free and room for {each.free_files:,} files"
+        if need.num_files:
+            text += f"; the study still writes some {gb:,.0f} GB in {need.num_files:,} files there"
+        todo = (
+            "free some space, use another file system, or plan fewer runs (`python -m "
+            "scripts.plan` with this profile says what takes how much)"
+        )
+        if each.free_gb < max(gb, _TOO_LITTLE_GB) or each.free_files < need.num_files:
+            found.append(Finding("FAIL", "space", text, todo))
+        elif each.free_gb < gb / _FULL or each.free_files < need.num_files / _FULL:
+            found.append(Finding("warn", "space", f"{text}, and nothing is exact", todo))
+        else:
+            found.append(Finding("ok", "space", f"{text} (quotas are not checked)"))
+    return found

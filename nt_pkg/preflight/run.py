@@ -12,6 +12,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nt_pkg.config.study import Study
+from nt_pkg.cost import disk as cost
+from nt_pkg.cost.disk import Size
 from nt_pkg.preflight import (
     cluster,
     disk,
@@ -28,7 +31,7 @@ from nt_pkg.preflight.ask import ask, execute, facts_of
 from nt_pkg.preflight.facts import Answer, Cluster, Finding, SlurmRequest
 from nt_pkg.preflight.profile import Profile, find_profile, read_profile, shown
 from nt_pkg.snakemake_io.arguments import read_command_line
-from nt_pkg.snakemake_io.dry_run import planned_jobs
+from nt_pkg.snakemake_io.dry_run import Job, planned_jobs
 from nt_pkg.snakemake_io.events import asking, environment, events_in
 
 _DRY_RUN_SECONDS = 300.0
@@ -66,7 +69,7 @@ def preflight(
         planned = pool.submit(plan or dry_run, options, path)
         said = ask(pool)
         here = machine.this_machine(options.root)
-        measured = _measure([options.folder, *_scratch(profile)])
+        measured = _measure([options.folder, *_places_of(options, profile).values()])
         facts = facts_of(said)
         found += machine.environment(here)
         found += machine.inside_job(here)
@@ -75,13 +78,14 @@ def preflight(
             found += machine.moved_configuration(here, without)
         found += _cluster_checks(said, facts, profile)
         found += machine.limits(here, (facts.config or {}).get("PropagateResourceLimits"))
-        asking, findings = _requests(planned.result(), options)
+        jobs, asking, findings = _requests(planned.result(), options)
         found += findings
         found += _request_checks(said, facts, profile, asking, pool)
     found += disk.speed(measured)
     found += _places(options, here, profile, asking)
-    found += _study_checks(options, here, profile, asking, facts)
-    return found
+    checked, findings = study.configuration(options.configfiles or _named_by(profile))
+    found += disk.space(measured, _needs(options, profile, checked, jobs, measured))
+    return [*found, *findings, *_study_checks(options, here, profile, checked, asking, facts)]
 
 
 def dry_run(options: Options, profile: Path) -> Answer:
@@ -146,8 +150,10 @@ def _ask_slurm(
     return found, [each for each in taken if each.title not in titles]
 
 
-def _requests(planned: Answer, options: Options) -> tuple[list[SlurmRequest], list[Finding]]:
-    """Return what the study requests, and the findings of the dry run."""
+def _requests(
+    planned: Answer, options: Options
+) -> tuple[list[Job], list[SlurmRequest], list[Finding]]:
+    """Return the jobs of the study, what they request, and the findings of the dry run."""
     files = [options.root / "Snakefile", *sorted((options.root / "rules").glob("*.smk"))]
     texts = [file.read_text() for file in files if file.exists()]
     if planned.is_good:
@@ -156,20 +162,55 @@ def _requests(planned: Answer, options: Options) -> tuple[list[SlurmRequest], li
         asking = requests.from_jobs(jobs, local, own)
         num_jobs = sum(request.num_jobs for request in asking)
         text = f"{num_jobs} jobs for Slurm, planned in {planned.seconds:.0f} s"
-        return asking, [Finding("ok", "dry run", text)]
+        return jobs, asking, [Finding("ok", "dry run", text)]
     lines = [line.strip() for line in f"{planned.out}\n{planned.error}".splitlines()]
     telling = [n for n, line in enumerate(lines) if re.search(r"[Ee]rror\b|Exception", line)]
     why = " ".join(line for line in lines[telling[0] if telling else -4 :] if line)[:400]
     text = f"Snakemake's dry run failed, so no job was checked: {why}"
     named = "".join(f" --configfile {each}" for each in options.configfiles)
     todo = f"fix this and start again: snakemake --profile {options.profile}{named} -n"
-    return [], [Finding("FAIL", "dry run", text, todo)]
+    return [], [], [Finding("FAIL", "dry run", text, todo)]
 
 
 def _scratch(profile: Profile) -> list[Path]:
     """Return the folder for the progress of jobs, if the profile moves it."""
     place = profile.get("default-resources", "scratch")
     return [Path(os.path.expandvars(place)).expanduser().absolute()] if place else []
+
+
+def _places_of(options: Options, profile: Profile) -> dict[str, Path]:
+    """Return the folders that jobs write to, by name; what is in progress may be elsewhere."""
+    places = {name: options.folder / name for name in options.folders}
+    if scratch := _scratch(profile):
+        places["work"] = scratch[0]
+    return places
+
+
+def _needs(
+    options: Options,
+    profile: Profile,
+    checked: Study | None,
+    jobs: Sequence[Job],
+    measured: Mapping[Path, disk.Measured | None],
+) -> dict[Path, Size]:
+    """Return what the jobs that are not done need, by measured file system."""
+    if checked is None:
+        return {}
+    left = [
+        job for job in jobs if not all((options.folder / each).exists() for each in job.outputs)
+    ]
+    needed, places = cost.needed(left, checked, options.folder), _places_of(options, profile)
+    on = {_device(folder): folder for folder, each in measured.items() if each}
+    found: dict[Path, Size] = {}
+    for name in {key[0] for key in needed.found}:
+        place = on.get(_device(_nearest(places.get(name, options.folder))))
+        if place is not None:
+            found[place] = found.get(place, Size()) + needed.within(name)
+    return found
+
+
+def _device(folder: Path) -> int:
+    return folder.stat().st_dev
 
 
 def _nearest(path: Path) -> Path:
@@ -179,7 +220,10 @@ def _nearest(path: Path) -> Path:
 
 def _measure(folders: Sequence[Path]) -> dict[Path, disk.Measured | None]:
     """Measure folders, in threads that may hang with their file system."""
-    found: dict[Path, disk.Measured | None] = {_nearest(folder): None for folder in folders}
+    places = [_nearest(folder).resolve() for folder in folders]
+    # One of each file system.
+    first = {_device(place): place for place in reversed(places)}
+    found: dict[Path, disk.Measured | None] = dict.fromkeys(first.values())
 
     def work(place: Path) -> None:
         found[place] = disk.measure(place)
@@ -227,14 +271,14 @@ def _study_checks(
     options: Options,
     here: machine.Machine,
     profile: Profile,
+    checked: Study | None,
     asking: Sequence[SlurmRequest],
     facts: Cluster,
 ) -> list[Finding]:
-    files = options.configfiles or _named_by(profile)
-    checked, found = study.configuration(files)
     if checked is None:
-        return found
-    found = [*found, *memory.fit_in_gpus(checked, options.folder, asking, facts)]
+        return []
+    files = options.configfiles or _named_by(profile)
+    found = [*memory.fit_in_gpus(checked, options.folder, asking, facts)]
     found += study.positions(checked, options.folder)
     found += study.keys(checked, here.environment)
     try:

@@ -78,6 +78,13 @@ def test_digests_of_large_files_are_remembered(
     assert assets.source_spec(entry, "x", assets.Digests(cache)) != before
 
 
+def test_the_size_of_a_source_is_no_part_of_it(tmp_path: Path) -> None:
+    source = Source(hub="a/b", revision="0" * 39 + "1")
+    larger = source.model_copy(update={"expected_gb": 4.2})
+    digests = assets.Digests(tmp_path / "cache.json")
+    assert assets.source_spec(source, "x", digests) == assets.source_spec(larger, "x", digests)
+
+
 def test_builtin_student_is_there(tmp_path: Path) -> None:
     entry = Source(builtin="micro-base")
     spec = assets.source_spec(entry, "x", assets.Digests(tmp_path / "cache.json"))

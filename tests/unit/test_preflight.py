@@ -66,7 +66,10 @@ def preflight_with(
         with_sbatch(folder, enforce)
         _stand_ins(folder, {**_ANSWERS, **(answers or {})}, errors or {}, enforce, age)
         (tmp_path / "slurm").mkdir()
-        (tmp_path / "slurm" / "profile.yaml").write_text(f"{text}configfile: {STUDY}\n")
+        study = tmp_path / "slurm" / "study.yaml"
+        student = "{source: {builtin: micro-base}}"
+        study.write_text(f"include: [{STUDY}]\nstudents: {{llama: {student}, qwen: {student}}}\n")
+        (tmp_path / "slurm" / "profile.yaml").write_text(f"{text}configfile: {study}\n")
         monkeypatch.setenv("PATH", f"{folder}{path}")
         answer = plan or Answer(0, planned(train or TRAIN, GRADE), "", 1.0)
         monkeypatch.setattr(run, "dry_run", lambda options, profile: answer)
@@ -111,6 +114,7 @@ def test_good_cluster(preflight_with: Fake) -> None:
         "sacct works; status by squeue",
         "slurm/profile.yaml has no CHANGE_ME",
         "2 different requests of 3 jobs are accepted",
+        "; the study still writes some ",
     ):
         assert line in shown
     assert shown.splitlines()[-1].endswith("ready to start")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nt_pkg.config.load import read_study
+from nt_pkg.cost.disk import Size
 from nt_pkg.plan.validate import load_study
 from nt_pkg.preflight import disk, machine, probe, storage, study
 from nt_pkg.preflight.facts import Answer
@@ -118,9 +119,6 @@ def test_what_a_node_has_seen_is_shared() -> None:
         (disk.Measured(fsync_ms=90), "warn", "90.0 ms per synced file, 0.0 ms per call is slow"),
         (disk.Measured(metadata_ms=30), "warn", "Snakemake makes 50 to 100 calls per job"),
         (disk.Measured(flock="Function not implemented"), "FAIL", "-o flock"),
-        (disk.Measured(free_gb=0.5), "FAIL", "0 GB free"),
-        (disk.Measured(free_gb=20), "warn", "20 GB free"),
-        (disk.Measured(free_files=7), "warn", "room for 7 files"),
         (disk.Measured(clock_seconds=-60), "warn", "-60 s off this node's clock"),
         (disk.Measured(error="Permission denied"), "FAIL", "cannot be written: Permission denied"),
         (None, "FAIL", "did not finish"),
@@ -128,6 +126,30 @@ def test_what_a_node_has_seen_is_shared() -> None:
 )
 def test_what_a_file_system_does(measured: disk.Measured | None, level: str, says: str) -> None:
     assert says in only(disk.speed({Path("/results"): measured}), level)
+
+
+@pytest.mark.parametrize(
+    ("gb", "files", "level", "says"),
+    [
+        (0, 0, "ok", "has 50 GB free and room for 1,000 files (quotas"),
+        (30, 500, "ok", "the study still writes some 30 GB in 500 files there"),
+        (45, 500, "warn", "45 GB in 500 files there, and nothing is exact -> free some space"),
+        (30, 900, "warn", "30 GB in 900 files there, and nothing is exact"),
+        (51, 500, "FAIL", "51 GB in 500 files there -> free some space"),
+        (30, 1001, "FAIL", "30 GB in 1,001 files there"),
+    ],
+)
+def test_what_the_study_needs_has_room(gb: int, files: int, level: str, says: str) -> None:
+    here, elsewhere = Path("/results"), Path("/scratch")
+    measured = {here: disk.Measured(free_gb=50, free_files=1000), elsewhere: None}
+    found = disk.space(measured, {here: Size(gb * 1e9, files)})
+
+    assert [each.level for each in found] == [level] and says in only(found, level)
+
+
+def test_a_file_system_that_is_full_is_so_without_a_plan() -> None:
+    found = disk.space({Path("/results"): disk.Measured(free_gb=0.5)}, {})
+    assert "0 GB free" in only(found, "FAIL")
 
 
 def test_measuring_leaves_nothing_behind(tmp_path: Path) -> None:
