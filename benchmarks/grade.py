@@ -201,6 +201,7 @@ def _cpu_seconds() -> float:
 _NO_PATTERN = "no pattern of it fits this form, so nothing is found"
 _LONE = "no pattern of it fits this form, so it takes a lone letter from the text"
 _ANY_FORMULA = "it takes any number or formula of the text where no answer is stated"
+_LIST = "it reads a number with a space behind the comma of its thousands as a list"
 _EARLIER = "it takes the first 'answer is X', which stands in the text before"
 _CHOICE = {
     ("lighteval", True): dict.fromkeys(
@@ -232,7 +233,9 @@ def explain(task: str, peer: str, form: str, is_right: bool) -> str | None:
     """Return why a peer says the opposite of ours on outputs of a form; None: nobody knows."""
     if task == "supergpqa":
         return _CHOICE[peer, is_right].get(form)
-    return _ANY_FORMULA if not is_right and form in ("nothing", "never closed") else None
+    if is_right:
+        return _LIST if form == "box, other spelling" else None
+    return _ANY_FORMULA if form in ("nothing", "never closed") else None
 
 
 def report(
