@@ -1,9 +1,9 @@
 """A server within a job: started, asked, started again, and always ended."""
 
 import logging
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -24,7 +24,7 @@ from nt_pkg.engines._only_ours import proof
 from nt_pkg.engines._start import engine_for, engine_identity
 from nt_pkg.files.json_files import write_json
 from nt_pkg.microworld.tokenizer import CHAT_TEMPLATE, build_tokenizer
-from nt_pkg.slurm.stopping import EXIT_STATUS
+from nt_pkg.slurm.stopping import EXIT_STATUS, run_journalled
 from tests.unit.conftest import ROOT
 
 SAMPLING = Sampling(max_tokens=30)
@@ -219,21 +219,14 @@ def test_a_server_ends_with_an_exception(stand_in: Path, model: Model) -> None:
     assert not _lives(int(pid))
 
 
-_JOB = """
-import sys
-from contextlib import closing
-from pathlib import Path
-from nt_pkg.config.engines import EngineRuntime
-from nt_pkg.engines._base import Model
-from nt_pkg.slurm.stopping import run_journalled
-from tests.unit.test_served_vllm import REQUESTS, SAMPLING, _engine
+def _job(model: Model) -> None:
+    """Do what the job of a shard does."""
 
-def work():
-    with closing(_engine(Model(Path(sys.argv[1]), "digest"))) as engine:
-        list(engine.generate(REQUESTS, SAMPLING))
+    def work() -> None:
+        with closing(_engine(model)) as engine:
+            list(engine.generate(REQUESTS, SAMPLING))
 
-sys.exit(run_journalled("x", [], EngineRuntime(), work))
-"""
+    sys.exit(run_journalled("x", [], EngineRuntime(), work))
 
 
 @pytest.mark.parametrize(
@@ -251,11 +244,14 @@ def test_a_server_ends_with_its_job(
     (stand_in / "slow").write_text("60")
     if when == "starting":
         (stand_in / "silent").touch()
-    job = subprocess.Popen([sys.executable, "-c", _JOB, str(model.folder)], cwd=ROOT)
+    job = multiprocessing.get_context("fork").Process(target=_job, args=[model])
+    job.start()
     _wait(lambda: _started(stand_in))
     ((_, pid, _),) = _started(stand_in)
     if when == "asking":
         _wait(lambda: len(psutil.Process(int(pid)).net_connections("tcp")) > 1)
-    job.send_signal(number)
-    assert job.wait(60) == status
+    assert job.pid
+    os.kill(job.pid, number)
+    job.join(60)
+    assert job.exitcode == status
     _wait(lambda: not _lives(int(pid)))
