@@ -84,7 +84,7 @@ def _lines(clone: Clone, name: str) -> list[str]:
 
 
 def _wait_for_answers(clone: Clone, number: int) -> None:
-    cluster.wait_until(f"{number} answers", 120, lambda: len(_lines(clone, "asked")) >= number)
+    cluster.wait_until(f"{number} answers", 300, lambda: len(_lines(clone, "asked")) >= number)
 
 
 def _servers(clone: Clone) -> list[int]:
