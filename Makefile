@@ -59,7 +59,7 @@ kill-check: $(READY) ## Kill a study ten times and compare its results with an u
 env-check: $(READY) ## Install each kind of environment and run a small study in them
 	python -m tests.workflow.environments_check
 
-slurm-test: $(READY) ## Run a tiny study and faults on a Slurm of its own (root on Debian; 20 minutes)
+slurm-test: $(READY) ## Run a tiny study and faults on a Slurm of its own (root on Debian; 25 minutes)
 	python -m pytest tests/slurm -m "not demo" -v -rs
 
 slurm-demo: $(READY) ## Run the demo on a Slurm of its own and compare (an hour; NT_SLURM_SEEDS=1: less)

@@ -112,6 +112,25 @@ class EngineRuntime(Strict):
         ge=1,
         description="vLLM: number of groups of GPUs that each hold part of the layers.",
     )
+    data_parallel: int = Field(
+        1,
+        ge=1,
+        description="vLLM's server: number of groups of GPUs that each answer a share of the "
+        "requests, with attention layers and a cache of their own; for mixtures of experts.",
+    )
+    expert_parallel: bool = Field(
+        False,
+        description="vLLM's server: whether each GPU holds whole experts and not a part of each; "
+        "for mixtures of experts.",
+    )
+    serve: bool = Field(
+        False,
+        description="vLLM: whether the job starts a server on its own node and asks it. With "
+        "`nodes`, `data_parallel` or `expert_parallel` it always does.",
+    )
+    start_minutes: float = Field(
+        60, gt=0, description="vLLM's server: longest time until it answers, loading included."
+    )
     gpu_memory_percent: int = Field(
         90, ge=1, le=100, description="vLLM: per cent of a GPU's memory for weights and cache."
     )
@@ -130,14 +149,30 @@ class EngineRuntime(Strict):
     @property
     def tensor_parallel(self) -> int:
         """Return the number of GPUs that share every layer; 1 without GPUs."""
-        return max(1, self.gpu // self.pipeline_parallel)
+        return max(1, self.gpu // (self.pipeline_parallel * self.data_parallel))
+
+    @property
+    def is_served(self) -> bool:
+        """Return whether the job starts a server and asks it."""
+        is_spread = self.nodes > 1 or self.data_parallel > 1 or self.expert_parallel
+        return self.serve or is_spread
 
     @model_validator(mode="after")
     def _even(self) -> Self:
-        if self.gpu % self.pipeline_parallel:
+        if self.gpu % (self.pipeline_parallel * self.data_parallel):
             raise ValueError(
                 f"{self.gpu} GPUs cannot be spread evenly over pipeline_parallel "
-                f"{self.pipeline_parallel}: make gpu a multiple of it"
+                f"{self.pipeline_parallel} x data_parallel {self.data_parallel}: make gpu a "
+                "multiple of it"
+            )
+        if not self.gpu and (self.nodes > 1 or self.data_parallel > 1 or self.expert_parallel):
+            raise ValueError(
+                "nodes, data_parallel and expert_parallel spread a model over GPUs, and `gpu` is 0"
+            )
+        if self.data_parallel > 1 and self.data_parallel % self.nodes:
+            raise ValueError(
+                f"data_parallel {self.data_parallel} cannot be spread evenly over {self.nodes} "
+                "nodes: make it a multiple of nodes, or 1"
             )
         if self.gpu % self.nodes:
             raise ValueError(
@@ -156,9 +191,15 @@ class Teacher(Strict):
     engine: str = Field(
         description="Module of nt_pkg/engines that generates the text (docs/engines.md)."
     )
-    params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the engine.")
+    params: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Parameters of the engine; null for one of them removes that of an earlier "
+        "file.",
+    )
     source: Source | None = Field(
-        None, description="Files of the model, for the engines vllm and transformers."
+        None,
+        description="Files of the model, for the engines vllm and transformers; null removes that "
+        "of an earlier file.",
     )
     architecture: Architecture = None
     sampling: Sampling = Field(Sampling(), description="How the teacher samples text.")
@@ -172,6 +213,11 @@ class Teacher(Strict):
         "as counted by the engine.",
     )
     runtime: JobRuntime = EngineRuntime()
+
+    @field_validator("params")
+    @classmethod
+    def _null_is_left_out(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return {name: each for name, each in value.items() if each is not None}
 
 
 class Annotator(Strict):

@@ -18,6 +18,7 @@ from nt_pkg.config.students import Student
 from nt_pkg.config.study import Study
 from nt_pkg.cost.decoder_shape import Shape, shape_of
 from nt_pkg.cost.hardware import gpu_of, unknown_gpu
+from nt_pkg.cost.speeds import speeds_of
 from nt_pkg.cost.training import EXAMPLE_TOKENS, Cost, mean_trace
 from nt_pkg.files import layout
 from nt_pkg.files.json_files import read_json
@@ -220,15 +221,17 @@ def generation_cost(
     """
     tokens = texts.count * texts.new_tokens
     if writer.kind == "students" and (each := answers.seconds_per_token(writer.name)):
-        return Cost(tokens, tokens * each * writer.machines.gpu, is_measured=True)
+        return Cost(tokens, tokens * each * writer.machines.gpu, "measured speed")
+    if writer.engine == "vllm" and (speeds := speeds_of(writer.entry)):
+        return Cost(tokens, tokens / speeds[0].tokens_per_second, "published speed")
     shape = shape_of(writer.entry, writer.name, folder, writer.kind)
     machines = writer.machines
     if writer.engine == "vllm":
-        return Cost(tokens, gpu_seconds(shape, texts, machines, gpu), is_measured=False)
+        return Cost(tokens, gpu_seconds(shape, texts, machines, gpu), "arithmetic")
     # The others use only the first GPU, and a batch waits for its longest answer.
     alone = machines.model_copy(update={"gpu": 1})
     longest = replace(texts, new_tokens=writer.most_tokens if texts.new_tokens else 0)
-    return Cost(tokens, machines.gpu * gpu_seconds(shape, longest, alone, gpu), is_measured=False)
+    return Cost(tokens, machines.gpu * gpu_seconds(shape, longest, alone, gpu), "arithmetic")
 
 
 def gpu_seconds(shape: Shape, texts: Workload, machines: EngineRuntime, gpu: str) -> float:

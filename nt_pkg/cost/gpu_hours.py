@@ -71,8 +71,7 @@ class Forecasts:
             if seconds is not None:
                 return Forecast(job.gpus * seconds, "timed", costs)
         if costs:
-            basis = "measured speed" if costs.is_measured else "arithmetic"
-            return Forecast(costs.gpu_seconds, basis, costs)
+            return Forecast(costs.gpu_seconds, costs.basis, costs)
         if (seconds := self._timings.estimate(job)) is not None:
             return Forecast(job.gpus * seconds, "mean of its rule")
         return Forecast(None, str(reckoned))
@@ -151,12 +150,14 @@ class Forecasts:
 
     def notes(self) -> list[str]:
         """Return notes on what the table contains."""
-        lines = []
-        if any(each.basis == "arithmetic" for each in self._by_job.values()):
-            lines = [
+        bases, lines = {each.basis for each in self._by_job.values()}, []
+        if "arithmetic" in bases:
+            lines += [
                 "arithmetic: estimated, not measured; without loading of models and failed jobs",
                 "asked for: GPUs x time limit, once; a longer training continues in another job",
             ]
+        if "published speed" in bases:
+            lines.append("published speed: the slowest that others have measured, see below")
         unknown = {each.basis for each in self._by_job.values() if each.gpu_seconds is None}
         lines += [f"no forecast: {reason}" for reason in sorted(unknown - {*self.needs.values()})]
         return lines + [

@@ -5,7 +5,6 @@ published shares of a GPU's peak, and for some models the published tokens per s
 of a job loads its model.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,42 +13,12 @@ from pathlib import Path
 from nt_pkg.config.study import Study
 from nt_pkg.cost.decoder_shape import shape_of
 from nt_pkg.cost.generation import UTILISATION, JobModel, PastAnswers, model_of, workload_of
-from nt_pkg.cost.gpu_hours import OF_TEXT, Forecasts, hours_text, model_name
+from nt_pkg.cost.gpu_hours import OF_TEXT, Forecast, Forecasts, hours_text, model_name
+from nt_pkg.cost.speeds import BYTES, Speed, speeds_of
 from nt_pkg.cost.training import EXAMPLE_TOKENS, MFU
 from nt_pkg.snakemake_io.dry_run import Job
 from nt_pkg.snakemake_io.stages import STAGES
 
-
-@dataclass(frozen=True)
-class Speed:
-    """A published speed of writing."""
-
-    model: str  # its name, without the owner and the month of a version
-    tokens_per_second: float  # new tokens, for each GPU
-    gpu: str
-    engine: str
-    what: str  # was measured
-    source: str
-
-
-SPEEDS = (
-    Speed(
-        "DeepSeek-R1",
-        2621.05 / 8,
-        "h200",
-        "vLLM 0.11, tensor parallel over 8",
-        "1,000 requests of ShareGPT, start and end of the queue included",
-        "github.com/gpustack/gpustack, docs/performance-lab/deepseek-r1/h200.md at a5c9faf",
-    ),
-    Speed(
-        "DeepSeek-R1",
-        2200.0,
-        "h200",
-        "vLLM 0.11 and later, data and expert parallel over several nodes",
-        "sustained, with InfiniBand",
-        "vLLM's blog: Large Scale Serving: DeepSeek @ 2.2k tok/s/H200 with Wide-EP, December 2025",
-    ),
-)
 # Share of the GPU's peak, worst and best. torchtitan has 33 to 39 % for Llama-3.1-8B on H100; LLM
 # Foundry (scripts/train/benchmarking/README.md at 061f2c7) 28.59 and 30.94 for 7B on eight H100
 # with activation checkpointing and rows of 65,536 and 32,768 tokens.
@@ -60,7 +29,7 @@ LONG_ANSWER = 8_741  # tokens: the paper's student on GPQA-Diamond
 # Of a model that is loaded: bytes a second, slow and quick, and seconds until the engine is ready.
 # Our own choices: a parallel file system that many jobs read. A 70B takes 6 to 11 minutes.
 LOAD_RATE, START_SECONDS = (0.25e9, 0.5e9), (120.0, 60.0)
-BYTES = {"DeepSeek-R1": 685e9}  # in FP8, with the layer that predicts more tokens
+_RECKONED = ("arithmetic", "published speed")  # bases of a forecast that nobody measured here
 MOST_LOADING = 0.05  # share of loading above which the plan warns
 _LONGER = {  # stage -> what makes its jobs longer
     "traces": "fewer `num_shards` of a pool",
@@ -97,12 +66,6 @@ def load_seconds(size: float) -> tuple[float, float]:
     return quick, slow
 
 
-def published(name: str) -> list[Speed]:
-    """Return the published speeds of a model, by its name on the hub; the slowest first."""
-    found = [each for each in SPEEDS if re.sub(r"^.*/|-\d{4}$", "", name) == each.model]
-    return sorted(found, key=lambda each: each.tokens_per_second)
-
-
 class Ranges:
     """The ranges of all jobs of a plan that use GPUs, their own or a server's."""
 
@@ -131,17 +94,16 @@ class Ranges:
 
     def _of(self, job: Job) -> Hours | None:
         writer = model_of(self._study, job.wildcards) if job.rule in OF_TEXT else None
-        speeds = published(_hub_name(writer)) if writer else []
-        if speeds and (by_speed := self._by_speed(job, speeds)):
+        speeds = speeds_of(writer.entry) if writer else []
+        forecast = self._forecasts.of(job) if job.gpus else Forecast(None, "no GPUs")
+        is_timed = forecast.gpu_seconds is not None and forecast.basis not in _RECKONED
+        if speeds and not is_timed and (by_speed := self._by_speed(job, speeds)):
             return by_speed
-        if not job.gpus:
-            return None
-        forecast = self._forecasts.of(job)
         if forecast.gpu_seconds is None:
             return None
         hours = forecast.gpu_seconds / 3600
         least, most = self._loading(job, writer)
-        if forecast.basis != "arithmetic":  # measured with loading
+        if is_timed:  # with loading
             return Hours(hours, hours, (min(least, hours), min(most, hours)))
         low, high = self._spread(job)
         return Hours(hours * low + least, hours * high + most, (least, most))
@@ -199,14 +161,14 @@ class Ranges:
             self._warning(key) for key, hours in self.found.items() if hours.share > MOST_LOADING
         ]
         lines.append(
-            "low to high: best and worst of published speeds (nt_pkg/cost/ranges.py); high has "
+            "low to high: best and worst of published speeds (nt_pkg/cost/); high has "
             f"answers of {LONG_ANSWER:,} tokens until there are scores"
         )
         for name in sorted({name for stage, name in self.found if stage == "traces"}):
             lines += [
                 f"{name}: {each.tokens_per_second:,.0f} tokens/s for each {each.gpu.upper()} "
                 f"({each.engine}; {each.source})"
-                for each in published(_hub_name(model_of(self._study, {"teacher": name})))
+                for each in speeds_of(self._study.teachers[name])
             ]
         return lines
 
@@ -226,13 +188,6 @@ class Ranges:
 def _set_of(job: Job) -> str:
     """Return what a job is about, whichever shard of it."""
     return str({n: v for n, v in job.wildcards.items() if n not in ("shard", "num_shards", "part")})
-
-
-def _hub_name(writer: JobModel) -> str:
-    """Return the name under which a model is published, or nothing."""
-    source = writer.entry.source
-    named = getattr(writer.entry, "params", {}).get("model")
-    return str(named or (source.hub if source else None) or "")
 
 
 def _row(name: str, hours: Hours) -> str:

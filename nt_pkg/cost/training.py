@@ -156,7 +156,7 @@ class Cost:
 
     tokens: float  # that it trains on, or writes
     gpu_seconds: float
-    is_measured: bool  # from finished jobs of this model; otherwise arithmetic
+    basis: str  # measured speed: of finished jobs of this model; published speed; or arithmetic
     balance: float | None = None  # of a training's ranks: share of time in which they do not wait
 
 
@@ -174,7 +174,7 @@ def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Ne
     epochs = study.students[run["student"]].training.num_epochs(size)
     tokens = num_examples * mean * epochs
     if speed := _measured_speed(run["student"], folder):
-        return Cost(tokens, tokens / speed, is_measured=True)
+        return Cost(tokens, tokens / speed, "measured speed")
     known = gpu_of(needed.gpu)
     peak = known.peak("bfloat16") if known else None
     if peak is None:
@@ -182,7 +182,7 @@ def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Ne
     entry, shape = study.students[run["student"]], needed.shape
     share = balance(shape, entry.training.tokens_per_step, entry.runtime, mean)
     seconds = tokens * shape.flops_per_token(mean) / (MFU * peak * share)
-    return Cost(tokens, seconds, is_measured=False, balance=share)
+    return Cost(tokens, seconds, "arithmetic", balance=share)
 
 
 def examples_of(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int, float]:

@@ -112,6 +112,7 @@ class EngineKind:
             of its code replaces it, for engines whose texts are cheap to rebuild.
         needs_model: whether it runs a model, whose files are the `source` of its entry.
         needs_server: whether it uses the server of `runtime.server`.
+        serves: whether it can start a server of its own, on the nodes of its job.
         keeps_texts: whether each text is independent and so expensive that it is kept when the job
             has ended.
         cpus: what it runs on -> the CPU cores that a job needs per node, unless its entry says how
@@ -124,6 +125,7 @@ class EngineKind:
     version: int | None = None
     needs_model: bool = False
     needs_server: bool = False
+    serves: bool = False
     keeps_texts: bool = False
     cpus: Callable[[EngineRuntime], int] = lambda _: 1
     is_model: bool = True

@@ -43,7 +43,7 @@ _SAY_SECONDS = 60.0  # without an answer, until the log says what is waited for
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 8}
 _SPELLED = "the prompt spells {!r}, which the server may read as a control token and not as text"
 
-_Limit = asyncio.Timeout
+Limit = asyncio.Timeout
 
 
 class AskedServer:
@@ -53,6 +53,8 @@ class AskedServer:
     """
 
     batch_size = None
+    path = "chat/completions"
+    uses_proxies = True  # those that the environment names
 
     def __init__(
         self,
@@ -94,16 +96,9 @@ class AskedServer:
             ValueError: the server does not answer, refuses the key, has another model, or answers
                 only with errors.
         """
-        for request in requests:
-            if request.forced_prefix:
-                raise ValueError(
-                    "the openai engine cannot force the beginning of an answer: use engine vllm or "
-                    "transformers"
-                )
-        spelled = {each.id: spelled_control(each.user) for each in requests}
-        yield from (
-            _failed(name, _SPELLED.format(found)) for name, found in spelled.items() if found
-        )
+        self.check_requests(requests)
+        spelled = {each.id: self.unaskable(each) for each in requests}
+        yield from (_failed(name, error) for name, error in spelled.items() if error)
         waiting, failures = (each for each in requests if not spelled[each.id]), 0
         last = time.monotonic()
         with asyncio.Runner() as runner:
@@ -121,7 +116,7 @@ class AskedServer:
                     if done:
                         last = time.monotonic()
                     else:
-                        self._say(len(flying), time.monotonic() - last)
+                        self.say_waiting(len(flying), time.monotonic() - last)
                     # Yield finished answers before an error ends the job.
                     for task in sorted(done, key=lambda task: task.exception() is not None):
                         completion = task.result()
@@ -135,12 +130,27 @@ class AskedServer:
             finally:
                 runner.run(_end(flying, client))
 
+    def check_requests(self, requests: Sequence[Request]) -> None:
+        """Raise ValueError if the protocol has no way to ask one of them."""
+        for request in requests:
+            if request.forced_prefix:
+                raise ValueError(
+                    "the openai engine cannot force the beginning of an answer: use engine vllm or "
+                    "transformers"
+                )
+
+    def unaskable(self, request: Request) -> str:
+        """Return why a request fails alone before it is sent, or ""."""
+        found = spelled_control(request.user)
+        return _SPELLED.format(found) if found else ""
+
     def _client(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
             base_url=self._server.base_url,
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
             limits=httpx2.Limits(max_connections=self._concurrency),
+            trust_env=self.uses_proxies,
         )
 
     async def _check_server(self, client: httpx2.AsyncClient) -> None:
@@ -171,7 +181,7 @@ class AskedServer:
     async def _complete(
         self, client: httpx2.AsyncClient, request: Request, sampling: Sampling
     ) -> Completion:
-        body, tries, reason = self._body(request, sampling), self._server.retries + 1, ""
+        body, tries, reason = self.body(request, sampling), self._server.retries + 1, ""
         late = f"an answer had begun and had no end after {self._server.timeout_seconds:g} s"
         for attempt in range(tries):
             try:
@@ -189,13 +199,11 @@ class AskedServer:
         return _failed(request.id, f"given up after {tries} tries: {reason}")
 
     async def _answer(
-        self, client: httpx2.AsyncClient, request_id: str, body: dict[str, Any], limit: _Limit
+        self, client: httpx2.AsyncClient, request_id: str, body: dict[str, Any], limit: Limit
     ) -> Completion:
         """Return an answer; its time counts from its first token, and not from the queue."""
         told = {"trace": _keep_alive}
-        async with client.stream(
-            "POST", "chat/completions", json=body, extensions=told
-        ) as response:
+        async with client.stream("POST", self.path, json=body, extensions=told) as response:
             if is_streamed(response):
                 pieces = Pieces(self._key)
                 async for event in events(response):
@@ -207,13 +215,17 @@ class AskedServer:
                 self._begin(request_id, limit)
                 await response.aread()
                 answer = whole_answer(response, self._key)
-        return read_answer(request_id, answer, str(response.url), self._names, self._key)
+        return self.read(request_id, answer, str(response.url))
 
-    def _begin(self, request_id: str, limit: _Limit) -> None:
+    def read(self, request_id: str, answer: Any, url: str) -> Completion:
+        """Return the completion in an answer from an address; see `read_answer`."""
+        return read_answer(request_id, answer, url, self._names, self._key)
+
+    def _begin(self, request_id: str, limit: Limit) -> None:
         self._begun.add(request_id)
         limit.reschedule(asyncio.get_running_loop().time() + self._server.timeout_seconds)
 
-    def _say(self, num_flying: int, seconds: float) -> None:
+    def say_waiting(self, num_flying: int, seconds: float) -> None:
         """Tell that nothing has come for a while; a full queue is no failure."""
         logger.info(
             "%s: %d requests wait in its queue, %d are being answered; no answer for %.0f s",
@@ -224,7 +236,7 @@ class AskedServer:
         )
 
     @asynccontextmanager
-    async def _asked(self, seconds: float | None, late: str) -> AsyncIterator[_Limit]:
+    async def _asked(self, seconds: float | None, late: str) -> AsyncIterator[Limit]:
         """Turn everything that can happen to a connection into `Retry`; `late` is too much time."""
         try:
             async with asyncio.timeout(seconds) as limit:
@@ -239,7 +251,8 @@ class AskedServer:
         most = min(self._server.backoff_seconds * 2**attempt, _MOST_BACKOFF_SECONDS)
         return float(most * rng("backoff", request_id, attempt).uniform(0.5, 1.0))
 
-    def _body(self, request: Request, sampling: Sampling) -> dict[str, Any]:
+    def body(self, request: Request, sampling: Sampling) -> dict[str, Any]:
+        """Return the body of a request."""
         body = {
             "model": self._model,
             "messages": [{"role": "user", "content": request.user}],

@@ -39,10 +39,11 @@ def check_engine(name: str, runtime: EngineRuntime, has_source: bool) -> None:
             if kind.needs_server
             else f"engine {name} does not use a server: remove `runtime.server`"
         )
-    if kind.needs_model and runtime.nodes > 1:
+    if not kind.serves and runtime.is_served:
         raise ValueError(
-            f"engine {name} runs on one node, and `runtime.nodes` is {runtime.nodes}: serve the "
-            "model over several nodes (docs/cluster.md) and ask it with engine openai"
+            f"engine {name} starts no server: remove `runtime.serve`, `data_parallel` and "
+            "`expert_parallel`, and leave `runtime.nodes` at 1; engine vllm runs a model that is "
+            "too large for one node"
         )
 
 
@@ -79,7 +80,9 @@ def engine_for(
     identity = engine_identity(name, params, model.digest if model else "")
 
     def start() -> Running:
-        uses_cpus = kind.needs_model and not has_gpus(runtime.gpu, runtime.or_cpu, f"engine {name}")
+        # Over several nodes the server looks for its GPUs on each of them.
+        looks = kind.needs_model and runtime.nodes == 1
+        uses_cpus = looks and not has_gpus(runtime.gpu, runtime.or_cpu, f"engine {name}")
         seen = runtime.model_copy(update={"gpu": 0}) if uses_cpus else runtime
         return kind.start(checked, seen, model)
 

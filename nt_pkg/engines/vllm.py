@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from nt_pkg.config.engines import EngineRuntime, Sampling
-from nt_pkg.engines._base import Completion, EngineKind, Model, Request
+from nt_pkg.engines._base import Completion, EngineKind, Model, Request, Running
 from nt_pkg.engines._chat import Chat, ChatParams, no_room
 from nt_pkg.engines._serve import NO_COMPILER
 
@@ -50,14 +50,7 @@ class VllmEngine:
     def __init__(self, params: VllmParams, runtime: EngineRuntime, model: Model | None) -> None:
         """Load the model; this takes minutes for a large one."""
         assert model is not None
-        os.environ["VLLM_NO_USAGE_STATS"] = "1"  # no usage data leave the machine
-        cache_gib = max(1, runtime.mem_mb // 4096)  # a quarter of the job's memory
-        on_a_cpu = {**_ON_A_CPU, "VLLM_CPU_KVCACHE_SPACE": str(cache_gib)}
-        for name, value in {**NO_COMPILER, **({} if runtime.gpu else on_a_cpu)}.items():
-            os.environ.setdefault(name, value)
-        if runtime.gpu:  # Snakemake's value is for a job of one process
-            spare = runtime.threads - 2
-            os.environ["OMP_NUM_THREADS"] = str(max(1, spare // runtime.gpu))
+        os.environ.update(_environment(runtime))
         import torch
         import transformers
         import vllm
@@ -110,6 +103,31 @@ class VllmEngine:
             self._engine.abort_request(list(flying))
 
 
+def _environment(runtime: EngineRuntime) -> dict[str, str]:
+    """Return the variables of vLLM, without those that the user has set."""
+    cache_gib = max(1, runtime.mem_mb // 4096)  # a quarter of the job's memory
+    on_a_cpu = {**_ON_A_CPU, "VLLM_CPU_KVCACHE_SPACE": str(cache_gib)}
+    wanted = {**NO_COMPILER, **({} if runtime.gpu else on_a_cpu)}
+    found = {name: value for name, value in wanted.items() if name not in os.environ}
+    found["VLLM_NO_USAGE_STATS"] = "1"  # no usage data leave the machine
+    if runtime.gpu:  # Snakemake's value is for a job of one process
+        spare, gpus = runtime.threads - 2, runtime.gpu // runtime.nodes
+        found["OMP_NUM_THREADS"] = str(max(1, spare // gpus))
+    return found
+
+
+def start_vllm(params: VllmParams, runtime: EngineRuntime, model: Model | None) -> Running:
+    """Return the engine: within this process, or a server on the nodes of the job."""
+    if not runtime.is_served:
+        return VllmEngine(params, runtime, model)
+    from nt_pkg.engines._served_vllm import ServedVllm
+
+    assert model is not None
+    given = params.model_dump(exclude={"chat_template"}, exclude_none=True)
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    return ServedVllm(arguments, _environment(runtime), runtime, model, params.chat_template)
+
+
 def _sampling(request: Request, sampling: Sampling, room: int, ends: set[int]) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
@@ -133,5 +151,11 @@ def _cpus(runtime: EngineRuntime) -> int:
 
 
 ENGINE = EngineKind(
-    params=VllmParams, start=VllmEngine, version=3, needs_model=True, keeps_texts=True, cpus=_cpus
+    params=VllmParams,
+    start=start_vllm,
+    version=3,
+    needs_model=True,
+    serves=True,
+    keeps_texts=True,
+    cpus=_cpus,
 )

@@ -80,6 +80,11 @@ def _annotator(where: str, entry: Annotator) -> Annotator:
             if has_source
             else f"{where}: kind {entry.kind} needs a `source`, the files of its model"
         )
+    if entry.engine is None and entry.runtime.is_served:
+        raise ValueError(
+            f"{where}: nodes, serve, data_parallel and expert_parallel without `engine`: they are "
+            "for engine vllm, remove them"
+        )
     if entry.engine is not None:
         checked["engine_params"] = _engine_params(
             where, entry.engine, entry.engine_params, "engine_params", entry.runtime, has_source

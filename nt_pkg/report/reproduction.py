@@ -44,7 +44,8 @@ fails when it is stale.
 The study is [planned](paper_map.md): {num_trainings}, {num_scores}, for {num_published}.
 What is missing for our own numbers:
 
-- **A teacher.** The traces of `natural-reasoning` come from a server of DeepSeek-R1, over
+- **A teacher.** The traces of `natural-reasoning` come from DeepSeek-R1, which each of its jobs
+  serves on
   [two nodes of eight H100, or one of eight H200](cluster.md#a-teacher-over-several-nodes).
 - **GPUs.** One node of eight for the students of 7 and 8 billion parameters, four such nodes for
   the student of 70 billion ([what the jobs ask for](cluster.md#what-the-papers-jobs-ask-for)).

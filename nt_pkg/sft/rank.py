@@ -7,7 +7,6 @@ On several nodes `nt_pkg.sft.launch` starts the ranks with
 On one node it forks them.
 """
 
-import ipaddress
 import json
 import logging
 import os
@@ -27,6 +26,7 @@ from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.sft.examples import Examples
 from nt_pkg.sft.stopping import Notes
 from nt_pkg.sft.train import Job, _Trainer
+from nt_pkg.slurm.nodes import own_address
 
 if TYPE_CHECKING:
     import torch
@@ -113,24 +113,6 @@ def read_job(path: Path) -> tuple[Job, float]:
         work=Path(found["work"]),
     )
     return job, found["launched"]
-
-
-def own_address(own: str, peer: str) -> str:
-    """Return the address at which other nodes reach this machine.
-
-    Args:
-        own: this machine's name among the nodes of the job.
-        peer: the name of another node of the job.
-    """
-    address = socket.gethostbyname(own)
-    if not ipaddress.ip_address(address).is_loopback:
-        return address
-    # Some systems resolve their own name to a loopback address (Debian: 127.0.1.1). Then we take
-    # the source address of packets to a peer; connecting a UDP socket tells it and sends nothing.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((peer, 9))
-        found: str = probe.getsockname()[0]
-        return found
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -144,8 +144,36 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
             ["teachers.micro-teacher.params", "did you mean 'dtype'?"],
         ),
         (
-            teacher(engine="vllm", source={"builtin": "micro-base"}, runtime={"nodes": 2}),
-            ["engine vllm runs on one node", "ask it with engine openai"],
+            teacher(
+                engine="transformers",
+                source={"builtin": "micro-base"},
+                runtime={"nodes": 2, "gpu": 2},
+            ),
+            ["engine transformers starts no server", "leave `runtime.nodes` at 1", "vllm runs"],
+        ),
+        (
+            teacher(runtime={"serve": True}),
+            ["teachers.micro-teacher: engine micro starts no server"],
+        ),
+        (
+            put("annotators", "length", "runtime", value={"gpu": 2, "nodes": 2}),
+            ["annotators.length: nodes, serve, data_parallel", "without `engine`"],
+        ),
+        (
+            teacher(runtime={"nodes": 2}),
+            ["teachers.micro-teacher.runtime", "spread a model over GPUs, and `gpu` is 0"],
+        ),
+        (
+            teacher(runtime={"nodes": 2, "gpu": 16, "data_parallel": 1, "expert_parallel": True}),
+            ["engine micro starts no server"],
+        ),
+        (
+            teacher(runtime={"nodes": 3, "gpu": 24, "data_parallel": 8}),
+            ["data_parallel 8 cannot be spread evenly over 3 nodes"],
+        ),
+        (
+            teacher(runtime={"gpu": 8, "data_parallel": 3}),
+            ["8 GPUs cannot be spread evenly over pipeline_parallel 1 x data_parallel 3"],
         ),
         (
             teacher(runtime={"gpu": 4, "pipeline_parallel": 3}),

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from nt_pkg.cost.gpu_hours import Forecasts
-from nt_pkg.cost.ranges import Ranges, load_seconds, published
+from nt_pkg.cost.ranges import Ranges, load_seconds
+from nt_pkg.cost.speeds import published
 from nt_pkg.snakemake_io.dry_run import Job
 from nt_pkg.snakemake_io.timings import Timings
 from tests.unit.test_forecast import RUN, SHARD, _job, _study, _timed

@@ -24,13 +24,18 @@ IMAGE = ROOT / "envs/image.def"
 SERVER = ServedModel(
     model="/models/r1",
     nodes=(ServingNode("n1", "10.0.0.1"), ServingNode("n2", "10.0.0.2")),
-    tensor_parallel=8,
+    gpus=16,
     pipeline_parallel=2,
     api_key="secret",
     port=8000,
     master_port=29501,
     more=("--max-model-len=32768",),
 )
+STEP = (
+    "srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=64 --gpus-per-node=8 "
+    "--kill-on-bad-exit=1 --nodelist={} "
+)
+SERVE = f"{sys.executable} -m vllm.entrypoints.cli.main serve /models/r1 "
 
 _STAND_IN = """
 import os
@@ -49,22 +54,36 @@ def test_large_teacher_on_two_nodes() -> None:
     head, worker = serve_commands(SERVER, cpus_per_node=64)
 
     both = (
-        "--gpus-per-node=8 --kill-on-bad-exit=1 --nodelist={} vllm serve /models/r1 "
-        "--tensor-parallel-size=8 --pipeline-parallel-size=2 --max-model-len=32768 "
+        f"{STEP}{SERVE}--tensor-parallel-size=8 --pipeline-parallel-size=2 --max-model-len=32768 "
         "--distributed-executor-backend=mp --nnodes=2 --node-rank={} --master-addr=10.0.0.1 "
         "--master-port=29501 {}"
     )
-    step = "srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=64 "
-    assert " ".join(head.argv) == step + both.format("n1", 0, "--host=10.0.0.1 --port=8000")
-    assert " ".join(worker.argv) == step + both.format("n2", 1, "--headless")
-    assert SERVER.api_base == "http://10.0.0.1:8000/v1"
+    assert " ".join(head.argv) == both.format("n1", 0, "--host=10.0.0.1 --port=8000")
+    assert " ".join(worker.argv) == both.format("n2", 1, "--headless")
+    assert SERVER.url == "http://10.0.0.1:8000"
+
+
+def test_mixture_of_experts_on_two_nodes() -> None:
+    """As vLLM documents it: each node has its own engines behind the front end of the first."""
+    moe = dataclasses.replace(SERVER, pipeline_parallel=1, data_parallel=16, expert_parallel=True)
+
+    head, worker = serve_commands(moe, cpus_per_node=64)
+
+    both = (
+        f"{STEP}{SERVE}--tensor-parallel-size=1 --pipeline-parallel-size=1 --data-parallel-size=16 "
+        "--enable-expert-parallel --max-model-len=32768 --data-parallel-size-local=8 "
+        "{}--data-parallel-address=10.0.0.1 --data-parallel-rpc-port=29501 {}"
+    )
+    assert " ".join(head.argv) == both.format("n1", "", "--host=10.0.0.1 --port=8000")
+    assert " ".join(worker.argv) == both.format("n2", "--data-parallel-start-rank=8 ", "--headless")
 
 
 def test_key_is_never_in_a_command_line() -> None:
     head, worker = serve_commands(SERVER, cpus_per_node=64)
 
-    assert head.env == {**NO_COMPILER, "VLLM_HOST_IP": "10.0.0.1", "VLLM_API_KEY": "secret"}
-    assert worker.env == {**NO_COMPILER, "VLLM_HOST_IP": "10.0.0.2"}
+    common = {**NO_COMPILER, "VLLM_NO_USAGE_STATS": "1"}
+    assert head.env == {**common, "VLLM_HOST_IP": "10.0.0.1", "VLLM_API_KEY": "secret"}
+    assert worker.env == {**common, "VLLM_HOST_IP": "10.0.0.2"}
     assert not any("secret" in each for each in (*head.argv, *worker.argv))
     assert "secret" not in repr(SERVER)
 
@@ -96,17 +115,27 @@ def test_vllm_compiles_no_sampler_unless_told_to(
     assert said.stdout.strip() == wanted
 
 
-def test_teacher_on_one_node_is_an_ordinary_server() -> None:
-    one = dataclasses.replace(SERVER, nodes=SERVER.nodes[:1], pipeline_parallel=1)
-
+def test_teacher_on_one_node_is_a_child_of_its_job() -> None:
+    """Experts on 8 H200, a copy of the attention layers on each; without GPUs, the other module."""
+    one = dataclasses.replace(
+        SERVER, nodes=SERVER.nodes[:1], gpus=8, pipeline_parallel=1, data_parallel=8,
+        expert_parallel=True,
+    )  # fmt: skip
     (command,) = serve_commands(one, cpus_per_node=64)
+    assert " ".join(command.argv) == (
+        f"{SERVE}--tensor-parallel-size=1 --pipeline-parallel-size=1 --data-parallel-size=8 "
+        "--enable-expert-parallel --max-model-len=32768 --host=10.0.0.1 --port=8000"
+    )
 
-    assert command.argv[-2:] == ("--host=10.0.0.1", "--port=8000")
-    assert not any("nnodes" in each for each in command.argv)
+    on_cpus = dataclasses.replace(
+        one, gpus=0, data_parallel=1, expert_parallel=False, nodes=one.nodes
+    )
+    (command,) = serve_commands(on_cpus, cpus_per_node=64)
+    module = "vllm.entrypoints.openai.api_server"
+    assert command.argv[:5] == (sys.executable, "-m", module, "--model", "/models/r1")
 
 
-def test_uneven_gpus_are_refused() -> None:
-    uneven = dataclasses.replace(SERVER, tensor_parallel=3, pipeline_parallel=1)
-
-    with pytest.raises(ValueError, match="3 GPUs cannot be spread evenly over 2 nodes"):
-        serve_commands(uneven, cpus_per_node=64)
+@pytest.mark.parametrize("groups", [{"pipeline_parallel": 3}, {"data_parallel": 5}])
+def test_uneven_gpus_are_refused(groups: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="16 GPUs cannot be spread evenly over 2 nodes"):
+        serve_commands(dataclasses.replace(SERVER, **groups), cpus_per_node=64)

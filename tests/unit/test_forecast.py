@@ -19,6 +19,7 @@ from nt_pkg.cost.generation import (
     workload_of,
 )
 from nt_pkg.cost.gpu_hours import Forecasts
+from nt_pkg.cost.ranges import Ranges
 from nt_pkg.files.json_files import write_json
 from nt_pkg.plan.validate import load_study
 from nt_pkg.snakemake_io.dry_run import Job
@@ -48,6 +49,7 @@ def _study(change: Callable[[dict[str, Any]], None] = lambda found: None) -> Stu
         "params": {"model": "r1"},
         "runtime": {"server": SERVER},
     }
+    found["pools"]["natural-reasoning"]["num_shards"] = 16
     change(found)
     return load_study(found)
 
@@ -246,6 +248,28 @@ def test_transformers_waits_for_the_longest_answer_on_one_gpu(tmp_path: Path) ->
     longest = gpu_seconds(shape, Workload(10, 250, 16_384), alone, "h100")
     found = generation_cost(writer, texts, tmp_path, "h100", PastAnswers(tmp_path))
     assert found.gpu_seconds == pytest.approx(2 * longest)
+
+
+def test_a_teacher_with_published_speeds_takes_the_slowest(tmp_path: Path) -> None:
+    """1,145,824 traces of 4,500 tokens at 2621.05 tokens a second on 8 GPUs."""
+
+    def serve(found: dict[str, Any]) -> None:
+        r1 = read_study([CONFIG / "paper.yaml"])["teachers"]["deepseek-r1"]
+        found["teachers"]["served"] = r1
+
+    study = _study(serve)
+    jobs = [_job("generate_traces", 16, 1440, **SHARD, teacher="served") for _ in range(16)]
+    found = _forecasts(study, tmp_path, *jobs)
+    assert found.hours(jobs) == pytest.approx(1_145_824 * 4500 / (2621.05 / 8) / 3600)
+    text = "\n".join([*found.table(), *found.notes()])
+    assert "\n  served                    16    16     4,372     6,144  published speed" in text
+    assert "published speed: the slowest that others have measured" in text
+    assert "a server, whose GPUs" not in text
+
+    _timed(tmp_path, jobs[0], 3600)
+    timed = _forecasts(study, tmp_path, jobs[0])
+    ranges = Ranges(jobs[:1], study, timed, tmp_path).found["traces", "served"]
+    assert (ranges.low, ranges.high) == (16, 16)
 
 
 def test_the_table_has_every_stage_and_what_servers_are_asked(study: Study, tmp_path: Path) -> None:

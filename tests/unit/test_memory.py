@@ -287,7 +287,7 @@ def test_cost_is_measured_where_a_training_has_ended(study: Study, tmp_path: Pat
     run = _train("llama-3.1-8b").wildcards
     needed = need(study, run["student"], tmp_path, "h100")
     before = training_cost(study, run, tmp_path, needed)
-    assert before and not before.is_measured
+    assert before and before.basis == "arithmetic"
     assert before.tokens == 5000 * 4500 * 10
     flops = 6 * (8_030_261_248 - 128_256 * 4096) + 6 * 32 * 4096 * 4500
     assert before.balance and 0.99 < before.balance < 1
@@ -304,7 +304,7 @@ def test_cost_is_measured_where_a_training_has_ended(study: Study, tmp_path: Pat
         {"tokens_per_second": 80_000.0, "world_size": 8},
     )
     after = training_cost(study, run, tmp_path, needed)
-    assert after and after.is_measured and after.balance is None  # it is in the speed
+    assert after and after.basis == "measured speed" and after.balance is None  # it is in the speed
     assert after.gpu_seconds == pytest.approx(4990 * 3000 * 10 / 10_000)
 
 

@@ -8,6 +8,7 @@ Runs in the environment for inference; `make env-check` calls it. Everything is 
 
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -15,9 +16,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+
+import httpx2
+import psutil
 
 from nt_pkg.config.engines import EngineRuntime, Sampling, Server
 from nt_pkg.engines._base import Completion, Engine, Model, Request
@@ -55,6 +59,7 @@ def main(argv: Sequence[str]) -> int:
     steps = [
         (_offline, "vLLM in a job says what transformers says"),
         (_served, "vLLM as a server says the same"),
+        (_serves, "vLLM as a server of its job says the same"),
         (_killed, "traces of vLLM survive a kill"),
         (_answered, "a student answers with vLLM"),
     ]
@@ -157,6 +162,34 @@ def _served(model: Model, folder: Path) -> None:
         _refuses(_asking(url, key_env="NT_OTHER_KEY"), "the key is refused")
         _refuses(_asking(url, "other", key_env="NT_CHECK_KEY"), "does not serve 'other' but tiny")
     assert os.environ["NT_CHECK_KEY"] not in (folder / "server.log").read_text()
+
+
+def _serves(model: Model, folder: Path) -> None:
+    """Whether its job serves the model or not, the texts are the same; without the key nothing."""
+    inside = engine_for("vllm", FLOAT32, RUNTIME, model)
+    runtime = RUNTIME.model_copy(update={"serve": True})
+    with closing(engine_for("vllm", FLOAT32, runtime, model)) as served:
+        assert served.identity == inside.identity
+        for sampling in (GREEDY, DRAWN):
+            requests = [*REQUESTS, JSON_REQUEST, Request("long", "x" * 300)]
+            found = _by_id(served, requests, sampling)
+            assert found == _by_id(inside, requests, sampling)
+        (child,) = psutil.Process().children()
+        (address,) = (
+            each.laddr for each in child.net_connections("tcp") if each.status == psutil.CONN_LISTEN
+        )
+        assert address.ip == "127.0.0.1"
+        url, key = f"http://127.0.0.1:{address.port}", child.environ()["VLLM_API_KEY"]
+        assert key not in " ".join(child.cmdline())
+        told = httpx2.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).text
+        prompts, answers = (
+            sum(map(float, re.findall(rf"(?m)^vllm:{what}_tokens_total\{{.*\}} (\S+)", told)))
+            for what in ("prompt", "generation")
+        )  # by which a server that hangs is noticed
+        assert prompts > 0 < answers, told
+        for path in ("v1/models", "invocations", "tokenize", "metrics", "version", "docs"):
+            assert httpx2.post(f"{url}/{path}", json={"prompt": "x"}).status_code == 401, path
+    assert not psutil.Process().children()
 
 
 def _killed(model: Model, folder: Path) -> None:

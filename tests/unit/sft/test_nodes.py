@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from nt_pkg.config.students import Runtime
-from nt_pkg.sft import launch, rank
+from nt_pkg.sft import launch
 from nt_pkg.sft import train as loop
 from nt_pkg.slurm.jobs import first_failure
+from nt_pkg.slurm.nodes import own_address
 from nt_pkg.slurm.stopping import Stopped
 from tests.unit.sft.tiny import (
     EXAMPLES,
@@ -172,5 +173,5 @@ def noting_listeners(trainer: loop._Trainer, number: int, step: Any) -> float:
 
 
 def test_a_node_names_the_address_that_the_others_reach() -> None:
-    assert rank.own_address("localhost", "localhost") == "127.0.0.1"
-    assert rank.own_address("10.0.0.1", "10.0.0.2") == "10.0.0.1"
+    assert own_address("localhost", "localhost") == "127.0.0.1"
+    assert own_address("10.0.0.1", "10.0.0.2") == "10.0.0.1"
