@@ -14,7 +14,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run paper-dry-run paper-small check test real-rows plan rebuild-check kill-check \
 	env-check base lint format schema lock lock-check setup setup-inference images slurm-test slurm-demo \
-	bench-quick bench-plan bench-data bench-checkpoints bench-balance bench-sft bench-scale bench-clusters bench-grade gpu-check cases peers docs clean-work
+	bench-quick bench-plan bench-data bench-checkpoints bench-balance bench-sft bench-scale bench-clusters bench-grade bench-statistics gpu-check cases peers docs clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
 demo real-rows: export NT_ENV_INFERENCE ?=
@@ -69,7 +69,7 @@ bench-plan: $(READY) ## Measure the time to plan 1,000 shards and to dispatch a 
 	python -m benchmarks.plan
 
 bench-quick: $(READY) ## Check that all benchmarks work: run them in a small form, without peers
-	set -e; for each in plan data checkpoints balance sft grade clusters gpu_check scale; do \
+	set -e; for each in plan data checkpoints balance sft grade clusters statistics_errors gpu_check scale; do \
 		echo "benchmarks.$$each --quick"; python -W ignore -m benchmarks.$$each --quick; \
 	done
 
@@ -94,6 +94,9 @@ gpu-check: ## Check and measure training on a GPU, ten minutes (WHEELS=folder: w
 
 bench-clusters: $(READY) ## Measure how well `semantic` recovers known clusters
 	python -m benchmarks.clusters
+
+bench-statistics: $(READY) ## Simulate how often the report's verdicts are wrong, and what they can see
+	python -m benchmarks.statistics_errors
 
 bench-grade: $(READY) ## Measure grading against lighteval and lm-evaluation-harness
 	python -m benchmarks.grade

@@ -1,7 +1,7 @@
 """Compare the runs of a study and write its report.
 
-Called by rule `build_report` (rules/report.smk). If there are too few seeds for a test, reads the
-grades and the lengths of samples next to the scores. Reads the summary of an earlier report if one
+Called by rule `build_report` (rules/report.smk). Reads the grades next to the
+scores, and for claims about lengths the samples. Reads the summary of an earlier report if one
 is named. Writes index.html, summary.json, tables and figures.
 """
 

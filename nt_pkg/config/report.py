@@ -8,7 +8,7 @@ from nt_pkg.config.base import NAME, Strict
 
 
 class Comparison(Strict):
-    """A question that the report answers with a test: over seeds, or over questions."""
+    """A question that the report answers with a test, over trainings and questions."""
 
     name: str = Field(description="Name in summary.json.")
     kind: Literal["difference", "scaling", "modes"] = Field(
@@ -32,6 +32,12 @@ class Comparison(Strict):
         "of those of b, or fewer than these, or neither has twice those of the other.",
     )
 
+    family: str = Field(
+        "",
+        description="Without a claim: name of the comparisons whose p values are corrected "
+        "together (Holm); by default, all without a claim.",
+    )
+
     @model_validator(mode="after")
     def _claims_one_thing(self) -> Self:
         if self.within is not None and self.tokens:
@@ -39,6 +45,10 @@ class Comparison(Strict):
         if (self.within is not None or self.tokens) and self.claim is None:
             raise ValueError(
                 f"comparison {self.name}: `within` and `tokens` say what is claimed: add a `claim`"
+            )
+        if self.family and self.claim is not None:
+            raise ValueError(
+                f"comparison {self.name}: claims are one family: leave out `family` or `claim`"
             )
         return self
 
@@ -105,6 +115,13 @@ class Report(Strict):
     )
     published: list[Published] = Field(
         default_factory=list, description="Numbers of a paper, shown next to ours."
+    )
+    training_sd: float | None = Field(
+        None,
+        ge=0,
+        description="How much trainings of one recipe vary: the standard deviation, in points, of "
+        "the mean accuracy of a comparison's benchmarks. Used where a side was trained once and "
+        "this study's other runs tell it with fewer than 10 degrees of freedom.",
     )
     earlier: str | None = Field(
         None,

@@ -47,6 +47,11 @@ def score(
         for sample, is_failed in zip(samples, failed, strict=True)
         if not is_failed and sample["completion_tokens"] is not None
     ]
+    complete = [
+        sample["completion_tokens"]
+        for sample in samples
+        if sample["status"] == "ok" and sample["finish_reason"] != "length"
+    ]
     num = len(samples)
     return {
         "num_questions": len(items),
@@ -65,6 +70,7 @@ def score(
             if len(groups) > 1
         },
         "mean_tokens": statistics.fmean(tokens) if tokens else None,
+        "mean_tokens_complete": statistics.fmean(complete) if complete else None,
         "median_tokens": statistics.median(tokens) if tokens else None,
         "token_histogram": token_histogram(tokens),
         "truncation_rate": sum(sample["finish_reason"] == "length" for sample in samples) / num,

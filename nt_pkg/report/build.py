@@ -12,13 +12,13 @@ from nt_pkg.files.json_files import atomic_path, write_json
 from nt_pkg.report.canvas import Chart, chart_style, save_chart
 from nt_pkg.report.cells import build_cells, find_sizes
 from nt_pkg.report.changes.compare import compare_summaries
-from nt_pkg.report.claims import judge_claims
-from nt_pkg.report.effects import AnswersOf, LengthsOf, measure_effects
+from nt_pkg.report.effects import LengthsOf, measure_effects
 from nt_pkg.report.headline import say_headline
 from nt_pkg.report.material import Material
 from nt_pkg.report.page import render_page
 from nt_pkg.report.parts._base import Drawn, draw_part, load_parts
 from nt_pkg.report.records import Inputs
+from nt_pkg.report.runs import AnswersOf
 from nt_pkg.report.sections import build_sections
 from nt_pkg.report.summary import KeptClaim, Summary, summarise
 from nt_pkg.report.tables import Table, render_csv, render_markdown
@@ -38,8 +38,7 @@ def build_report(
     Args:
         inputs: the records of the study.
         out_dir: folder of the report.
-        answers: returns the share of right answers per question of a score, for comparisons of few
-            seeds.
+        answers: returns the share of right answers per question of a score.
         lengths: returns the mean tokens per question of a score, for comparisons of lengths.
         earlier: summary of an earlier report; the page then says what changed since.
 
@@ -48,12 +47,22 @@ def build_report(
             have the same name.
     """
     report = inputs.study.report
-    effects = measure_effects(report.comparisons, inputs.scores, answers, report.published, lengths)
+    stated = report.training_sd
+    effects, claims = measure_effects(
+        report.comparisons,
+        inputs.scores,
+        answers,
+        report.published,
+        lengths,
+        claims=report.claims,
+        runs=inputs.runs,
+        training_sd=None if stated is None else stated / 100,
+    )
     material = Material(
         **vars(inputs),
         cells=build_cells(inputs.scores, find_sizes(inputs.subsets, inputs.runs)),
         effects=effects,
-        claims=judge_claims(report.claims, effects),
+        claims=claims,
     )
     summary = _summarise(material)
     if earlier is not None:

@@ -1,4 +1,4 @@
-"""Main effects of a study: differences paired by seed, their intervals and verdicts.
+"""Main effects of a study: differences, their intervals and verdicts.
 
 Filters are those of `nt_pkg.report.filters`. Accuracies and differences are shares in [0, 1].
 """
@@ -8,24 +8,25 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from nt_pkg.config.report import Comparison, Published
+from nt_pkg.config.report import Claim, Comparison, Published
 from nt_pkg.report.filters import (
     Filter,
     ScoresBySeed,
     expand_comparison,
     match_scores,
-    repeat_untrained,
 )
+from nt_pkg.report.judging import CLAIMS, NO_CLAIM, JudgedClaim, judge_study
 from nt_pkg.report.published import find_published, find_published_tokens
-from nt_pkg.report.records import Effect, Score
+from nt_pkg.report.records import Effect, Run, Score, Side
+from nt_pkg.report.runs import AnswersOf, Runs, is_untrained, keep_complete
 from nt_pkg.report.wording import (
+    DASH,
     describe_filter,
     describe_filters,
     show_accuracy,
     show_count,
     show_interval,
     show_percent,
-    show_plural,
     show_points,
     show_ratio,
     show_ratio_interval,
@@ -33,24 +34,16 @@ from nt_pkg.report.wording import (
 from nt_pkg.statistics.ratios import (
     Lengths,
     Ratio,
+    add_ratios,
     find_p_value,
-    lean,
     pair_lengths,
     pair_questions,
 )
-from nt_pkg.statistics.tests import (
-    MIN_SEEDS,
-    Answers,
-    Paired,
-    compare_alike,
-    compare_questions,
-    correct_holm,
-    run_paired_t,
-)
-from nt_pkg.statistics.verdicts import judge, judge_alike
+from nt_pkg.statistics.recipes import Test
+from nt_pkg.statistics.verdicts import ALPHA
 
-AnswersOf = Callable[[Score], Answers]
 LengthsOf = Callable[[Score], Lengths]
+ALIKE_LEVEL = 0.9  # two one-sided tests at 5 % are the 90 % interval (Schuirmann 1987)
 
 
 def show_effect(effect: Effect) -> str:
@@ -67,6 +60,12 @@ def show_effect_interval(effect: Effect) -> str:
     return show_interval(effect.interval)
 
 
+def show_level(effect: Effect) -> str:
+    """Return the level of the interval if it is another than 95 %."""
+    has_one = show_effect_interval(effect) != DASH and effect.level != Effect.level
+    return f"{100 * effect.level:.0f} %" if has_one else ""
+
+
 def show_effect_error(effect: Effect) -> str:
     """Return the standard error of our result."""
     if effect.tokens:
@@ -79,14 +78,44 @@ def show_effect_paper(effect: Effect) -> str:
     return show_ratio(effect.paper) if effect.tokens else show_points(effect.paper)
 
 
-def measure_effect(
-    comparison: Comparison,
+def measure_effects(
+    comparisons: Sequence[Comparison],
     scores: Sequence[Score],
     answers: AnswersOf | None = None,
     published: Sequence[Published] = (),
     lengths: LengthsOf | None = None,
+    *,
+    claims: Sequence[Claim] = (),
+    runs: Sequence[Run] = (),
+    training_sd: float | None = None,
+) -> tuple[list[Effect], list[JudgedClaim]]:
+    """Return every comparison and every claim with its verdict.
+
+    Args:
+        comparisons: `report.comparisons` of the configuration.
+        scores: all scores of the study.
+        answers: returns the share of right answers per question of a score.
+        published: rows of a paper's tables, for its own differences.
+        lengths: returns the mean tokens per question of a score, likewise for claims about
+            lengths.
+        claims: `report.claims`.
+        runs: the trainings, for what else differs between two sides.
+        training_sd: `report.training_sd`, as a share.
+    """
+    known = Runs(scores, answers, training_sd)
+    effects = [_measure(each, scores, known, published, lengths, runs) for each in comparisons]
+    return judge_study(claims, effects)
+
+
+def _measure(
+    comparison: Comparison,
+    scores: Sequence[Score],
+    known: Runs,
+    published: Sequence[Published],
+    lengths: LengthsOf | None,
+    runs: Sequence[Run],
 ) -> Effect:
-    """Return one comparison, measured but not yet judged, because Holm needs all p values."""
+    """Return one comparison, measured but not yet judged, because a family is judged together."""
     a, b = expand_comparison(comparison)
     name = comparison.name
     benchmarks = sorted({score.benchmark for score in scores})
@@ -98,141 +127,146 @@ def measure_effect(
         claim=comparison.claim,
         contrast=describe_filters(a, b),
         benchmark=wanted[0] if len(wanted) == 1 else f"mean of {len(wanted)}",
+        family=CLAIMS if comparison.claim is not None else comparison.family or NO_CLAIM,
         paper=_find_paper(published, a, b, wanted, is_ratio=bool(comparison.tokens)),
         within=None if comparison.within is None else comparison.within / 100,
         tokens=comparison.tokens,
     )
-    left, right = match_scores(scores, a, name), match_scores(scores, b, name)
-    empty = [text for text, cells in ((a, left), (b, right)) if not cells]
+    cells = [match_scores(scores, side, name) for side in (a, b)]
+    empty = [text for text, found in zip((a, b), cells, strict=True) if not found]
     if empty:
         return replace(effect, note="; ".join(f"no score of {describe_filter(f)}" for f in empty))
-    left, right = repeat_untrained(left, list(right)), repeat_untrained(right, list(left))
-    seeds = [
-        seed
-        for seed in sorted(set(left) & set(right))
-        if all(bench in left[seed] and bench in right[seed] for bench in wanted)
-    ]
-    skipped = sorted((set(left) | set(right)) - set(seeds))
+    sides, skipped = _pair(cells, wanted)
     notes = [f"left out, not scored on both sides: seeds {skipped}"] if skipped else []
-    if not seeds:
+    if not all(sides):
         return replace(effect, note="; ".join(notes))
-    paired, basis = _test(left, right, seeds, wanted, answers)
-    if basis == "seeds" and paired.standard_error == 0:
-        notes.append("the same difference at every seed")
     if comparison.kind == "modes":
         notes += _describe_adaptive(comparison, scores, wanted)
-    has_tokens = _with_tokens(left, right, seeds, wanted) == seeds
-    tokens = [sum(_average_tokens(side[s], wanted) for s in seeds) for side in (left, right)]
+    tokens = [_mean_tokens(side, wanted) for side in sides]
     measured = replace(
         effect,
-        num_seeds=len(seeds),
-        difference=paired.mean,
-        standard_error=paired.standard_error,
-        interval=paired.interval,
-        p_value_raw=paired.p_value
-        if effect.within is None
-        else compare_alike(paired, effect.within),
-        basis=basis,
-        tokens_ratio=tokens[0] / tokens[1] if has_tokens and tokens[1] else None,
+        num_seeds=min((len(side) for side in sides if not is_untrained(side)), default=1),
+        difference=_mean(sides[0], wanted) - _mean(sides[1], wanted),
+        tokens_ratio=tokens[0] / tokens[1] if tokens[0] is not None and tokens[1] else None,
         note="; ".join(notes),
+        a=_describe_side(sides[0], wanted, runs),
+        b=_describe_side(sides[1], wanted, runs),
     )
-    return _measure_lengths(measured, left, right, seeds, wanted, lengths)
+    if comparison.tokens:
+        return _test_lengths(measured, sides, wanted, lengths)
+    return _test_accuracy(measured, known.test(sides, wanted))
 
 
-def measure_effects(
-    comparisons: Sequence[Comparison],
-    scores: Sequence[Score],
-    answers: AnswersOf | None = None,
-    published: Sequence[Published] = (),
-    lengths: LengthsOf | None = None,
-) -> list[Effect]:
-    """Return every comparison with its verdict, p values corrected over all tested ones (Holm).
+def _pair(
+    cells: Sequence[ScoresBySeed], wanted: Sequence[str]
+) -> tuple[list[ScoresBySeed], list[int]]:
+    """Return both sides with the seeds that are complete on both, and the other seeds.
 
-    Args:
-        comparisons: `report.comparisons` of the configuration.
-        scores: all scores of the study.
-        answers: returns the share of right answers per question of a score; comparisons with fewer
-            than three seeds are then tested over questions.
-        published: rows of a paper's tables, for its own differences.
-        lengths: returns the mean tokens per question of a score, likewise for claims about
-            lengths.
+    The seeds of an untrained student are only further answers, and go with no other seeds.
     """
-    effects = [measure_effect(each, scores, answers, published, lengths) for each in comparisons]
-    tested = [i for i, e in enumerate(effects) if _is_tested(e)]
-    raw = [p for i in tested if (p := effects[i].p_value_raw) is not None]
-    for index, p_value in zip(tested, correct_holm(raw), strict=True):
-        effect = effects[index]
-        effects[index] = replace(effect, p_value=p_value, verdict=_judge(effect, p_value))
-    for index, effect in enumerate(effects):
-        if effect.basis == "seeds" and 0 < effect.num_seeds < MIN_SEEDS:
-            few = f"{show_plural(effect.num_seeds, 'seed')}, {MIN_SEEDS} are needed for a test"
-            effects[index] = replace(effect, note="; ".join(filter(None, [few, effect.note])))
-    return effects
+    complete = [keep_complete(side, wanted) for side in cells]
+    if any(map(is_untrained, cells)):
+        sides = complete
+    else:
+        both = set(complete[0]) & set(complete[1])
+        sides = [{seed: side[seed] for seed in sorted(both)} for side in complete]
+    left_out = {
+        seed for side, kept in zip(cells, sides, strict=True) for seed in set(side) - set(kept)
+    }
+    return sides, sorted(left_out)
 
 
-def _is_tested(effect: Effect) -> bool:
-    has_enough = effect.basis == "questions" or effect.num_seeds >= MIN_SEEDS
-    return has_enough and effect.p_value_raw is not None
+def _test_accuracy(effect: Effect, tests: Sequence[Test]) -> Effect:
+    """Return the effect with its tests: about recipes, about two models, or both."""
+    by_basis = {test.basis: test for test in tests}
+    models = by_basis.get("models")
+    shown = by_basis.get("recipes", models)
+    if shown is None:
+        return replace(effect, note=_say_missing(effect))
+    is_alike = effect.within is not None
+    level = ALIKE_LEVEL if is_alike else effect.level
+    about_recipes = shown.basis == "recipes"
+    notes = [effect.note]
+    if effect.within is not None and not about_recipes:
+        is_shown = shown.p_within(effect.within) < ALPHA
+        margin = f"within {100 * effect.within:g} points"
+        notes.append(f"that they are {margin} is {'shown' if is_shown else 'not shown'}")
+    return replace(
+        effect,
+        difference=shown.mean,
+        standard_error=shown.standard_error,
+        interval=shown.interval(level),
+        level=level,
+        p_value_raw=_find_p_value(effect, shown) if about_recipes else None,
+        p_value_models=models.p_value if models else None,
+        basis=shown.basis,
+        spread=shown.source if about_recipes else "",
+        degrees=shown.degrees,
+        spread_alike=shown.alike,
+        note="; ".join(filter(None, notes)),
+    )
 
 
-def _judge(effect: Effect, p_value: float) -> str:
-    if effect.within is not None or effect.tokens == "alike":
-        return judge_alike(p_value)
-    assert effect.difference is not None
-    found = effect.difference
-    if effect.tokens:
-        assert effect.tokens_ratio is not None
-        found = lean(effect.tokens_ratio, effect.tokens)
-    return judge(found, p_value, has_claim=effect.claim is not None)
+def _find_p_value(effect: Effect, test: Test) -> float:
+    return test.p_value if effect.within is None else test.p_within(effect.within)
 
 
-def _test(
-    left: ScoresBySeed,
-    right: ScoresBySeed,
-    seeds: Sequence[int],
-    wanted: Sequence[str],
-    answers: AnswersOf | None,
-) -> tuple[Paired, str]:
-    """Return the test over seeds, or over questions if there are too few seeds."""
-    if len(seeds) < MIN_SEEDS and answers is not None:
-        found = compare_questions(
-            {b: [(answers(left[s][b]), answers(right[s][b])) for s in seeds] for b in wanted}
-        )
-        if found is not None:
-            return found, "questions"
-    differences = [_average(left[s], wanted) - _average(right[s], wanted) for s in seeds]
-    return run_paired_t(differences), "seeds"
+def _say_missing(effect: Effect) -> str:
+    few = "too few questions, or answers that are not known, for a test"
+    return "; ".join(filter(None, [few, effect.note]))
 
 
-def _measure_lengths(
+def _test_lengths(
     effect: Effect,
-    left: ScoresBySeed,
-    right: ScoresBySeed,
-    seeds: Sequence[int],
+    sides: Sequence[ScoresBySeed],
     wanted: Sequence[str],
     lengths: LengthsOf | None,
 ) -> Effect:
-    """Return the effect; a claim about lengths gets p value, error and interval of its ratio."""
-    if not effect.tokens:
-        return effect
-    ratio, basis = _pair_tokens(left, right, seeds, wanted), "seeds"
-    if lengths is not None and (ratio is None or ratio.degrees + 1 < MIN_SEEDS):
-        found = pair_questions(
+    """Return the effect with p values, error and interval of its ratio of tokens.
+
+    Two seeds or more tell how trainings of this pair vary; questions are added. With one seed the
+    questions only tell about these two models.
+    """
+    assert effect.tokens is not None
+    seeds = sorted({seed for side in sides if not is_untrained(side) for seed in side} or {0})
+    left, right = (_repeat(side, seeds) for side in sides)
+    over_seeds = _pair_tokens(left, right, seeds, wanted)
+    over_questions = None
+    if lengths is not None:
+        over_questions = pair_questions(
             {b: [(lengths(left[s][b]), lengths(right[s][b])) for s in seeds] for b in wanted}
         )
-        if found is not None:
-            ratio, basis = found, "questions"
-    if ratio is None or not ratio.degrees:
-        return replace(effect, p_value_raw=None, basis=basis)
+    is_recipes = over_seeds is not None and over_seeds.degrees > 0
+    if over_seeds is not None and is_recipes:
+        ratio = over_seeds if over_questions is None else add_ratios(over_seeds, over_questions)
+    elif over_questions is not None:
+        ratio = over_questions
+    else:
+        return replace(effect, note=_say_missing(effect))
+    level = ALIKE_LEVEL if effect.tokens == "alike" else effect.level
+    p_value = find_p_value(ratio, effect.tokens)
+    differs = find_p_value(ratio, "fewer")
     return replace(
         effect,
-        num_seeds=ratio.degrees + 1 if basis == "seeds" else effect.num_seeds,
+        num_seeds=ratio.degrees + 1 if is_recipes else effect.num_seeds,
         tokens_ratio=ratio.value,
         tokens_error=ratio.standard_error,
-        tokens_interval=ratio.interval,
-        p_value_raw=find_p_value(ratio, effect.tokens),
-        basis=basis,
+        tokens_interval=ratio.interval(level),
+        level=level,
+        p_value_raw=p_value if is_recipes else None,
+        p_value_models=None if is_recipes else differs,
+        basis="recipes" if is_recipes else "models",
+        spread="own" if is_recipes else "",
+        degrees=ratio.degrees if is_recipes else None,
     )
+
+
+def _repeat(side: ScoresBySeed, seeds: Sequence[int]) -> ScoresBySeed:
+    """Return a side with these seeds: an untrained student is the same one at each of them."""
+    if not is_untrained(side):
+        return side
+    first = side[min(side)]
+    return {seed: side.get(seed, first) for seed in seeds}
 
 
 def _pair_tokens(
@@ -253,6 +287,38 @@ def _with_tokens(
         for seed in seeds
         if all(side[seed][b].mean_tokens is not None for side in (left, right) for b in wanted)
     ]
+
+
+def _describe_side(side: ScoresBySeed, wanted: Sequence[str], runs: Sequence[Run]) -> Side:
+    scores = [side[seed][name] for seed in side for name in wanted]
+    first = scores[0]
+    key = first.student, first.subset, first.format
+    own = [r for r in runs if (r.student, r.subset, r.format) == key and r.seed in side]
+    return Side(
+        tokens=_mean_known([score.mean_tokens for score in scores]),
+        tokens_complete=_mean_known([score.mean_tokens_complete for score in scores]),
+        truncation_rate=_mean_known([score.truncation_rate for score in scores]),
+        no_answer_rate=_mean_known([score.no_answer_rate for score in scores]),
+        num_examples=_mean_known([run.num_examples for run in own]),
+        train_tokens=_mean_known([run.num_tokens for run in own]),
+        train_steps=_mean_known([run.num_steps for run in own]),
+    )
+
+
+def _mean_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
+
+
+def _mean(side: ScoresBySeed, wanted: Sequence[str]) -> float:
+    return statistics.fmean(_average(found, wanted) for found in side.values())
+
+
+def _mean_tokens(side: ScoresBySeed, wanted: Sequence[str]) -> float | None:
+    """Return the mean tokens over runs; None if those of a score are not known."""
+    if any(found[name].mean_tokens is None for found in side.values() for name in wanted):
+        return None
+    return statistics.fmean(_average_tokens(found, wanted) for found in side.values())
 
 
 def _find_paper(

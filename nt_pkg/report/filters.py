@@ -91,14 +91,6 @@ def match_scores(scores: Sequence[Score], wanted: Filter, where: str) -> ScoresB
     return cells
 
 
-def repeat_untrained(cells: ScoresBySeed, seeds: Sequence[int]) -> ScoresBySeed:
-    """Repeat the only score of a model that was not trained here for every seed: a constant."""
-    if len(cells) != 1:
-        return cells
-    (only,) = cells.values()
-    return cells if any(score.is_trained for score in only.values()) else dict.fromkeys(seeds, only)
-
-
 def expand_comparison(comparison: Comparison) -> tuple[Filter, Filter]:
     """Return the filters (a, b) whose difference a - b is the effect of a comparison.
 

@@ -8,8 +8,8 @@ from nt_pkg.evaluation.score import MOST_UNANSWERED
 from nt_pkg.report.cautions import say_idle_conditions, say_uneven_sides
 from nt_pkg.report.cells import Cell, find_sizes, find_unsolved
 from nt_pkg.report.changes.words import say_changes
-from nt_pkg.report.claims import JudgedClaim
 from nt_pkg.report.effects import show_effect, show_effect_interval
+from nt_pkg.report.judging import JudgedClaim, leans_as_claimed
 from nt_pkg.report.material import Material
 from nt_pkg.report.records import Effect, Pool, Score, Subset, TraceSet
 from nt_pkg.report.wording import (
@@ -24,6 +24,7 @@ from nt_pkg.report.wording import (
     show_points,
     sort_modes,
 )
+from nt_pkg.statistics.verdicts import MODELS_ALIKE, MODELS_DIFFER, NO_DATA
 
 MICRO_WORLD = (
     "These numbers come from a micro-world: a tiny student on questions made by this project. They "
@@ -191,7 +192,8 @@ def say_effects(effects: Sequence[Effect], claims: Sequence[JudgedClaim] = ()) -
     for effect in effects:
         if effect.claim is None:
             groups.setdefault(effect.verdict, []).append(effect)
-    for verdict in ("above", "below", "no difference seen", "not enough data"):
+    order = ("above", "below", "no difference seen", MODELS_DIFFER, MODELS_ALIKE, NO_DATA)
+    for verdict in order:
         if found := groups.get(verdict):
             names = show_list([_say_short(effect) for effect in found])
             findings.append(
@@ -229,19 +231,26 @@ def _say_short(effect: Effect) -> str:
 
 
 def _say_parts(parts: Sequence[Effect]) -> str:
-    supported = sum(part.verdict == "supported" for part in parts)
     measured = sum(part.difference is not None for part in parts)
-    text = f"{supported} of {show_plural(len(parts), 'comparison')} supported"
+    of = show_plural(len(parts), "comparison")
+    if any(part.basis == "models" and part.p_value is not None for part in parts):
+        seen = [part for part in parts if part.verdict == MODELS_DIFFER]
+        agree = sum(leans_as_claimed(part) for part in seen)
+        text = f"{len(seen)} of {of} differ, {agree} as claimed; each side was trained once"
+    else:
+        supported = sum(part.verdict == "supported" for part in parts)
+        text = f"{supported} of {of} supported"
     return f"{text}, {measured} measured." if measured < len(parts) else f"{text}."
 
 
 def _say_numbers(effect: Effect) -> str:
     if effect.difference is None:
         return f"Nothing was measured: {effect.note}."
-    basis = ", tested over questions" if effect.basis == "questions" else ""
-    details = [show_plural(effect.num_seeds, "seed") + basis]
+    details = [show_plural(effect.num_seeds, "seed")]
+    if effect.models:
+        details.append(effect.models)
     if (interval := show_effect_interval(effect)) != DASH:
-        details.insert(0, f"95\u00a0% interval {interval}")
+        details.insert(0, f"{100 * effect.level:.0f}\u00a0% interval {interval}")
     if effect.p_value is not None:
         shown = show_p_value(effect.p_value)
         sign = "" if shown.startswith("<") else "= "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from nt_pkg.report.cells import Cell
 from nt_pkg.report.changes.records import Changes
-from nt_pkg.report.claims import JudgedClaim
+from nt_pkg.report.judging import JudgedClaim
 from nt_pkg.report.records import Effect, Inputs
 
 

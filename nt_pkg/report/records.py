@@ -90,6 +90,7 @@ class Score(RunName):
     accuracy: float
     standard_error: float | None
     mean_tokens: float | None  # None: not known, or all generations failed
+    mean_tokens_complete: float | None = None  # without answers that were cut
     median_tokens: float | None
     truncation_rate: float
     no_answer_rate: float
@@ -218,8 +219,25 @@ class Timings:
 
 
 @dataclass(frozen=True)
+class Side:
+    """What else differs between the sides of a comparison: means over their runs.
+
+    `tokens` and the rates are of answers, `train_tokens` and `train_steps` of trainings; None if
+    there is none. `tokens_complete` leaves out answers that were cut.
+    """
+
+    tokens: float | None = None
+    tokens_complete: float | None = None
+    truncation_rate: float | None = None
+    no_answer_rate: float | None = None
+    num_examples: float | None = None
+    train_tokens: float | None = None
+    train_steps: float | None = None
+
+
+@dataclass(frozen=True)
 class Effect:
-    """One comparison of a study; `p_value` is Holm-corrected, `p_value_raw` is not.
+    """One comparison of a study; `p_value` is corrected over its family, `p_value_raw` is not.
 
     If the claim is about lengths (`tokens`), p values and verdict are of the ratio of tokens;
     the difference in accuracy is shown but not tested.
@@ -231,20 +249,29 @@ class Effect:
     contrast: str
     benchmark: str
     verdict: str = NO_DATA
+    models: str = ""  # the verdict on the two models, beside one on recipes
     num_seeds: int = 0
     difference: float | None = None
     standard_error: float | None = None
     interval: tuple[float, float] | None = None
+    level: float = 0.95  # of the interval; 0.9 of a claim that sides are alike
     p_value: float | None = None
     p_value_raw: float | None = None
+    p_value_models: float | None = None  # not corrected
+    family: str = ""  # over which p values are corrected
     tokens_ratio: float | None = None
     tokens_error: float | None = None  # these two only for claims about lengths
     tokens_interval: tuple[float, float] | None = None
     note: str = ""
-    basis: str = "seeds"  # the test is over seeds or questions
+    basis: str = "recipes"  # the verdict is about recipes or models
+    spread: str = ""  # where the variance between trainings comes from
+    degrees: float | None = None  # degrees of freedom of that variance
+    spread_alike: float | None = None  # p value: these recipes vary as the others do
     paper: float | None = None  # the published difference; of a claim about lengths, their ratio
     within: float | None = None  # the claim is that the difference is smaller than this
     tokens: str | None = None  # the claim is about lengths: longer, fewer or alike
+    a: Side = Side()
+    b: Side = Side()
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ The comparisons that each claim rests on.
 Differences are in points; for tokens, ours is a ratio. The paper's is given if both of its
 numbers are known.
 A claim is supported if all its comparisons are; [reading a report](report.md) says how they are
-tested.
+tested. With one training of each side, a verdict is about these two models only.
 """
 
 

@@ -17,7 +17,7 @@ from nt_pkg.report.samples import choose_samples
 from nt_pkg.report.wording import show_plural
 from nt_pkg.statistics.ratios import LONGER
 from nt_pkg.statistics.tests import MIN_SEEDS
-from nt_pkg.statistics.verdicts import ALPHA, NO_DATA
+from nt_pkg.statistics.verdicts import ALPHA, MODELS_ALIKE, MODELS_DIFFER, NO_DATA
 
 Words = Callable[[Material], Sequence[str]]
 
@@ -85,55 +85,66 @@ def _say_headline(material: Material) -> Sequence[str]:
 
 
 def _say_how_judged(material: Material) -> Sequence[str]:
-    num_tested = sum(effect.p_value is not None for effect in material.effects)
     rule = (
-        "Every comparison is paired by seed: one side's accuracy minus the other's, averaged over "
-        "all benchmarks if none is named. The differences of the seeds give the mean, its "
-        "standard error and a 95 % t interval (n - 1 degrees of freedom for n seeds). p values "
-        "are two-sided and Holm-corrected over the "
-        f"{show_plural(num_tested, 'tested comparison')} of this page; intervals are not "
-        "corrected, so an interval can exclude zero although the corrected p is not below "
-        f"{ALPHA}."
+        "A difference of two recipes varies with the draws and trainings, with the sampling of "
+        "answers, and with the choice of questions: its variance is 2 (\u03c4\u00b2 + e\u00b2) / S "
+        "+ 2 \u03c9\u00b2 over S seeds. \u03c4\u00b2 + e\u00b2 is seen between the seeds, pooled "
+        "over the recipes of a student where these vary alike; otherwise it is moderated, or that "
+        "of the pair\u2019s own seeds. \u03c9\u00b2 is seen between the questions. Accuracy is "
+        "averaged over all benchmarks if none is named; a question that two of them share counts "
+        "as one."
+    )
+    families = (
+        "p values are two-sided and corrected (Holm) over a family: the claims of this page, or "
+        "comparisons without a claim. A claim of several parts is supported if all are, "
+        "which needs no correction inside. Intervals are not corrected, so an interval "
+        f"can exclude zero although the corrected p is not below {ALPHA}."
     )
     verdicts = (
-        f"With fewer than {MIN_SEEDS} seeds, and no test over questions instead, the "
-        f"verdict is \u201c{NO_DATA}\u201d. A claim is \u201csupported\u201d if the corrected p is "
-        f"below {ALPHA} and the sign is the claimed one, \u201copposite\u201d if the sign is the "
-        "other one, else \u201cnot supported\u201d: these seeds do not show it, which does not "
-        "prove the contrary. If nothing was claimed in advance, the verdicts are "
-        "\u201cabove\u201d, \u201cbelow\u201d and \u201cno difference seen\u201d."
+        f"A claim is \u201csupported\u201d if the corrected p is below {ALPHA} and the sign is the "
+        "claimed one, \u201copposite\u201d if the sign is the other one, else \u201cnot "
+        "supported\u201d: these seeds do not show it, which does not prove the contrary. If "
+        "nothing was claimed in advance, the verdicts are \u201cabove\u201d, \u201cbelow\u201d and "
+        "\u201cno difference seen\u201d. Where nothing could be tested, it is "
+        f"\u201c{NO_DATA}\u201d."
     )
     return [
         "<h3>How they were tested</h3>",
         paragraph(rule),
+        paragraph(families),
         paragraph(verdicts),
         paragraph(say_seed_scope(material.subsets)),
-        paragraph(_say_questions(material)),
+        paragraph(_say_special(material)),
     ]
 
 
-def _say_questions(material: Material) -> str:
+def _say_special(material: Material) -> str:
     parts = []
-    if any(effect.basis == "questions" for effect in material.effects):
+    if any(effect.basis == "models" for effect in material.effects):
         parts.append(
-            f"A comparison with fewer than {MIN_SEEDS} seeds is tested over the questions "
-            "that both sides answered instead (paired, every question once whatever its repeats; "
-            "benchmarks weigh the same). Such an interval covers the choice of questions and the "
-            "sampling of answers, but not chance in selection and training. So it says "
-            "that these two models differ, not that training again would show it."
+            "Where each side was trained once, nothing tells how much another training would "
+            f"change. The verdict then is about these two models: \u201c{MODELS_DIFFER}\u201d or "
+            f"\u201c{MODELS_ALIKE}\u201d, over the questions, and not about their recipes."
         )
     if any(effect.tokens for effect in material.effects):
         parts.append(
-            "A claim about lengths is tested on the tokens of the answers, paired in the same way "
-            f"and corrected together with the others: \u201clonger\u201d means at least {LONGER:g} "
-            "times the tokens, \u201cfewer\u201d any fewer, \u201calike\u201d less than "
-            f"{LONGER:g} times either way (two one-sided tests; never \u201copposite\u201d). The "
-            "interval of a ratio is Fieller\u2019s."
+            "A claim about lengths is tested on the tokens of the answers: \u201clonger\u201d "
+            f"means at least {LONGER:g} times the tokens, \u201cfewer\u201d any fewer, "
+            f"\u201calike\u201d less than {LONGER:g} times either way (two one-sided tests; never "
+            "\u201copposite\u201d). The interval of a ratio is Fieller\u2019s."
         )
     if any(effect.within is not None for effect in material.effects):
         parts.append(
             "A claim that a difference is small is supported if two one-sided tests show that it "
-            "is within the stated margin; it is never \u201copposite\u201d."
+            "is within the stated margin; its interval is the 90 % one, and it is never "
+            "\u201copposite\u201d."
+        )
+    if len(set(material.study.chance.values())) > 1 or (
+        material.study.chance and len(material.study.chance) < len(material.benchmarks)
+    ):
+        parts.append(
+            "Benchmarks differ in what a guess gives: a mean over them is a mean of accuracies, "
+            "and a point on one is not worth a point on another."
         )
     return " ".join(parts)
 

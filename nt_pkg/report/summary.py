@@ -17,7 +17,7 @@ from nt_pkg.files import layout
 from nt_pkg.files.json_files import digest, read_json
 from nt_pkg.report.records import Effect, Inputs, RuleRun, RunName, Score, Settings, read_record
 
-VERSION = 1  # raise it when the meaning of a `Summary` changes
+VERSION = 2  # raise it when the meaning of a `Summary` changes
 # The smallest ids of a subset are kept, to estimate how many of its rows are still there.
 # Ids are digests, so these are a random sample, and the same rows if two subsets share them; 512
 # give a share with a standard error of 2.2 points at most; smaller subsets are exact.

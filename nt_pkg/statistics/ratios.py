@@ -44,12 +44,11 @@ class Ratio:
         """Standard error of the ratio, to first order."""
         return self._error(self.value) / self.b
 
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Fieller's 95 % interval; None if it is unbounded or there are no data."""
+    def interval(self, level: float = 1 - ALPHA) -> tuple[float, float] | None:
+        """Return Fieller's interval; None if it is unbounded or there are no data."""
         if not self.degrees:
             return None
-        square = float(stdtrit(self.degrees, 1 - ALPHA / 2)) ** 2
+        square = float(stdtrit(self.degrees, (1 + level) / 2)) ** 2
         lead = self.b**2 - square * self.variance_b
         if lead <= 0:  # the shorter side cannot be told from zero
             return None
@@ -122,6 +121,21 @@ def pair_questions(pairs: Mapping[str, Sequence[tuple[Lengths, Lengths]]]) -> Ra
         math.fsum(part.variance_b for part in found) / number**2,
         math.fsum(part.covariance for part in found) / number**2,
         min(part.degrees for part in found),
+    )
+
+
+def add_ratios(over_seeds: Ratio, over_questions: Ratio) -> Ratio:
+    """Return the ratio with the variances between trainings and between questions, added.
+
+    The sampling of answers is in both, so the sum is a little too wide.
+    """
+    return Ratio(
+        over_questions.a,
+        over_questions.b,
+        over_seeds.variance_a + over_questions.variance_a,
+        over_seeds.variance_b + over_questions.variance_b,
+        over_seeds.covariance + over_questions.covariance,
+        over_seeds.degrees,
     )
 
 

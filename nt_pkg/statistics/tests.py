@@ -1,4 +1,7 @@
-"""Tests of differences: over seeds, over questions, for equivalence; corrected for their number."""
+"""Tests of single differences, over seeds or over questions, corrected for their number.
+
+The comparisons of a report are in `nt_pkg.statistics.recipes`.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -60,41 +63,6 @@ def average_seeds(values: Sequence[float]) -> tuple[float, float | None]:
     return mean, float(np.std(values, ddof=1)) / math.sqrt(len(values))
 
 
-def compare_questions(pairs: Mapping[str, Sequence[tuple[Answers, Answers]]]) -> Paired | None:
-    """Return the mean difference over benchmarks, tested over the questions both sides answered.
-
-    Every question counts once, whatever its repeats and seeds; benchmarks count alike. The error
-    covers the choice of questions and the sampling of answers, but not chance in training. The
-    degrees of freedom are those of the smallest benchmark.
-
-    Args:
-        pairs: by benchmark, the answers of both sides, one pair a seed.
-
-    Returns:
-        None if a benchmark has fewer than 30 questions, or the sides have other questions.
-    """
-    tests = []
-    for sides in pairs.values():
-        questions = set(sides[0][0])
-        if len(questions) < MIN_QUESTIONS or any(
-            set(side) != questions for pair in sides for side in pair
-        ):
-            return None
-        tests.append(
-            run_paired_t(
-                [math.fsum(a[q] - b[q] for a, b in sides) / len(sides) for q in sorted(questions)]
-            )
-        )
-    if len(tests) == 1:
-        return tests[0]
-    mean = math.fsum(test.mean for test in tests) / len(tests)
-    error = math.sqrt(math.fsum((test.standard_error or 0) ** 2 for test in tests)) / len(tests)
-    if error == 0:
-        return Paired(mean, 0.0, (mean, mean), 1.0 if abs(mean) < 1e-12 else 0.0)
-    degrees = min(test.degrees for test in tests if test.degrees)
-    return _test_mean(mean, error, degrees)
-
-
 def compare_independent(mean: float, errors: Sequence[float], num_questions: int) -> Paired:
     """Return the test of a mean difference over seeds from the errors of both sides of each.
 
@@ -114,17 +82,3 @@ def _test_mean(mean: float, error: float, degrees: int) -> Paired:
     half_width = float(stdtrit(degrees, 1 - ALPHA / 2)) * error
     p_value = 2 * float(stdtr(degrees, -abs(mean / error)))
     return Paired(mean, error, (mean - half_width, mean + half_width), p_value, degrees)
-
-
-def compare_alike(found: Paired, margin: float) -> float | None:
-    """Return the p value of two one-sided t tests that a difference lies within +- `margin`.
-
-    Schuirmann 1987; None if there is no standard error.
-    """
-    if found.standard_error is None:
-        return None
-    if found.standard_error == 0:
-        return 0.0 if abs(found.mean) < margin else 1.0
-    below = stdtr(found.degrees, -(found.mean + margin) / found.standard_error)
-    above = stdtr(found.degrees, (found.mean - margin) / found.standard_error)
-    return float(max(below, above))

@@ -406,8 +406,8 @@ def test_share_of_rows_from_samples_of_large_subsets() -> None:
         (None, "x", "does not exist .* give the folder of a finished report"),
         ({}, "x", "is not the summary of a report"),
         ({"study": "y", "version": 1}, "x", "is a report of study 'y', but this study is 'x'"),
-        ({"study": "x"}, "x", "has no version, but 1 is needed: .* rebuild that report"),
-        ({"study": "x", "version": 9}, None, "has version 9, but 1 is needed"),
+        ({"study": "x"}, "x", "has no version, but 2 is needed: .* rebuild that report"),
+        ({"study": "x", "version": 9}, None, "has version 9, but 2 is needed"),
     ],
 )
 def test_reports_that_cannot_be_compared(

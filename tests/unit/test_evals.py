@@ -125,6 +125,7 @@ def test_rates_and_tokens() -> None:
         "by_level": {},
         "macro": {},
         "mean_tokens": 35.0,
+        "mean_tokens_complete": 2.5,
         "median_tokens": 5,
         "token_histogram": {
             "edges": [0, 1, 2, 4, 8, 16, 32, 64, 128],

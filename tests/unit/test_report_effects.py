@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -13,10 +15,11 @@ from nt_pkg.identity.seeds import rng
 from nt_pkg.report.build import build_report
 from nt_pkg.report.effects import measure_effects
 from nt_pkg.report.records import Inputs, Score
-from nt_pkg.statistics.tests import run_paired_t
+from nt_pkg.statistics.tests import correct_holm
 from tests.unit.report_study import (
     compare,
     make_bare,
+    make_run,
     make_scores,
     make_study,
     score,
@@ -30,7 +33,9 @@ from tests.unit.report_study import (
         (0.2, "c", 4, "supported"),
         (-0.2, "c", 4, "opposite"),
         (0.0, "c", 4, "not supported"),
-        (0.2, "c", 2, "not enough data"),
+        (0.3, "c", 2, "supported"),
+        (0.2, "c", 1, "these two models differ"),
+        (0.0, "c", 1, "no difference between these two models"),
         (0.2, None, 4, "above"),
         (-0.2, None, 4, "below"),
         (0.0, None, 4, "no difference seen"),
@@ -40,7 +45,7 @@ def test_verdicts(gap: float, claim: str | None, num_seeds: int, verdict: str) -
     """Verdicts follow sign, corrected p and number of seeds."""
     rows = [score("a", "system2", seed, "think", level=0.4 + gap) for seed in range(num_seeds)]
     rows += [score("b", "system2", seed, "think", level=0.4) for seed in range(num_seeds)]
-    (effect,) = measure_effects([compare(side("a"), side("b"), claim)], rows)
+    (effect,), _ = measure_effects([compare(side("a"), side("b"), claim)], rows)
 
     assert effect.verdict == verdict
     assert effect.num_seeds == num_seeds
@@ -51,7 +56,7 @@ def test_modes_need_no_second_filter() -> None:
     wanted = {"subset": "random-512", "format": "system2"}
     question = Comparison(name="q", kind="modes", a=wanted)
 
-    (effect,) = measure_effects([question], make_scores())
+    (effect,), _ = measure_effects([question], make_scores())
 
     assert effect.difference == pytest.approx(0.12, abs=0.02)
     assert effect.tokens_ratio is not None and effect.tokens_ratio > 5
@@ -64,7 +69,7 @@ def test_a_model_that_was_not_trained_here_stands_against_every_seed(subset: str
     rows = [score("a", "system2", seed, "think", level=0.6) for seed in range(4)]
     rows.append(score(subset, "none", 0, "think", student="m", accuracy=0.4, mean_tokens=None))
 
-    (effect,) = measure_effects([compare(side("a"), {"student": "m"})], rows)
+    (effect,), _ = measure_effects([compare(side("a"), {"student": "m"})], rows)
 
     assert (effect.num_seeds, effect.verdict, effect.tokens_ratio) == (4, "supported", None)
     assert effect.difference == pytest.approx(0.2, abs=0.03)
@@ -89,7 +94,7 @@ def test_incomplete_seeds_are_left_out_and_named() -> None:
     ]
     question = compare(side("long-512"), side("random-512"))
 
-    (effect,) = measure_effects([question], rows)
+    (effect,), _ = measure_effects([question], rows)
 
     assert effect.num_seeds == 4
     assert "[3]" in effect.note
@@ -108,61 +113,104 @@ def invent_answers(shift: float) -> Callable[[Score], dict[str, float]]:
     return answers
 
 
+DIFFER, ALIKE = "these two models differ", "no difference between these two models"
+
+
 @pytest.mark.parametrize(
-    ("shift", "more", "verdict"),
+    ("shift", "more", "verdict", "note"),
     [
-        (0.05, {}, "supported"),
-        (-0.05, {}, "opposite"),
-        (0.0, {}, "not supported"),
-        (0.0, {"within": 3}, "supported"),
-        (0.05, {"within": 3}, "not supported"),
+        (0.05, {}, DIFFER, ""),
+        (-0.05, {}, DIFFER, ""),
+        (0.0, {}, ALIKE, ""),
+        (0.0, {"within": 3}, ALIKE, "that they are within 3 points is shown"),
+        (0.05, {"within": 3}, DIFFER, "that they are within 3 points is not shown"),
     ],
 )
-def test_one_seed_is_tested_over_questions(
-    shift: float, more: dict[str, Any], verdict: str
+def test_one_seed_is_about_two_models(
+    shift: float, more: dict[str, Any], verdict: str, note: str
 ) -> None:
-    """The mean of two benchmarks, each paired by question; within: two one-sided tests."""
+    """The mean of two benchmarks over their questions, each asked in both."""
     rows = [score(s, "system2", 0, "think", b) for s in "ab" for b in ("x", "y", "z")]
     sides = {key: {**side(key), "benchmark": ["x", "y"]} for key in "ab"}
     question = compare(sides["a"], sides["b"], **more)
     answers = invent_answers(shift)
 
-    (effect,) = measure_effects([question], rows, answers)
+    (effect,), _ = measure_effects([question], rows, answers)
 
     left, right = ({r.benchmark: answers(r) for r in rows if r.subset == name} for name in "ab")
-    tests = [run_paired_t([left[b][q] - right[b][q] for q in left[b]]) for b in ("x", "y")]
-    errors = [test.standard_error or 0 for test in tests]
-    assert (effect.verdict, effect.basis, effect.benchmark) == (verdict, "questions", "mean of 2")
-    assert effect.difference == pytest.approx(sum(test.mean for test in tests) / 2)
-    assert effect.standard_error == pytest.approx((errors[0] ** 2 + errors[1] ** 2) ** 0.5 / 2)
-
-
-def test_other_questions_are_not_compared() -> None:
-    """Sides that answered other questions, or too few, stay without a test."""
-    rows = [score(s, "system2", 0, "think") for s in "ab"]
-
-    (effect,) = measure_effects(
-        [compare(side("a"), side("b"))], rows, lambda r: {f"{r.subset}{n}": 1.0 for n in range(50)}
-    )
-
-    assert (effect.verdict, effect.basis) == ("not enough data", "seeds")
+    gaps = {b: {q: left[b][q] - right[b][q] for q in left[b]} for b in ("x", "y")}
+    means = [gaps["x"][q] / 2 + gaps["y"][q] / 2 for q in gaps["x"]]
+    assert (effect.verdict, effect.basis, effect.benchmark) == (verdict, "models", "mean of 2")
+    assert effect.difference == pytest.approx(sum(means) / 300)
+    # 299 of 300 degrees of freedom, as a t law has them.
+    assert effect.standard_error == pytest.approx(stats.sem(means) * (299 / 297) ** 0.5)
+    assert effect.note == note and effect.p_value_raw is None
 
 
 @pytest.mark.parametrize(
-    ("ratio", "claim", "verdict"),
+    ("sd", "verdict"), [(0.001, "supported"), (0.05, "not supported"), (None, DIFFER)]
+)
+def test_a_stated_spread_of_trainings_allows_a_verdict_on_recipes(
+    sd: float | None, verdict: str
+) -> None:
+    """That on the two models stands beside it; without it there is only this one."""
+    rows = [score(s, "system2", 0, "think", b) for s in "ab" for b in ("x", "y")]
+
+    (effect,), _ = measure_effects(
+        [compare(side("a"), side("b"))], rows, invent_answers(0.05), training_sd=sd
+    )
+
+    assert (effect.verdict, effect.models) == (verdict, DIFFER if sd else "")
+    assert effect.spread == ("stated" if sd else "")
+
+
+@pytest.mark.parametrize(("num_others", "verdict"), [(5, "supported"), (4, DIFFER)])
+def test_ten_degrees_of_other_recipes_speak_for_one_training(num_others: int, verdict: str) -> None:
+    """Five recipes of three seeds have ten degrees of freedom, four have eight."""
+    rows = [score(s, "system2", 0, "think", level=v) for s, v in (("a", 0.7), ("b", 0.4))]
+    rows += [score(f"o{n}", "system2", s, "think") for n in range(num_others) for s in range(3)]
+
+    (effect,), _ = measure_effects([compare(side("a"), side("b"))], rows)
+
+    assert effect.verdict == verdict
+
+
+def test_sides_with_other_questions_count_as_unpaired() -> None:
+    """Their standard errors over questions are added; fewer than 30 questions are no test."""
+    rows = [score(s, "system2", 0, "think", level=v) for s, v in (("a", 0.6), ("b", 0.4))]
+    few = [replace(row, num_questions=29) for row in rows]
+
+    def answers(found: Score) -> dict[str, float]:
+        return {f"{found.subset}{n}": float(n < 50 * found.accuracy) for n in range(50)}
+
+    (effect,), _ = measure_effects([compare(side("a"), side("b"))], rows, answers)
+    (untold,), _ = measure_effects([compare(side("a"), side("b"))], rows)
+    (short,), _ = measure_effects([compare(side("a"), side("b"))], few)
+
+    alone = [stats.sem(list(answers(row).values())) for row in rows]
+    assert effect.standard_error == pytest.approx(np.hypot(alone[0], alone[1]) * (49 / 47) ** 0.5)
+    errors = [row.standard_error or 0 for row in rows]
+    assert untold.standard_error == pytest.approx(np.hypot(errors[0], errors[1]))
+    assert short.verdict == "not enough data" and "too few questions" in short.note
+
+
+@pytest.mark.parametrize(
+    ("ratio", "claim", "verdicts"),
     [
-        (2.4, "longer", "supported"),
-        (2.0, "longer", "not supported"),
-        (1.5, "longer", "opposite"),
-        (1.5, "alike", "supported"),
-        (0.4, "alike", "not supported"),
-        (0.9, "fewer", "supported"),
-        (1.1, "fewer", "opposite"),
+        (2.4, "longer", (DIFFER, "supported")),
+        (2.0, "longer", (DIFFER, "not supported")),
+        (1.5, "longer", (DIFFER, "opposite")),
+        (1.5, "alike", (DIFFER, "supported")),
+        (0.4, "alike", (DIFFER, "not supported")),
+        (0.9, "fewer", (DIFFER, "supported")),
+        (1.1, "fewer", (DIFFER, "opposite")),
+        (1.0, "fewer", (ALIKE, "not supported")),
     ],
 )
-def test_lengths_are_tested_over_questions(ratio: float, claim: str, verdict: str) -> None:
-    """With one seed a claim about lengths is paired by question; one that failed is left out."""
-    rows = [score(s, "system2", 0, "think") for s in "ab"]
+def test_lengths_are_tested_over_questions_and_seeds(
+    ratio: float, claim: str, verdicts: tuple[str, str]
+) -> None:
+    """One seed is about two models; a question whose answers all failed is left out."""
     question = compare(side("a"), side("b"), tokens=claim)
     published = [
         Published(table="4", row=n, tokens={"micro_steps": v}, filter=side(n))
@@ -174,12 +222,20 @@ def test_lengths_are_tested_over_questions(ratio: float, claim: str, verdict: st
         known = {f"q{n}": factor * (100 + n + draw.gauss(0, 5)) for n in range(40)}
         return {**known, "failed": None if found.subset == "a" else 50.0}
 
-    (effect,) = measure_effects([question], rows, None, published, lengths=lengths)
+    found = []
+    for num_seeds in (1, 4):
+        rows = [
+            score(s, "system2", seed, "think", mean_tokens=(ratio if s == "a" else 1) * (119 + x))
+            for s, x in (("a", 0.3), ("b", 0.2))
+            for seed, x in enumerate((x, -x, x / 2, -x / 2)[:num_seeds])
+        ]
+        found += measure_effects([question], rows, None, published, lengths)[0]
 
-    assert (effect.verdict, effect.basis, effect.num_seeds) == (verdict, "questions", 1)
-    assert effect.tokens_ratio == pytest.approx(ratio, rel=0.03)
-    assert effect.paper == pytest.approx(0.9)
-    (alone,) = measure_effects([question], rows)
+    assert [each.verdict for each in found] == list(verdicts)
+    assert [each.basis for each in found] == ["models", "recipes"]
+    assert found[0].tokens_ratio == pytest.approx(ratio, rel=0.03)
+    assert found[0].paper == pytest.approx(0.9)
+    (alone,), _ = measure_effects([question], rows[::4])
     assert alone.verdict == "not enough data"
 
 
@@ -223,21 +279,55 @@ def test_claims_need_all_their_parts(tmp_path: Path) -> None:
     assert "+2.5" in (tmp_path / "tables" / "claims.md").read_text()
 
 
-@pytest.mark.parametrize(("num_seeds", "basis"), [(2, "questions"), (3, "seeds")])
-def test_three_seeds_are_enough_for_a_test_over_seeds(num_seeds: int, basis: str) -> None:
-    """Of accuracies and of lengths; with fewer the questions stand in for them."""
-    rows = [score(s, "system2", seed, "think") for s in "ab" for seed in range(num_seeds)]
-    plain = compare(side("a"), side("b"))
-    lengths = plain.model_copy(update={"name": "lengths", "tokens": "fewer"})
+def test_families_are_corrected_apart() -> None:
+    """Five without a claim, three of them in a family of their own; a claim beside them."""
+    rows = [
+        score(s, "system2", n, "think", level=0.4 + (s == "a") * 0.06)
+        for s in "abcdef"
+        for n in range(4)
+    ]
+    names = {"b": "", "c": "", "d": "own", "e": "own", "f": "own"}
+    asked = [
+        compare(side("a"), side(s), None, family=f).model_copy(update={"name": s})
+        for s, f in names.items()
+    ]
+    asked.append(compare(side("a"), side("b")))
 
-    found = measure_effects(
-        [plain, lengths],
-        rows,
-        lambda r: {f"q{n}": r.accuracy + n / 100 for n in range(40)},
-        lengths=lambda r: {f"q{n}": (r.mean_tokens or 0) + n for n in range(40)},
+    effects, _ = measure_effects(asked, rows)
+
+    raw = [each.p_value_raw or 1 for each in effects]
+    assert [each.p_value for each in effects] == pytest.approx(
+        [*correct_holm(raw[:2]), *correct_holm(raw[2:5]), raw[5]]
     )
+    assert {each.family for each in effects} == {"without a claim", "own", "claims"}
 
-    assert [(each.basis, each.num_seeds) for each in found] == [(basis, num_seeds)] * 2
-    if basis == "seeds":
-        sides = [[r.mean_tokens for r in rows if r.subset == name] for name in "ab"]
-        assert found[1].p_value_raw == pytest.approx(stats.ttest_rel(*sides).pvalue)
+
+def test_what_else_differs_stands_beside() -> None:
+    """Answers of all seeds, and the trainings of the same runs."""
+    rows = [
+        score(s, "system2", n, "think", truncation_rate=r, mean_tokens_complete=60.0)
+        for s, r in (("a", 0.1), ("b", 0.3))
+        for n in range(2)
+    ]
+    runs = [make_run("a", "system2", n, 500 + n) for n in range(3)]
+
+    (effect,), _ = measure_effects([compare(side("a"), side("b"))], rows, runs=runs)
+
+    assert (effect.a.truncation_rate, effect.b.truncation_rate) == (0.1, pytest.approx(0.3))
+    assert (effect.a.num_examples, effect.b.num_examples) == (500.5, None)
+    assert effect.a.tokens_complete == 60.0
+
+
+def test_the_untrained_student_is_one_model_with_noise_of_its_own() -> None:
+    """Its error over questions counts, and its seed goes with every seed of the other side."""
+    rows = [score("a", "system2", n, "think", level=0.6) for n in range(4)]
+    rows += [score("none", "none", 0, "think", level=0.4)]
+
+    (effect,), _ = measure_effects([compare(side("a"), side("none", "none"))], rows)
+
+    squares = [
+        np.mean([(r.standard_error or 0) ** 2 for r in each]) for each in (rows[:4], rows[4:])
+    ]
+    spread = stats.sem([row.accuracy for row in rows[:4]])
+    assert (effect.num_seeds, effect.verdict) == (4, "supported")
+    assert effect.standard_error == pytest.approx((spread**2 + sum(squares)) ** 0.5, rel=0.01)

@@ -41,11 +41,11 @@ def test_lost_answers_are_counted_over_all_repeats() -> None:
     assert counted == {"cut at the token limit": (24, 1200), "no readable answer": (36, 1200)}
 
 
-@pytest.mark.parametrize(("num_seeds", "num_lines"), [(2, 2), (3, 3)])
-def test_an_interval_is_drawn_from_three_seeds_on(num_seeds: int, num_lines: int) -> None:
+@pytest.mark.parametrize(("num_questions", "num_lines"), [(29, 2), (30, 3)])
+def test_an_interval_is_drawn_if_there_is_one(num_questions: int, num_lines: int) -> None:
     """The line of zero and the mark are always there."""
-    scores = [score(name, "system2", n, "think") for name in "ab" for n in range(num_seeds)]
-    effects = measure_effects([compare(side("a"), side("b"))], scores)
+    scores = [score(s, "system2", 0, "think", num_questions=num_questions) for s in "ab"]
+    effects, _ = measure_effects([compare(side("a"), side("b"))], scores)
 
     chart = draw_effects(make_material(scores, effects=effects))
 

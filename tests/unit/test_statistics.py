@@ -4,12 +4,11 @@ import pytest
 from scipy import stats
 
 from nt_pkg.identity.seeds import rng
-from nt_pkg.statistics.ratios import find_p_value, pair_lengths, pair_questions
+from nt_pkg.statistics.ratios import add_ratios, find_p_value, pair_lengths, pair_questions
+from nt_pkg.statistics.recipes import compare_recipes, make_recipe
 from nt_pkg.statistics.tests import (
     average_seeds,
-    compare_alike,
     compare_independent,
-    compare_questions,
     correct_holm,
     run_paired_t,
 )
@@ -44,27 +43,20 @@ def test_holm_known_values() -> None:
     assert correct_holm([]) == []
 
 
-def test_alike_agrees_with_scipy() -> None:
-    """Two one-sided tests: the larger of their p values."""
-    values = [0.011, -0.013, 0.004, 0.02, -0.008, 0.001]
-    below = stats.ttest_1samp(values, -0.02, alternative="greater").pvalue
-    above = stats.ttest_1samp(values, 0.02, alternative="less").pvalue
-
-    assert compare_alike(run_paired_t(values), 0.02) == pytest.approx(max(below, above))
-
-
 def test_ratio_of_lengths_agrees_with_scipy() -> None:
     """The test is a t test of a - r b, and the ends of the interval are where it reaches 5 %."""
     draw = rng("lengths")
     b = [draw.uniform(20, 60) for _ in range(12)]
     a = [2.3 * each + draw.gauss(0, 15) for each in b]
     ratio = pair_lengths(a, b)
-    assert ratio is not None and ratio.interval is not None
+    assert ratio is not None
+    ends = ratio.interval()
+    assert ends is not None
 
     def differences(factor: float) -> list[float]:
         return [x - factor * y for x, y in zip(a, b, strict=True)]
 
-    for end in ratio.interval:
+    for end in ends:
         assert run_paired_t(differences(end)).p_value == pytest.approx(0.05)
     assert ratio.value == pytest.approx(sum(a) / sum(b))
     assert find_p_value(ratio, "longer") == pytest.approx(
@@ -100,46 +92,14 @@ def test_independent_errors_have_the_degrees_of_the_questions(num_seeds: int) ->
     assert found.degrees == 30
 
 
-def test_benchmarks_count_alike_with_the_degrees_of_the_smallest() -> None:
-    sizes = {"small": 35, "large": 400}
-    pairs = {
-        name: [(invent_shares(f"{name} a", size), invent_shares(f"{name} b", size))]
-        for name, size in sizes.items()
-    }
-    tests = {
-        name: stats.ttest_rel(list(a.values()), list(b.values()))
-        for name, [(a, b)] in pairs.items()
-    }
-    errors = [stats.sem([a[q] - b[q] for q in a]) for [(a, b)] in pairs.values()]
-
-    found = compare_questions(pairs)
-
-    assert found is not None
-    mean = sum(test.statistic * e for test, e in zip(tests.values(), errors, strict=True)) / 2
-    error = sum(each**2 for each in errors) ** 0.5 / 2
-    assert (found.mean, found.standard_error) == (pytest.approx(mean), pytest.approx(error))
-    assert found.interval == pytest.approx(interval_of(mean, error, 34))
-    assert found.p_value == pytest.approx(2 * stats.t.sf(abs(mean / error), 34))
-    only = compare_questions({"small": pairs["small"]})
-    assert only is not None and only.p_value == pytest.approx(tests["small"].pvalue)
-
-
 @pytest.mark.parametrize(("number", "is_tested"), [(29, False), (30, True)])
 def test_thirty_questions_are_needed(number: int, is_tested: bool) -> None:
     sides = invent_shares("a", number), invent_shares("b", number)
+    recipes = [make_recipe({0: {"b": side}}) for side in sides]
 
-    assert (compare_questions({"b": [sides]}) is not None) == is_tested
+    found = compare_recipes([each for each in recipes if each is not None], [[]])
+    assert bool(found) == is_tested
     assert (pair_questions({"b": [sides]}) is not None) == is_tested
-
-
-@pytest.mark.parametrize("shift", [-0.012, 0.012])
-def test_alike_is_tested_on_both_sides(shift: float) -> None:
-    """The nearer margin decides, above as below."""
-    values = [shift + each for each in (0.011, -0.013, 0.004, 0.02, -0.008, 0.001)]
-    below = stats.ttest_1samp(values, -0.02, alternative="greater").pvalue
-    above = stats.ttest_1samp(values, 0.02, alternative="less").pvalue
-
-    assert compare_alike(run_paired_t(values), 0.02) == pytest.approx(max(below, above))
 
 
 def test_error_over_seeds_is_scipys() -> None:
@@ -169,6 +129,18 @@ def test_ratio_over_benchmarks_adds_up_their_variances() -> None:
     assert whole.degrees == 39
 
 
+def test_variances_of_a_ratio_add_up_over_seeds_and_questions() -> None:
+    """With the degrees of the seeds; the lengths are those over questions."""
+    seeds, questions = pair_lengths([9.0, 11.0], [5.0, 4.0]), pair_lengths([8.0, 9, 7], [4.0, 4, 5])
+    assert seeds is not None and questions is not None
+
+    both = add_ratios(seeds, questions)
+
+    assert both.value == questions.value and both.degrees == 1
+    assert both.variance_a == pytest.approx(2 / 2 + 1 / 3)
+    assert both.covariance == pytest.approx(seeds.covariance + questions.covariance)
+
+
 def test_error_of_a_ratio_is_that_of_the_difference_it_is_tested_by() -> None:
     """To first order: the error of a - r b over the mean of b."""
     b = [20.0, 35.0, 50.0, 41.0, 28.0]
@@ -185,7 +157,10 @@ def test_a_ratio_over_almost_nothing_has_no_interval() -> None:
     """Where the shorter side is not told from zero, any ratio is possible."""
     ratio = pair_lengths([5.0, 9.0, 7.0], [0.1, -0.2, 0.3])
 
-    assert ratio is not None and ratio.interval is None
+    assert ratio is not None and ratio.interval() is None
+
+
+DIFFER, ALIKE = "these two models differ", "no difference between these two models"
 
 
 @pytest.mark.parametrize(
@@ -195,6 +170,9 @@ def test_a_ratio_over_almost_nothing_has_no_interval() -> None:
         (["supported", "not supported"], "not supported"),
         (["not supported", "not enough data"], "not enough data"),
         (["not enough data", "opposite", "supported"], "opposite"),
+        ([DIFFER, ALIKE], DIFFER),
+        ([ALIKE, ALIKE], ALIKE),
+        ([DIFFER, "supported"], "not enough data"),
     ],
 )
 def test_a_claim_is_as_good_as_its_weakest_part(verdicts: list[str], together: str) -> None:

@@ -46,5 +46,15 @@ def describe_point(cell: Cell) -> dict[str, object]:
     }
 
 
+def show_spread(row: Row) -> str:
+    """Return where the variance between trainings comes from: `pooled, 26 df`."""
+    if row["basis"] == "models":
+        return "one each"
+    if not row["spread"]:
+        return DASH
+    degrees = row["degrees"]
+    return str(row["spread"]) if degrees is None else f"{row['spread']}, {degrees:.0f} df"
+
+
 def _show_format(row: Row) -> str:
     return DASH if row["format"] in (UNTRAINED, None) else str(row["format"])

@@ -3,11 +3,12 @@
 from matplotlib.axes import Axes
 
 from nt_pkg.report.canvas import INK, MUTED, SERIES, Chart, make_axes
+from nt_pkg.report.judging import is_decided
 from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
 from nt_pkg.report.records import Effect
 from nt_pkg.report.tables import Row
-from nt_pkg.report.wording import show_interval, show_list, show_points
+from nt_pkg.report.wording import show_interval, show_points
 
 
 def draw_effects(material: Material) -> Chart | None:
@@ -29,14 +30,15 @@ def draw_effects(material: Material) -> Chart | None:
         f"{e.name} {show_points(e.difference)} ({show_interval(e.interval)}), {e.verdict}"
         for e in shown
     )
-    bases = sorted({e.basis for e in shown}, reverse=True)
+    is_once = any(e.basis == "models" for e in shown)
+    models = " Where each side was trained once, it is about these two models." if is_once else ""
     has_papers = any(e.paper is not None for e in shown)
     papers = " Diamonds are the paper's own differences." if has_papers else ""
     return Chart(
         "effects",
-        f"Differences in accuracy with their 95 % intervals over {show_list(bases)}. Filled mark: "
-        "the corrected p is below 0.05; hollow: it is not; without a bar: too few seeds for an "
-        f"interval.{papers}",
+        "Differences in accuracy with their 95 % intervals (90 % where a side is claimed to be "
+        "alike). Filled mark: the corrected p is below 0.05; hollow: it is not; without a bar: no "
+        f"interval.{models}{papers}",
         f"Dot plot of differences in percentage points: {said}.",
         figure,
         [_describe_effect(effect) for effect in shown],
@@ -45,10 +47,10 @@ def draw_effects(material: Material) -> Chart | None:
 
 def _draw_effect(axes: Axes, place: int, effect: Effect) -> None:
     assert effect.difference is not None
-    is_seen = effect.verdict in ("supported", "opposite", "above", "below")
+    is_seen = is_decided(effect)
     colour = SERIES[1] if effect.verdict in ("opposite", "below") else SERIES[0]
     colour = colour if is_seen else MUTED
-    if effect.interval is not None and (effect.num_seeds > 2 or effect.basis == "questions"):
+    if effect.interval is not None:
         axes.plot([100 * x for x in effect.interval], [place, place], color=colour, linewidth=2)
     if effect.paper is not None:
         x = [100 * effect.paper]

@@ -5,9 +5,12 @@ from nt_pkg.report.effects import (
     show_effect_error,
     show_effect_interval,
     show_effect_paper,
+    show_level,
 )
+from nt_pkg.report.judging import CLAIMS, NO_CLAIM
 from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
+from nt_pkg.report.parts._columns import show_spread
 from nt_pkg.report.tables import Column, Row, Table
 from nt_pkg.report.wording import DASH, show_p_value, show_ratio
 
@@ -34,6 +37,12 @@ def tabulate_effects(material: Material) -> Table | None:
             "tokens_ratio": e.tokens_ratio,
             "note": e.note,
             "basis": e.basis,
+            "models": e.models,
+            "family": e.family,
+            "spread": e.spread,
+            "degrees": e.degrees,
+            "spread_alike": e.spread_alike,
+            "level": e.level,
             "within": e.within,
             "paper": e.paper,
             "tokens": e.tokens,
@@ -55,7 +64,13 @@ def tabulate_effects(material: Material) -> Table | None:
             "number",
             lambda r: show_effect(shown[r["name"]]),
         ),
-        Column("low", "95 % interval", "number", lambda r: show_effect_interval(shown[r["name"]])),
+        Column(
+            "low",
+            "95 % interval",
+            "number",
+            lambda r: show_effect_interval(shown[r["name"]]),
+            detail=lambda r: show_level(shown[r["name"]]),
+        ),
         Column("standard_error", "s.e.", "number", lambda r: show_effect_error(shown[r["name"]])),
         *(
             [Column("paper", "Paper", "number", lambda r: show_effect_paper(shown[r["name"]]))]
@@ -63,12 +78,13 @@ def tabulate_effects(material: Material) -> Table | None:
             else []
         ),
         Column("num_seeds", "Seeds", "number"),
-        *([Column("basis", "Over")] if len({row["basis"] for row in rows}) > 1 else []),
+        Column("spread", "Trainings", show=show_spread),
         Column("p_value", "p (Holm)", "number", lambda r: show_p_value(r["p_value"])),
         Column("tokens_ratio", "Tokens", "number", lambda r: show_ratio(r["tokens_ratio"])),
     )
     caption = (
-        "Every comparison of the study, with its two sides below its name. Tokens: mean length of "
+        "Every comparison of the study, with its two sides below its name. Trainings: where the "
+        "variance between them comes from, with its degrees of freedom. Tokens: mean length of "
         "the first side's answers divided by that of the second's"
         + ("; if the claim is about this ratio (\u00d7), the test is too." if has_tokens else ".")
         + f" {DASH}: not available."
@@ -79,7 +95,8 @@ def tabulate_effects(material: Material) -> Table | None:
 
 
 def _describe_row(row: Row) -> str:
-    parts = (row["contrast"], row["note"])
+    family = f"family: {row['family']}" if row["family"] not in (CLAIMS, NO_CLAIM, "") else ""
+    parts = (row["contrast"], row["models"], family, row["note"])
     return "; ".join(part for part in parts if part)
 
 

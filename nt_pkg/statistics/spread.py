@@ -1,0 +1,191 @@
+"""How much trainings of a recipe vary: pooled over recipes where they vary alike.
+
+Three seeds of one recipe give two degrees of freedom, three seeds of thirteen recipes 26, if all
+thirteen vary alike. They need not: pooled blindly, two recipes that vary three times as much as
+eleven others are found different in a third of all studies. So the recipes of a comparison are
+measured against the others, per benchmark, because every benchmark shows again how much trainings
+vary:
+
+pooled      a factor of about two and a half in the standard deviation is excluded
+own         they vary more than the others, or less: the differences of their own seeds, paired
+moderated   neither is shown: their own variance and that of the others, the others with no more
+            degrees of freedom than their own (Smyth 2004 finds this number from many genes;
+            from a dozen recipes it cannot be found)
+
+What is excluded and shown has levels that were chosen by simulation (`make bench-statistics`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.special import fdtr, fdtrc, fdtri
+
+from nt_pkg.statistics.mixture import Array
+
+FACTOR_BOTH = 6.0  # of the variance of both sides that has to be excluded to pool them
+FACTOR_ONE = 9.0  # of that of one side
+LEVEL_EXCLUDED = 0.05
+LEVEL_MORE = 0.05  # below it both sides, or one, are said to vary more than the others
+LEVEL_LESS = 0.05  # and less
+LEVEL_SEEDS = 0.01  # below it a seed is said to shift all recipes alike
+PRIOR_SHARE = 0.5  # degrees of the others, for each of one's own, where they are only moderated
+
+
+class Runs(Protocol):
+    """What is asked of a recipe: accuracy of each run by benchmark, and the seeds."""
+
+    @property
+    def means(self) -> Array:
+        """(seeds, benchmarks)."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in the order of `means`."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Variance between the trainings of a recipe, of one run's mean over benchmarks.
+
+    source: pooled, moderated, own, or others if the recipe itself was trained once.
+    alike: p value of the test that it varies as the others do; None without others.
+    is_paired: what a seed does to all recipes alike is taken out.
+    """
+
+    variance: float
+    degrees: float
+    source: str
+    alike: float | None = None
+    is_paired: bool = False
+
+
+@dataclass(frozen=True)
+class _Scatter:
+    """Sums of products of deviations from a recipe's mean: (benchmarks, benchmarks)."""
+
+    products: Array
+    degrees: float
+
+    @property
+    def variances(self) -> Array:
+        """Variance of each benchmark."""
+        return np.asarray(np.diag(self.products) / self.degrees)
+
+    @property
+    def variance(self) -> float:
+        """Variance of the mean over benchmarks."""
+        return float(self.products.mean() / self.degrees)
+
+
+def find_spread(members: Sequence[Runs], others: Sequence[Runs]) -> Spread | None:
+    """Return the variance between trainings of the recipes of one side or both of a comparison.
+
+    Args:
+        members: the one or two recipes that are compared.
+        others: further recipes of the same student, benchmarks and mode.
+
+    Returns:
+        None if no recipe has two seeds.
+    """
+    number = len(members) + len(others)
+    effect = _seed_effect([*members, *others]) if len(members) == 2 else None
+    own = [_scatter(each, effect, number) for each in members if len(each.means) > 1]
+    rest = _add([_scatter(each, effect, number) for each in others if len(each.means) > 1])
+    if not own:
+        if rest is None:
+            return None
+        return Spread(rest.variance, rest.degrees, "others", None, effect is not None)
+    mine = _add(own)
+    assert mine is not None
+    if rest is None:
+        return Spread(mine.variance, mine.degrees, "own")
+    source, alike = _judge(mine, own, rest)
+    if source == "own":
+        return Spread(mine.variance, mine.degrees, source, alike)
+    weight = rest.degrees
+    if source == "moderated":
+        weight = min(weight, PRIOR_SHARE * mine.degrees * _num_independent(rest))
+    degrees = mine.degrees + weight
+    variance = (mine.degrees * mine.variance + weight * rest.variance) / degrees
+    return Spread(variance, degrees, source, alike, effect is not None)
+
+
+def _judge(mine: _Scatter, own: Sequence[_Scatter], rest: _Scatter) -> tuple[str, float]:
+    """Return how the recipes stand to the others, and the two-sided p value of standing alike."""
+    number = _num_independent(rest)
+    below = rest.degrees * number
+
+    def measure(found: _Scatter) -> tuple[float, float]:
+        """Return the ratio of variances, averaged over benchmarks, and its degrees."""
+        known = rest.variances > 0
+        if not known.any():
+            return (1.0 if not found.variances.any() else np.inf), found.degrees * number
+        ratio = float((found.variances[known] / rest.variances[known]).mean())
+        return ratio, found.degrees * number
+
+    ratio, above = measure(mine)
+    more, less = float(fdtrc(above, below, ratio)), float(fdtr(above, below, ratio))
+    alike = min(1.0, 2 * min(more, less))
+    sides = [measure(each) for each in own]
+    if more < LEVEL_MORE or less < LEVEL_LESS:
+        return "own", alike
+    if any(fdtrc(df, below, each) < LEVEL_MORE for each, df in sides):
+        return "own", alike
+    is_excluded = ratio < FACTOR_BOTH * fdtri(above, below, LEVEL_EXCLUDED) and all(
+        each < FACTOR_ONE * fdtri(df, below, LEVEL_EXCLUDED) for each, df in sides
+    )
+    return "pooled" if is_excluded else "moderated", alike
+
+
+def _num_independent(rest: _Scatter) -> float:
+    """Return as how many independent benchmarks theirs count for a variance.
+
+    A sum of variances whose benchmarks have the correlations r has the degrees of n^2 / sum r^2
+    independent ones (Satterthwaite).
+    """
+    size = np.sqrt(np.diag(rest.products))
+    if not size.all():
+        return 1.0
+    number = len(size)
+    squares = (rest.products / np.outer(size, size)) ** 2
+    # Chance alone makes a squared correlation of 1 / degrees.
+    apart = squares.sum() - number - number * (number - 1) / rest.degrees
+    return float(number**2 / (number + max(0.0, apart)))
+
+
+def _seed_effect(recipes: Sequence[Runs]) -> Array | None:
+    """Return what a seed adds to every recipe, (seeds, benchmarks), if it is more than chance.
+
+    Two-way analysis of variance, without which pairing by seed would only cost degrees of freedom.
+    """
+    seeds = recipes[0].seeds
+    alike = [each.means for each in recipes if each.seeds == seeds]
+    if len(alike) < 3 or len(alike) < len(recipes) or len(seeds) < 2:
+        return None
+    table = np.array(alike)
+    table = table - table.mean(axis=1, keepdims=True)  # (recipes, seeds, benchmarks)
+    effect = table.mean(axis=0)
+    number, num_seeds = table.shape[:2]
+    shared = number * float((effect.mean(axis=1) ** 2).sum()) / (num_seeds - 1)
+    left = float(((table - effect).mean(axis=2) ** 2).sum()) / ((num_seeds - 1) * (number - 1))
+    degrees = num_seeds - 1, (num_seeds - 1) * (number - 1)
+    is_chance = left == 0 or fdtrc(*degrees, shared / left) >= LEVEL_SEEDS
+    return None if is_chance else np.asarray(effect)
+
+
+def _scatter(recipe: Runs, effect: Array | None, number: int) -> _Scatter:
+    apart = recipe.means - recipe.means.mean(axis=0)
+    degrees = float(len(apart) - 1)
+    if effect is not None:
+        apart = apart - effect
+        degrees *= (number - 1) / number  # the mean of n recipes holds 1 / n of each
+    return _Scatter(apart.T @ apart, degrees)
+
+
+def _add(found: Sequence[_Scatter]) -> _Scatter | None:
+    if not found:
+        return None
+    products = np.sum([each.products for each in found], axis=0)
+    return _Scatter(products, sum(each.degrees for each in found))
