@@ -2,7 +2,7 @@
 
     python -m scripts.preflight                                     # profile slurm and its study
     python -m scripts.preflight --configfile config/real_rows.yaml
-    python -m scripts.preflight --probe                             # also runs a one-minute job
+    python -m scripts.preflight --probe                             # also runs a one-minute job, and one for each kind of GPU
 
 Run it on the login node, in the folder where you will start Snakemake. Exits with 0 if the study
 can start (there may be warnings), otherwise with 1. Submits nothing without --probe.
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--configfile", nargs="+", action="extend", default=[], type=Path, help="as Snakemake's"
     )
     parser.add_argument("--directory", default=Path(), type=Path, help="as Snakemake's")
-    parser.add_argument("--probe", action="store_true", help="also run a one-minute job")
+    parser.add_argument("--probe", action="store_true", help="also run tiny jobs on nodes")
     parsed = parser.parse_args(argv)
     options = Options(
         root=ROOT,

@@ -68,10 +68,15 @@ def too_few(wanted: int, seen: int, job: str) -> str:
     )
 
 
+def oldest_driver(cuda: str) -> int | None:
+    """Return the oldest NVIDIA driver, its major version, for a version of CUDA, if known."""
+    return _OLDEST_DRIVER.get(int(cuda.split(".")[0]))
+
+
 def _torch(version: str, cuda: str | None) -> str:
     if cuda is None:
         return f"{version} is built without CUDA, install a build with it (docs/environments.md)"
-    oldest = _OLDEST_DRIVER.get(int(cuda.split(".")[0]))
+    oldest = oldest_driver(cuda)
     needs = f", which needs an NVIDIA driver of {oldest} or newer" if oldest else ""
     return f"{version} for CUDA {cuda}{needs}"
 

@@ -15,7 +15,7 @@ from nt_pkg.preflight.ask import execute
 from nt_pkg.preflight.facts import Answer, Finding, Level, SlurmRequest
 from nt_pkg.preflight.profile import Profile
 
-_SECONDS = 150  # for the job to start and end
+SECONDS = 150  # for a job to start and end
 _VISIBLE_SECONDS = 60
 # Plain sh, because whether Python is there is one of the questions.
 _ON_NODE = r"""
@@ -86,7 +86,7 @@ def probe(
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             arguments = ["sh", "-c", _ON_NODE, "sh", str(place), token, python, *map(str, paths)]
-            answer = execute([*srun, *arguments], seconds=_SECONDS)
+            answer = execute([*srun, *arguments], seconds=SECONDS)
             if answer.status is None:
                 execute(["scancel", f"--name={name}"])
         probed = parse(answer)
@@ -120,14 +120,18 @@ def _wait_for(probed: Probed, path: Path, token: str) -> Probed:
     return probed
 
 
+def did_not_run(check: str, answer: Answer) -> Finding:
+    """Return the finding on a job that said nothing."""
+    why = answer.why if answer.status is not None else f"it did not end in {SECONDS} s"
+    todo = "try again when nodes are free, or read the reason in `squeue --me`"
+    return Finding("FAIL" if answer.status else "warn", check, f"the job did not run: {why}", todo)
+
+
 def seen_by_node(probed: Probed, places: Mapping[str, Path], profile: Profile) -> list[Finding]:
     """Judge the job's answer."""
     answer = probed.answer
     if not probed.host:
-        why = answer.why if answer.status is not None else f"it did not end in {_SECONDS} s"
-        todo = "try again when nodes are free, or read the reason in `squeue --me`"
-        level: Level = "FAIL" if answer.status else "warn"
-        return [Finding(level, "probe", f"the job did not run: {why}", todo)]
+        return [did_not_run("probe", answer)]
     at = f"node {probed.host}"
     said: list[tuple[Level, str, str]] = [("ok", f"ran on {at}, {answer.seconds:.1f} s in all", "")]
     unseen = [f"{label} ({path})" for label, path in places.items() if str(path) not in probed.seen]

@@ -18,6 +18,7 @@ from nt_pkg.cost.disk import Size
 from nt_pkg.preflight import (
     cluster,
     disk,
+    gpus,
     limits,
     machine,
     memory,
@@ -278,13 +279,23 @@ def _study_checks(
     if checked is None:
         return []
     files = options.configfiles or _named_by(profile)
-    found = [*memory.fit_in_gpus(checked, options.folder, asking, facts)]
+    found = _gpu_nodes(checked, profile, asking) if options.probe else []
+    found += memory.fit_in_gpus(checked, options.folder, asking, facts)
     found += study.positions(checked, options.folder)
     found += study.keys(checked, here.environment)
     try:
         return found + study.assets(checked, options.folder, files, here.environment)
     except (ValueError, OSError) as error:
         return [*found, Finding("FAIL", "assets", str(error), "edit the configuration")]
+
+
+def _gpu_nodes(checked: Study, profile: Profile, asking: Sequence[SlurmRequest]) -> list[Finding]:
+    """Judge a node of each kind with GPUs, by a job on it."""
+    found: list[Finding] = []
+    for kind in gpus.kinds(asking, checked):
+        name = f"nt-preflight-gpu-{os.getpid()}"
+        found += gpus.judge(gpus.ask_node(kind, profile, sys.executable, name), kind)
+    return found
 
 
 def _named_by(profile: Profile) -> tuple[Path, ...]:

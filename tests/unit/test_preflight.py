@@ -266,12 +266,45 @@ def test_inside_a_job_slurm_is_asked_as_from_outside(
 
 
 def test_probe_on_this_machine(preflight_with: Fake, tmp_path: Path) -> None:
-    shown = preflight_with(0, "--probe", answers={"srun": _LOCAL_SRUN}, path=":/usr/bin:/bin")
+    shown = preflight_with(
+        0,
+        "--probe",
+        answers={"srun": _LOCAL_SRUN},
+        path=":/usr/bin:/bin",
+        train={**TRAIN, "gpu": 0},
+    )
 
     assert "sees a lock (flock) held here" in shown
     assert f"has Python {'.'.join(map(str, sys.version_info[:3]))} snakemake" in shown
     assert "environment" in shown and "seen by a compute node" in shown
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "slurm"]
+
+
+@pytest.mark.parametrize(
+    "driver, status, says",
+    [
+        ("580.95.05", 0, "has NVIDIA H100 80GB HBM3, driver 580.95.05, enough for CUDA"),
+        ("570.86.15", 1, "has driver 570.86.15; torch for CUDA"),
+        ("", 1, "a job with a GPU of train (2 jobs of llama, qwen) sees none"),
+    ],
+)
+def test_probe_of_a_node_with_gpus(
+    preflight_with: Fake, tmp_path: Path, driver: str, status: int, says: str
+) -> None:
+    # A torch with CUDA, whatever this machine's is.
+    build = tmp_path / "torch"
+    build.mkdir()
+    (build / "__init__.py").write_text("raise RuntimeError('it takes seconds to import')\n")
+    (build / "version.py").write_text("cuda: Optional[str] = '13.0'\n")
+    smi = f"echo '{driver}, NVIDIA H100 80GB HBM3'" if driver else "exit 9"
+    srun = _LOCAL_SRUN.replace("exec", f"PYTHONPATH={tmp_path} exec")
+    shown = preflight_with(
+        status, "--probe", answers={"srun": srun, "nvidia-smi": f"#!/bin/sh\n{smi}\n"},
+        path=":/usr/bin:/bin",
+    )  # fmt: skip
+
+    assert says in shown
+    assert "no C compiler" not in shown
 
 
 def test_probe_that_is_refused(preflight_with: Fake) -> None:

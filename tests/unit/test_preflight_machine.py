@@ -8,9 +8,9 @@ import pytest
 from nt_pkg.config.load import read_study
 from nt_pkg.cost.disk import Size
 from nt_pkg.plan.validate import load_study
-from nt_pkg.preflight import disk, machine, probe, storage, study
-from nt_pkg.preflight.facts import Answer
-from tests.unit.preflight_world import PROFILE, only, profile
+from nt_pkg.preflight import disk, gpus, machine, probe, storage, study
+from nt_pkg.preflight.facts import Answer, SlurmRequest
+from tests.unit.preflight_world import PROFILE, only, profile, request
 from tests.unit.preflight_world import elsewhere as elsewhere
 from tests.workflow.sandbox import STUDY
 
@@ -232,3 +232,44 @@ def test_what_the_probe_means() -> None:
     refused = probe.Probed(Answer(1, "", "srun: error: Unable to allocate resources\n"))
     assert "Unable to allocate" in judged(refused, "FAIL")
     assert "did not end" in judged(probe.Probed(Answer(None, "", "")), "warn")
+
+
+def test_what_a_node_with_gpus_means() -> None:
+    asked = request("train", gpus=8, slurm_partition="gpu")
+    said = "host g1\ngpu 580.95.05, NVIDIA H100\ngpu 580.95.05, NVIDIA H100\ncompiler cc\n"
+
+    def judged(level: str, text: str) -> str:
+        return only(gpus.judge(gpus.parse(Answer(0, text, "")), asked), level)
+
+    assert "enough for CUDA 12.8" in judged("ok", f"{said}torch 12.8\n")
+    assert "enough for CUDA 13.0" in judged("ok", said)  # jobs may have torch elsewhere
+    assert "built without CUDA" in judged("warn", f"{said}torch None\n")
+    assert "needs 580" in judged("FAIL", f"{said.replace('580.95', '575.51')}torch 13.0\n")
+    assert "needs 525" in judged("FAIL", f"{said.replace('580.95', '470.82')}torch 12.4\n")
+    assert "no C compiler" in judged("warn", said.replace("compiler cc\n", ""))
+    assert "sees none" in judged("FAIL", "host g1\n")
+    assert "did not end" in only(gpus.judge(gpus.parse(Answer(None, "", "")), asked), "warn")
+
+
+def test_each_kind_of_gpu_is_asked_for_once(tmp_path: Path) -> None:
+    config = tmp_path / "study.yaml"
+    config.write_text(
+        f"include: [{STUDY}]\nstudents:\n"
+        "  llama: {source: {builtin: micro-base}, runtime: {gpu: 1}}\n"
+        "  small: {source: {builtin: micro-base}, runtime: {gpu: 1, or_cpu: true}}\n"
+    )
+    checked = load_study(read_study([config]))
+
+    def asked(student: str, **resources: object) -> SlurmRequest:
+        found = request("train", slurm_partition="gpu", **resources)
+        return replace(found, gpus=8, owners=frozenset({f"students.{student}"}))
+
+    asking = [
+        asked("llama", gpu_model="h100"),
+        replace(asked("llama", gpu_model="h100"), rule="sample_answers", gpus=1),
+        asked("llama", gpu_model="a100"),
+        replace(asked("llama", gpu_model="b200"), gpus=0),
+        replace(asked("llama"), resources=(("slurm_partition", "CHANGE_ME"),)),
+        asked("small", gpu_model="l4"),
+    ]
+    assert [each.gpu_model for each in gpus.kinds(asking, checked)] == ["h100", "a100"]
