@@ -1,6 +1,7 @@
 """Files of pools, models and benchmarks: pinned, copied into `assets/`, identified by content."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from nt_pkg.files.json_files import digest, read_json, sha256_file, write_json
 NO_COMMIT = "0" * 40  # placeholder in the catalogue for a commit that is not known yet
 _ASSETS = Path("assets")  # of the study, in the folder where it is started
 _CACHE_ABOVE_BYTES = 64 * 2**20
+_CHUNK_BYTES = 4 * 2**20
 _BUILTIN = {"micro-base": Path(__file__).parents[1] / "microworld" / "base"}
 
 
@@ -137,8 +139,9 @@ def _fetched(
     spec: dict[str, Any], source: Source, out_dir: Path, new: Path, kept: dict[str, str]
 ) -> dict[str, Any]:
     """Bring the files of a source into the folder `new` and return their manifest."""
-    commit, listed = {}, dict[str, str]()
+    commit, listed, files = {}, dict[str, str](), dict[str, str]()
     if source.hub is not None:
+        files |= kept  # these were read a moment ago
         for name in kept:
             if not (new / name).exists():
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
@@ -148,8 +151,8 @@ def _fetched(
         shutil.rmtree(new, ignore_errors=True)
         for name, path in _files(local_root(source)):
             (new / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, new / name)
-    files = {name: sha256_file(path) for name, path in _files(new)}
+            files[name] = _copy(path, new / name)
+    files = {name: files.get(name) or sha256_file(path) for name, path in _files(new)}
     if wrong := sorted(
         name for name, sha256 in listed.items() if files.get(name, sha256) != sha256
     ):
@@ -164,6 +167,16 @@ def _fetched(
     if "content" in spec and digest(sorted(map(list, files.items()))) != spec["content"]:
         raise ValueError(f"the files behind {out_dir} changed while the study ran: start it again")
     return {"spec": spec, **commit, "files": files}
+
+
+def _copy(path: Path, target: Path) -> str:
+    """Copy a file, and return the digest of what was copied: large files are read once."""
+    hashed = hashlib.sha256()
+    with path.open("rb") as source, target.open("wb") as out:
+        while chunk := source.read(_CHUNK_BYTES):
+            hashed.update(chunk)
+            out.write(chunk)
+    return hashed.hexdigest()
 
 
 def _kept(

@@ -15,7 +15,7 @@ _ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 _GIVEN = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES")
 
 
-def has_gpus(wanted: int, or_cpu: bool, job: str) -> bool:
+def has_gpus(wanted: int, or_cpu: bool, job: str, says: bool = True) -> bool:
     """Return whether a job uses GPUs: not if it asked for none, or sees fewer and CPUs will do.
 
     It starts no CUDA, so the process may still fork.
@@ -24,6 +24,7 @@ def has_gpus(wanted: int, or_cpu: bool, job: str) -> bool:
         wanted: GPUs that this process must see.
         or_cpu: whether CPUs will do.
         job: what needs them, for the message.
+        says: whether to log that CPUs will do.
 
     Raises:
         RuntimeError: fewer are seen; the message says what the driver, the container and Slurm
@@ -38,7 +39,8 @@ def has_gpus(wanted: int, or_cpu: bool, job: str) -> bool:
         return True
     if not or_cpu:
         raise RuntimeError(too_few(wanted, seen, job))
-    logger.info("%s runs on CPUs: %d GPUs for %d that it asked for", job, seen, wanted)
+    if says:
+        logger.info("%s runs on CPUs: %d GPUs for %d that it asked for", job, seen, wanted)
     return False
 
 

@@ -176,7 +176,9 @@ def _take_device(runtime: Runtime, rank: int, local_rank: int) -> str:
     """Take this rank's GPU, or the CPU if there are none for it, and return the backend."""
     import torch
 
-    if has_gpus(runtime.gpu // runtime.nodes, runtime.or_cpu, f"rank {rank} of the training"):
+    says = rank == 0 and runtime.nodes > 1  # on one node, the process that forks it has said it
+    job = f"rank {rank} of the training"
+    if has_gpus(runtime.gpu // runtime.nodes, runtime.or_cpu, job, says):
         let_segments_grow()
         try:
             torch.cuda.set_device(local_rank)

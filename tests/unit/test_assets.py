@@ -292,11 +292,21 @@ def test_a_download_that_failed_continues_with_the_files_that_are_missing(
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.fetched.json", "out"]
 
 
-def test_files_with_their_digest_are_not_fetched_again(tmp_path: Path, hub: Hub) -> None:
+def test_files_with_their_digest_are_not_fetched_again(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
     first = _fetch(out)
+    read: list[Path] = []
+
+    def reading(path: Path) -> str:
+        read.append(path)
+        return sha256_file(path)
+
+    monkeypatch.setattr(assets, "sha256_file", reading)
 
     assert _fetch(out) == first
+    assert sorted(read) == sorted(out / name for name in FILES)  # each once
     assert hub.sent == SIZES
     (out / "deep" / "b.bin").write_bytes(b"edited")
     assert _fetch(out) == first
