@@ -2,7 +2,7 @@
 
     python -m scripts.preflight                                     # profile slurm and its study
     python -m scripts.preflight --configfile config/real_rows.yaml
-    python -m scripts.preflight --probe                             # also runs a one-minute job, and one for each kind of GPU
+    python -m scripts.preflight --probe                             # also runs tiny jobs on nodes
 
 Run it on the login node, in the folder where you will start Snakemake. Exits with 0 if the study
 can start (there may be warnings), otherwise with 1. Submits nothing without --probe.
