@@ -29,6 +29,7 @@ from nt_pkg.cost.gpu_hours import OF_TEXT
 from nt_pkg.cost.memory import DTYPE_BYTES
 from nt_pkg.cost.training import EXAMPLE_TOKENS, examples_of
 from nt_pkg.engines._start import engine_kind
+from nt_pkg.files import layout
 from nt_pkg.files.json_files import canonical
 from nt_pkg.snakemake_io.dry_run import Job
 from nt_pkg.snakemake_io.stages import STAGES
@@ -112,11 +113,11 @@ def needed(jobs: Iterable[Job], study: Study, folder: Path) -> Disk:
                 _add_download(disk, study, job, folder, fetched)
             elif job.rule == "train":
                 final, running = _checkpoints(study, job, folder)
-                disk.add("results", stage, "final checkpoints", final)
+                disk.add(layout.RESULTS, stage, "final checkpoints", final)
                 largest = max(largest, running, key=lambda each: each.num_bytes)
             else:
                 for what, size in _left_by(job, study, folder, answers):
-                    disk.add("results", stage, what, size)
+                    disk.add(layout.RESULTS, stage, what, size)
         except ValueError:
             continue
     if largest.num_bytes:

@@ -42,15 +42,14 @@ def score(
     check_complete(items, samples, repeats)
     failed = [sample["status"] != "ok" for sample in samples]
     means = _question_means(items, samples, grades, repeats)
-    tokens = [
-        sample["completion_tokens"]
+    counted = [
+        sample
         for sample, is_failed in zip(samples, failed, strict=True)
         if not is_failed and sample["completion_tokens"] is not None
     ]
+    tokens = [sample["completion_tokens"] for sample in counted]
     complete = [
-        sample["completion_tokens"]
-        for sample in samples
-        if sample["status"] == "ok" and sample["finish_reason"] != "length"
+        sample["completion_tokens"] for sample in counted if sample["finish_reason"] != "length"
     ]
     num = len(samples)
     return {

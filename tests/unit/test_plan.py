@@ -255,7 +255,7 @@ def test_defaults_are_left_out(demo: Config) -> None:
         (("students", "micro-llama", "runtime", "zero_stage"), 3, set()),
         (("students", "micro-llama", "runtime", "generation_batch"), 7, set()),
         (("students", "micro-llama", "runtime", "gpu"), 0, set()),
-        (("teachers", "micro-teacher", "runtime"), {"nodes": 2, "gpu": 16}, set()),
+        (("teachers", "micro-teacher", "runtime"), {"gpu": 16, "minutes": 60}, set()),
         (("teachers", "micro-teacher", "runtime"), {"batch": 7}, set()),
         (("annotators", "strategies", "runtime"), {"gpu": 1}, set()),
         (("teachers", "micro-teacher", "architecture"), {"hidden_size": 8}, set()),

@@ -52,7 +52,7 @@ def test_the_page_leads_to_a_report(tmp_path: Path) -> None:
     )
     [effect] = summary["effects"]
     assert effect["difference"] == pytest.approx(parrot["accuracy"] - monday["accuracy"])
-    assert effect["p_value"] is not None and effect["basis"] == "questions"
+    assert effect["p_value"] is not None and effect["basis"] == "models"
     assert not (tmp_path / "results/sft").exists()
 
     # The file is an input: with another answer, what hangs on it runs again, and no more.

@@ -29,7 +29,7 @@ def test_the_papers_study_is_planned_on_a_cluster_profile(tmp_path: Path) -> Non
         assert re.search(rf"^\w+ +{rule} +{len(wildcards)} ", said, re.M), (rule, said)
     # What it costs, before anything ran and with no type of GPU in the profile.
     table = dict(re.findall(r"^(\w+) +\d+ +[\d-]+ +([\d,]+) +[\d,]+$", said, re.M))
-    assert set(table) == {"annotations", "sft", "evals", "all"}, said
+    assert set(table) == {"traces", "annotations", "sft", "evals", "all"}, said
     hours = {stage: int(number.replace(",", "")) for stage, number in table.items()}
     assert hours["all"] == pytest.approx(sum(hours.values()) / 2, abs=2)
     assert "as if all GPUs were H100" in said
