@@ -109,7 +109,8 @@ def grade_choices(answers: Sequence[tuple[Item, str]]) -> list[Grade]:
 
 def extract_letter(text: str, num_options: int) -> str | None:
     """Return the letter that an answer states, in upper case, None for no or several letters."""
-    text = text.translate(_FOLD)
+    if not text.isascii():  # most are, and that is known without reading them
+        text = text.translate(_FOLD)
     for start in _anchor_words(text):
         found = _statement(text, start)
         if found is not None:
