@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.unit.test_export import ROWS, STUDY, make_subset
+from tests.unit.test_export_subset import ROWS, STUDY, make_subset
 
 from scripts import export_subset
 
