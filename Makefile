@@ -8,8 +8,9 @@ DOCS := .venv-docs
 # The list that setup-inference installs: inference (vLLM for CUDA) or inference-cpu.
 INFERENCE ?= inference
 PAPER := config/paper.yaml
-# The tests of a file share what they have trained, so they stay in one process.
-PARALLEL ?= -n 2 --dist loadfile
+# The tests of a file share what they have trained, so they stay in one process. Files begin in the
+# order of testpaths in pyproject.toml, with the longest.
+PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run paper-dry-run paper-small check test real-rows plan rebuild-check kill-check \
