@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.unit.test_export_subset import ROWS, STUDY, make_subset
 
 from scripts import export_subset
+from tests.unit.test_export_subset import ROWS, STUDY, make_subset
 
 ROOT = Path(__file__).parents[2]
 PEERS = Path(os.environ.get("NT_PEERS_SFT", ROOT / ".venv-peers-sft")) / "bin" / "python"
