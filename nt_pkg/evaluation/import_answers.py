@@ -10,9 +10,10 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from nt_pkg.benchmarks._base import Item
+from nt_pkg.config.answers import Column
 from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
 from nt_pkg.dialogue.split_reasoning import split_reasoning
 from nt_pkg.files.json_files import storable
@@ -23,15 +24,7 @@ from nt_pkg.identity.question_id import normalise_question
 logger = logging.getLogger("nt")
 
 NO_TEXT = "the file has no text for it"
-_COLUMNS = (
-    "question_id",
-    "question",
-    "text",
-    "reasoning",
-    "repeat",
-    "completion_tokens",
-    "finish_reason",
-)
+_COLUMNS: tuple[str, ...] = get_args(Column)
 _CUT = {"length", "max_tokens", "max_length", "model_length"}
 _SHOWN = 10
 
