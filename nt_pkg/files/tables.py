@@ -35,7 +35,8 @@ _CHUNK_BYTES = 1 << 20
 _PACKED = (".gz", ".zst")
 _TEXT = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 _COLUMNS = {".parquet": "parquet", ".arrow": "arrow"}  # names of readers of `datasets`
-_BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
+_KINDS = {".csv": "CSV", ".tsv": "CSV", ".parquet": "Parquet", ".arrow": "Arrow"}
+BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
 _OURS = "manifest.json"
 
 
@@ -119,14 +120,14 @@ def _holds_rows(path: Path) -> bool:
         return not path.name.lower().endswith(_PACKED)
     if ending != ".json":
         return ending in _TEXT
-    return path.name != _OURS and (_is_array(path) or _is_json(_first_line(path)))
+    return path.name != _OURS and (_is_array(path) or is_row(first_line(path)))
 
 
 def _is_array(path: Path) -> bool:
-    return _first_line(path).startswith(b"[")
+    return first_line(path).startswith(b"[")
 
 
-def _is_json(line: bytes) -> bool:
+def is_row(line: bytes) -> bool:
     """Return whether a line is a row, and not the start of a description over several lines."""
     try:
         json.loads(line)
@@ -135,19 +136,26 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _first_line(path: Path) -> bytes:
+def first_line(path: Path) -> bytes:
+    """Return the first line of a file that is not blank, b"" if there is none.
+
+    Raises:
+        ValueError: what packs the file is damaged.
+    """
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             first = next((line.strip() for line, _ in lines(file) if line.strip()), b"")
-    except _BROKEN as error:
-        raise _damaged(path, error) from error
+    except BROKEN as error:
+        raise damaged(path, error) from error
     return first.removeprefix(b"\xef\xbb\xbf")
 
 
-def _damaged(path: Path, error: object) -> ValueError:
+def damaged(path: Path, error: object) -> ValueError:
+    """Return the error of a file that cannot be read to its end."""
+    kind = _KINDS.get(_ending(path), "JSON")
     return ValueError(
-        f"{path} cannot be read ({error}); it was probably truncated while it was copied: compare "
-        "it with its original, and copy that again"
+        f"{path} cannot be read as {kind} ({error}); it was probably truncated while it was "
+        "copied: compare it with its original, and copy that again"
     )
 
 
@@ -167,20 +175,20 @@ def _wrapped(
     try:
         for row in read(path, needed):
             yield {"row": row}
-    except _BROKEN as error:
-        raise _damaged(path, error) from error
+    except BROKEN as error:
+        raise damaged(path, error) from error
 
 
 def _json(path: Path, needed: Sequence[str]) -> Iterator[object]:
     if _ending(path) != ".json" or not _is_array(path):
-        with _opened(path) as file:
+        with opened(path) as file:
             yield from json_lines(file)
         return
-    with _opened(path) as file:
+    with opened(path) as file:
         try:
             yield from json_array(file)
         except ValueError as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
 
 
 def _csv(path: Path, needed: Sequence[str]) -> Iterator[object]:
@@ -191,7 +199,7 @@ def _csv(path: Path, needed: Sequence[str]) -> Iterator[object]:
     """
     csv.field_size_limit(MAX_LINE_BYTES)
     mark = "\t" if _ending(path) == ".tsv" else ","
-    with _opened(path) as binary:
+    with opened(path) as binary:
         # Bytes that are no UTF-8 become halves of surrogate pairs, which no text can hold.
         file = io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="")
         reader = csv.reader(file, delimiter=mark, strict=True)
@@ -205,7 +213,7 @@ def _csv(path: Path, needed: Sequence[str]) -> Iterator[object]:
                 return
             except csv.Error as error:
                 if "unexpected end" in str(error):
-                    raise _damaged(path, f"the row at line {begin} does not end") from error
+                    raise damaged(path, f"the row at line {begin} does not end") from error
                 yield Unreadable("unreadable", f"line {begin}: {error}")
                 continue
             if not values:
@@ -241,12 +249,13 @@ def _columns(
             try:
                 yield from batch.to_pylist()
             except UnicodeDecodeError:
-                yield from (_row(batch, index) for index in range(batch.num_rows))
+                yield from (row_of(batch, index) for index in range(batch.num_rows))
     except (pa.ArrowException, OSError, datasets.exceptions.DatasetsError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
-def _row(batch: Any, index: int) -> object:
+def row_of(batch: Any, index: int) -> object:
+    """Return a row of an Arrow batch, `Unreadable` if one of its texts is no UTF-8."""
     try:
         return batch.slice(index, 1).to_pylist()[0]
     except UnicodeDecodeError:
@@ -261,7 +270,8 @@ def _datasets(cache: Path) -> Any:
     return datasets
 
 
-def _opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BinaryIO:
+    """Open a file to read, unpacked if it ends in .gz or .zst."""
     name = path.name.lower()
     if name.endswith(".gz"):
         return gzip.open(path, "rb")  # type: ignore[return-value]

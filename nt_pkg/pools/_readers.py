@@ -3,20 +3,16 @@
 Memory holds at most one row of JSON, or one batch of `BATCH_ROWS`.
 """
 
-import gzip
-import json
 import logging
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
 
-from nt_pkg.files.json_rows import Unreadable, json_array, json_lines, lines
+from nt_pkg.files.json_rows import json_array, json_lines
+from nt_pkg.files.tables import BROKEN, damaged, first_line, is_row, opened, row_of
 
 logger = logging.getLogger("nt")
 
 BATCH_ROWS = 1024
-_BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 _MANIFEST = "manifest.json"  # ours
 _MAY_HOLD_ROWS = (
     ".json", ".ndjson", ".csv", ".tsv", ".arrow", ".feather", ".avro", ".orc", ".pkl",
@@ -58,8 +54,8 @@ def read_file(path: Path, columns: Sequence[str] | None = None) -> Iterator[obje
         raise ValueError("it is no *.jsonl, *.jsonl.gz, *.json or *.parquet with rows")
     try:
         yield from reader(path, columns)
-    except _BROKEN_GZIP as error:
-        raise _damaged(path, error) from error
+    except BROKEN as error:
+        raise damaged(path, error) from error
 
 
 def _reader(path: Path) -> Callable[[Path, _Columns], Iterator[object]] | None:
@@ -70,44 +66,19 @@ def _reader(path: Path) -> Callable[[Path, _Columns], Iterator[object]] | None:
         return _jsonl
     if not name.endswith((".json", ".json.gz")) or name == _MANIFEST:
         return None
-    first = _first_line(path)
+    first = first_line(path)
     if first.startswith(b"["):
         return _array
-    try:
-        json.loads(first)
-    except ValueError:
-        return None  # one object over several lines, such as a description of the data set
-    return _jsonl
+    # Otherwise one object over several lines, such as a description of the data set.
+    return _jsonl if first and is_row(first) else None
 
 
 def _looks_like_rows(path: Path) -> bool:
     return path.name.lower().endswith(_MAY_HOLD_ROWS) and path.name.lower() != _MANIFEST
 
 
-def _first_line(path: Path) -> bytes:
-    with _opened(path) as file:
-        try:
-            first = next((line.strip() for line, _ in lines(file) if line.strip()), b"")
-        except _BROKEN_GZIP as error:
-            raise _damaged(path, error) from error
-    return first.removeprefix(b"\xef\xbb\xbf")
-
-
-def _opened(path: Path) -> BinaryIO:
-    is_packed = path.name.lower().endswith(".gz")
-    return gzip.open(path, "rb") if is_packed else path.open("rb")  # type: ignore[return-value]
-
-
-def _damaged(path: Path, error: object) -> ValueError:
-    kind = "Parquet" if path.name.lower().endswith(".parquet") else "JSON"
-    return ValueError(
-        f"{path} cannot be read as {kind} ({error}); it was probably truncated while it was "
-        "copied: compare it with its original, and copy that again"
-    )
-
-
 def _jsonl(path: Path, _: _Columns) -> Iterator[object]:
-    with _opened(path) as file:
+    with opened(path) as file:
         yield from json_lines(file)
 
 
@@ -117,11 +88,11 @@ def _array(path: Path, _: _Columns) -> Iterator[object]:
     Raises:
         ValueError: the array does not end, or something in it is no JSON.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         try:
             yield from json_array(file)
         except ValueError as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
 
 
 def _parquet(path: Path, columns: _Columns) -> Iterator[object]:
@@ -137,13 +108,6 @@ def _parquet(path: Path, columns: _Columns) -> Iterator[object]:
                 try:
                     yield from batch.to_pylist()
                 except UnicodeDecodeError:
-                    yield from (_parquet_row(batch, index) for index in range(batch.num_rows))
+                    yield from (row_of(batch, index) for index in range(batch.num_rows))
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _parquet_row(batch: Any, index: int) -> object:
-    try:
-        return batch.slice(index, 1).to_pylist()[0]
-    except UnicodeDecodeError:
-        return Unreadable("not_utf8")
+        raise damaged(path, error) from error
