@@ -84,7 +84,7 @@ def export_subset(plan: Plan, wanted: Wanted) -> int:
     plan.study.require("subsets", wanted.subset, "--subset")
     out = wanted.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is there already: give --out another name, or remove it")
+        raise ValueError(f"{out} is there already: give --out another name")
     names = plan.subset_wildcards(wanted.subset, wanted.seed)
     manifest = _selection(plan, names)
     new = out.with_name(f".{out.name}.incomplete")
@@ -103,8 +103,10 @@ def _write_rows(plan: Plan, wanted: Wanted, names: dict[str, Any], folder: Path)
     shards = [{**names, **shard} for shard in plan.shards(entry.pool)]
     labels = {}
     for name in plan.annotators(entry.pool, entry.teacher):
-        pattern = layout.QUESTION_LABELS if plan.is_of_questions(name) else layout.LABELS
-        paths = [layout.artifact(pattern, **shard, annotator=name) for shard in shards]
+        is_of_questions = plan.is_of_questions(name)
+        pattern = layout.QUESTION_LABELS if is_of_questions else layout.LABELS
+        own = plan.label_shards(entry.pool, name, None if is_of_questions else entry.teacher)
+        paths = [layout.artifact(pattern, **shard) for shard in own]
         if all(path.exists() for path in paths):
             labels[name] = paths
     tables = export_rows(

@@ -36,12 +36,16 @@ STUDY: dict[str, Any] = {
             "source": {"path": "rows.jsonl", "license": "cc-by-4.0"},
             "params": {"question": "q", "reasoning": "why", "answer": "a", "reference": "gold"},
             "num_shards": 2,
+            "expected_rows": 11,
         }
     },
     "teachers": {"recorded": {"engine": "replay"}},
     "annotators": {
         "length": {"kind": "length"},
-        "grade": {"kind": "column", "params": {"column": "grade"}},
+        # One job labels both shards.
+        "grade": {
+            "kind": "column", "params": {"column": "grade"}, "runtime": {"rows_per_job": 100}
+        },
     },
     "subsets": {
         "longest": {
@@ -94,13 +98,20 @@ def make_subset(settings: dict[str, Any]) -> Plan:
             ["--spec", plan.trace_spec("recorded"), "--names", names, "--prompts", str(shard),
              "--out", traces[-1]]
         )  # fmt: skip
-        for name in plan.annotators(**NAMES):
-            labels.append(str(layout.artifact(layout.LABELS, **values, annotator=name)))
-            annotate.main(
-                ["--spec", plan.annotator_spec(name), "--names",
-                 json.dumps({**NAMES, "annotator": name}), "--prompts", str(shard), "--traces",
-                 traces[-1], "--out", labels[-1]]
-            )  # fmt: skip
+    for values in plan.annotations():
+        labels.append(str(layout.artifact(layout.LABELS, **values)))
+        about = [
+            each["shard"] for each in plan.shards_in("ours", values["shard"], values["num_shards"])
+        ]
+        annotate.main(
+            ["--spec", plan.annotator_spec(values["annotator"]), "--names",
+             json.dumps({**NAMES, "annotator": values["annotator"]}), "--prompts",
+             *(str(prompts.with_name(f"shard-{at}.parquet")) for at in about), "--traces",
+             *(traces[at] for at in about), "--out", labels[-1]]
+        )  # fmt: skip
+    assert [
+        len([path for path in labels if f"/{name}/" in path]) for name in ("length", "grade")
+    ] == [2, 1]
     summarise_traces.main(
         ["--spec", plan.statistics_spec(), "--names", names, "--traces", *traces, "--out",
          str(layout.artifact(layout.TRACE_STATISTICS, **NAMES))]
