@@ -36,7 +36,12 @@ class Format(Strict):
 class Training(Strict):
     """Supervised fine-tuning; the defaults are those of section 4 of the paper."""
 
-    learning_rate: float = Field(2e-5, gt=0, description="Constant (paper: 2e-5).")
+    learning_rate: float = Field(2e-5, gt=0, description="At its highest (paper: 2e-5).")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant",
+        description="The learning rate after the warm-up: constant (paper), or falling along half "
+        "a cosine to a twentieth at the last step.",
+    )
     weight_decay: float = Field(0.1, ge=0, description="AdamW (paper: 0.1).")
     betas: tuple[float, float] = Field(
         (0.9, 0.95), description="AdamW (the usual choice for LLMs; the paper is silent)."
@@ -73,6 +78,13 @@ class Training(Strict):
         if 0 not in value or min(value.values()) < 1:
             raise ValueError("epochs needs an entry for 0, and every number must be at least 1")
         return value
+
+    def rate(self, step: int, num_steps: int) -> float:
+        """Return the learning rate of an optimiser step, counted from 1, of `num_steps`."""
+        share = min(1.0, step / max(1, self.warmup_steps))
+        if self.schedule == "cosine":
+            share *= 0.05 + 0.95 * (1 + math.cos(math.pi * (step - 1) / max(1, num_steps - 1))) / 2
+        return self.learning_rate * share
 
     def num_epochs(self, size: int) -> int:
         """Return the number of epochs for a subset of this size."""

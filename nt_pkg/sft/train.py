@@ -205,8 +205,7 @@ class _Trainer:
             write_json(self._job.work / RESULT, result)
 
     def _rate(self, number: int) -> float:
-        training = self._job.training
-        return training.learning_rate * min(1.0, number / max(1, training.warmup_steps))
+        return self._job.training.rate(number, len(self._steps))
 
     def _values(self, number: int, step: Step, seconds: float) -> dict[str, float]:
         """Return the logged values of a step."""

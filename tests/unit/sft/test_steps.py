@@ -77,3 +77,17 @@ def test_half_a_million_examples_take_little_memory() -> None:
 
     assert len(steps) == 45_000
     assert steps._order.nbytes + steps._bounds.nbytes < 20e6
+
+
+def test_cosine_falls_to_a_twentieth_after_the_warm_up() -> None:
+    """Hand-made: 100 steps of 1e-3 at most, of which 10 warm up."""
+    training = Training(learning_rate=1e-3, schedule="cosine", warmup_steps=10)
+    rates = [training.rate(step, 100) for step in range(1, 101)]
+
+    assert rates[0] == pytest.approx(1e-4)
+    assert max(rates) < 1e-3
+    assert rates[-1] == pytest.approx(5e-5)
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert training.rate(1, 1) == pytest.approx(1e-4)
+    constant = Training(learning_rate=1e-3, warmup_steps=10)
+    assert [constant.rate(step, 100) for step in (1, 10, 100)] == pytest.approx([1e-4, 1e-3, 1e-3])
