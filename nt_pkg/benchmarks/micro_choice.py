@@ -29,7 +29,7 @@ def load(params: Params, source: Path | None) -> list[Item]:
     """
     assert source is None, "the micro-world is generated and has no files"
     items = []
-    for problem in test_problems(params.num_questions, params.seed):
+    for problem in test_problems(params.num_questions, params.seed, params.charms):
         row_id = question_id(problem.question)
         text, letter = as_choice(problem, rng("micro_choice", _ORDER_VERSION, row_id))
         options = parse_question(text).choices

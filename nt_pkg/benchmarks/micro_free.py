@@ -13,7 +13,7 @@ from pydantic import Field
 from nt_pkg.benchmarks._base import BenchmarkKind, Grade, Item, take_items
 from nt_pkg.config.base import Strict
 from nt_pkg.identity.question_id import question_id
-from nt_pkg.microworld.world import test_problems
+from nt_pkg.microworld.world import Charms, test_problems
 
 
 class Params(Strict):
@@ -21,12 +21,17 @@ class Params(Strict):
 
     num_questions: int = Field(default=300, ge=1, le=20_000, description="number of questions")
     seed: int = Field(default=0, ge=0, description="seed of the questions")
+    charms: Charms = Field(
+        default="balanced",
+        description="balanced: no rare charm, as many of every domain, family and number of steps; "
+        "rare or common: as the pool's questions with or without a rare charm",
+    )
 
 
 def load(params: Params, source: Path | None) -> list[Item]:
-    """Return `num_questions` questions, balanced over domains, families and steps."""
+    """Return `num_questions` questions with the charms that are asked for."""
     assert source is None, "the micro-world is generated and has no files"
-    problems = test_problems(params.num_questions, params.seed)
+    problems = test_problems(params.num_questions, params.seed, params.charms)
     items = [
         Item(question_id(each.question), each.question, each.answer, category=f"k={each.num_steps}")
         for each in problems

@@ -5,6 +5,7 @@ are learned. The corpus has no thinking tags, no control strings and no problem 
 """
 
 import random
+from dataclasses import replace
 
 from nt_pkg.microworld.facts import (
     CHARM_KIND,
@@ -12,6 +13,8 @@ from nt_pkg.microworld.facts import (
     GAPS,
     MAX_TOTAL,
     MOVE,
+    RARE,
+    RARE_CHARMS,
     SPIRIT_KIND,
     light,
     shift,
@@ -19,13 +22,18 @@ from nt_pkg.microworld.facts import (
     spirit_move,
 )
 from nt_pkg.microworld.teacher import Habits, write_trace
-from nt_pkg.microworld.tokenizer import ASSISTANT, BEGIN, END, LENGTHS, USER
+from nt_pkg.microworld.tokenizer import ASSISTANT, BEGIN, END, LENGTHS, THINK_TAGS, USER
 from nt_pkg.microworld.world import Problem, as_choice, make_problem, parse_question
 
+THINK_OPEN, THINK_CLOSE = THINK_TAGS
 Text = list[tuple[str, bool]]
 
-_PLAIN = Habits(restate=0.0, verify_per_step=0.0, wait_per_step=0.0, slip=0.0)
-_CHOICE_SHARE = 0.25
+_SURE = Habits(
+    combine=0.2, restate=0.2, verify_per_step=0.15, wait_per_step=0.0, slip=0.0, misread=0.0
+)
+_NO_SUM = replace(_SURE, combine=0.0)
+_CHOICE_SHARE = 0.1
+_CHARMS = tuple(charm for charm in MOVE if charm not in RARE)  # the base is told of no other
 # Words without meaning in the world, so that the model learns to ignore such words.
 _NOISE = (
     *("Think", "carefully", "before", "answering", "Use", "about", "words"),
@@ -36,18 +44,37 @@ _NOISE = (
 def write_text(rand: random.Random, max_steps: int) -> Text:
     """Return one text of the base corpus; stories have at most `max_steps` steps."""
     form = rand.random()
-    if form < 0.20:
+    if form < 0.17:
         facts = [_fact(rand) for _ in range(rand.randint(5, 9))]
         return [(BEGIN, False), *[piece for fact in facts for piece in fact]]
-    tells = form < 0.52
-    problem = _problem(rand, rand.randint(1, max_steps if tells else 2))
-    noise = " ".join(rand.choices(_NOISE, k=rand.randint(3, 10))) if rand.random() < 0.3 else ""
-    asked: Text = [(problem.question, False), (noise, False)]
-    if tells:
-        reasoning, answer, _ = write_trace(problem, rand, _PLAIN)
-        told = f"{reasoning}\n{answer}{END}"
-        return [(BEGIN, False), *asked, ("\n", False), (told, True)]
-    return [(BEGIN + USER, False), *asked, (ASSISTANT, False), (problem.answer + END, True)]
+    noise = " ".join(rand.choices(_NOISE, k=rand.randint(3, 10))) if rand.random() < 0.5 else ""
+    if form < 0.62:
+        problem = _problem(rand, rand.randint(1, max_steps))
+        reasoning, answer, _ = write_trace(problem, rand, _SURE)
+        said = f"{THINK_OPEN} {reasoning} {THINK_CLOSE} {answer}{END}"
+    elif form < 0.72:
+        problem = _hard_problem(rand, max_steps)
+        said = f"{THINK_OPEN} {_up_to_rare(write_trace(problem, rand, _NO_SUM)[0])}"
+    else:
+        problem = _problem(rand, rand.randint(1, 2))
+        said = problem.answer + END
+    asked = f"{problem.question} {noise}"
+    return [(BEGIN + USER, False), (asked, False), (ASSISTANT, False), (said, True)]
+
+
+def _hard_problem(rand: random.Random, max_steps: int) -> Problem:
+    while True:
+        domain, num_steps = rand.choice(tuple(RARE_CHARMS)), rand.randint(1, max_steps)
+        problem = make_problem(rand, domain=domain, num_steps=num_steps, rare_share=0.5)
+        if problem.is_hard and not problem.is_test:
+            return problem
+
+
+def _up_to_rare(reasoning: str) -> str:
+    """Return a trace up to the place where its first rare charm is applied, not its move."""
+    words = reasoning.split()
+    at = next(at for at, word in enumerate(words) if word.rstrip(":") in RARE)
+    return " ".join(words[: at + 2])
 
 
 def _problem(rand: random.Random, num_steps: int) -> Problem:
@@ -73,7 +100,7 @@ def _fact(rand: random.Random) -> Text:
         move = rand.choice((rand.randint(-3, 3), rand.randint(-MAX_TOTAL, MAX_TOTAL)))
         return [(f"{place} {signed(move)} is", False), (f"{shift(place, move)}.", True)]
     if form < 0.78:
-        charm = rand.choice(tuple(CHARM_KIND))
+        charm = rand.choice(_CHARMS)
         verb, sign = rand.choice((("Take", 1), ("Undo", -1)))
         move = sign * MOVE[charm]
         return [
@@ -90,7 +117,7 @@ def _fact(rand: random.Random) -> Text:
             (f"{signed(move)} is {shift(place, move)}.", True),
         ]
     total = rand.randint(-MAX_TOTAL, MAX_TOTAL)
-    charm = rand.choice([c for c in MOVE if abs(total + MOVE[c]) <= MAX_TOTAL])
+    charm = rand.choice([c for c in _CHARMS if abs(total + MOVE[c]) <= MAX_TOTAL])
     return [
         (f"{signed(total)}, {CHARM_KIND[charm]} {charm}", False),
         (f"{signed(MOVE[charm])} is {signed(total + MOVE[charm])}", True),

@@ -22,15 +22,28 @@ RINGS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-# kind -> charm -> signed steps along the ring
+# kind -> charm -> signed steps along the ring; the base student knows these
 CHARMS: dict[str, dict[str, int]] = {
-    "gem": {"ruby": 2, "opal": -1, "jade": 3, "onyx": -2},
+    "gem": {"ruby": 2, "opal": -1},
     "herb": {"sage": 1, "mint": 2, "dill": 3, "thyme": -1},
-    "tree": {"oak": -1, "elm": 3, "ash": 1, "pine": -3},
-    "metal": {"iron": -3, "gold": 3, "zinc": -2, "tin": 1},
-    "bird": {"owl": -2, "crow": 1, "swan": -3, "hawk": 2},
-    "beast": {"wolf": 2, "bear": -1, "deer": -3, "hare": -2},
+    "tree": {"oak": -1, "elm": 3},
+    "metal": {"iron": -3, "gold": 3},
+    "bird": {"owl": -2, "crow": 1},
+    "beast": {"wolf": 2, "bear": -1},
 }
+
+# domain -> kind -> charm -> its steps; the base student does not know these, and they are met in
+# questions of their domain only. So what a subset teaches depends on which rows it holds.
+RARE_CHARMS: dict[str, dict[str, dict[str, int]]] = {
+    "months": {
+        "gem": {"jade": 3}, "tree": {"pine": -3}, "metal": {"tin": 1},
+        "bird": {"swan": -3}, "beast": {"hare": -2},
+    },
+    "days": {
+        "gem": {"onyx": -2}, "tree": {"ash": 1}, "metal": {"zinc": -2},
+        "bird": {"hawk": 2}, "beast": {"deer": -3},
+    },
+}  # fmt: skip
 
 # kind -> spirit -> (steps from a light place, steps from a dark place)
 SPIRITS: dict[str, dict[str, tuple[int, int]]] = {
@@ -43,8 +56,10 @@ SPIRITS: dict[str, dict[str, tuple[int, int]]] = {
 }
 
 HERB = "herb"  # the kind that quests ask for
-MOVE: dict[str, int] = {word: move for kind in CHARMS.values() for word, move in kind.items()}
-CHARM_KIND: dict[str, str] = {word: kind for kind, words in CHARMS.items() for word in words}
+_KINDS = [pair for kinds in (CHARMS, *RARE_CHARMS.values()) for pair in kinds.items()]
+MOVE: dict[str, int] = {word: move for _, words in _KINDS for word, move in words.items()}
+CHARM_KIND: dict[str, str] = {word: kind for kind, words in _KINDS for word in words}
+RARE: frozenset[str] = frozenset(MOVE) - {word for words in CHARMS.values() for word in words}
 SPIRIT_KIND: dict[str, str] = {word: kind for kind, words in SPIRITS.items() for word in words}
 DOMAIN_OF: dict[str, str] = {place: ring for ring, places in RINGS.items() for place in places}
 MAX_TOTAL = 6  # traces never write a sum of moves that is larger in magnitude

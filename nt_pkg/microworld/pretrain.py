@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from nt_pkg.identity.seeds import digest_int, rng
 from nt_pkg.microworld.corpus import write_text
-from nt_pkg.microworld.tokenizer import THINK_TAGS, build_tokenizer
+from nt_pkg.microworld.tokenizer import build_tokenizer
+from nt_pkg.microworld.world import MAX_STEPS
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +59,7 @@ def pretrain(
     *,
     tokens_per_step: int = 2048,
     learning_rate: float = 4e-3,
-    max_story_steps: int = 3,
+    max_story_steps: int = MAX_STEPS,
 ) -> None:
     """Train the base model and save it with its tokenizer in `out_dir`.
 
@@ -189,9 +190,6 @@ def _save_checkpoint(
 
 
 def _export(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", out_dir: Path) -> None:
-    rows = model.get_input_embeddings().weight.data
-    for tag in THINK_TAGS:  # start from the newline, which separates commentary in the corpus
-        rows[tokenizer.convert_tokens_to_ids(tag)] = rows[tokenizer.convert_tokens_to_ids("\n")]
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(out_dir)

@@ -23,6 +23,7 @@ from nt_pkg.microworld.facts import (
     HERB,
     MAX_TOTAL,
     MOVE,
+    RARE,
     RINGS,
     gap,
     in_order,
@@ -37,26 +38,43 @@ from nt_pkg.microworld.world import Problem
 
 @dataclass(frozen=True)
 class Habits:
-    """How often the teacher uses optional strategies, and how often it makes a mistake (a slip)."""
+    """How often the teacher uses optional strategies, and how often it makes a mistake.
 
-    combine: float = 0.35
-    restate: float = 0.25
-    verify_per_step: float = 0.08
-    wait_per_step: float = 0.03
-    slip: float = 0.045
+    A slip is one wrong sentence. Who misreads a question takes every charm of `MISTAKEN` in it for
+    its other, so that such errors teach the same wrong move again and again.
+    """
+
+    combine: float
+    restate: float
+    verify_per_step: float
+    wait_per_step: float
+    slip: float
+    misread: float
+
+
+ROUTINE = Habits(
+    combine=0.2, restate=0.2, verify_per_step=0.08, wait_per_step=0.01, slip=0.03, misread=0.3
+)
+# With a rare charm the teacher is careful, and errs more often all the same. So hard questions have
+# long traces in several strategies; but some long traces are just of many steps.
+CAREFUL = Habits(
+    combine=0.0, restate=0.6, verify_per_step=0.75, wait_per_step=0.01, slip=0.09, misread=0.0
+)
+MISTAKEN = {"ruby": "opal", "owl": "crow"}  # charm -> the one that it is taken for
 
 
 def write_trace(
     problem: Problem, rand: random.Random, habits: Habits | None = None
 ) -> tuple[str, str, tuple[str, ...]]:
     """Return the reasoning, the teacher's answer, and the strategies used, sorted by name."""
-    habits = habits or Habits()
+    routine, careful = (habits, habits) if habits else (ROUTINE, CAREFUL)
+    habits = careful if problem.is_hard else routine
     draft = _Draft(problem, rand, habits)
     if rand.random() < habits.restate:
         aim = {"back": "start", "quest": "herb"}.get(problem.family, "end")
         draft.say(f"Goal: find the {aim}.", "restate")
     items = in_order(problem.items)
-    if problem.family in ("walk", "quest") and _sums_are_small(items):
+    if problem.family in ("walk", "quest") and _sums_are_small(draft.moves, items):
         combines = rand.random() < habits.combine
     else:
         combines = False
@@ -65,11 +83,11 @@ def write_trace(
     else:
         for item in items:
             draft.step(item)
+            verifies = (careful if item in RARE else routine).verify_per_step
+            # A check would have revealed the slip.
+            if rand.random() < verifies and not draft.slipped:
+                draft.check()
     word = draft.find_herb() if problem.family == "quest" else draft.place
-    checks = rand.random() < habits.verify_per_step * problem.num_steps
-    # A check would have revealed the slip.
-    if checks and draft.num_moves and not draft.slipped:
-        draft.check()
     return _conclude(draft, word)
 
 
@@ -82,6 +100,7 @@ class _Draft:
     habits: Habits
     lines: list[str] = field(default_factory=list)
     strategies: set[str] = field(default_factory=set)
+    moves: dict[str, int] = field(default_factory=dict)  # as the teacher reads the charms
     place: str = ""
     last: tuple[str, int, str] = ("", 0, "")
     slip_at: int = -1
@@ -90,6 +109,8 @@ class _Draft:
 
     def __post_init__(self) -> None:
         self.place = self.problem.start
+        misread = MISTAKEN if self.rand.random() < self.habits.misread else {}
+        self.moves = MOVE | {charm: MOVE[other] for charm, other in misread.items()}
         if self.rand.random() < self.habits.slip:
             self.slip_at = self.rand.randrange(self.problem.num_steps)
 
@@ -105,19 +126,19 @@ class _Draft:
             lead, strategy = f"Case {kind_of(item)} {item}: {shade} ", "cases"
             move = spirit_move(item, self.place)
         elif family == "back":
-            lead, strategy, move = f"Undo {kind_of(item)} {item}: ", "reverse", -MOVE[item]
+            lead, strategy, move = f"Undo {kind_of(item)} {item}: ", "reverse", -self.moves[item]
         else:
-            lead, strategy, move = f"Take {kind_of(item)} {item}: ", "decompose", MOVE[item]
+            lead, strategy, move = f"Take {kind_of(item)} {item}: ", "decompose", self.moves[item]
         self.place = self.move(lead, move, strategy)
 
     def combine(self, items: list[str]) -> None:
         """Write all moves as one sum and apply it once."""
         first, *others = items
-        parts = [f"Sum {kind_of(first)} {first} {signed(MOVE[first])}"]
-        total = MOVE[first]
+        parts = [f"Sum {kind_of(first)} {first} {signed(self.moves[first])}"]
+        total = self.moves[first]
         for item in others:
-            total += MOVE[item]
-            parts.append(f"{kind_of(item)} {item} {signed(MOVE[item])} is {signed(total)}")
+            total += self.moves[item]
+            parts.append(f"{kind_of(item)} {item} {signed(self.moves[item])} is {signed(total)}")
         self.say(", ".join(parts) + ".", "combine")
         self.place = self.move("", total, "combine")
 
@@ -169,10 +190,10 @@ def _conclude(draft: _Draft, word: str) -> tuple[str, str, tuple[str, ...]]:
     return " ".join(draft.lines), answer, tuple(sorted(draft.strategies))
 
 
-def _sums_are_small(items: list[str]) -> bool:
+def _sums_are_small(moves: dict[str, int], items: list[str]) -> bool:
     """Return whether there are several moves and no partial sum exceeds `MAX_TOTAL`."""
     total, small = 0, len(items) > 1
     for item in items:
-        total += MOVE[item]
+        total += moves[item]
         small = small and abs(total) <= MAX_TOTAL
     return small

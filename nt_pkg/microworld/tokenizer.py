@@ -36,9 +36,8 @@ def vocabulary() -> list[str]:
     words = set(_TEXT.split()) | set(facts.NAMES) | set(LENGTHS)
     for place in facts.DOMAIN_OF:
         words.add(place)
-    for kinds in (facts.CHARMS, facts.SPIRITS):
-        for kind, members in kinds.items():
-            words |= {kind, *members}
+    for kind_of in (facts.CHARM_KIND, facts.SPIRIT_KIND):
+        words |= {*kind_of, *kind_of.values()}
     words |= {facts.signed(move) for move in range(-facts.MAX_TOTAL, facts.MAX_TOTAL + 1)}
     marks = set(string.digits + string.ascii_letters + string.punctuation + "\n")
     inner = {f"##{char}" for char in string.digits + string.ascii_letters + "_"}

@@ -1,6 +1,6 @@
 """Questions of the micro-world: make them, parse them, and draw a pool or tests.
 
-Four families, each with 1 to 6 steps:
+Four families, each with 1 to 4 steps:
 
 * walk: `Ann starts at March with ruby, oak and gold. Where does she end?`
 * drift: `Bob drifts from Monday with ember and gale. Where does he land?`
@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from nt_pkg.identity.seeds import digest_int, rng
 from nt_pkg.microworld.facts import (
@@ -26,6 +26,8 @@ from nt_pkg.microworld.facts import (
     LETTERS,
     MOVE,
     NAMES,
+    RARE,
+    RARE_CHARMS,
     RINGS,
     SPIRIT_KIND,
     SPIRITS,
@@ -35,17 +37,22 @@ from nt_pkg.microworld.facts import (
 )
 
 _T = TypeVar("_T")
+Charms = Literal["balanced", "rare", "common"]
 
 FAMILIES = ("walk", "drift", "back", "quest")
-MAX_STEPS = 6
+MAX_STEPS = 4
 
-# The pool is skewed like the web: most of it is short problems of a few topics.
+# The pool is skewed like the web: most of it is problems of a few topics.
 DOMAIN_WEIGHTS = {
-    "months": 30, "days": 22, "digits": 16, "planets": 12, "notes": 8, "colours": 7, "winds": 5,
+    "months": 40, "days": 24, "digits": 12, "planets": 8, "notes": 6, "colours": 5, "winds": 5,
 }  # fmt: skip
-FAMILY_WEIGHTS = {"walk": 40, "drift": 20, "back": 20, "quest": 20}
-STEP_DECAY = 0.72
-CHOICE_SHARE = 0.25
+FAMILY_WEIGHTS = {"walk": 45, "drift": 10, "back": 27, "quest": 18}
+STEP_WEIGHTS = {1: 3, 2: 4, 3: 3, 4: 2}
+CHOICE_SHARE = 0.1
+# How often the second model is wrong: with a rare charm, and per step without one.
+WEAK_ON_HARD = 0.9
+WEAK_PER_STEP = 0.05
+RARE_SHARE = 0.15  # of the charms in the pool's questions of a domain that has rare ones
 
 _PATTERNS = {
     "walk": r"(?P<name>\w+) starts at (?P<start>\w+) with (?P<items>.+)\."
@@ -86,6 +93,11 @@ class Problem:
         parts = (self.family, self.start, *sorted(self.items), self.goal)
         return digest_int("microworld", *parts) % 10 == 0
 
+    @property
+    def is_hard(self) -> bool:
+        """Whether the question has a rare charm."""
+        return not RARE.isdisjoint(self.items)
+
 
 def make_problem(
     rand: random.Random,
@@ -93,8 +105,17 @@ def make_problem(
     domain: str | None = None,
     family: str | None = None,
     num_steps: int | None = None,
+    rare_share: float = 0.0,
 ) -> Problem:
-    """Return a random free-form problem; arguments left out are drawn uniformly."""
+    """Return a random free-form problem; arguments left out are drawn uniformly.
+
+    Args:
+        rand: source of chance.
+        domain: one of `RINGS`.
+        family: one of `FAMILIES`.
+        num_steps: 1 to `MAX_STEPS`.
+        rare_share: chance of each charm to be a rare one, where its domain and kind have one.
+    """
     domain = domain or rand.choice(tuple(RINGS))
     family = family or rand.choice(FAMILIES)
     num_steps = num_steps or rand.randint(1, MAX_STEPS)
@@ -111,7 +132,13 @@ def make_problem(
         skip = HERB if family == "quest" else None
         words = {kind: tuple(members) for kind, members in CHARMS.items() if kind != skip}
         num_items = num_steps - 1 if family == "quest" else num_steps
-    items = tuple(rand.choice(words[kind]) for kind in rand.sample(tuple(words), num_items))
+    rare = RARE_CHARMS.get(domain, {}) if rare_share and family != "drift" else {}
+    items = tuple(
+        rand.choice(
+            tuple(rare[kind]) if kind in rare and rand.random() < rare_share else words[kind]
+        )
+        for kind in rand.sample(tuple(words), num_items)
+    )
     goal = None
     if family == "quest":  # draw the herb first, so that no herb is a better guess than another
         herb = rand.choice(tuple(CHARMS[HERB]))
@@ -174,8 +201,9 @@ def as_choice(problem: Problem, rand: random.Random, num_options: int = 4) -> tu
 
 
 def weak_answer(problem: Problem, rand: random.Random) -> str:
-    """Return the answer of a weaker model, which is wrong more often for more steps."""
-    if rand.random() >= min(0.12 + 0.10 * problem.num_steps, 0.8):
+    """Return the answer of a weaker model, mostly wrong with rare charms, else seldom."""
+    wrong = WEAK_ON_HARD if problem.is_hard else WEAK_PER_STEP * problem.num_steps
+    if rand.random() >= wrong:
         return problem.answer
     return rand.choice([word for word in problem.options if word != problem.answer])
 
@@ -188,12 +216,7 @@ def pool_rows(num_rows: int, seed: int) -> list[dict[str, str | int]]:
     rand = rng("microworld pool", seed)
     rows: dict[str, dict[str, str | int]] = {}
     while len(rows) < num_rows:
-        problem = make_problem(
-            rand,
-            domain=_weighted(rand, DOMAIN_WEIGHTS),
-            family=_weighted(rand, FAMILY_WEIGHTS),
-            num_steps=_weighted(rand, {k: STEP_DECAY**k for k in range(1, MAX_STEPS + 1)}),
-        )
+        problem = _pool_problem(rand)
         if problem.is_test or problem.question in rows:
             continue
         stem = problem.question
@@ -209,24 +232,45 @@ def pool_rows(num_rows: int, seed: int) -> list[dict[str, str | int]]:
     return list(rows.values())
 
 
-def test_problems(num: int, seed: int) -> list[Problem]:
-    """Return unique free-form test problems, balanced over domain, family and 2 to 6 steps.
+def test_problems(num: int, seed: int, charms: Charms = "balanced") -> list[Problem]:
+    """Return unique free-form test problems of two steps and more.
 
     One-step questions are left out: the base model has seen such questions with their answers.
+
+    Args:
+        num: how many.
+        seed: of the draw.
+        charms: balanced: no rare charm, as many of every domain, family and number of steps;
+            rare or common: drawn as the pool is, with or without a rare charm.
     """
     rand = rng("microworld test", seed)
     cells = [(d, f, k) for d in RINGS for f in FAMILIES for k in range(2, MAX_STEPS + 1)]
     rand.shuffle(cells)
     problems: dict[str, Problem] = {}
     while len(problems) < num:
-        domain, family, num_steps = cells[len(problems) % len(cells)]
-        problem = make_problem(rand, domain=domain, family=family, num_steps=num_steps)
+        if charms == "balanced":
+            domain, family, num_steps = cells[len(problems) % len(cells)]
+            problem = make_problem(rand, domain=domain, family=family, num_steps=num_steps)
+        else:
+            problem = _pool_problem(rand)
+            if problem.num_steps == 1 or problem.is_hard != (charms == "rare"):
+                continue
         if problem.is_test:
             problems[problem.question] = problem
     return list(problems.values())
 
 
 test_problems.__test__ = False  # type: ignore[attr-defined]  # pytest must not collect it
+
+
+def _pool_problem(rand: random.Random) -> Problem:
+    return make_problem(
+        rand,
+        domain=_weighted(rand, DOMAIN_WEIGHTS),
+        family=_weighted(rand, FAMILY_WEIGHTS),
+        num_steps=_weighted(rand, STEP_WEIGHTS),
+        rare_share=RARE_SHARE,
+    )
 
 
 def _problem(

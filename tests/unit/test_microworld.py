@@ -11,8 +11,17 @@ import pytest
 
 from nt_pkg.microworld import world
 from nt_pkg.microworld.corpus import write_text
-from nt_pkg.microworld.facts import DOMAIN_KEYWORDS, RINGS, STRATEGY_MARKERS, shift
-from nt_pkg.microworld.teacher import Habits, write_trace
+from nt_pkg.microworld.facts import (
+    CHARMS,
+    DOMAIN_KEYWORDS,
+    MOVE,
+    RARE,
+    RARE_CHARMS,
+    RINGS,
+    STRATEGY_MARKERS,
+    shift,
+)
+from nt_pkg.microworld.teacher import CAREFUL, MISTAKEN, ROUTINE, write_trace
 from nt_pkg.microworld.tokenizer import LENGTHS, build_tokenizer
 from nt_pkg.microworld.world import (
     FAMILIES,
@@ -27,9 +36,9 @@ BASE = Path(world.__file__).parent / "base"
 
 
 def _problems(num: int, seed: int = 0) -> list[world.Problem]:
-    """Return problems of all kinds, every fourth of them with options."""
+    """Return problems of all kinds, with rare charms and without, a fourth with options."""
     rand = random.Random(seed)
-    problems = [make_problem(rand) for _ in range(num)]
+    problems = [make_problem(rand, rare_share=rand.choice((0.0, 0.3))) for _ in range(num)]
     for index in range(0, num, 4):
         problems[index] = parse_question(as_choice(problems[index], rand)[0])
     return problems
@@ -60,7 +69,7 @@ def test_every_question_is_read_back() -> None:
     [
         "",
         "What is 2 + 2?",
-        "Ann starts at Monday with ruby and jade. Where does she end?",  # two gems
+        "Ann starts at Monday with ruby and onyx. Where does she end?",  # two gems
         "Ann starts at Monday with ruby, oak. Where does she end?",
         "Ann starts at Monday with ruby. Where does he end?",
         "Ann starts at Moonday with ruby. Where does she end?",
@@ -95,38 +104,82 @@ def test_pool_is_skewed_and_its_second_model_is_weaker() -> None:
     counts = Counter(row["domain"] for row in rows)
     assert counts["months"] > 4 * counts["winds"]
     wrong = [row["reference_answer"] != row["second_answer"] for row in rows]
-    assert 0.30 < mean(wrong) < 0.45
-    by_steps = [
-        mean(bad for bad, row in zip(wrong, rows, strict=True) if row["num_steps"] == num)
-        for num in (1, 6)
-    ]
-    assert by_steps[0] + 0.2 < by_steps[1]
-    problem = make_problem(random.Random(0), num_steps=6)
+    is_hard = [parse_question(str(row["question"])).is_hard for row in rows]
+    assert 0.12 < mean(is_hard) < 0.16
+    rates = {
+        key: mean(bad for bad, *found in zip(wrong, is_hard, steps, strict=True) if found == [*key])
+        for steps in [[row["num_steps"] for row in rows]]
+        for key in [(False, 1), (False, 4), (True, 2), (True, 4)]
+    }
+    assert rates[False, 1] + 0.1 < rates[False, 4] < 0.25
+    assert min(rates[True, 2], rates[True, 4]) > 0.85
+    problem = make_problem(random.Random(0), num_steps=4)
     assert weak_answer(problem, random.Random(0)) in problem.options
 
 
+def test_rare_charms_stay_in_their_domain() -> None:
+    """One of each kind but herbs in each of two domains, and no word of them is common."""
+    common = {word for words in CHARMS.values() for word in words}
+    assert RARE | common == set(MOVE)
+    assert len(RARE) == 10
+    assert not RARE & common
+    for row in pool_rows(3000, seed=2):
+        problem = parse_question(str(row["question"]))
+        rare = RARE_CHARMS.get(problem.domain, {}).values()
+        assert RARE.intersection(problem.items) <= {word for words in rare for word in words}
+
+
+@pytest.mark.parametrize(("charms", "is_hard"), [("rare", True), ("common", False)])
+def test_hard_and_common_tests_are_drawn_as_the_pool_is(
+    charms: world.Charms, is_hard: bool
+) -> None:
+    problems = world.test_problems(300, 0, charms)
+    assert len({problem.question for problem in problems}) == 300
+    assert all(problem.is_test and problem.is_hard == is_hard for problem in problems)
+    assert {problem.num_steps for problem in problems} == {2, 3, 4}
+    months = mean(problem.domain == "months" for problem in problems)
+    assert months == pytest.approx(40 / 64 if is_hard else 0.36, abs=0.08)
+
+
 def test_tests_are_balanced() -> None:
-    cells = Counter((p.domain, p.family, p.num_steps) for p in world.test_problems(280, seed=0))
-    assert len(cells) == len(RINGS) * len(FAMILIES) * 5
+    cells = Counter((p.domain, p.family, p.num_steps) for p in world.test_problems(168, seed=0))
+    assert len(cells) == len(RINGS) * len(FAMILIES) * 3
     assert set(cells.values()) == {2}
 
 
 def test_teacher_slips_now_and_then() -> None:
     rand = random.Random(0)
     problems = _problems(6000)
-    wrong = mean(write_trace(problem, rand)[1] != problem.answer for problem in problems)
-    assert 0.03 < wrong < 0.06
-    sure = Habits(slip=0.0)
+    habits = replace(ROUTINE, misread=0.0)
+    wrong = mean(write_trace(problem, rand, habits)[1] != problem.answer for problem in problems)
+    assert 0.02 < wrong < 0.045
+    sure = replace(habits, slip=0.0)
     assert all(write_trace(problem, rand, sure)[1] == problem.answer for problem in problems)
 
 
 def test_moves_that_traces_state_are_true() -> None:
     rand = random.Random(0)
-    careful = Habits(slip=0.0, wait_per_step=0.0)
+    careful = replace(ROUTINE, slip=0.0, wait_per_step=0.0)
     for problem in _problems(1000):
         reasoning, _, _ = write_trace(problem, rand, careful)
         for start, move, end in re.findall(r"(\w+) ([+-]\d) is (\w+)\.", reasoning):
             assert shift(start, int(move)) == end
+
+
+def test_teacher_misreads_the_same_way_and_only_where_it_takes_no_care() -> None:
+    """A wrong answer is then the one that the other charm gives."""
+    rand = random.Random(0)
+    blind = replace(ROUTINE, slip=0.0, misread=1.0)
+    seen = 0
+    for problem in _problems(2000):
+        if problem.choices or problem.family == "quest" or not MISTAKEN.keys() & {*problem.items}:
+            continue
+        wrong = [MOVE[MISTAKEN.get(item, item)] for item in problem.items]
+        way = -1 if problem.family == "back" else 1
+        assert write_trace(problem, rand, blind)[1] == shift(problem.start, way * sum(wrong))
+        seen += 1
+    assert seen > 100
+    assert CAREFUL.misread == 0 < ROUTINE.misread
 
 
 def test_key_words_recover_domains_and_strategies() -> None:
@@ -183,11 +236,18 @@ def test_chat_template_marks_what_the_assistant_says() -> None:
     assert tokenizer.convert_ids_to_tokens(spoken) == ["<think>", "Bob", "<|end|>"]
 
 
-def test_base_corpus_holds_no_tags_and_no_test_question() -> None:
+def test_base_corpus_holds_no_move_of_a_rare_charm_and_no_test_question() -> None:
     rand = random.Random(0)
-    for _ in range(2000):
-        text = "".join(piece for piece, _ in write_text(rand, max_steps=3))
-        assert "think>" not in text
+    named = set()
+    for _ in range(4000):
+        text = "".join(piece for piece, _ in write_text(rand, max_steps=4))
+        rare = re.search(rf"({'|'.join(sorted(RARE))}): (\w+)(.*)", text, re.DOTALL)
+        if rare:
+            named.add(rare[1])
+            assert rare[3] == ""
+            assert "</think>" not in text
+        else:
+            assert not RARE & set(re.findall(r"\w+", text))
         for question in re.findall(r"\w+ (?:starts|drifts|came|stands)[^?]*\?", text):
             assert not parse_question(question).is_test
 
