@@ -11,6 +11,9 @@ the two recipes of a claim (one of them the common one of six claims, or neither
 With one seed nothing tells how trainings vary: the claims are judged only where the study states
 tau, and the interval is that of two models. The last table is the power to see a difference of two
 points. Each figure has its Monte-Carlo error. The last line is one JSON object.
+
+What is measured is kept in `work/bench-statistics/`, by a digest of the code, so a killed run
+continues. `--quick` keeps nothing.
 """
 
 import argparse
@@ -21,10 +24,16 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
 
 from benchmarks.statistics_worlds import CLAIMS, NUM_RECIPES, Drawn, World, draw_study
-from nt_pkg.identity.seeds import generator
+from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.identity.fingerprint import code_fingerprint
+from nt_pkg.identity.seeds import digest_int, generator
 from nt_pkg.statistics.families import Part, correct_claims
 from nt_pkg.statistics.recipes import Test, compare_recipes
 from nt_pkg.statistics.verdicts import ALPHA
@@ -35,9 +44,11 @@ _TAUS = (0.0, 0.5, 1.0, 1.5)
 _TIMES = 3.0
 _EFFECT = 2.0
 _QUESTION_SDS = (0.05, 0.06, 0.10, 0.15)
+_FAMILIES = (1, len(CLAIMS))
 _NULL = "all alike"
 # The pair of recipes that varies otherwise than the rest, by name.
 _PAIRS = {"common": (1, 0), "neither": (7, 8)}
+_KEPT = Path("work/bench-statistics")
 
 
 @dataclass(frozen=True)
@@ -51,11 +62,22 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Shares of studies; coverage of recipes, or of two models if there is one seed."""
+class Share:
+    """A share of studies, and its Monte-Carlo error."""
 
-    false: float
-    coverage: float
+    value: float
+    error: float
+
+    def __str__(self) -> str:
+        return f"{100 * self.value:.1f} +- {100 * self.error:.1f}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What comes of a case; coverage of recipes, or of two models if there is one seed."""
+
+    false: Share
+    coverage: Share
 
 
 def main() -> int:
@@ -66,26 +88,56 @@ def main() -> int:
     begun = time.perf_counter()
     number = 40 if args.quick else 1500
     cases = list(make_cases(number))
+    powers = [
+        Case("power", World(seeds, (0.5,) * NUM_RECIPES, sd), (1, 0), number // 4)
+        for sd in _QUESTION_SDS
+        for seeds in _SEEDS[1:]
+    ]
+    kept = None if args.quick else _KEPT / _digest_code()
     if args.quick:
-        cases = cases[::6]
-    with ProcessPoolExecutor(min(len(cases), len(os.sched_getaffinity(0)))) as pool:
+        cases, powers = cases[::6], powers[1::3]
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         found = []
-        for case, each in zip(cases, pool.map(measure, cases), strict=True):
-            found.append(each)
-            print(f"{len(found)} of {len(cases)}: {case.name}", file=sys.stderr)
-        powers = list(pool.map(measure_power, [(sd, number // 4) for sd in _QUESTION_SDS]))
-    print(_show_errors(cases, found))
-    print(_show_power(powers, number // 4))
+        asked = [*cases, *powers]
+        for case, answer in zip(asked, pool.map(partial(_measure_once, kept), asked), strict=True):
+            found.append(answer)
+            print(f"{len(found)} of {len(asked)}: {case.name}", file=sys.stderr)
+    errors = [Found(*each) for each in found[: len(cases)]]
+    seen = dict(zip([case.world for case in powers], found[len(cases) :], strict=True))
+    print(_show_errors(cases, errors))
+    print(_show_power(seen))
     result = {
-        "false_verdict_rate": round(max(each.false for each in found), 4),
-        "coverage_min": round(min(each.coverage for each in found), 4),
-        "coverage_max": round(max(each.coverage for each in found), 4),
-        "power_plus2_3seeds": round(powers[_QUESTION_SDS.index(0.06)][3, 9], 4),
+        "false_verdict_rate": round(max(each.false.value for each in errors), 4),
+        "coverage_min": round(min(each.coverage.value for each in errors), 4),
+        "coverage_max": round(max(each.coverage.value for each in errors), 4),
+        "power_plus2_3seeds": next(
+            round(shares[-1].value, 4)
+            for world, shares in seen.items()
+            if (world.num_seeds, world.question_sd) == (3, 0.06)
+        ),
         "studies": number,
         "seconds": round(time.perf_counter() - begun, 1),
     }
     print(json.dumps(result))
     return 0
+
+
+def _digest_code() -> str:
+    world = code_fingerprint("benchmarks.statistics_worlds", ["draw_study"])
+    return world + code_fingerprint(
+        "benchmarks.statistics_errors", ["measure", "measure_power", "make_cases"]
+    )
+
+
+def _measure_once(kept: Path | None, case: Case) -> list[Share]:
+    """Return what comes of a case, from an earlier run if it is kept."""
+    path = kept / f"{digest_int(repr(case)):x}.json" if kept else None
+    if path and path.is_file():
+        return [Share(**each) for each in read_json(path)]
+    found = measure_power(case) if case.name == "power" else measure(case)
+    if path:
+        write_json(path, [asdict(each) for each in found])
+    return found
 
 
 def make_cases(number: int) -> list[Case]:
@@ -106,8 +158,8 @@ def make_cases(number: int) -> list[Case]:
     return found
 
 
-def measure(case: Case) -> Found:
-    """Return what comes of a case."""
+def measure(case: Case) -> list[Share]:
+    """Return the shares of studies with a false verdict, and whose interval holds the truth."""
     draw = generator("statistics", case.name, case.world.num_seeds, case.world.tau)
     tau = case.world.tau[0] if len(set(case.world.tau)) == 1 else None
     false = covered = 0
@@ -123,26 +175,35 @@ def measure(case: Case) -> Found:
         judged = [p for part in correct_claims(parts) for p in part]
         false += any(p is not None and p < ALPHA for p in judged)
         covered += _is_covered(tests[case.pair], drawn, case.pair)
-    return Found(false / case.num_studies, covered / case.num_studies)
+    return [_share(false, case.num_studies), _share(covered, case.num_studies)]
 
 
-def measure_power(asked: tuple[float, int]) -> dict[tuple[int, int], float]:
-    """Return the share of differences of two points that are found, by seeds and family."""
-    question_sd, number = asked
-    found = {}
-    for seeds in _SEEDS[1:]:
-        world = World(seeds, (0.5,) * NUM_RECIPES, question_sd)
-        draw = generator("power", seeds, question_sd)
-        p_values = [
-            test.error.p_two_sided(test.mean + _EFFECT)
-            for drawn in (draw_study(world, draw) for _ in range(number))
-            for pair in CLAIMS
-            for test in _test(drawn, pair, None)
+def measure_power(case: Case) -> list[Share]:
+    """Return the shares of differences of two points that are found, by size of the family."""
+    draw = generator("power", case.world.num_seeds, case.world.question_sd)
+    p_values = np.array(
+        [
+            [
+                test.error.p_two_sided(test.mean + _EFFECT)
+                for pair in CLAIMS
+                for test in _test(drawn, pair, None)
+            ]
+            for drawn in (draw_study(case.world, draw) for _ in range(case.num_studies))
         ]
-        for family in (1, len(CLAIMS)):
-            seen = sum(p < ALPHA / family for p in p_values)
-            found[seeds, family] = seen / len(p_values)
+    )
+    found = []
+    for family in _FAMILIES:
+        # The claims of a study share recipes, so the error is that over studies.
+        shares = (p_values < ALPHA / family).mean(axis=1)
+        error = float(shares.std(ddof=1)) / math.sqrt(len(shares))
+        found.append(Share(float(shares.mean()), error))
     return found
+
+
+def _share(count: int, number: int) -> Share:
+    share = count / number
+    # None of n is no proof of never: its error is that of one of n.
+    return Share(share, math.sqrt(max(share * (1 - share), 1 / number) / number))
 
 
 def _test(drawn: Drawn, pair: tuple[int, int], tau: float | None) -> list[Test]:
@@ -161,33 +222,27 @@ def _is_covered(tests: Sequence[Test], drawn: Drawn, pair: tuple[int, int]) -> b
 
 
 def _show_errors(cases: Sequence[Case], found: Sequence[Found]) -> str:
-    rows = []
-    for case, each in zip(cases, found, strict=True):
-        rows.append(
-            [
-                str(case.world.num_seeds),
-                f"{min(case.world.tau):g}",
-                case.name,
-                _show(each.false, case.num_studies),
-                _show(each.coverage, case.num_studies),
-            ]
-        )
+    rows = [
+        [
+            str(case.world.num_seeds),
+            f"{min(case.world.tau):g}",
+            case.name,
+            str(each.false),
+            str(each.coverage),
+        ]
+        for case, each in zip(cases, found, strict=True)
+    ]
     return table(["seeds", "tau", "trainings", "false verdict, %", "coverage, %"], rows)
 
 
-def _show_power(powers: Sequence[dict[tuple[int, int], float]], number: int) -> str:
-    head = ["s.d. of a question", "family", *(f"{seeds} seeds" for seeds in _SEEDS[1:])]
+def _show_power(seen: dict[World, list[Share]]) -> str:
     rows = [
-        [f"{sd:.2f}", str(family), *(_show(found[seeds, family], number) for seeds in _SEEDS[1:])]
-        for sd, found in zip(_QUESTION_SDS, powers, strict=True)
-        for family in (1, len(CLAIMS))
+        [f"{world.question_sd:.2f}", str(world.num_seeds), *map(str, shares)]
+        for world, shares in seen.items()
     ]
+    families = [f"family of {number}" for number in _FAMILIES]
+    head = ["s.d. of a question", "seeds", *families]
     return f"\nPower to see {_EFFECT:g} points, %, tau 0.5\n\n{table(head, rows)}\n"
-
-
-def _show(share: float, number: int) -> str:
-    error = math.sqrt(max(share * (1 - share), 1 / number) / number)
-    return f"{100 * share:.1f} +- {100 * error:.1f}"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ accordingly less chance, which leaves the mean's as it is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -87,5 +88,9 @@ def _join(
     if is_shared:
         parts = [parts[0] + parts[1], *parts[2:]]
     shares = np.concatenate(parts, axis=1)
-    names = tuple(f"{at:04}" for at in range(shares.shape[1]))
-    return Recipe(means + trainings, seeds, shares, names)
+    return Recipe(means + trainings, seeds, shares, _name_questions(shares.shape[1]))
+
+
+@cache
+def _name_questions(number: int) -> tuple[str, ...]:
+    return tuple(f"{at:04}" for at in range(number))
