@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from nt_pkg.config.filters import expand_comparison, match_scores
 from nt_pkg.config.report import Comparison
-from nt_pkg.report.filters import ScoresBySeed, expand_comparison, match_scores
-from nt_pkg.report.records import Run, RunName, Score, Subset
+from nt_pkg.report.records import Run, RunName, Score, ScoresBySeed, Subset
 from nt_pkg.report.wording import name_run, show_count, show_list
 from nt_pkg.selectors._base import idle_conditions
 

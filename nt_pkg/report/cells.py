@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nt_pkg.config.base import IMPORTED, UNTRAINED
-from nt_pkg.report.filters import list_names
+from nt_pkg.config.filters import list_names
 from nt_pkg.report.records import Reading, Run, Score, Subset
 from nt_pkg.report.wording import sort_modes
 from nt_pkg.statistics.tests import average_seeds

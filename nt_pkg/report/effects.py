@@ -1,6 +1,6 @@
 """Main effects of a study: differences, their intervals and verdicts.
 
-Filters are those of `nt_pkg.report.filters`. Accuracies and differences are shares in [0, 1].
+Filters are those of `nt_pkg.config.filters`. Accuracies and differences are shares in [0, 1].
 """
 
 import math
@@ -8,16 +8,15 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from nt_pkg.config.report import Claim, Comparison, Published
-from nt_pkg.report.filters import (
+from nt_pkg.config.filters import (
     Filter,
-    ScoresBySeed,
     expand_comparison,
     match_scores,
 )
+from nt_pkg.config.published import find_published, find_published_tokens
+from nt_pkg.config.report import Claim, Comparison, Published
 from nt_pkg.report.judging import CLAIMS, NO_CLAIM, JudgedClaim, judge_study
-from nt_pkg.report.published import find_published, find_published_tokens
-from nt_pkg.report.records import Effect, Run, Score, Side
+from nt_pkg.report.records import Effect, Run, Score, ScoresBySeed, Side
 from nt_pkg.report.runs import AnswersOf, Runs, is_untrained, keep_complete
 from nt_pkg.report.wording import (
     DASH,

@@ -109,6 +109,9 @@ class Score(RunName):
     source: Source | None = None
 
 
+ScoresBySeed = dict[int, dict[str, Score]]  # seed -> benchmark -> score
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run(RunName):
     """A finished training, with the number of examples left out."""

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nt_pkg.config.filters import expand_comparison
+from nt_pkg.config.published import find_published
 from nt_pkg.config.report import Published, Report
 from nt_pkg.plan.study_plan import Plan
-from nt_pkg.report.filters import expand_comparison
-from nt_pkg.report.published import find_published
 from nt_pkg.report.records import read_record
 from nt_pkg.report.summary import read_summary
 from nt_pkg.report.tables import Column, Row, Table, render_markdown

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from nt_pkg.report.filters import ScoresBySeed
-from nt_pkg.report.records import Score
+from nt_pkg.report.records import Score, ScoresBySeed
 from nt_pkg.statistics.recipes import Recipe, Test, between_modes, compare_recipes, make_recipe
 from nt_pkg.statistics.tests import MIN_QUESTIONS, Answers
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from nt_pkg.config.filters import list_names
+from nt_pkg.config.published import find_published, find_published_tokens
 from nt_pkg.config.report import Published
 from nt_pkg.report.cells import Cell
-from nt_pkg.report.filters import list_names
-from nt_pkg.report.published import find_published, find_published_tokens
 
 
 def paper_accuracy(cell: Cell, published: Sequence[Published]) -> float | None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from nt_pkg.config.filters import fits
 from nt_pkg.config.report import Published
 from nt_pkg.report.cells import Cell
-from nt_pkg.report.filters import fits
 from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
 from nt_pkg.report.tables import Column, Row, Table

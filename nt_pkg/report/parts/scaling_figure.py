@@ -6,6 +6,7 @@ from itertools import pairwise
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from nt_pkg.config.filters import fits
 from nt_pkg.config.report import Comparison, Published
 from nt_pkg.report.canvas import (
     MARKERS,
@@ -17,7 +18,6 @@ from nt_pkg.report.canvas import (
     start_at_zero,
 )
 from nt_pkg.report.cells import Cell
-from nt_pkg.report.filters import fits
 from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
 from nt_pkg.report.parts._columns import describe_point

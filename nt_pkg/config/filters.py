@@ -6,15 +6,13 @@ study's benchmarks; with a list of benchmarks, the mean over these.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from nt_pkg.config.report import Comparison
-from nt_pkg.report.records import Score
 
 FILTER_FIELDS = ("student", "subset", "format", "mode", "benchmark")
 
 Filter = Mapping[str, str | list[str]]
-ScoresBySeed = dict[int, dict[str, Score]]  # seed -> benchmark -> score
 
 
 class Named(Protocol):
@@ -41,6 +39,17 @@ class Named(Protocol):
         """The benchmark."""
 
 
+class OfRun(Named, Protocol):
+    """A score of one run, finished or planned."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+
+
+Found = TypeVar("Found", bound=OfRun)
+
+
 def list_names(found: Named) -> dict[str, str]:
     """Return student, subset, format, benchmark and mode."""
     return {
@@ -62,7 +71,9 @@ def _is_one_of(value: str | None, wanted: str | list[str]) -> bool:
     return value in wanted if isinstance(wanted, list) else value == wanted
 
 
-def match_scores(scores: Sequence[Score], wanted: Filter, where: str) -> ScoresBySeed:
+def match_scores(
+    scores: Sequence[Found], wanted: Filter, where: str
+) -> dict[int, dict[str, Found]]:
     """Return the scores that a filter selects, by seed and benchmark.
 
     Raises:
@@ -74,7 +85,7 @@ def match_scores(scores: Sequence[Score], wanted: Filter, where: str) -> ScoresB
         raise ValueError(
             f"comparison {where}: filter fields {unknown} do not exist; use {list(FILTER_FIELDS)}"
         )
-    cells: ScoresBySeed = {}
+    cells: dict[int, dict[str, Found]] = {}
     for score in scores:
         if not fits(score, wanted):
             continue

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from nt_pkg.config.filters import Filter
 from nt_pkg.config.report import Published
-from nt_pkg.report.filters import Filter
 
 
 def find_published(
