@@ -7,7 +7,8 @@
 
 All arguments go to Snakemake's dry run; put targets first. With a
 cluster's profile it also shows how many GPU-hours each stage and model would take, and whether each
-student's training fits on the GPUs it asks for.
+student's training fits on the GPUs it asks for. It ends with the differences that the comparisons
+of the study can see.
 """
 
 import os
@@ -24,6 +25,7 @@ from nt_pkg.config.study import Study
 from nt_pkg.cost import disk
 from nt_pkg.cost.gpu_hours import ASSUMED_GPU, Forecasts, hours_text
 from nt_pkg.cost.ranges import Ranges
+from nt_pkg.plan.power import foresee, say_prospects
 from nt_pkg.plan.reasons import by_output, explain, unneeded_if_equal
 from nt_pkg.plan.validate import load_study
 from nt_pkg.snakemake_io.arguments import read_command_line
@@ -60,6 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     notes = "".join(f"{note}\n" for note in done.notes)
     timings = Timings(given.folder / "timings")
     text = notes + render(jobs, timings, study if is_cluster else None, given.folder)
+    if any(STAGES[job.rule] in ("sft", "evals") for job in jobs):
+        forecasts = Forecasts(jobs if is_cluster else [], study, timings, given.folder)
+        seen = say_prospects(foresee(study, given.folder), forecasts.hours_of_a_seed())
+        text += "".join(f"{line}\n" for line in ["", *seen] if seen)
     width = shutil.get_terminal_size().columns
     sys.stdout.write(wrapped(text, width) if sys.stdout.isatty() else text)
     return 0

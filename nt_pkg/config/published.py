@@ -29,6 +29,21 @@ def find_published_tokens(
     return None
 
 
+def find_published_effect(
+    published: Sequence[Published],
+    sides: tuple[Filter, Filter],
+    benchmarks: Sequence[str],
+    *,
+    is_ratio: bool = False,
+) -> float | None:
+    """Return the published difference in accuracy (a share) of two runs, or the ratio of tokens."""
+    find = find_published_tokens if is_ratio else find_published
+    first, second = (find(published, side, benchmarks) for side in sides)
+    if first is None or second is None:
+        return None
+    return first / second if is_ratio else first - second
+
+
 def _rows_about(published: Sequence[Published], wanted: Filter) -> list[Published]:
     names = {field: value for field, value in wanted.items() if field != "benchmark"}
     return [row for row in published if row.filter and names.items() <= dict(row.filter).items()]

@@ -168,10 +168,16 @@ def _answers(study: Study, run: Mapping[str, str], answers: PastAnswers) -> Work
 
 def expected_answers(study: Study, benchmark: str) -> int | None:
     """Return the answers of one run to a benchmark; None: not known before one has run."""
+    questions = expected_questions(study, benchmark)
+    return questions * study.benchmarks[benchmark].repeats if questions else None
+
+
+def expected_questions(study: Study, benchmark: str) -> int | None:
+    """Return the questions of a benchmark by the configuration alone; None: it does not say."""
     entry = study.benchmarks[benchmark]
     params = plugin("benchmarks", entry.kind).params(**entry.params)
-    questions = getattr(params, "num_questions", None) or entry.expected_questions
-    return questions * entry.repeats if questions else None
+    questions: int | None = getattr(params, "num_questions", None) or entry.expected_questions
+    return questions
 
 
 def _labels(study: Study, run: Mapping[str, str], rows: float, trace: float) -> Workload:

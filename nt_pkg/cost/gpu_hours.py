@@ -61,6 +61,22 @@ class Forecasts:
         """Return the GPU-hours of some jobs, if known."""
         return sum(self.of(job).gpu_seconds or 0.0 for job in jobs) / 3600
 
+    def hours_of_a_seed(self) -> dict[tuple[str, str, str], float]:
+        """Return the GPU-hours of one seed by student, subset and format, where all are known."""
+        seeds: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+        found: dict[tuple[str, str, str], list[float | None]] = defaultdict(list)
+        for job in self.jobs:
+            run = job.wildcards
+            if "student" in run and "seed" in run:
+                key = run["student"], run["subset"], run["format"]
+                seeds[key].add(run["seed"])
+                found[key].append(self.of(job).gpu_seconds)
+        return {
+            key: sum(filter(None, each)) / 3600 / len(seeds[key])
+            for key, each in found.items()
+            if None not in each
+        }
+
     def _forecast(self, job: Job) -> Forecast:
         try:
             reckoned: Cost | str = self._cost(job)

@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from nt_pkg.config.filters import (
-    Filter,
     expand_comparison,
     match_scores,
 )
-from nt_pkg.config.published import find_published, find_published_tokens
+from nt_pkg.config.published import find_published_effect
 from nt_pkg.config.report import Claim, Comparison, Published
 from nt_pkg.report.judging import CLAIMS, NO_CLAIM, JudgedClaim, judge_study
 from nt_pkg.report.records import Effect, Run, Score, ScoresBySeed, Side
@@ -127,7 +126,7 @@ def _measure(
         contrast=describe_filters(a, b),
         benchmark=wanted[0] if len(wanted) == 1 else f"mean of {len(wanted)}",
         family=CLAIMS if comparison.claim is not None else comparison.family or NO_CLAIM,
-        paper=_find_paper(published, a, b, wanted, is_ratio=bool(comparison.tokens)),
+        paper=find_published_effect(published, (a, b), wanted, is_ratio=bool(comparison.tokens)),
         within=None if comparison.within is None else comparison.within / 100,
         tokens=comparison.tokens,
     )
@@ -318,22 +317,6 @@ def _mean_tokens(side: ScoresBySeed, wanted: Sequence[str]) -> float | None:
     if any(found[name].mean_tokens is None for found in side.values() for name in wanted):
         return None
     return statistics.fmean(_average_tokens(found, wanted) for found in side.values())
-
-
-def _find_paper(
-    published: Sequence[Published],
-    a: Filter,
-    b: Filter,
-    wanted: Sequence[str],
-    *,
-    is_ratio: bool,
-) -> float | None:
-    """Return the published difference in accuracy (a share), or the ratio of tokens."""
-    find = find_published_tokens if is_ratio else find_published
-    first, second = (find(published, side, wanted) for side in (a, b))
-    if first is None or second is None:
-        return None
-    return first / second if is_ratio else first - second
 
 
 def _average(by_benchmark: Mapping[str, Score], wanted: Sequence[str]) -> float:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nt_pkg.config.filters import expand_comparison
-from nt_pkg.config.published import find_published
+from nt_pkg.config.published import find_published_effect
 from nt_pkg.config.report import Published, Report
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.report.records import read_record
@@ -222,14 +222,13 @@ def _claim_rows(report: Report, ours: Ours) -> Iterator[Row]:
             a, b = expand_comparison(comparison)
             named = a.get("benchmark") or everywhere
             benchmarks = [named] if isinstance(named, str) else list(named)
-            papers = [find_published(report.published, side, benchmarks) for side in (a, b)]
-            known = None not in papers and not comparison.tokens
+            paper = find_published_effect(report.published, (a, b), benchmarks)
             yield {
                 **{"claim": heading, "says": comparison.claim, "tokens": comparison.tokens},
                 "where": ", ".join(benchmarks)
                 if len(benchmarks) < len(everywhere)
                 else "mean of all",
-                "paper": (papers[0] or 0) - (papers[1] or 0) if known else None,
+                "paper": None if comparison.tokens else paper,
                 **vars(ours.effects.get(name, OwnEffect())),
             }
             heading = ""

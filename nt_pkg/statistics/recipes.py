@@ -25,10 +25,8 @@ from scipy.special import chdtr
 from nt_pkg.statistics.mixture import Array, Error
 from nt_pkg.statistics.spread import find_spread
 from nt_pkg.statistics.tests import MIN_QUESTIONS, Answers
+from nt_pkg.statistics.verdicts import MIN_DEGREES
 
-# From so many degrees of freedom on, the trainings of other recipes speak for one that was
-# trained once. Three seeds of one recipe give two, and t = 4.3 where a normal law has 1.96.
-MIN_DEGREES = 10
 LEVEL_FLOOR = 0.01
 
 
