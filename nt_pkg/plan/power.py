@@ -19,12 +19,17 @@ from nt_pkg.cost.generation import expected_questions
 from nt_pkg.files import layout
 from nt_pkg.files.json_files import read_json
 from nt_pkg.plan.study_plan import Plan
-from nt_pkg.statistics.power import Questions, detectable, difference_error, sampling_variance
+from nt_pkg.statistics.power import (
+    MOST_SEEDS,
+    Questions,
+    detectable,
+    difference_error,
+    sampling_variance,
+)
 from nt_pkg.statistics.verdicts import MIN_DEGREES
 
 ASSUMED = (0.005, 0.01, 0.015)  # tau, shares
 QUESTION_SD = 0.1  # of recipes on a single question; `make bench-statistics` has .05 to .15
-MOST_SEEDS = 99
 WITH_SEEDS = (3, 5)  # of every run, as a way out
 
 Recipe = tuple[str, str, str]  # student, subset, format

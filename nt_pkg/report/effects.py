@@ -193,6 +193,7 @@ def _test_accuracy(effect: Effect, tests: Sequence[Test]) -> Effect:
         effect,
         difference=shown.mean,
         standard_error=shown.standard_error,
+        question_error=math.sqrt(shown.error.known),
         interval=shown.interval(level),
         level=level,
         p_value_raw=_find_p_value(effect, shown) if about_recipes else None,

@@ -5,12 +5,14 @@ none of them names. Comparisons without a claim are in the family that they name
 two models, because each side was trained once, is a family as well.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nt_pkg.config.report import Claim
 from nt_pkg.report.records import Effect
 from nt_pkg.statistics.families import Part, correct_claims, correct_family
+from nt_pkg.statistics.power import detectable, seeds_needed
 from nt_pkg.statistics.ratios import lean
 from nt_pkg.statistics.verdicts import (
     ALPHA,
@@ -46,14 +48,17 @@ def judge_study(
     Raises:
         ValueError: a claim names a comparison that does not exist.
     """
-    known = {effect.name: effect for effect in _judge_models(effects)}
+    names = {effect.name for effect in effects}
     for claim in claims:
         for name in claim.comparisons:
-            if name not in known:
+            if name not in names:
                 raise ValueError(f"claim {claim.name}: there is no comparison {name!r}")
     named = {name for claim in claims for name in claim.comparisons}
     alone = [each.name for each in effects if each.claim is not None and each.name not in named]
     groups = [*(claim.comparisons for claim in claims), *((name,) for name in alone)]
+    of_models = _judge_models(effects)
+    sizes = _family_sizes(groups, of_models)
+    known = {effect.name: _add_power(effect, sizes) for effect in of_models}
     judged = _judge_claims([[known[name] for name in group] for group in groups])
     for part in (part for parts in judged for part in parts):
         best = known[part.name].p_value
@@ -71,6 +76,36 @@ def judge_study(
         for claim, parts in zip(claims, judged, strict=False)
     ]
     return [known[effect.name] for effect in effects], found
+
+
+def _family_sizes(groups: Sequence[Sequence[str]], effects: Sequence[Effect]) -> dict[str, int]:
+    """Return how many are corrected together in each family; the parts of a claim count once."""
+    tested = {e.name for e in effects if e.p_value_raw is not None}
+    sizes = Counter(e.family for e in effects if e.name in tested and e.claim is None)
+    sizes[CLAIMS] = sum(bool(tested.intersection(group)) for group in groups)
+    sizes[MODELS] = sum(e.p_value_models is not None for e in effects)
+    return sizes
+
+
+def _add_power(effect: Effect, sizes: Mapping[str, int]) -> Effect:
+    """Return an effect of accuracies with what its test sees, and the seeds to see the paper's."""
+    family = sizes.get(effect.family)
+    if effect.standard_error is None or effect.question_error is None or not family:
+        return effect
+    is_alike = effect.within is not None and effect.basis == "recipes"
+    mde80 = detectable(effect.standard_error, effect.degrees, family, alike=is_alike)
+    wanted = effect.within or effect.paper
+    seeds = None
+    if wanted is not None and effect.basis == "recipes":
+        questions = effect.question_error**2
+        seeds = seeds_needed(
+            abs(wanted),
+            (effect.standard_error**2 - questions, questions),
+            (effect.num_seeds, effect.degrees),
+            family,
+            alike=is_alike,
+        )
+    return replace(effect, mde80=mde80, seeds_needed=seeds)
 
 
 def leans_as_claimed(effect: Effect) -> bool:

@@ -270,6 +270,10 @@ class Effect:
     spread: str = ""  # where the variance between trainings comes from
     degrees: float | None = None  # degrees of freedom of that variance
     spread_alike: float | None = None  # p value: these recipes vary as the others do
+    question_error: float | None = None  # what the choice of questions adds to standard_error
+    # The difference that it finds with 80 % power; of a claim that sides are alike, the margin.
+    mde80: float | None = None
+    seeds_needed: int | None = None  # to find the paper's difference, or to show the margin
     paper: float | None = None  # the published difference; of a claim about lengths, their ratio
     within: float | None = None  # the claim is that the difference is smaller than this
     tokens: str | None = None  # the claim is about lengths: longer, fewer or alike

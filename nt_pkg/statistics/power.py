@@ -14,9 +14,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nt_pkg.statistics.verdicts import ALPHA
+from nt_pkg.statistics.verdicts import ALPHA, MIN_DEGREES
 
 POWER = 0.8
+MOST_SEEDS = 99
 # Of answers that are right or wrong, p (1 - p) at most.
 ANSWER_VARIANCE = 0.25
 
@@ -40,6 +41,38 @@ def detectable(error: float, degrees: float | None, family: int, *, alike: bool 
     """
     level, power = (ALPHA, (1 + POWER) / 2) if alike else (ALPHA / 2, POWER)
     return error * (_quantile(1 - level / family, degrees) + _quantile(power, degrees))
+
+
+def seeds_needed(
+    difference: float,
+    variances: tuple[float, float],
+    behind: tuple[int, float | None],
+    family: int,
+    *,
+    alike: bool = False,
+) -> int | None:
+    """Return the seeds with which a difference is detectable; None: more than `MOST_SEEDS`.
+
+    Args:
+        difference: the difference, or the margin if `alike`.
+        variances: of the measured difference, from trainings and from questions.
+        behind: seeds and degrees of freedom of the measurement; these grow with the seeds of all
+            recipes.
+        family: number of comparisons or claims that are corrected together.
+        alike: the claim is that both sides are alike.
+    """
+    trainings, questions = variances
+    seeds, degrees = behind
+    for number in range(seeds, MOST_SEEDS + 1):
+        each = degrees
+        if degrees is not None and seeds > 1:
+            each = degrees * (number - 1) / (seeds - 1)
+        if each is not None and each < MIN_DEGREES:
+            continue
+        error = math.sqrt(trainings * seeds / number + questions)
+        if detectable(error, each, family, alike=alike) <= difference:
+            return number
+    return None
 
 
 def difference_error(
