@@ -14,11 +14,11 @@ PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help demo demo-dry-run paper-dry-run paper-small check test real-rows plan rebuild-check kill-check \
-	env-check base lint format schema lock lock-check setup setup-inference images slurm-test slurm-demo \
+	env-check base truth lint format schema lock lock-check setup setup-inference images slurm-test slurm-demo \
 	bench-quick bench-plan bench-data bench-checkpoints bench-balance bench-sft bench-scale bench-clusters bench-grade bench-statistics gpu-check cases peers docs clean-work
 
 # The micro-world's jobs are shorter than a start of vLLM's environment, so they stay in this one.
-demo real-rows: export NT_ENV_INFERENCE ?=
+demo truth real-rows: export NT_ENV_INFERENCE ?=
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 21
@@ -104,6 +104,10 @@ bench-grade: $(READY) ## Measure grading against lighteval and lm-evaluation-har
 
 base: $(READY) ## Pre-train the micro-world's base student again (about 20 minutes)
 	python -m snakemake --profile profiles/local results/micro-base/manifest.json
+
+truth: $(READY) ## Measure the demo's comparisons with thirty seeds, as its truth (hours)
+	python -m scripts.study results/truth/demo-truth.json --configfile config/truth.yaml
+	mkdir -p config/truth && cp results/truth/demo-truth.json config/truth/demo.json
 
 lint: $(READY) ## Check formatting, types and imports
 	ruff check .

@@ -18,7 +18,7 @@ from nt_pkg.plan.inputs import Inputs, names_of
 from nt_pkg.plan.start import cannot_run_yet, start
 from nt_pkg.plan.study_plan import Plan, answers_file
 from nt_pkg.plan.validate import load_study
-from nt_pkg.report.summary import check_earlier
+from nt_pkg.report.summary import check_earlier, read_truth
 from nt_pkg.slurm.site import Site
 from nt_pkg.snakemake_io.patterns import each
 from nt_pkg.snakemake_io.remake import remake_command
@@ -37,6 +37,8 @@ try:
         for entry in PLAN.study.answers:
             PLAN.import_spec(entry)
         check_earlier(PLAN.study)
+        for path in PLAN.truth():
+            read_truth(Path(path))
     check_writable(("results", "assets", "work", "logs"))
     shell.prefix(
         shell_prefix(

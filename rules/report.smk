@@ -2,7 +2,9 @@
 
 REQUIRED INPUTS   all small results of the other stages
                   earlier    summary.json of an earlier report, if the study names one
+                  truth      true differences, if the study names them
 OUTPUTS           page       results/report/{study}/index.html; summary.json, tables and figures next to it
+                  truth      results/truth/{study}.json, from the report of a study with many seeds
 """
 
 import re
@@ -24,6 +26,7 @@ rule build_report:
         scores=each(rules.grade.output.score, PLAN.evals()),
         grades=each(rules.grade.output.grades, PLAN.evals()),
         earlier=PLAN.earlier(),
+        truth=PLAN.truth(),
         samples=lambda wc: each(rules.sample_answers.output.samples, PLAN.answers()),
     output:
         page=report(
@@ -66,6 +69,34 @@ rule build_report:
         " --scores {input.scores:q}"
         " --timings timings"
         " --earlier {input.earlier:q}"
+        " --truth {input.truth:q}"
         " --command {resources.command:q}"
         " --out {output.page:q}"
+        " > {log:q} 2>&1"
+
+
+rule keep_truth:
+    """Keep what a study measured, for the reports of others (make truth)."""
+    input:
+        summary=rules.build_report.output.summary,
+    output:
+        truth="results/truth/{study}.json",
+    log:
+        "logs/keep_truth/{study}.log",
+    benchmark:
+        "timings/keep_truth/{study}.jsonl"
+    wildcard_constraints:
+        study=re.escape(PLAN.study.study),
+    conda:
+        "../envs/workflow.yaml"
+    resources:
+        mem_mb=memory(1_000),
+        runtime=minutes(10),
+    params:
+        spec=lambda wc: PLAN.truth_spec(),
+    shell:
+        "python -m scripts.keep_truth"
+        " --spec {params.spec:q}"
+        " --summary {input.summary:q}"
+        " --out {output.truth:q}"
         " > {log:q} 2>&1"

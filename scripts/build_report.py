@@ -1,8 +1,8 @@
 """Compare the runs of a study and write its report.
 
 Called by rule `build_report` (rules/report.smk). Reads the grades next to the
-scores, and for claims about lengths the samples. Reads the summary of an earlier report if one
-is named. Writes index.html, summary.json, tables and figures.
+scores, and for claims about lengths the samples. Reads the summary of an earlier report and a file
+of true differences if the study names them. Writes index.html, summary.json, tables and figures.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from nt_pkg.config.report import Report
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.report.collect import collect, names_in_use
 from nt_pkg.report.records import RuleRun, Score, Study, Timings, read_record
-from nt_pkg.report.summary import read_summary
+from nt_pkg.report.summary import read_summary, read_truth
 from nt_pkg.snakemake_io.timings import rules_as_run, seconds_per_stage
 
 Found = TypeVar("Found")
@@ -33,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--timings", type=Path, required=True, help="folder of benchmark files")
     parser.add_argument(
         "--earlier", type=Path, nargs="*", default=[], help="summary.json of an earlier report"
+    )
+    parser.add_argument(
+        "--truth", type=Path, nargs="*", default=[], help="true differences, to compare with"
     )
     parser.add_argument("--command", default="snakemake", help="command that rebuilds a file")
     parser.add_argument("--out", type=Path, required=True)
@@ -61,8 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         [read_record(RuleRun, rule, args.timings) for rule in rules_as_run(args.timings, names)],
     )
     earlier = [read_summary(path.parent, spec["study"]) for path in args.earlier]
+    truths = [read_truth(path) for path in args.truth]
     build_report(
-        dataclasses.replace(found, timings=timings),
+        dataclasses.replace(
+            found,
+            timings=timings,
+            truth=truths[0] if truths else None,
+            recipes=spec.get("recipes", {}),
+        ),
         args.out.parent,
         answers=_beside_scores(read_means),
         lengths=_beside_scores(read_lengths),

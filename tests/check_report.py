@@ -2,6 +2,8 @@
 
 python -m tests.check_report FOLDER [EFFECT ...]      # the effects that must be supported
 
+A verdict that is false next to the truth, or a control that was found, is a defect.
+
 Where there is a Chromium, the page is opened in it: wide and light, narrow and dark. It may say
 nothing in its console, and has to be usable with a keyboard, a screen reader and weak eyes
 (check_page.js).
@@ -15,6 +17,9 @@ import sys
 import tempfile
 from html import unescape
 from pathlib import Path
+from typing import Any
+
+from nt_pkg.report.truth import FALSE
 
 _CHROMIUM = [
     "--headless",
@@ -52,6 +57,7 @@ def main(folder: Path, supported: list[str]) -> int:
             wrong.append(f"effect {effect.get('name')} lacks {sorted(missing)}")
     verdicts = {effect["name"]: effect["verdict"] for effect in summary["effects"]}
     wrong += [f"{n} is {verdicts.get(n)}" for n in supported if verdicts.get(n) != "supported"]
+    wrong += find_false(summary)
     if re.search(r"""(?:src|href)=["'](?:https?:)?//""", page):
         wrong.append("the page loads something from the network")
     for figure in sorted((folder / "figures").glob("*.svg")):
@@ -69,6 +75,23 @@ def main(folder: Path, supported: list[str]) -> int:
         f"{len(wrong)} defects"
     )
     return int(bool(wrong))
+
+
+def find_false(summary: dict[str, Any]) -> list[str]:
+    """Return the verdicts that the truth contradicts, and the controls that were found."""
+    wrong = []
+    for each in summary.get("truth", []):
+        if each["source"] == "design" and each["outcome"] == FALSE:
+            wrong.append(
+                f"the control {each['name']} is {each['verdict']}, and zero by design: the tests "
+                "of this report find what is not there"
+            )
+        elif each["outcome"] == FALSE:
+            wrong.append(
+                f"the verdict {each['verdict']} on {each['name']} is false: the true difference is "
+                f"{each['value']:.4f} +- {each['error']:.4f} over {each['num_seeds']} seeds"
+            )
+    return wrong
 
 
 def find_browser() -> str | None:

@@ -128,6 +128,11 @@ class Report(Strict):
         description="Folder of an earlier report of this study, such as a copy of "
         "results/report/{study}: the page says what changed since.",
     )
+    truth: str | None = Field(
+        None,
+        description="File of true differences, measured with many seeds (docs/truth.md), relative "
+        "to this project: the page compares its verdicts with them.",
+    )
 
     @model_validator(mode="after")
     def _parts_exist(self) -> Self:

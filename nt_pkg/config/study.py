@@ -86,6 +86,10 @@ class Study(Strict):
     runs: list[Runs] = Field(
         default_factory=list, description="The plan: blocks of runs; may be empty with `answers`."
     )
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        default_factory=list,
+        description="Seeds of all blocks that train, instead of their own: the same study again.",
+    )
     answers: list[Answers] = Field(
         default_factory=list,
         description="The rest of the plan: answers from elsewhere, scored and compared like those "

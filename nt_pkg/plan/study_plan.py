@@ -5,6 +5,8 @@ nothing else: it goes into the rule's `params`, and a changed spec reruns the jo
 left out.
 """
 
+import json
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,12 +17,13 @@ from nt_pkg.assets.fetch import Digests, missing_commit, source_spec
 from nt_pkg.config.answers import Answers
 from nt_pkg.config.base import AGREEMENT, IMPORTED, UNTRAINED, Mode, Strict
 from nt_pkg.config.sources import Source
-from nt_pkg.config.study import Study
+from nt_pkg.config.study import Runs, Study
 from nt_pkg.cost.generation import expected_answers, expected_rows
 from nt_pkg.engines._start import engine_identity
 from nt_pkg.files import layout
-from nt_pkg.files.json_files import canonical, sha256_file
+from nt_pkg.files.json_files import canonical, digest, sha256_file
 from nt_pkg.identity.fingerprint import code_fingerprint
+from nt_pkg.identity.recipe_key import recipe_key
 from nt_pkg.plugins import registry as plugins
 
 Wildcards = dict[str, Any]
@@ -218,7 +221,7 @@ class Plan:
             for student in block.students
             for subset in block.subsets
             for form in block.formats
-            for seed in block.seeds
+            for seed in self._seeds_of(block)
             for benchmark in block.benchmarks
             for mode in block.modes
         )
@@ -499,12 +502,84 @@ class Plan:
         folder = self.study.report.earlier
         return [] if folder is None else [(Path(folder) / "summary.json").as_posix()]
 
+    def truth(self) -> list[str]:
+        """Return the file of true differences that the page is compared with, or nothing.
+
+        Relative to where the workflow runs.
+
+        Raises:
+            ValueError: it does not exist.
+        """
+        named = self.study.report.truth
+        if named is None:
+            return []
+        path = Path(__file__).parents[2] / named
+        if not path.is_file():
+            raise ValueError(
+                f"report.truth: {path} does not exist: correct the path, or make it (docs/truth.md)"
+            )
+        return [os.path.relpath(path)]
+
+    def truth_spec(self) -> str:
+        """Return the spec of keeping what this study measured, as truth for others."""
+        return canonical(
+            {
+                "comparisons": [_dump(each) for each in self.study.report.comparisons],
+                "recipes": self.recipe_digests(),
+                "code": code_fingerprint("nt_pkg.report.truth", ["keep_truth"]),
+            }
+        )
+
+    def recipe_digests(self) -> dict[str, str]:
+        """Return a digest of what every mean score depends on, seeds aside, by its names.
+
+        That is the student, the pool, the traces, the labels that select and format, the selector,
+        the examples, the training, and the benchmark; but not how many seeds or questions average
+        out chance, and no names of the catalogue.
+        """
+        return {recipe_key(run): digest(self._recipe(run)) for run in self.sampled()}
+
+    def _recipe(self, run: Wildcards) -> list[Any]:
+        student, benchmark = run["student"], run["benchmark"]
+        asked = json.loads(self.sample_spec(student, benchmark, run["mode"]))
+        graded = json.loads(self.grade_spec(benchmark))
+        for spec in (asked, graded):
+            spec["params"] = {k: v for k, v in spec["params"].items() if k != "num_questions"}
+        files = [self._files_of("students", student), self._files_of("benchmarks", benchmark)]
+        data = [] if run["subset"] == UNTRAINED else self._data_of(run)
+        return [files, data, asked, graded]
+
+    def _data_of(self, run: Wildcards) -> list[Any]:
+        name, form, student = run["subset"], run["format"], run["student"]
+        entry = self.study.subsets[name]
+        needed = sorted({*self.requires(name), *self.format_requires(form)})
+        return [
+            *(
+                [self._files_of("pools", p), self.pool_spec(p)]
+                for p in (entry.pool, entry.near)
+                if p
+            ),
+            *([self._files_of("annotators", a), self.annotator_spec(a)] for a in needed),
+            self._files_of("teachers", entry.teacher),
+            self.trace_spec(entry.teacher),
+            # The name of the near pool stands in it, and its content above.
+            {k: v for k, v in json.loads(self.subset_spec(name)).items() if k != "near"},
+            self.examples_spec(student, form),
+            self.train_spec(student, name),
+            self.export_spec(student),
+        ]
+
+    def _files_of(self, kind: str, name: str) -> str:
+        return "" if self.source(kind, name) is None else self.asset_spec(kind, name)
+
     def report_spec(self) -> str:
         """Return the spec of the report."""
+        truth = self.study.report.truth
         return canonical(
             {
                 "study": self.study.study,
                 "report": _dump(self.study.report),
+                **({"recipes": self.recipe_digests()} if truth else {}),
                 "chance": {n: b.chance for n, b in self.study.benchmarks.items() if b.chance},
                 "subsets": {
                     w["subset"]: _dump(self.study.subsets[w["subset"]]) for w in self.subsets()
@@ -520,6 +595,9 @@ class Plan:
                 "style": sha256_file(Path(__file__).parents[1] / "report" / "page.css"),
             }
         )
+
+    def _seeds_of(self, block: Runs) -> list[int]:
+        return block.seeds if UNTRAINED in block.subsets else self.study.seeds or block.seeds
 
     def _trained(self) -> Iterator[tuple[str, str]]:
         for block in self.study.runs:

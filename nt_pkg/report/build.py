@@ -22,6 +22,7 @@ from nt_pkg.report.runs import AnswersOf
 from nt_pkg.report.sections import build_sections
 from nt_pkg.report.summary import KeptClaim, Summary, summarise
 from nt_pkg.report.tables import Table, render_csv, render_markdown
+from nt_pkg.report.truth import judge_truth
 
 
 def build_report(
@@ -63,6 +64,9 @@ def build_report(
         cells=build_cells(inputs.scores, find_sizes(inputs.subsets, inputs.runs)),
         effects=effects,
         claims=claims,
+        judged=judge_truth(
+            report.comparisons, effects, inputs.scores, inputs.subsets, inputs.truth, inputs.recipes
+        ),
     )
     summary = _summarise(material)
     if earlier is not None:
@@ -121,7 +125,7 @@ def _summarise(material: Material) -> Summary:
         )
         for claim in material.claims
     ]
-    return summarise(material, material.effects, claims)
+    return summarise(material, material.effects, claims, material.judged)
 
 
 def _write_table(table: Table, folder: Path) -> None:

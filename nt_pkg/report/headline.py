@@ -12,6 +12,7 @@ from nt_pkg.report.effects import show_effect, show_effect_interval
 from nt_pkg.report.judging import JudgedClaim, leans_as_claimed
 from nt_pkg.report.material import Material
 from nt_pkg.report.records import Effect, Pool, Score, Subset, TraceSet
+from nt_pkg.report.truth import say_stale, say_truth
 from nt_pkg.report.wording import (
     DASH,
     name_run,
@@ -44,7 +45,7 @@ class Finding:
 
     def __str__(self) -> str:
         """The finding as one line of plain text."""
-        return f"{self.verdict.capitalize()}: {self.text} {self.numbers}"
+        return f"{self.verdict.capitalize()}: {self.text} {self.numbers}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def say_headline(material: Material) -> Headline:
         MICRO_WORLD if material.study.report.is_micro else "",
         say_unsolved(unsolved, chance, num_trained),
         say_unanswered(cells),
+        say_stale(material.judged, material.effects, material.study.report.truth),
         say_idle_conditions(material.subsets),
         say_uneven_sides(
             material.study.report.comparisons,
@@ -84,6 +86,8 @@ def say_headline(material: Material) -> Headline:
     # Differences between students that all fail do not belong in a headline.
     is_hopeless = bool(unsolved) and len(unsolved) == num_trained
     findings = [] if is_hopeless else say_effects(material.effects, material.claims)
+    if findings and (text := say_truth(material.judged)):
+        findings.append(Finding("next to the truth", text, ""))
     return Headline(opening, [text for text in warnings if text], findings)
 
 

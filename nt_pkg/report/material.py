@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from nt_pkg.report.cells import Cell
 from nt_pkg.report.changes.records import Changes
 from nt_pkg.report.judging import JudgedClaim
-from nt_pkg.report.records import Effect, Inputs
+from nt_pkg.report.records import Effect, Inputs, Judged
 
 
 @dataclass(frozen=True)
 class Material(Inputs):
     """The records of a study, with its cells, effects and claims.
 
-    `changes` is what changed since an earlier report; None if no earlier report was given.
+    `judged` are the verdicts next to the truth, where it is known. `changes` is what changed since
+    an earlier report; None if no earlier report was given.
     """
 
     cells: Sequence[Cell] = ()
     effects: Sequence[Effect] = ()
     claims: Sequence[JudgedClaim] = ()
+    judged: Sequence[Judged] = ()
     changes: Changes | None = None
 
     @property

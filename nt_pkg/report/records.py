@@ -280,6 +280,62 @@ class Effect:
     a: Side = Side()
     b: Side = Side()
 
+    @property
+    def title(self) -> str:
+        """The comparison in words."""
+        return self.claim or self.contrast or self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrueRecipe:
+    """What many trainings of a recipe score: mean and standard deviation over seeds, shares."""
+
+    name: str
+    digest: str
+    num_seeds: int
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrueEffect:
+    """What many trainings found for a comparison: difference (a share) or ratio, with its error."""
+
+    name: str
+    digest: str
+    num_seeds: int
+    difference: float | None
+    standard_error: float | None
+    tokens_ratio: float | None = None
+    tokens_error: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What a study with many seeds found."""
+
+    study: str
+    effects: Sequence[TrueEffect]
+    recipes: Sequence[TrueRecipe]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A verdict next to the truth.
+
+    source: `measured`, `design`, or empty if nothing is known. value, error: the true difference (a
+    share), or ratio of tokens. mde80: the difference that this study sees with 80 % power.
+    """
+
+    name: str
+    verdict: str
+    outcome: str
+    source: str = ""
+    value: float | None = None
+    error: float | None = None
+    num_seeds: int = 0
+    mde80: float | None = None
+
 
 @dataclass(frozen=True)
 class Study:
@@ -303,6 +359,8 @@ class Inputs:
     runs: Sequence[Run] = ()
     samples: Sequence[Sample] = ()
     timings: Timings = field(default_factory=Timings)
+    truth: Truth | None = None  # of the file that the study names
+    recipes: Mapping[str, str] = field(default_factory=dict)  # digests, seeds aside
 
 
 def read_record(kind: type[Kind], found: Mapping[str, object], where: Path | str) -> Kind:

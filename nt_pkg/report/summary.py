@@ -14,8 +14,18 @@ from pathlib import Path
 from nt_pkg.config.base import UNTRAINED
 from nt_pkg.config.study import Study
 from nt_pkg.files import layout
-from nt_pkg.files.json_files import digest, read_json
-from nt_pkg.report.records import Effect, Inputs, RuleRun, RunName, Score, Settings, read_record
+from nt_pkg.files.json_files import digest, read_fields, read_json
+from nt_pkg.report.records import (
+    Effect,
+    Inputs,
+    Judged,
+    RuleRun,
+    RunName,
+    Score,
+    Settings,
+    Truth,
+    read_record,
+)
 
 VERSION = 2  # raise it when the meaning of a `Summary` changes
 # The smallest ids of a subset are kept, to estimate how many of its rows are still there.
@@ -106,6 +116,7 @@ class Summary:
     headline: Sequence[str] = ()
     effects: Sequence[Effect] = ()
     claims: Sequence[KeptClaim] = ()
+    truth: Sequence[Judged] = ()
     scores: Sequence[KeptScore] = ()
     runs: Sequence[KeptRun] = ()
     subsets: Sequence[KeptSubset] = ()
@@ -120,6 +131,7 @@ def summarise(
     inputs: Inputs,
     effects: Sequence[Effect] = (),
     claims: Sequence[KeptClaim] = (),
+    truth: Sequence[Judged] = (),
 ) -> Summary:
     """Return the summary of a report, without its headline."""
     made: dict[str, Settings] = {}
@@ -134,6 +146,7 @@ def summarise(
         study=inputs.study.name,
         effects=effects,
         claims=claims,
+        truth=truth,
         scores=[
             KeptScore(
                 student=score.student,
@@ -225,6 +238,15 @@ def check_earlier(study: Study) -> None:
         read_summary(folder, study.study)
     except ValueError as error:
         raise ValueError(f"report.earlier: {error}") from error
+
+
+def read_truth(path: Path) -> Truth:
+    """Return a file of true differences.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    return read_record(Truth, read_fields(path), path)
 
 
 def read_summary(folder: Path, study: str | None = None) -> Summary:
