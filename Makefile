@@ -106,8 +106,8 @@ base: $(READY) ## Pre-train the micro-world's base student again (about 20 minut
 	python -m snakemake --profile profiles/local results/micro-base/manifest.json
 
 truth: $(READY) ## Measure the demo's comparisons with thirty seeds, as its truth (hours)
-	python -m scripts.study results/truth/demo-truth.json --configfile config/truth.yaml
-	mkdir -p config/truth && cp results/truth/demo-truth.json config/truth/demo.json
+	python -m scripts.study results/truth/demo-truth.json --directory truth --configfile config/truth.yaml
+	mkdir -p config/truth && cp truth/results/truth/demo-truth.json config/truth/demo.json
 
 lint: $(READY) ## Check formatting, types and imports
 	ruff check .

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ready("build_report")
     report = Report.model_validate(spec["report"])
     found = collect(
-        Study(spec["study"], report, spec["chance"]),
+        Study(spec["study"], report, spec["chance"], spec["labels"]),
         args.pools,
         args.traces,
         args.labels,

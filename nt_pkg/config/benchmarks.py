@@ -13,6 +13,7 @@ class Benchmark(Strict):
 
     kind: str = Field(description="Module of nt_pkg/benchmarks.")
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
+    label: str = Field("", description="What sentences call it, such as `hard questions`.")
     source: Source | None = Field(None, description="Files it reads; none for generated tests.")
     expected_questions: int | None = Field(
         None, ge=1, description=f"Questions, for {BEFORE_PLANS} one of its jobs has run."

@@ -20,6 +20,11 @@ class Comparison(Strict):
     groups: list[dict[str, Any]] = Field(
         default_factory=list, description="Filters, small to large."
     )
+    sides: tuple[str, str] | None = Field(
+        None,
+        description="Both sides in words, a first, such as [Long traces, random ones]: the page "
+        "then says so instead of names of the catalogue.",
+    )
     claim: str | None = Field(None, description="What is expected; if absent, nothing is claimed.")
     within: float | None = Field(
         None,

@@ -581,6 +581,7 @@ class Plan:
                 "report": _dump(self.study.report),
                 **({"recipes": self.recipe_digests()} if truth else {}),
                 "chance": {n: b.chance for n, b in self.study.benchmarks.items() if b.chance},
+                "labels": {n: b.label for n, b in self.study.benchmarks.items() if b.label},
                 "subsets": {
                     w["subset"]: _dump(self.study.subsets[w["subset"]]) for w in self.subsets()
                 },

@@ -9,10 +9,11 @@ from nt_pkg.report.cautions import say_idle_conditions, say_uneven_sides
 from nt_pkg.report.cells import Cell, find_sizes, find_unsolved
 from nt_pkg.report.changes.words import say_changes
 from nt_pkg.report.effects import show_effect, show_effect_interval
-from nt_pkg.report.judging import JudgedClaim, leans_as_claimed
+from nt_pkg.report.judging import JudgedClaim, is_decided, leans_as_claimed
 from nt_pkg.report.material import Material
-from nt_pkg.report.records import Effect, Pool, Score, Subset, TraceSet
-from nt_pkg.report.truth import say_stale, say_truth
+from nt_pkg.report.records import Effect, Judged, Pool, Score, Subset, TraceSet
+from nt_pkg.report.sentences import say_difference, say_no_difference, say_where
+from nt_pkg.report.truth import BY_DESIGN, say_stale, say_truth
 from nt_pkg.report.wording import (
     DASH,
     name_run,
@@ -22,7 +23,6 @@ from nt_pkg.report.wording import (
     show_p_value,
     show_percent,
     show_plural,
-    show_points,
     sort_modes,
 )
 from nt_pkg.statistics.verdicts import MODELS_ALIKE, MODELS_DIFFER, NO_DATA
@@ -85,10 +85,14 @@ def say_headline(material: Material) -> Headline:
     ]
     # Differences between students that all fail do not belong in a headline.
     is_hopeless = bool(unsolved) and len(unsolved) == num_trained
-    findings = [] if is_hopeless else say_effects(material.effects, material.claims)
+    findings = [] if is_hopeless else _say_effects_of(material)
     if findings and (text := say_truth(material.judged)):
         findings.append(Finding("next to the truth", text, ""))
     return Headline(opening, [text for text in warnings if text], findings)
+
+
+def _say_effects_of(material: Material) -> list[Finding]:
+    return say_effects(material.effects, material.claims, material.judged, material.study.labels)
 
 
 def say_what_was_run(
@@ -178,33 +182,72 @@ def say_unanswered(cells: Sequence[Cell]) -> str:
     )
 
 
-def say_effects(effects: Sequence[Effect], claims: Sequence[JudgedClaim] = ()) -> list[Finding]:
-    """Return one finding per claim, then the comparisons without a claim, by verdict.
+def say_effects(
+    effects: Sequence[Effect],
+    claims: Sequence[JudgedClaim] = (),
+    judged: Sequence[Judged] = (),
+    labels: Mapping[str, str] | None = None,
+) -> list[Finding]:
+    """Return one finding per claim, then what was found without one, the rest, and controls.
 
     Comparisons that belong to a claim are not repeated.
+
+    Args:
+        effects: all comparisons.
+        claims: `report.claims`, judged.
+        judged: verdicts next to the truth, for the controls among them.
+        labels: what sentences call each benchmark.
     """
+    names = labels or {}
     findings = [
         Finding(c.verdict, f"{c.name}. {c.text.rstrip('.')}.", _say_parts(c.parts)) for c in claims
     ]
     told = {part.name for claim in claims for part in claim.parts}
+    controls = {each.name for each in judged if each.source == BY_DESIGN}
     findings += [
-        Finding(e.verdict, e.claim.rstrip(".") + ".", _say_numbers(e))
+        Finding(e.verdict, e.claim.rstrip(".") + ".", _say_numbers(e, names))
         for e in effects
         if e.claim is not None and e.name not in told
     ]
     groups: dict[str, list[Effect]] = {}
     for effect in effects:
-        if effect.claim is None:
+        if effect.claim is None and effect.name not in controls:
             groups.setdefault(effect.verdict, []).append(effect)
-    order = ("above", "below", "no difference seen", MODELS_DIFFER, MODELS_ALIKE, NO_DATA)
-    for verdict in order:
+    for verdict in ("above", "below", MODELS_DIFFER):
+        findings += [
+            Finding(verdict, say_difference(each, names), _say_details(each))
+            for each in sorted(groups.get(verdict, []), key=_by_size)
+        ]
+    for verdict in ("no difference seen", MODELS_ALIKE):
         if found := groups.get(verdict):
-            names = show_list([_say_short(effect) for effect in found])
-            findings.append(
-                Finding(
-                    verdict, f"{names}.", "No claim was made in advance. Differences in points."
-                )
-            )
+            findings.append(Finding(verdict, say_no_difference(found, names), ""))
+    findings += [
+        Finding(NO_DATA, say_difference(each, names), "") for each in groups.get(NO_DATA, [])
+    ]
+    return findings + _say_controls([each for each in effects if each.name in controls], names)
+
+
+def _by_size(effect: Effect) -> float:
+    return -abs(effect.difference or 0.0)
+
+
+def _say_controls(effects: Sequence[Effect], labels: Mapping[str, str]) -> list[Finding]:
+    """Return what became of comparisons whose true difference is zero by design."""
+    quiet = [each for each in effects if not is_decided(each) and each.p_value is not None]
+    found = [each for each in effects if is_decided(each)]
+    findings = [
+        Finding(each.verdict, f"A control was found, which is an error: {say}", "")
+        for each in found
+        for say in [say_difference(each, labels)]
+    ]
+    if quiet:
+        who = (
+            f"{'Both' if len(quiet) == 2 else 'All'} controls" if len(quiet) > 1 else "The control"
+        )
+        were = "were" if len(quiet) > 1 else "was"
+        said = say_no_difference(quiet, labels)
+        text = f"{who}, chosen without a look at the rows, {were} quiet, as must be: {said}"
+        findings.append(Finding("no difference seen", text, ""))
     return findings
 
 
@@ -228,12 +271,6 @@ def say_seed_scope(subsets: Sequence[Subset]) -> str:
     )
 
 
-def _say_short(effect: Effect) -> str:
-    if effect.difference is None:
-        return f"{effect.name} ({effect.note})"
-    return f"{effect.name} ({show_points(effect.difference)})"
-
-
 def _say_parts(parts: Sequence[Effect]) -> str:
     measured = sum(part.difference is not None for part in parts)
     of = show_plural(len(parts), "comparison")
@@ -247,9 +284,14 @@ def _say_parts(parts: Sequence[Effect]) -> str:
     return f"{text}, {measured} measured." if measured < len(parts) else f"{text}."
 
 
-def _say_numbers(effect: Effect) -> str:
+def _say_numbers(effect: Effect, labels: Mapping[str, str]) -> str:
     if effect.difference is None:
         return f"Nothing was measured: {effect.note}."
+    size = show_effect(effect) + (" the tokens" if effect.tokens else " points")
+    return f"{size}{say_where(effect, labels)}: {_say_details(effect)}"
+
+
+def _say_details(effect: Effect) -> str:
     details = [show_plural(effect.num_seeds, "seed")]
     if effect.models:
         details.append(effect.models)
@@ -261,5 +303,4 @@ def _say_numbers(effect: Effect) -> str:
         details.append(f"corrected p {sign}{shown}".replace(" ", "\u00a0"))
     if effect.kind == "modes" and not effect.tokens and effect.tokens_ratio is not None:
         details.append(f"{effect.tokens_ratio:.1f} times the tokens")
-    shown = show_effect(effect) + (" the tokens" if effect.tokens else " points")
-    return f"{shown} ({', '.join(details)})."
+    return f"{', '.join(details)}."

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from nt_pkg.config.base import IMPORTED, UNTRAINED
 from nt_pkg.config.report import Report
 from nt_pkg.files.json_files import NOT_OURS
+from nt_pkg.report.wording import MINUS
 from nt_pkg.statistics.verdicts import NO_DATA
 
 Settings = Mapping[str, object]  # how something was made: a spec, sampling, versions
@@ -279,11 +280,12 @@ class Effect:
     tokens: str | None = None  # the claim is about lengths: longer, fewer or alike
     a: Side = Side()
     b: Side = Side()
+    sides: tuple[str, str] = ("", "")  # in words
 
     @property
     def title(self) -> str:
-        """The comparison in words."""
-        return self.claim or self.contrast or self.name
+        """The comparison in words, such as `Long traces - random ones`."""
+        return f"{self.sides[0]} {MINUS} {self.sides[1]}" if all(self.sides) else self.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,11 +341,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Study:
-    """The study's settings: its part `report`, and the accuracy of a uniform guess."""
+    """The study's settings: its part `report`, accuracies of a uniform guess, names in words."""
 
     name: str
     report: Report
     chance: Mapping[str, float] = field(default_factory=dict)  # by benchmark
+    labels: Mapping[str, str] = field(default_factory=dict)  # by benchmark
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ MANY_ERRORS = 2.0  # a truth nearer to zero than so many of its standard errors 
 
 FOUND, MISSED, FALSE, QUIET = "found", "missed", "false", "rightly quiet"
 OPEN, UNJUDGED, STALE, UNKNOWN = "open", "not judged", "stale", "not known"
+BY_DESIGN = "design"
 OUTCOMES = {
     FOUND: "the truth has this direction",
     MISSED: "there is a difference, which this study does not show",
@@ -116,7 +117,7 @@ def judge_truth(
     found = []
     for comparison, effect in zip(comparisons, effects, strict=True):
         if is_zero_by_design(comparison, scores, subsets):
-            found.append(_judge(effect, "design", 0.0, 0.0, 0))
+            found.append(_judge(effect, BY_DESIGN, 0.0, 0.0, 0))
         elif truth is None:
             continue
         elif known := measured.get(digest_comparison(comparison, scores, recipes) or ""):

@@ -133,5 +133,28 @@ def describe_filters(a: Mapping[str, str | list[str]], b: Mapping[str, str | lis
     return f"{contrast} ({', '.join(shared)})" if shared else contrast
 
 
+def describe_sides(
+    a: Mapping[str, str | list[str]], b: Mapping[str, str | list[str]]
+) -> tuple[str, str]:
+    """Return what one side has and the other has not, of both, such as `format long, mode think`.
+
+    Subsets go by their name alone.
+    """
+    sides = []
+    for own, other in ((a, b), (b, a)):
+        parts = [(key, _describe(own[key])) for key in own if own[key] != other.get(key)]
+        named = [
+            name_subset(value) if key == "subset" else f"{key.replace('_', ' ')} {value}"
+            for key, value in parts
+        ]
+        sides.append(", ".join(named) or "the others")
+    return sides[0], sides[1]
+
+
+def capitalise(text: str) -> str:
+    """Return a text with its first letter large, and the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def _describe(value: object) -> str:
     return " + ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -198,6 +198,7 @@ def _compare_verdict(
     return ChangedVerdict(
         kind=kind,
         name=name,
+        title=next((e.title for e in (now, old) if isinstance(e, Effect)), name),
         before=old.verdict if old else NOT_ASKED,
         before_difference=before_difference,
         before_error=before_error,

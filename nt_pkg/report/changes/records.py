@@ -37,6 +37,7 @@ class ChangedVerdict:
 
     kind: str
     name: str
+    title: str  # the comparison in words
     before: str
     before_difference: float | None
     before_error: float | None

@@ -35,7 +35,7 @@ def _say_verdicts(changes: Changes) -> str:
     if not other:
         moved = f", {changes.num_moved:,} with another difference" if changes.num_moved else ""
         return f"none of {show_plural(changes.num_verdicts, 'verdict')}{moved}"
-    named = [f"{each.name} from {each.before} to {each.now}" for each in other[:_MOST_NAMED]]
+    named = [f"{each.title} from {each.before} to {each.now}" for each in other[:_MOST_NAMED]]
     more = len(other) - len(named)
     named += [f"{more:,} more"] if more else []
     return f"{len(other):,} of {show_plural(changes.num_verdicts, 'verdict')}: {show_list(named)}"

@@ -13,7 +13,7 @@ def tabulate_verdicts(material: Material) -> Table | None:
     if changes is None or not changes.verdicts:
         return None
     columns = (
-        Column("name", "Comparison or claim", detail=lambda r: r["note"]),
+        Column("title", "Comparison or claim", detail=lambda r: r["note"]),
         Column("before", "Before", "verdict", detail=lambda r: _show_difference(r, "before")),
         Column("now", "Now", "verdict", detail=lambda r: _show_difference(r, "now")),
     )

@@ -34,7 +34,12 @@ def tabulate_claims(material: Material) -> Table | None:
     )
     shown = {part.name: part for claim in claims for part in claim.parts}
     columns = (
-        Column("part", "Part", show=lambda r: str(r["says"] or r["part"]), detail=_say_contrast),
+        Column(
+            "part",
+            "Part",
+            show=lambda r: str(r["says"] or shown[r["part"]].title),
+            detail=_say_contrast,
+        ),
         Column("verdict", "Verdict", "verdict"),
         Column("difference", "Ours", "number", lambda r: show_effect(shown[r["part"]])),
         Column("paper", "Paper", "number", lambda r: show_effect_paper(shown[r["part"]])),

@@ -1,5 +1,7 @@
 """The figure of all differences with their intervals."""
 
+import textwrap
+
 from matplotlib.axes import Axes
 
 from nt_pkg.report.canvas import INK, MUTED, SERIES, Chart, make_axes
@@ -16,18 +18,18 @@ def draw_effects(material: Material) -> Chart | None:
     shown = [each for each in material.effects if each.difference is not None and not each.tokens]
     if not shown:
         return None
-    figure, (axes,) = make_axes(1, 1, 6.8, 0.34 * len(shown) + 0.9)
+    figure, (axes,) = make_axes(1, 1, 6.8, 0.4 * len(shown) + 0.9)
     axes.axvline(0, color=MUTED, linewidth=1)
     for place, effect in enumerate(reversed(shown)):
         _draw_effect(axes, place, effect)
-    axes.set_yticks(range(len(shown)), [e.name for e in reversed(shown)])
+    axes.set_yticks(range(len(shown)), [_wrap(e.title) for e in reversed(shown)])
     axes.tick_params(axis="y", labelcolor=INK)
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("difference in accuracy, percentage points")
     said = "; ".join(
-        f"{e.name} {show_points(e.difference)} ({show_interval(e.interval)}), {e.verdict}"
+        f"{e.title} {show_points(e.difference)} ({show_interval(e.interval)}), {e.verdict}"
         for e in shown
     )
     is_once = any(e.basis == "models" for e in shown)
@@ -43,6 +45,10 @@ def draw_effects(material: Material) -> Chart | None:
         figure,
         [_describe_effect(effect) for effect in shown],
     )
+
+
+def _wrap(title: str) -> str:
+    return "\n".join(textwrap.wrap(title, 38))
 
 
 def _draw_effect(axes: Axes, place: int, effect: Effect) -> None:
@@ -63,7 +69,13 @@ def _draw_effect(axes: Axes, place: int, effect: Effect) -> None:
 def _describe_effect(effect: Effect) -> Row:
     low, high = effect.interval or (None, None)
     return {
-        **{"name": effect.name, "difference": effect.difference, "low": low, "high": high},
+        **{
+            "name": effect.name,
+            "title": effect.title,
+            "difference": effect.difference,
+            "low": low,
+            "high": high,
+        },
         **{"verdict": effect.verdict, "basis": effect.basis, "paper": effect.paper},
     }
 

@@ -56,7 +56,7 @@ def tabulate_effects(material: Material) -> Table | None:
     has_tokens = any(e.tokens for e in effects)
     has_paper = any(row["paper"] is not None for row in rows)
     columns = (
-        Column("name", "Comparison", detail=_describe_row),
+        Column("name", "Comparison", show=lambda r: shown[r["name"]].title, detail=_describe_row),
         Column("verdict", "Verdict", "verdict"),
         Column(
             "difference",

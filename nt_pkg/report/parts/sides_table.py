@@ -23,7 +23,7 @@ def tabulate_sides(material: Material) -> Table | None:
     """Return rates, lengths and trainings of both sides of every comparison, side by side."""
     rows = tuple(
         {
-            **{"name": effect.name, "contrast": effect.contrast},
+            **{"name": effect.name, "title": effect.title, "contrast": effect.contrast},
             **{f"a_{key}": value for key, value in vars(effect.a).items()},
             **{f"b_{key}": value for key, value in vars(effect.b).items()},
         }
@@ -32,7 +32,7 @@ def tabulate_sides(material: Material) -> Table | None:
     )
     if not rows:
         return None
-    columns = [Column("name", "Comparison", detail=lambda row: str(row["contrast"]))]
+    columns = [Column("title", "Comparison", detail=lambda row: str(row["contrast"]))]
     for key, label, show in _COLUMNS:
         if any(row[f"{side}_{key}"] is not None for row in rows for side in "ab"):
             columns.append(Column(f"a_{key}", label, "number", _show_both(key, show)))

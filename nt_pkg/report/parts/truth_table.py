@@ -4,7 +4,7 @@ from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
 from nt_pkg.report.records import Effect
 from nt_pkg.report.tables import Column, Row, Table
-from nt_pkg.report.truth import MANY_ERRORS, OUTCOMES, say_outcome
+from nt_pkg.report.truth import BY_DESIGN, MANY_ERRORS, OUTCOMES, say_outcome
 from nt_pkg.report.wording import DASH, PLUS_MINUS, show_percent, show_points, show_ratio
 
 
@@ -47,7 +47,7 @@ def _show_own(row: Row, effect: Effect) -> str:
 def _show_true(row: Row, effect: Effect) -> str:
     if row["value"] is None:
         return DASH
-    if row["source"] == "design":
+    if row["source"] == BY_DESIGN:
         return show_points(row["value"])
     value, error = (
         (show_ratio(row["value"]), show_ratio(row["error"]))
@@ -58,7 +58,7 @@ def _show_true(row: Row, effect: Effect) -> str:
 
 
 def _show_seeds(row: Row) -> str:
-    if row["source"] == "design":
+    if row["source"] == BY_DESIGN:
         return "by design"
     return str(row["num_seeds"] or DASH)
 

@@ -1,0 +1,51 @@
+"""Comparisons as sentences: what was found, and where nothing was."""
+
+from collections.abc import Mapping, Sequence
+
+from nt_pkg.report.records import Effect
+from nt_pkg.report.wording import (
+    PLUS_MINUS,
+    capitalise,
+    show_percent,
+    show_points,
+    show_ratio,
+)
+
+Labels = Mapping[str, str]  # benchmark -> what sentences call it
+
+
+def say_difference(effect: Effect, labels: Labels) -> str:
+    """Return `Long traces scored 23.6 points (+- 5.4) more than random ones on hard questions`."""
+    a, b = effect.sides
+    if effect.difference is None:
+        return f"{capitalise(a)} and {b} were not compared: {effect.note}."
+    error = effect.standard_error
+    known = "" if error is None else f" ({PLUS_MINUS} {show_percent(error)})"
+    size = f"{abs(100 * effect.difference):.1f} points{known}"
+    more = "more" if effect.difference > 0 else "less"
+    return f"{capitalise(a)} scored {size} {more} than {b}{say_where(effect, labels)}."
+
+
+def say_no_difference(effects: Sequence[Effect], labels: Labels) -> str:
+    """Return one sentence about comparisons in which nothing was seen."""
+    pairs = [
+        f"{effect.sides[0] if at else capitalise(effect.sides[0])} and {effect.sides[1]}"
+        f"{say_where(effect, labels)} ({_say_small(effect)})"
+        for at, effect in enumerate(effects)
+    ]
+    return f"{'; '.join(pairs)}."
+
+
+def say_where(effect: Effect, labels: Labels) -> str:
+    """Return ` on hard questions`, for the end of a sentence."""
+    if effect.benchmark.startswith("mean of "):
+        return f" on the {effect.benchmark} benchmarks"
+    return f" on {labels.get(effect.benchmark, effect.benchmark)}"
+
+
+def _say_small(effect: Effect) -> str:
+    if effect.tokens:
+        return f"{show_ratio(effect.tokens_ratio)} the tokens"
+    error = effect.standard_error
+    known = "" if error is None else f" {PLUS_MINUS} {show_percent(error)}"
+    return f"{show_points(effect.difference)}{known} points"
