@@ -8,14 +8,15 @@ from nt_pkg.evaluation.score import MOST_UNANSWERED
 from nt_pkg.report.cautions import say_idle_conditions, say_uneven_sides
 from nt_pkg.report.cells import Cell, find_sizes, find_unsolved
 from nt_pkg.report.changes.words import say_changes
-from nt_pkg.report.effects import show_effect, show_effect_interval
+from nt_pkg.report.effects import show_effect_interval
 from nt_pkg.report.judging import JudgedClaim, is_decided, leans_as_claimed
 from nt_pkg.report.material import Material
 from nt_pkg.report.records import Effect, Judged, Pool, Score, Subset, TraceSet
-from nt_pkg.report.sentences import say_difference, say_no_difference, say_where
+from nt_pkg.report.sentences import say_claim, say_difference, say_no_difference, say_where
 from nt_pkg.report.truth import BY_DESIGN, say_stale, say_truth
 from nt_pkg.report.wording import (
     DASH,
+    capitalise,
     name_run,
     show_accuracy,
     show_count,
@@ -205,7 +206,7 @@ def say_effects(
     told = {part.name for claim in claims for part in claim.parts}
     controls = {each.name for each in judged if each.source == BY_DESIGN}
     findings += [
-        Finding(e.verdict, e.claim.rstrip(".") + ".", _say_numbers(e, names))
+        Finding(e.verdict, say_claim(e), _say_details(e, names))
         for e in effects
         if e.claim is not None and e.name not in told
     ]
@@ -215,7 +216,7 @@ def say_effects(
             groups.setdefault(effect.verdict, []).append(effect)
     for verdict in ("above", "below", MODELS_DIFFER):
         findings += [
-            Finding(verdict, say_difference(each, names), _say_details(each))
+            Finding(verdict, say_difference(each, names), _say_details(each, names))
             for each in sorted(groups.get(verdict, []), key=_by_size)
         ]
     for verdict in ("no difference seen", MODELS_ALIKE):
@@ -236,15 +237,12 @@ def _say_controls(effects: Sequence[Effect], labels: Mapping[str, str]) -> list[
     quiet = [each for each in effects if not is_decided(each) and each.p_value is not None]
     found = [each for each in effects if is_decided(each)]
     findings = [
-        Finding(each.verdict, f"A control was found, which is an error: {say}", "")
+        Finding(each.verdict, f"A control was found, an error: {say_difference(each, labels)}", "")
         for each in found
-        for say in [say_difference(each, labels)]
     ]
     if quiet:
-        who = (
-            f"{'Both' if len(quiet) == 2 else 'All'} controls" if len(quiet) > 1 else "The control"
-        )
-        were = "were" if len(quiet) > 1 else "was"
+        who = {1: "The control", 2: "Both controls"}.get(len(quiet), "All controls")
+        were = "was" if len(quiet) == 1 else "were"
         said = say_no_difference(quiet, labels)
         text = f"{who}, chosen without a look at the rows, {were} quiet, as must be: {said}"
         findings.append(Finding("no difference seen", text, ""))
@@ -284,15 +282,13 @@ def _say_parts(parts: Sequence[Effect]) -> str:
     return f"{text}, {measured} measured." if measured < len(parts) else f"{text}."
 
 
-def _say_numbers(effect: Effect, labels: Mapping[str, str]) -> str:
+def _say_details(effect: Effect, labels: Mapping[str, str]) -> str:
     if effect.difference is None:
         return f"Nothing was measured: {effect.note}."
-    size = show_effect(effect) + (" the tokens" if effect.tokens else " points")
-    return f"{size}{say_where(effect, labels)}: {_say_details(effect)}"
-
-
-def _say_details(effect: Effect) -> str:
     details = [show_plural(effect.num_seeds, "seed")]
+    where = say_where(effect, labels)
+    if effect.claim is not None and where.removeprefix(" on ") not in effect.claim:
+        details.insert(0, where.lstrip())
     if effect.models:
         details.append(effect.models)
     if (interval := show_effect_interval(effect)) != DASH:
@@ -303,4 +299,4 @@ def _say_details(effect: Effect) -> str:
         details.append(f"corrected p {sign}{shown}".replace(" ", "\u00a0"))
     if effect.kind == "modes" and not effect.tokens and effect.tokens_ratio is not None:
         details.append(f"{effect.tokens_ratio:.1f} times the tokens")
-    return f"{', '.join(details)}."
+    return f"{capitalise(', '.join(details))}."

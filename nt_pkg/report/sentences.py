@@ -14,16 +14,30 @@ from nt_pkg.report.wording import (
 Labels = Mapping[str, str]  # benchmark -> what sentences call it
 
 
+def say_claim(effect: Effect) -> str:
+    """Return a claim with what was found: `Long traces beat random ones, by 23.6 points (+- 5.4)`.
+
+    The size of a difference that is not as claimed has a sign.
+    """
+    claim = (effect.claim or "").rstrip(".")
+    if effect.difference is None:
+        return f"{claim}."
+    if effect.tokens:
+        error = effect.tokens_error
+        known = "" if error is None else f" ({PLUS_MINUS} {error:.2f})"
+        return f"{claim}: {show_ratio(effect.tokens_ratio)} the tokens{known}."
+    if effect.verdict == "supported" and effect.within is None:
+        return f"{claim}, by {_say_size(effect)}."
+    return f"{claim}: {_say_small(effect)}."
+
+
 def say_difference(effect: Effect, labels: Labels) -> str:
     """Return `Long traces scored 23.6 points (+- 5.4) more than random ones on hard questions`."""
     a, b = effect.sides
     if effect.difference is None:
         return f"{capitalise(a)} and {b} were not compared: {effect.note}."
-    error = effect.standard_error
-    known = "" if error is None else f" ({PLUS_MINUS} {show_percent(error)})"
-    size = f"{abs(100 * effect.difference):.1f} points{known}"
     more = "more" if effect.difference > 0 else "less"
-    return f"{capitalise(a)} scored {size} {more} than {b}{say_where(effect, labels)}."
+    return f"{capitalise(a)} scored {_say_size(effect)} {more} than {b}{say_where(effect, labels)}."
 
 
 def say_no_difference(effects: Sequence[Effect], labels: Labels) -> str:
@@ -43,9 +57,13 @@ def say_where(effect: Effect, labels: Labels) -> str:
     return f" on {labels.get(effect.benchmark, effect.benchmark)}"
 
 
+def _say_size(effect: Effect) -> str:
+    error = effect.standard_error
+    known = "" if error is None else f" ({PLUS_MINUS} {show_percent(error)})"
+    return f"{abs(100 * (effect.difference or 0.0)):.1f} points{known}"
+
+
 def _say_small(effect: Effect) -> str:
-    if effect.tokens:
-        return f"{show_ratio(effect.tokens_ratio)} the tokens"
     error = effect.standard_error
     known = "" if error is None else f" {PLUS_MINUS} {show_percent(error)}"
     return f"{show_points(effect.difference)}{known} points"

@@ -11,7 +11,7 @@ from nt_pkg.config.report import Comparison
 from nt_pkg.report.build import build_report
 from nt_pkg.report.headline import say_effects
 from nt_pkg.report.records import Effect, Inputs, Judged, Study
-from nt_pkg.report.sentences import say_difference, say_no_difference
+from nt_pkg.report.sentences import say_claim, say_difference, say_no_difference
 from nt_pkg.report.wording import describe_sides
 from tests.unit.report_study import make_bare, make_study, make_subset, score, side
 
@@ -60,6 +60,24 @@ def test_a_difference_is_a_sentence(more: dict[str, Any], said: str) -> None:
     assert say_difference(replace(LONG, **more), LABELS) == said
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"verdict": "supported"}, "C, by 23.6 points (\u00b1 5.4)."),
+        ({"verdict": "not supported", "difference": 0.012}, "C: +1.2 \u00b1 5.4 points."),
+        ({"verdict": "opposite", "difference": -0.2}, "C: \u221220.0 \u00b1 5.4 points."),
+        ({"verdict": "supported", "within": 0.3}, "C: +23.6 \u00b1 5.4 points."),
+        (
+            {"verdict": "supported", "tokens": "longer", "tokens_ratio": 2.5, "tokens_error": 0.2},
+            "C: 2.50\u00d7 the tokens (\u00b1 0.20).",
+        ),
+        ({"difference": None}, "C."),
+    ],
+)
+def test_a_claim_is_told_with_its_figure(more: dict[str, Any], said: str) -> None:
+    assert say_claim(replace(LONG, claim="C.", **more)) == said
+
+
 def test_no_difference_is_a_sentence() -> None:
     other = replace(QUIET, sides=("mixed ones", "random ones"), standard_error=None)
 
@@ -75,7 +93,7 @@ def test_no_difference_is_a_sentence() -> None:
         (["no difference seen"], "The control, chosen without a look at the rows, was quiet"),
         (["no difference seen"] * 2, "Both controls, chosen without a look at the rows, were"),
         (["no difference seen"] * 3, "All controls, chosen without a look at the rows, were"),
-        (["above"], "A control was found, which is an error: Long traces scored"),
+        (["above"], "A control was found, an error: Long traces scored"),
     ],
 )
 def test_controls_have_a_sentence_of_their_own(verdicts: list[str], said: str) -> None:
