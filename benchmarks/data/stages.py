@@ -18,6 +18,15 @@ TRACE_ROWS = 20_000  # rows of the shard whose traces have the paper's length
 MATRIX_ROWS, PICKS = 100_000, 1000
 # Of selectors whose work grows with what they pick, this is what is asked for; of others a tenth.
 _MOST = {"coverage": PICKS}
+# Of selectors that go by any label.
+_PARAMS: dict[str, dict[str, Any]] = {
+    "by_value": {"label": "length", "field": "num_tokens"},
+    "combine": {
+        "quality": [{"label": "length", "field": "num_steps"}],
+        "coverage": {"label": "domain"},
+    },
+    "stratified": {"label": "domain"},
+}
 # Selector -> stage of peers.py, its rows, what it is, its arguments.
 _SELECTOR_PEERS = {
     "coverage": ("k_centre", MATRIX_ROWS, "sklearn distances, 100,000 rows", (PICKS,)),
@@ -188,9 +197,10 @@ class Bench:
         for name in plugins.names("selectors"):
             size = min(num_rows // 10, _MOST.get(name, num_rows))
             plugin = plugins.plugin("selectors", name)
-            labels = [p for each in plugin.requires for p in shards(self._labels, each, num_rows)]
+            params = _PARAMS.get(name, {})
+            labels = [p for n in plugin.needs(params) for p in shards(self._labels, n, num_rows)]
             near = ["--near", self._labels / "near.parquet"] if plugin.needs_near else []
-            spec = json.dumps({"selector": name, "size": size, "params": {}})
+            spec = json.dumps({"selector": name, "size": size, "params": params})
             out = self._out / f"{name}.parquet"
             line = self._line(
                 f"select {name}", num_rows, "scripts.select_subset", "--spec", spec,

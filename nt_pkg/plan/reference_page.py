@@ -117,7 +117,10 @@ def config_reference() -> str:
         for name in plugins.names(package):
             plugin = plugins.plugin(package, name)
             parts.append(f"\n### {package}: {name}\n")
-            if needs := getattr(plugin, "requires", ()):
+            needs = getattr(plugin, "requires", ())
+            if callable(needs):
+                parts.append("\nNeeds the annotators that its params name.\n")
+            elif needs:
                 parts.append(f"\nNeeds the annotators {', '.join(needs)}.\n")
             if isinstance(plugin, Asker):
                 parts.append("\nAsks a model: its entry needs `engine`.\n")
@@ -134,6 +137,20 @@ def config_reference() -> str:
 
 def _params(model: type[BaseModel]) -> Iterator[str]:
     yield from _table(model) if model.model_fields else ["\nNo params.\n"]
+    for field in model.model_fields.values():
+        for inner in _models(field.annotation):
+            yield f"\n{inner.__name__}: {_first_line(inner)}\n"
+            yield from _table(inner)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models of a type that have no section of their own."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if annotation not in _SECTIONS:
+            yield annotation
+        return
+    for part in get_args(annotation):
+        yield from _models(part)
 
 
 def _first_line(model: type[BaseModel]) -> str:
@@ -177,4 +194,6 @@ def _type_text(annotation: Any) -> str:
         return f"list of {_type_text(parts[0])}"
     if annotation in _SECTIONS:
         return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    if list(_models(annotation)):
+        return str(annotation.__name__)
     return _WORDS.get(annotation, str(annotation))

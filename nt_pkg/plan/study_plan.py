@@ -171,7 +171,9 @@ class Plan:
 
     def requires(self, subset: str) -> list[str]:
         """Return the annotators that the selector of a subset needs."""
-        return sorted(plugins.plugin("selectors", self.study.subsets[subset].selector).requires)
+        entry = self.study.subsets[subset]
+        found: list[str] = plugins.plugin("selectors", entry.selector).needs(entry.params)
+        return found
 
     def format_requires(self, form: str) -> list[str]:
         """Return the annotators that a distillation format needs."""

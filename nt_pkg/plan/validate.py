@@ -124,7 +124,7 @@ def _student(where: str, entry: Student) -> Student:
 def _subset(study: Study, where: str, entry: Subset) -> Subset:
     found = _plugin("selectors", entry.selector, where)
     checked = _params(found, entry.params, where)
-    for needed in found.requires:
+    for needed in found.needs(checked):
         study.require("annotators", needed, f"{where}: selector {entry.selector} needs it")
     _check_near(study, where, entry)
     _check_size(study, where, entry)
@@ -143,7 +143,7 @@ def _check_near(study: Study, where: str, subset: Subset) -> None:
     if subset.near is None:
         return
     study.require("pools", subset.near, f"{where}.near")
-    for needed in selector.requires:
+    for needed in selector.needs(subset.params):
         kind = study.annotators[needed].kind
         if not is_of_questions(kind):
             raise ValueError(

@@ -36,8 +36,7 @@ class Candidates:
 
     def codes(self, annotator: str) -> "tuple[np.ndarray, list[str]]":
         """Return, for labels that are text, the number of each row's label, and the labels."""
-        found = self.labels[annotator].dictionary_encode()
-        return found.indices.to_numpy(zero_copy_only=False), found.dictionary.to_pylist()
+        return codes_of(self.labels[annotator])
 
     def num_distinct(self, annotator: str, name_of: Callable[[str], str] = str) -> "np.ndarray":
         """Return how many different names each label has, for labels that are lists, shape (n,).
@@ -76,6 +75,7 @@ class Picks:
     scores: "np.ndarray"  # shape (k,)
     counts: Mapping[str, int] = field(default_factory=dict)  # counts for the manifest
     conditions: Mapping[str, int] = field(default_factory=dict)  # candidates that fulfil each
+    unusable: Mapping[str, int] = field(default_factory=dict)  # candidates left out, by reason
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,28 @@ class Selector:
     do not matter. If the rule treats rows that fulfil a condition differently, `conditions` counts
     them, so that one which nearly all or no rows fulfil is reported.
 
+    `requires`: names of the annotators whose labels it needs; a function of the parameters, if they
+    name them.
     `needs_near`: whether the subset has to name a pool in `near`, whose labels are
     `candidates.near`.
     """
 
     params: type[Strict]
-    requires: tuple[str, ...]
+    requires: tuple[str, ...] | Callable[[Any], tuple[str, ...]]
     select: Callable[[Any, Candidates, int, int], Picks]
     needs_near: bool = False
+
+    def needs(self, params: Mapping[str, Any]) -> list[str]:
+        """Return the annotators that it needs with some parameters, which are valid, sorted."""
+        if isinstance(self.requires, tuple):
+            return sorted(self.requires)
+        return sorted(set(self.requires(self.params(**params))))
+
+
+def codes_of(column: "pa.Array") -> "tuple[np.ndarray, list[str]]":
+    """Return, for a column of text, the number of each row's text, and the texts."""
+    found = column.dictionary_encode()
+    return found.indices.to_numpy(zero_copy_only=False), found.dictionary.to_pylist()
 
 
 def idle_conditions(conditions: Mapping[str, int], num_rows: int) -> list[str]:
@@ -180,6 +194,7 @@ def groups_in_turns(
     among: "np.ndarray",
     size: int,
     seed: int,
+    worth: "np.ndarray | None" = None,
 ) -> Picks:
     """Return the same as `in_turns` for groups that are known.
 
@@ -190,11 +205,14 @@ def groups_in_turns(
         among: whether a row may be drawn, shape (n,).
         size: rows that are asked for.
         seed: seed of the draw.
+        worth: a group gives the row with the largest first, and draws between equals, shape (n,).
     """
     import numpy as np
 
     chosen = np.flatnonzero(among)
-    chosen = chosen[np.lexsort((candidates.order(seed)[chosen], codes[chosen]))]
+    draws = candidates.order(seed)[chosen]
+    ranks = np.zeros(len(chosen)) if worth is None else -worth[chosen]
+    chosen = chosen[np.lexsort((draws, ranks, codes[chosen]))]
     counts = np.bincount(codes[chosen], minlength=len(groups))
     starts = np.cumsum(counts) - counts
     turns = np.arange(len(chosen)) - starts[codes[chosen]]

@@ -7,7 +7,8 @@ can be compared as text, and leave out sentences. Rows without a reference answe
 from pydantic import Field
 
 from nt_pkg.config.base import Strict
-from nt_pkg.selectors._base import Candidates, Picks, Selector, in_random_order
+from nt_pkg.selectors._base import Candidates, Picks, Selector
+from nt_pkg.selectors._values import within
 
 
 class EasyToVerifyParams(Strict):
@@ -20,9 +21,9 @@ def select_easy_to_verify(
     params: EasyToVerifyParams, candidates: Candidates, size: int, seed: int
 ) -> Picks:
     """Return a uniform sample of the questions with a short reference answer."""
-    is_short = candidates.label("reference_words") <= params.max_words
+    words = candidates.label("reference_words")
     condition = f"a reference answer of at most {params.max_words} words"
-    return in_random_order(candidates, is_short, size, seed, condition)
+    return within(candidates, words, (0, params.max_words), size, seed, condition)
 
 
 SELECTOR = Selector(

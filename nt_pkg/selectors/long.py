@@ -3,7 +3,8 @@
 from pydantic import Field
 
 from nt_pkg.config.base import Strict
-from nt_pkg.selectors._base import Candidates, Picks, Selector, keep_with_probability
+from nt_pkg.selectors._base import Candidates, Picks, Selector
+from nt_pkg.selectors._values import by_power
 
 
 class LongParams(Strict):
@@ -15,14 +16,8 @@ class LongParams(Strict):
 
 def select_long(params: LongParams, candidates: Candidates, size: int, seed: int) -> Picks:
     """Return traces drawn with a probability that grows with their tokens."""
-    import numpy as np
-
-    lengths, rows = np.unique(candidates.label("length", "num_tokens"), return_inverse=True)
-    # Python's power: numpy's differs by the last digit from processor to processor.
-    chances = [
-        min(1.0, (tokens / params.scale_tokens) ** params.power) for tokens in lengths.tolist()
-    ]
-    return keep_with_probability(candidates, np.array(chances)[rows], size, seed)
+    lengths = candidates.label("length", "num_tokens")
+    return by_power(candidates, lengths, params.scale_tokens, params.power, size, seed)
 
 
 SELECTOR = Selector(params=LongParams, requires=("length",), select=select_long)

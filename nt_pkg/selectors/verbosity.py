@@ -4,12 +4,14 @@ The label is a whole number from 0, efficient, to 10, much rambling without prog
 first and goes up, high takes 10 first and goes down, medium takes exactly 5.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
 
 from nt_pkg.config.base import Strict
 from nt_pkg.selectors._base import Candidates, Picks, Selector
+from nt_pkg.selectors._values import by_rank, within
 
 _MEDIUM = 5  # the paper's
 
@@ -26,16 +28,12 @@ def select_verbosity(
     params: VerbosityParams, candidates: Candidates, size: int, seed: int
 ) -> Picks:
     """Return traces by their verbosity; the seed decides between equals."""
-    import numpy as np
-
     verbosity = candidates.label("verbosity")
-    ranks = -verbosity if params.level == "high" else verbosity
-    positions = np.lexsort((candidates.order(seed), ranks))
-    conditions = {}
-    if params.level == "medium":
-        positions = positions[verbosity[positions] == _MEDIUM]
-        conditions = {f"a verbosity of {_MEDIUM}": len(positions)}
-    return Picks(positions[:size], verbosity[positions[:size]], conditions=conditions)
+    if params.level != "medium":
+        return by_rank(candidates, verbosity, size, seed, params.level == "high")
+    condition = f"a verbosity of {_MEDIUM}"
+    picks = within(candidates, verbosity, (_MEDIUM, _MEDIUM), size, seed, condition)
+    return replace(picks, scores=verbosity[picks.positions])
 
 
 SELECTOR = Selector(params=VerbosityParams, requires=("verbosity",), select=select_verbosity)

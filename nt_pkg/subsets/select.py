@@ -49,22 +49,25 @@ def select_subset(
             rows.
     """
     found = plugin("selectors", selector)
-    candidates, unusable = _candidates(traces, {name: annotations[name] for name in found.requires})
+    needed = found.needs(params)
+    candidates, unusable = _candidates(traces, {name: annotations[name] for name in needed})
     lost: Counter[str] = Counter()
     if found.needs_near:
-        neighbours, lost = _near({name: (near or {})[name] for name in found.requires})
+        neighbours, lost = _near({name: (near or {})[name] for name in needed})
         candidates = dataclasses.replace(candidates, near=neighbours)
     picks = Picks(np.empty(0, int), np.empty(0))
     if len(candidates):  # without a row, labels have no type
         picks = found.select(found.params(**params), candidates, size, seed)
     positions, scores = picks.positions[:size], picks.scores[:size]
+    unusable.update(picks.unusable)
+    num_candidates = len(candidates) - sum(picks.unusable.values())
     if len(positions) < size:
         raise ValueError(
-            f"selector {selector} found {len(positions)} rows of {len(candidates)} candidates "
+            f"selector {selector} found {len(positions)} rows of {num_candidates} candidates "
             f"({len(traces)} traces; unusable: {dict(unusable) or 'none'}), {size} were asked for: "
             "lower `size` in the catalogue's subsets, or enlarge the pool"
         )
-    for line in idle_conditions(picks.conditions, len(candidates)):
+    for line in idle_conditions(picks.conditions, num_candidates):
         logger.warning(
             "selector %s has a condition that decides next to nothing: %s", selector, line
         )
@@ -76,7 +79,7 @@ def select_subset(
     ]
     return rows, {
         "num_traces": len(traces),
-        "num_candidates": len(candidates),
+        "num_candidates": num_candidates,
         "unusable": dict(sorted(unusable.items())),
         **({"counts": dict(picks.counts)} if picks.counts else {}),
         **({"conditions": dict(picks.conditions)} if picks.conditions else {}),

@@ -34,6 +34,15 @@ LABELS: dict[str, Callable[[int], Any]] = {
     "reference_words": lambda n: 1 + n % 5,
     "embedding": lambda n: encode(generator("test", n).normal(size=(1, 6)))[0],
 }
+# Of selectors that do not run without any.
+PARAMS: dict[str, dict[str, Any]] = {
+    "by_value": {"label": "length", "field": "num_steps"},
+    "combine": {
+        "quality": [{"label": "verbosity", "prefer": "lowest"}],
+        "coverage": {"label": "domain"},
+    },
+    "stratified": {"label": "domain"},
+}
 NUM = 240
 every_selector = pytest.mark.parametrize("name", plugins.names("selectors"))
 
@@ -69,7 +78,7 @@ def pick(
 ) -> list[tuple[str, float]]:
     selector = plugins.plugin("selectors", name)
     rows = columns(given, NEAR)
-    found = selector.select(selector.params(**params), rows, size, seed)
+    found = selector.select(selector.params(**(params or PARAMS.get(name, {}))), rows, size, seed)
     ids = rows.ids.take(pa.array(found.positions)).to_pylist()
     return list(zip(ids, found.scores.tolist(), strict=True))[:size]
 
@@ -77,7 +86,12 @@ def pick(
 def test_labels_cover_what_selectors_ask_for() -> None:
     """A new selector with a new annotator has to be added above."""
     for name in plugins.names("selectors"):
-        assert set(plugins.plugin("selectors", name).requires) <= set(LABELS)
+        assert set(needs(name)) <= set(LABELS)
+
+
+def needs(name: str) -> list[str]:
+    found: list[str] = plugins.plugin("selectors", name).needs(PARAMS.get(name, {}))
+    return found
 
 
 @every_selector
@@ -100,13 +114,14 @@ def test_scores_are_finite(name: str) -> None:
 def test_same_seed_same_choice_whatever_the_order_and_the_shards(name: str) -> None:
     traces, labels = inputs(NUM)
     near = near_table()
-    expected = select_subset(name, {}, 50, 0, traces, labels, near)
+    params = PARAMS.get(name, {})
+    expected = select_subset(name, params, 50, 0, traces, labels, near)
 
     for num_shards in (1, 7):
         given = [shuffled(each, num_shards) for each in (traces, *labels.values())]
         tables = dict(zip(labels, given[1:], strict=True))
         others = {key: shuffled(each, num_shards) for key, each in near.items()}
-        assert select_subset(name, {}, 50, 0, given[0], tables, others) == expected
+        assert select_subset(name, params, 50, 0, given[0], tables, others) == expected
 
 
 @every_selector
@@ -126,9 +141,8 @@ def test_smaller_sizes_are_prefixes(name: str) -> None:
 
 @every_selector
 def test_selector_sees_only_the_labels_it_asks_for(name: str) -> None:
-    required = plugins.plugin("selectors", name).requires
     given = candidates()
-    fewer = [Candidate(c.id, {key: c.labels[key] for key in required}) for c in given]
+    fewer = [Candidate(c.id, {key: c.labels[key] for key in needs(name)}) for c in given]
 
     assert pick(name, fewer, 30) == pick(name, given, 30)
 
@@ -177,7 +191,7 @@ def test_too_few_rows_are_an_error(name: str) -> None:
     traces, labels = inputs(30)
 
     with pytest.raises(ValueError, match="31 were asked for: lower `size`") as caught:
-        select_subset(name, {}, 31, 0, traces, labels, near_table())
+        select_subset(name, PARAMS.get(name, {}), 31, 0, traces, labels, near_table())
 
     assert f"selector {name} found" in str(caught.value)
     assert "(30 traces; unusable: none)" in str(caught.value)
@@ -187,7 +201,7 @@ def test_too_few_rows_are_an_error(name: str) -> None:
 def test_subset_rows(name: str) -> None:
     traces, labels = inputs(NUM)
 
-    rows, counts = select_subset(name, {}, 20, 3, traces, labels, near_table())
+    rows, counts = select_subset(name, PARAMS.get(name, {}), 20, 3, traces, labels, near_table())
     counts = {key: value for key, value in counts.items() if key not in ("counts", "conditions")}
 
     assert [row["rank"] for row in rows] == list(range(20))
