@@ -2,7 +2,8 @@
 
 REQUIRED INPUTS   prompts    results/prompts/{pool}/shard-*.parquet
                   traces     results/traces/{pool}/{teacher}/shard-*.parquet
-                  model      assets/annotators/{annotator}/ for annotators whose model runs in the job
+                  model      assets/annotators/{annotator}/ for annotators whose model runs in the job,
+                             assets/students/{student}/ for those that ask a student
 OUTPUTS           labels     results/annotations/{pool}/{teacher}/{annotator}/shard-*.parquet
                   questions  results/question_labels/{pool}/{annotator}/shard-*.parquet
 """
@@ -13,7 +14,7 @@ rule annotate:
     input:
         prompts=lambda wc: inputs.shards_in(rules.shard_prompts.output.prompts, wc),
         traces=lambda wc: inputs.shards_in(rules.generate_traces.output.traces, wc),
-        model=lambda wc: inputs.source_manifest("annotators", wc.annotator),
+        model=lambda wc: inputs.model_of_annotator(wc.annotator),
     output:
         labels="results/annotations/{pool}/{teacher}/{annotator}/shard-{shard}-of-{num_shards}.parquet",
     log:
@@ -50,7 +51,7 @@ rule annotate_questions:
     """Label every question of one or several shards with an annotator that reads no trace."""
     input:
         prompts=lambda wc: inputs.shards_in(rules.shard_prompts.output.prompts, wc),
-        model=lambda wc: inputs.source_manifest("annotators", wc.annotator),
+        model=lambda wc: inputs.model_of_annotator(wc.annotator),
     output:
         labels="results/question_labels/{pool}/{annotator}/shard-{shard}-of-{num_shards}.parquet",
     log:

@@ -1,8 +1,8 @@
 """Label the questions of some shards with one annotator.
 
 Called by rule `annotate_questions` (rules/annotations.smk). Writes one row per prompt, with the
-same ids. If the annotator runs a model, the same command continues after a kill at any moment, and
-the job stops on a signal and before its time limit as that of traces does.
+same ids. If the annotator runs a model or asks a student, the same command continues after a kill
+at any moment, and the job stops on a signal and before its time limit as that of traces does.
 """
 
 import argparse
@@ -11,8 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nt_pkg.annotations.ask_model import student_asker
 from nt_pkg.annotations.label_questions import label_questions
-from nt_pkg.config.engines import EngineRuntime
+from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.engines._base import Model
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_columns, write_parquet
@@ -49,13 +50,35 @@ def _run(args: argparse.Namespace) -> None:
     key = digest([args.spec, args.names, model.digest, *map(sha256_file, args.prompts)])
     with work_dir([args.out], key) as folder:
         if folder:
-            _label(args, model.folder, folder)
+            _label(args, model, folder)
 
 
-def _label(args: argparse.Namespace, model: Path | None = None, work: Path | None = None) -> None:
+def _label(args: argparse.Namespace, model: Model | None = None, work: Path | None = None) -> None:
     spec = json.loads(args.spec)
-    prompts = read_columns(args.prompts, PROMPTS, ["id", "question"]).to_pylist()
-    rows = label_questions(spec["kind"], spec["params"], prompts, model, args.runtime.batch, work)
+    batch, asks = args.runtime.batch, spec.get("asks")
+    columns = ["id", "question", *(["reference_answer"] if asks else [])]
+    prompts = read_columns(args.prompts, PROMPTS, columns).to_pylist()
+    ask_student = None
+    if asks:
+        assert model is not None
+        assert work is not None
+        ask_student = student_asker(
+            asks["engine"],
+            asks["engine_params"],
+            Sampling(**asks["sampling"]),
+            args.runtime,
+            model,
+            work,
+        )
+    rows = label_questions(
+        spec["kind"],
+        spec["params"],
+        prompts,
+        model.folder if model else None,
+        batch,
+        work,
+        ask_student,
+    )
     write_parquet(args.out, ANNOTATIONS, rows, args.names)
 
 

@@ -1,14 +1,16 @@
-"""Asking a model about traces: one request per trace, resumable, with labels or reasons."""
+"""Asking a model: about traces, one request each, or for a student's answers; resumable."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from nt_pkg.annotations.label_questions import AskStudent
 from nt_pkg.annotations.label_traces import AskModel
 from nt_pkg.annotators._ask import Ask, UnreadableError
 from nt_pkg.annotators._base import Example, Label
-from nt_pkg.config.engines import Annotator, Sampling
+from nt_pkg.config.engines import Annotator, EngineRuntime, Sampling
 from nt_pkg.engines._base import Completion, Engine, Model, Request, run_requests
 from nt_pkg.engines._start import engine_for
 from nt_pkg.files.json_files import canonical
@@ -25,6 +27,36 @@ def model_asker(entry: Annotator, model: Model | None, folder: Path) -> AskModel
     assert entry.engine is not None
     start = partial(engine_for, entry.engine, entry.engine_params, entry.runtime, model)
     return partial(ask_model, start, entry.sampling, folder)
+
+
+def student_asker(
+    engine: str,
+    engine_params: dict[str, Any],
+    sampling: Sampling,
+    runtime: EngineRuntime,
+    model: Model,
+    folder: Path,
+) -> AskStudent:
+    """Return a function that lets a student answer requests; the order of answers is its own.
+
+    Args:
+        engine: that makes the student's answers.
+        engine_params: its parameters.
+        sampling: how the student answers.
+        runtime: what the job runs on.
+        model: the student.
+        folder: where answers are kept until the job has ended.
+    """
+
+    def ask(requests: Sequence[Request]) -> list[Completion]:
+        if not requests:
+            return []
+        # Less padding in a batch.
+        ordered = sorted(requests, key=lambda each: (len(each.user), each.id))
+        with closing(engine_for(engine, engine_params, runtime, model)) as started:
+            return run_requests(started, ordered, sampling, folder, "answers")
+
+    return ask
 
 
 def ask_model(

@@ -3,10 +3,20 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from nt_pkg.annotations.in_batches import label_in_batches
 from nt_pkg.annotators._ask import Ask
-from nt_pkg.annotators._base import Example, Label, QuestionAnnotator, TraceAnnotator
+from nt_pkg.annotators._base import (
+    AnswersAnnotator,
+    Example,
+    Label,
+    QuestionAnnotator,
+    StudentAnnotator,
+    TraceAnnotator,
+)
 from nt_pkg.annotators._labeller import labeller
 from nt_pkg.files.json_files import storable
 from nt_pkg.files.schemas import Row
@@ -16,12 +26,29 @@ logger = logging.getLogger(__name__)
 AskModel = Callable[[Ask, Sequence[Example]], list[Label]]
 
 
+@dataclass(frozen=True)
+class StudentJob:
+    """How a job runs a student.
+
+    Attributes:
+        folder: its files.
+        batch: traces that it reads at a time.
+        work: where finished labels are kept until the job has ended; a start with the same folder
+            continues. None: not saved.
+    """
+
+    folder: Path
+    batch: int = 1
+    work: Path | None = None
+
+
 def annotate(
     kind: str,
     params: dict[str, Any],
     prompts: list[Row],
     traces: list[Row],
     ask_model: AskModel | None = None,
+    student: StudentJob | None = None,
 ) -> list[Row]:
     """Return one annotation row per trace, ordered by id.
 
@@ -34,6 +61,7 @@ def annotate(
         prompts: rows of one shard.
         traces: the traces of the same shard.
         ask_model: asks the model of an entry that has an engine.
+        student: the student of an entry that names one.
 
     Raises:
         ValueError: prompts and traces are not of the same shard.
@@ -43,7 +71,7 @@ def annotate(
         raise ValueError("prompts and traces do not hold the same ids: are they of one shard?")
     ordered = sorted(traces, key=lambda row: str(row["id"]))
     usable = [example(by_id[row["id"]], row) for row in ordered if row["status"] == "ok"]
-    found = _labels(kind, params, usable, ask_model)
+    found = _labels(kind, params, usable, ask_model, student)
     rows = []
     for row in ordered:
         label = found.get(row["id"])
@@ -62,7 +90,11 @@ def annotate(
 
 
 def _labels(
-    kind: str, params: dict[str, Any], examples: list[Example], ask_model: AskModel | None
+    kind: str,
+    params: dict[str, Any],
+    examples: list[Example],
+    ask_model: AskModel | None,
+    student: StudentJob | None,
 ) -> dict[str, Label]:
     """Return labels by id: from the rules, and from the model for examples that they leave open."""
     by, _ = labeller(kind, ask_model is not None)
@@ -70,7 +102,18 @@ def _labels(
     if isinstance(by, TraceAnnotator):
         labels = by.annotate(checked, examples)
         return dict(zip((each.id for each in examples), labels, strict=True))
-    if isinstance(by, QuestionAnnotator):
+    if isinstance(by, StudentAnnotator):
+        assert student is not None
+        folder = student.folder
+        return label_in_batches(
+            "traces",
+            {each.id: each for each in examples},
+            lambda each: len(each.question) + len(each.reasoning) + len(each.answer),
+            lambda: by.start(checked, folder),
+            student.batch,
+            student.work,
+        )
+    if isinstance(by, QuestionAnnotator | AnswersAnnotator):
         raise ValueError(f"kind {kind} labels questions, not traces: it has its own rule")
     assert ask_model is not None
     triaged = by.triage(checked, examples)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.config.base import Strict
+from nt_pkg.engines._base import Completion, Request
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,45 @@ class TraceAnnotator:
 
     params: type[Strict]
     annotate: Callable[[Any, Sequence[Example]], list[Label]]
+
+
+@dataclass(frozen=True)
+class StudentAnnotator:
+    """Labels examples by what a student makes of them; the label of one depends on no other.
+
+    Attributes:
+        params: model of the parameters.
+        start: (parameters, folder of the student) -> what labels some examples at a time.
+    """
+
+    params: type[Strict]
+    start: Callable[[Any, Path], Callable[[Sequence[Example]], list[Label]]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its reference answer, as annotators see it that let a student answer it."""
+
+    id: str
+    question: str
+    reference_answer: str | None
+
+
+@dataclass(frozen=True)
+class AnswersAnnotator:
+    """Labels questions by a student's own answers; the label of one depends on no other.
+
+    Its labels belong to a pool and to no teacher, and need no trace.
+
+    Attributes:
+        params: model of the parameters.
+        ask: (parameters, question) -> what the student is asked, or why its answers say nothing.
+        grade: (parameters, questions, the student's answers to each) -> a label of each.
+    """
+
+    params: type[Strict]
+    ask: Callable[[Any, Question], list[Request] | Label]
+    grade: Callable[[Any, Sequence[Question], Sequence[list[Completion]]], list[Label]]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,22 @@
 """The labeller of an entry of the catalogue: rules, or a model."""
 
 from nt_pkg.annotators._ask import Asker
-from nt_pkg.annotators._base import QuestionAnnotator, TraceAnnotator
+from nt_pkg.annotators._base import (
+    AnswersAnnotator,
+    QuestionAnnotator,
+    StudentAnnotator,
+    TraceAnnotator,
+)
 from nt_pkg.plugins import registry as plugins
 
 # Second constant of kinds that label by rules, and better with a model.
 WITH_ENGINE = "WITH_ENGINE"
 
 
-def labeller(kind: str, has_engine: bool) -> tuple[TraceAnnotator | Asker | QuestionAnnotator, str]:
+Labeller = TraceAnnotator | Asker | QuestionAnnotator | StudentAnnotator | AnswersAnnotator
+
+
+def labeller(kind: str, has_engine: bool) -> tuple[Labeller, str]:
     """Return what labels for a catalogue entry, and the name of that constant in its module.
 
     Raises:
@@ -29,4 +37,14 @@ def labeller(kind: str, has_engine: bool) -> tuple[TraceAnnotator | Asker | Ques
 
 def is_of_questions(kind: str) -> bool:
     """Return whether a kind labels questions, so that its labels belong to no teacher."""
-    return isinstance(plugins.plugin("annotators", kind), QuestionAnnotator)
+    return isinstance(plugins.plugin("annotators", kind), QuestionAnnotator | AnswersAnnotator)
+
+
+def asks_student(kind: str) -> bool:
+    """Return whether a kind asks a student, which its entry names."""
+    return isinstance(plugins.plugin("annotators", kind), StudentAnnotator | AnswersAnnotator)
+
+
+def samples_student(kind: str) -> bool:
+    """Return whether a kind lets its student write answers, so that its entry says how."""
+    return isinstance(plugins.plugin("annotators", kind), AnswersAnnotator)

@@ -136,6 +136,12 @@ def decide(
     return verdicts | {pair: compared[stated] for pair, stated in expressions.items()}
 
 
+def is_comparable(text: str) -> bool:
+    """Return whether a text is a number, or an expression without words, that rules can compare."""
+    stated = _stated(text)
+    return _number(stated) is not None or _is_expression(stated)
+
+
 def answers_agree(one: str, other: str) -> bool:
     """Return whether two answers are the same text or the same number."""
     if _plain(one) == _plain(other):

@@ -244,6 +244,11 @@ class Annotator(Strict):
         "run a model themselves; null removes that of an earlier file.",
     )
     architecture: Architecture = None
+    student: str | None = Field(
+        None,
+        description="Catalogue name of the student that it asks, for kinds that ask one "
+        "(docs/annotators.md); its labels belong to that student.",
+    )
     # The longest answer that a schema allows, 30 strategies of 80 characters, has about 700 tokens.
     sampling: Sampling = Field(
         Sampling(max_tokens=1024),
@@ -264,7 +269,13 @@ class Annotator(Strict):
 
     @model_validator(mode="after")
     def _engine_is_there(self) -> Self:
-        given = sorted({"engine_params", "sampling"} & self.model_fields_set)
+        if self.student is not None and (self.engine is not None or self.source is not None):
+            raise ValueError(
+                f"student {self.student!r} has its own files and engine: remove `engine` and "
+                "`source`"
+            )
+        of_engine = {"engine_params"} if self.student is not None else {"engine_params", "sampling"}
+        given = sorted(of_engine & self.model_fields_set)
         if self.runtime.server is not None:
             given.append("runtime.server")
         if self.engine is None and given:

@@ -122,6 +122,9 @@ class Study(Strict):
         for name, subset in self.subsets.items():
             self.require("pools", subset.pool, f"subsets.{name}.pool")
             self.require("teachers", subset.teacher, f"subsets.{name}.teacher")
+        for name, annotator in self.annotators.items():
+            if annotator.student is not None:
+                self.require("students", annotator.student, f"annotators.{name}.student")
         for position, block in enumerate(self.runs):
             for section in ("students", "subsets", "formats", "benchmarks"):
                 for name in getattr(block, section):

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nt_pkg.annotators._ask import Asker
-from nt_pkg.annotators._base import Example
-from nt_pkg.annotators._labeller import labeller
+from nt_pkg.annotators._base import Example, StudentAnnotator
+from nt_pkg.annotators._labeller import labeller, samples_student
 from nt_pkg.config.engines import Annotator, EngineRuntime, Teacher
 from nt_pkg.config.students import Student
 from nt_pkg.config.study import Study
@@ -71,6 +71,9 @@ def model_of(study: Study, run: Mapping[str, str]) -> JobModel:
         return JobModel("students", run["student"], student, student.runtime.generation)
     if "annotator" in run:
         annotator = study.annotators[run["annotator"]]
+        if annotator.student is not None:
+            own = study.students[annotator.student]
+            return JobModel("students", annotator.student, own, annotator.runtime)
         return JobModel("annotators", run["annotator"], annotator, annotator.runtime)
     teacher = study.teachers[run["teacher"]]
     return JobModel("teachers", run["teacher"], teacher, teacher.runtime)
@@ -152,7 +155,7 @@ def workload_of(
     if rule == "annotate":
         return _labels(study, run, rows, mean_trace(folder, run["pool"], run["teacher"]))
     if rule == "annotate_questions":
-        return Workload(rows, QUESTION_TOKENS, 0)
+        return _question_labels(study.annotators[run["annotator"]], rows)
     most = study.teachers[run["teacher"]].sampling.max_tokens
     return Workload(rows, QUESTION_TOKENS, min(EXAMPLE_TOKENS, most))
 
@@ -185,6 +188,8 @@ def _labels(study: Study, run: Mapping[str, str], rows: float, trace: float) -> 
     name = run["annotator"]
     entry = study.annotators[name]
     asker, _ = labeller(entry.kind, entry.engine is not None)
+    if isinstance(asker, StudentAnnotator):
+        return Workload(rows, QUESTION_TOKENS + trace, 0)
     if not isinstance(asker, Asker):
         raise ValueError(f"the work of kind {entry.kind} of annotators.{name} is not known")
     answer = _TOKEN * ANSWER_TOKENS
@@ -192,6 +197,14 @@ def _labels(study: Study, run: Mapping[str, str], rows: float, trace: float) -> 
     shown = Example("", _TOKEN * QUESTION_TOKENS, answer, answer, reasoning, answer, round(trace))
     new = min(LABEL_TOKENS, entry.sampling.max_tokens)
     return Workload(rows, len(asker.ask.prompt(shown)) / len(_TOKEN), new)
+
+
+def _question_labels(entry: Annotator, rows: float) -> Workload:
+    """Return the questions of an annotator, and a student's answers to them if it goes by these."""
+    if not samples_student(entry.kind):
+        return Workload(rows, QUESTION_TOKENS, 0)
+    answers = plugin("annotators", entry.kind).params(**entry.params).answers
+    return Workload(rows * answers, QUESTION_TOKENS, min(EXAMPLE_TOKENS, entry.sampling.max_tokens))
 
 
 def rows_of(study: Study, pool: str, folder: Path) -> float:
@@ -226,9 +239,9 @@ def generation_cost(
         ValueError: its model, or the GPU, is not known.
     """
     tokens = texts.count * texts.new_tokens
-    if writer.kind == "students" and (each := answers.seconds_per_token(writer.name)):
+    if writer.kind == "students" and tokens and (each := answers.seconds_per_token(writer.name)):
         return Cost(tokens, tokens * each * writer.machines.gpu, "measured speed")
-    if writer.engine == "vllm" and (speeds := speeds_of(writer.entry)):
+    if writer.engine == "vllm" and tokens and (speeds := speeds_of(writer.entry)):
         return Cost(tokens, tokens / speeds[0].tokens_per_second, "published speed")
     shape = shape_of(writer.entry, writer.name, folder, writer.kind)
     machines = writer.machines

@@ -62,6 +62,37 @@ def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return [[id_ for _ in of_text for id_ in next(encoded)] for of_text in parts]
 
 
+def token_starts(tokenizer: Any, text: str) -> list[int]:
+    """Return where each token of `token_ids` begins, as a place in the text with its marks.
+
+    Raises:
+        ValueError: the tokenizer does not know.
+    """
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"the tokenizer ({type(tokenizer).__name__}) does not say where its tokens are in a "
+            "text: save the model with a fast tokenizer (tokenizer.json)"
+        )
+    found, start = [], 0
+    for part in text.split(_MARK):
+        if part:
+            encoded = tokenizer(part, add_special_tokens=False, return_offsets_mapping=True)
+            found += [start + begin for begin, _ in encoded["offset_mapping"]]
+        start += len(part) + len(_MARK)
+    return found
+
+
+def place_in_marked(text: str, num_chars: int) -> int:
+    """Return where the first `num_chars` characters of a marked text end, marks not counted."""
+    end = 0
+    for number, part in enumerate(text.split(_MARK)):
+        end += len(_MARK) * (number > 0)
+        if num_chars <= len(part):
+            break
+        end, num_chars = end + len(part), num_chars - len(part)
+    return end + num_chars
+
+
 def plain_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     """Return the ids of texts that stand alone, without the tokens of `ids_around`."""
     return token_ids(tokenizer, [marked(tokenizer, text) for text in texts])

@@ -27,6 +27,11 @@ class Inputs:
             return []
         return each(self._rules.fetch_asset.output.manifest, [{"kind": kind, "name": name}])
 
+    def model_of_annotator(self, name: str) -> list[str]:
+        """Return the manifest of the model or the student that an annotator runs, or nothing."""
+        student = self._plan.study.annotators[name].student
+        return self.source_manifest(*(("students", student) if student else ("annotators", name)))
+
     def shards_of(self, pattern: str, pool: str, **others: str | None) -> list[str]:
         """Return all shards of a pool for one pattern."""
         return each(pattern, [{**shard, **others} for shard in self._plan.shards(pool)])

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from nt_pkg.annotators._ask import Asker
-from nt_pkg.annotators._labeller import WITH_ENGINE
+from nt_pkg.annotators._labeller import WITH_ENGINE, asks_student
 from nt_pkg.config.answers import Answers
 from nt_pkg.config.base import Strict
 from nt_pkg.config.benchmarks import Benchmark
@@ -124,6 +124,8 @@ def config_reference() -> str:
                 parts.append(f"\nNeeds the annotators {', '.join(needs)}.\n")
             if isinstance(plugin, Asker):
                 parts.append("\nAsks a model: its entry needs `engine`.\n")
+            if package == "annotators" and asks_student(name):
+                parts.append("\nAsks a student: its entry needs `student`.\n")
             if getattr(plugin, "needs_model", False):
                 parts.append("\nRuns a model: its entry needs `source`.\n")
             if getattr(plugin, "needs_near", False):

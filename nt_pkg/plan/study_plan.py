@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.annotators._labeller import is_of_questions, labeller
+from nt_pkg.annotators._labeller import is_of_questions, labeller, samples_student
 from nt_pkg.assets.fetch import Digests, missing_commit, source_spec
 from nt_pkg.config.answers import Answers
 from nt_pkg.config.base import AGREEMENT, IMPORTED, UNTRAINED, Mode, Strict
@@ -270,7 +270,7 @@ class Plan:
             "pools": [w["pool"] for w in self.pools()],
             "teachers": [w["teacher"] for w in self.trace_sets()],
             "annotators": [a for w in self.trace_sets() for a in self.annotators(**w)],
-            "students": [e["student"] for e in self.sampled()],
+            "students": [*(e["student"] for e in self.sampled()), *self._asked_students()],
             "benchmarks": [
                 *(e["benchmark"] for e in self.evals()),
                 *(name for w in self.pools() for name in self.decontaminated_of(w["pool"])),
@@ -282,6 +282,12 @@ class Plan:
             for name in names
             if self.source(kind, name) is not None
         )
+
+    def _asked_students(self) -> list[str]:
+        """Return the students that annotators in use ask."""
+        labels = (*self.annotations(), *self.question_labels())
+        found = (self.study.annotators[each["annotator"]].student for each in labels)
+        return [name for name in found if name is not None]
 
     def decontaminated_of(self, pool: str) -> list[str]:
         """Return the benchmarks whose text is removed from a pool, sorted."""
@@ -373,7 +379,7 @@ class Plan:
 
     @cache  # noqa: B019
     def annotator_spec(self, annotator: str) -> str:
-        """Return the spec of an annotator; the files of the model that it asks are an input."""
+        """Return the spec of an annotator; its model's or student's files are an input."""
         entry = self.study.annotators[annotator]
         _, constant = labeller(entry.kind, entry.engine is not None)
         spec = {
@@ -382,13 +388,17 @@ class Plan:
             "code": code_fingerprint(f"nt_pkg.annotators.{entry.kind}", [constant]),
             "version": VERSIONS["annotations"],
         }
-        if entry.engine is not None:
+        engine, engine_params = entry.engine, entry.engine_params
+        if entry.student is not None and samples_student(entry.kind):
+            student = self.study.students[entry.student]
+            engine, engine_params = student.engine, student.engine_params
+        if engine is not None:
             spec["asks"] = {
-                "engine": entry.engine,
-                "engine_params": entry.engine_params,
+                "engine": engine,
+                "engine_params": engine_params,
                 "sampling": entry.sampling.model_dump(),
             }
-            spec["engine"] = engine_identity(entry.engine, entry.engine_params)
+            spec["engine"] = engine_identity(engine, engine_params)
         return canonical(spec)
 
     @cache  # noqa: B019

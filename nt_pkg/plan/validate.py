@@ -8,7 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nt_pkg.annotators._labeller import is_of_questions, labeller
+from nt_pkg.annotators._labeller import (
+    asks_student,
+    is_of_questions,
+    labeller,
+    samples_student,
+)
 from nt_pkg.config.base import AGREEMENT, checked_params, explain
 from nt_pkg.config.benchmarks import Benchmark
 from nt_pkg.config.engines import Annotator, EngineRuntime, Teacher
@@ -42,7 +47,9 @@ def _checked(study: Study) -> Study:
     checked = {
         "pools": {n: _pool(f"pools.{n}", each) for n, each in study.pools.items()},
         "benchmarks": {n: _benchmark(f"benchmarks.{n}", e) for n, e in study.benchmarks.items()},
-        "annotators": {n: _annotator(f"annotators.{n}", e) for n, e in study.annotators.items()},
+        "annotators": {
+            n: _annotator(study, f"annotators.{n}", e) for n, e in study.annotators.items()
+        },
         "teachers": {n: _teacher(f"teachers.{n}", each) for n, each in study.teachers.items()},
         "students": {n: _student(f"students.{n}", each) for n, each in study.students.items()},
         "subsets": {n: _subset(study, f"subsets.{n}", e) for n, e in study.subsets.items()},
@@ -67,13 +74,14 @@ def _benchmark(where: str, entry: Benchmark) -> Benchmark:
     return entry.model_copy(update={"params": _params(found, entry.params, where)})
 
 
-def _annotator(where: str, entry: Annotator) -> Annotator:
+def _annotator(study: Study, where: str, entry: Annotator) -> Annotator:
     try:
         found, _ = labeller(entry.kind, entry.engine is not None)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     checked: dict[str, Any] = {"params": _params(found, entry.params, where)}
     has_source = entry.source is not None
+    _check_student(study, where, entry)
     if entry.engine is None and has_source != getattr(found, "needs_model", False):
         raise ValueError(
             f"{where}: source without `engine`: add the engine that it is for, or remove it"
@@ -93,7 +101,37 @@ def _annotator(where: str, entry: Annotator) -> Annotator:
             raise ValueError(
                 f"{where}: engine {entry.engine} cannot label traces: use {_engines(is_model=True)}"
             )
-    return entry.model_copy(update={**checked, "runtime": with_cpus(entry.runtime, entry.engine)})
+    engine = entry.engine
+    if entry.student is not None and samples_student(entry.kind):
+        engine = study.students[entry.student].engine
+    return entry.model_copy(update={**checked, "runtime": with_cpus(entry.runtime, engine)})
+
+
+def _check_student(study: Study, where: str, entry: Annotator) -> None:
+    if asks_student(entry.kind) != (entry.student is not None):
+        raise ValueError(
+            f"{where}: kind {entry.kind} asks a student: add `student`, a name of `students` "
+            f"({', '.join(sorted(study.students)) or 'there is none yet'})"
+            if entry.student is None
+            else f"{where}: kind {entry.kind} asks no student: remove `student`"
+        )
+    if entry.student is None:
+        return
+    params = plugin("annotators", entry.kind).params(**entry.params)
+    of_formats = sorted({form.think_words for form in study.formats.values()}, key=str)
+    if of_formats and params.think_words not in of_formats:
+        raise ValueError(
+            f"{where}.params.think_words is {params.think_words}, and the formats have "
+            f"{', '.join(map(str, of_formats))}: the student would be asked as it is never trained"
+        )
+    if not samples_student(entry.kind):
+        if "sampling" in entry.model_fields_set:
+            raise ValueError(f"{where}: kind {entry.kind} only reads: remove `sampling`")
+    elif entry.sampling.temperature == 0 and params.answers > 1:
+        raise ValueError(
+            f"{where}: {params.answers} answers at temperature 0 are all the same: set "
+            "sampling.temperature, such as 0.7, or `answers: 1`"
+        )
 
 
 def _teacher(where: str, entry: Teacher) -> Teacher:

@@ -1,7 +1,7 @@
-"""Training data: rendering with the student's chat template, and the loss mask."""
+"""Training data: the examples of a subset in a format, rendered with the student's template."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from nt_pkg.config.students import Format, Training
-from nt_pkg.dialogue.chat_template import dialogue_text, marked, token_ids
 from nt_pkg.dialogue.formats import target_kind, training_pair
+from nt_pkg.dialogue.rendering import render
 from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import rng
@@ -23,55 +23,6 @@ if TYPE_CHECKING:
 
 _TOGETHER = 64  # examples that are tokenised together
 _PART = 8192  # examples that are made again after a kill: some 37 million tokens
-
-
-def render(
-    tokenizer: "PreTrainedTokenizerBase", pairs: Sequence[tuple[str, str]]
-) -> list[tuple[list[int], int]]:
-    """Return (token ids, number of prompt tokens) of dialogues of a user and an assistant turn.
-
-    The loss covers everything after the prompt: the assistant's turn with its end-of-turn token,
-    and nothing of the question. What a template writes after that token, such as a newline, is
-    removed.
-
-    Raises:
-        ValueError: the template does not write the generation prompt before the answer, changes
-            the answer, or writes no end-of-turn token after it.
-    """
-    texts = [text for pair in pairs for text in _texts(tokenizer, *pair)]
-    # Prompt and answer are tokenised separately, because at inference the prompt is alone too.
-    encoded = token_ids(tokenizer, texts)
-    end = tokenizer.eos_token_id
-    rendered = []
-    for prompt, answer in zip(encoded[::2], encoded[1::2], strict=True):
-        if end not in answer:
-            raise ValueError(
-                f"the chat template writes no {tokenizer.eos_token} after an answer: use a "
-                "template that ends each answer with this token"
-            )
-        last = len(answer) - 1 - answer[::-1].index(end)
-        rendered.append((prompt + answer[: last + 1], len(prompt)))
-    return rendered
-
-
-def _texts(tokenizer: "PreTrainedTokenizerBase", user: str, assistant: str) -> tuple[str, str]:
-    """Return the text of the prompt, and the text that a template writes after it."""
-    messages = [{"role": "user", "content": user}]
-    prompt_text = dialogue_text(tokenizer, messages, asks=True)
-    messages.append({"role": "assistant", "content": assistant})
-    whole_text = dialogue_text(tokenizer, messages, asks=False)
-    if not whole_text.startswith(prompt_text):
-        raise ValueError(
-            "the chat template does not begin a dialogue with its own generation prompt, so the "
-            "loss mask cannot be placed: use the training form of this family's template"
-        )
-    answer_text = whole_text[len(prompt_text) :]
-    if marked(tokenizer, assistant).strip() not in answer_text:
-        raise ValueError(
-            "the chat template changes the answer, for example by removing its reasoning: use the "
-            "training form of this family's template"
-        )
-    return prompt_text, answer_text
 
 
 def build_examples(

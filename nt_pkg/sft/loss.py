@@ -10,12 +10,11 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from nt_pkg.cost.memory import MAX_LOGITS
+from nt_pkg.engines._output_layer import has_plain_head
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
-
-_RESCALES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 
 def give_loss(model: "PreTrainedModel") -> None:
@@ -26,25 +25,12 @@ def give_loss(model: "PreTrainedModel") -> None:
     that ZeRO-3 gathers its weight, tied or not.
     """
     own = model.forward
-    if not _has_plain_head(model):
+    if not has_plain_head(model):
         model.forward = partial(_loss_of_logits, own)
         return
     head = model.get_output_embeddings()
     head.forward = lambda hidden, targets: summed_loss(hidden, head.weight, targets)
     model.forward = partial(_loss_of_hidden, model.base_model, head)
-
-
-def _has_plain_head(model: "PreTrainedModel") -> bool:
-    """Return whether logits are just the hidden states times a matrix."""
-    import torch
-
-    head = model.get_output_embeddings()
-    return (
-        type(head) is torch.nn.Linear
-        and head.bias is None
-        and model.base_model is not model
-        and not any(getattr(model.config, name, None) for name in _RESCALES)
-    )
 
 
 def _loss_of_hidden(

@@ -7,10 +7,10 @@ import pytest
 
 from nt_pkg.config.engines import EngineRuntime, Sampling, Server
 from nt_pkg.dialogue.chat_template import ids_around, plain_ids, spelled_control
+from nt_pkg.dialogue.rendering import render
 from nt_pkg.engines._base import Request
 from nt_pkg.engines._chat import Chat
 from nt_pkg.engines._start import engine_for
-from nt_pkg.sft.data import render
 from tests.unit.fake_openai import MODEL, serving
 from tests.unit.sft.templates import GOLDEN, tokenizer_of
 

@@ -37,6 +37,7 @@ RUN = {
     "mode": "think",
 }
 SHARD = {"pool": "natural-reasoning", "shard": "3", "num_shards": "16"}
+READ = {**SHARD, "annotator": "domain"}
 
 
 def _study(change: Callable[[dict[str, Any]], None] = lambda found: None) -> Study:
@@ -132,7 +133,7 @@ def test_what_jobs_read_and_write(study: Study, tmp_path: Path) -> None:
     # The question alone, the reasoning as well, and two answers of 500 tokens.
     assert asked["domain"].prompt_tokens < 400 < 1000 < asked["agreement"].prompt_tokens < 1500
     assert 4000 < asked["verbosity"].prompt_tokens < 4500
-    read = workload_of(study, "annotate_questions", SHARD, tmp_path, answers)
+    read = workload_of(study, "annotate_questions", READ, tmp_path, answers)
     assert read == Workload(shard, 80, 0)
 
 
@@ -150,7 +151,7 @@ def test_what_is_there_counts_before_what_is_expected(study: Study, tmp_path: Pa
     _scored(tmp_path, {**RUN, "subset": "none", "format": "none"}, 900)
     _scored(tmp_path, {**RUN, "mode": "no_think"}, 300)
     answers = PastAnswers(tmp_path)
-    assert workload_of(study, "annotate_questions", SHARD, tmp_path, answers).count == 40_000
+    assert workload_of(study, "annotate_questions", READ, tmp_path, answers).count == 40_000
     new = {**RUN, "subset": "new"}
     assert workload_of(study, "sample_answers", new, tmp_path, answers).new_tokens == 7000
     untrained = {**RUN, "subset": "none", "seed": "1"}

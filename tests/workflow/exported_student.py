@@ -18,7 +18,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command line."""
     from transformers import AutoTokenizer
 
-    from nt_pkg.sft.data import render
+    from nt_pkg.dialogue.rendering import render
     from nt_pkg.sft.examples import Examples, write_examples
     from nt_pkg.sft.export import export_model
     from nt_pkg.sft.launch import train

@@ -13,6 +13,7 @@ import pytest
 
 from nt_pkg.config.students import Format, Training
 from nt_pkg.dialogue.formats import target_kind, training_pair
+from nt_pkg.dialogue.rendering import render
 from nt_pkg.files import parquet, schemas
 from nt_pkg.files.json_files import sha256_file, write_json
 from nt_pkg.identity.seeds import rng
@@ -175,7 +176,7 @@ def test_streamed_examples_are_those_made_one_by_one(
     for at in range(0, ROWS, 2):
         prompt, trace, label = (given[name][at] for name in ("prompts", "traces", "labels"))
         target = target_kind(form.kind, form.p, 0, prompt["id"], label["value"] == "false")
-        [(ids, cut)] = data.render(
+        [(ids, cut)] = render(
             tokenizer,
             [training_pair(prompt["question"], trace["reasoning"], trace["answer"], target,
                            form.think_words)],

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from nt_pkg.engines._output_layer import has_plain_head
 from nt_pkg.identity.seeds import rng
 from nt_pkg.sft.attention import choose_attention, layout_for, register
 from nt_pkg.sft.batches import collate
 from nt_pkg.sft.examples import Examples
-from nt_pkg.sft.loss import _has_plain_head, give_loss, summed_loss
+from nt_pkg.sft.loss import give_loss, summed_loss
 from tests.unit.sft.tiny import written
 
 torch = pytest.importorskip("torch")
@@ -106,7 +107,7 @@ def test_packed_loss_and_gradients_are_those_of_each_document_alone(
 
 
 def test_only_a_plain_output_layer_is_taken_apart() -> None:
-    assert [_has_plain_head(student(family)) for family in FAMILIES] == [True, True, False]
+    assert [has_plain_head(student(family)) for family in FAMILIES] == [True, True, False]
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 0])

@@ -4,9 +4,9 @@ from copy import deepcopy
 
 import pytest
 
+from nt_pkg.dialogue.rendering import render
 from nt_pkg.engines._base import Request
 from nt_pkg.engines._chat import Chat
-from nt_pkg.sft.data import render
 from tests.unit.sft.templates import GOLDEN, golden_ids, tokenizer_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -6,10 +6,10 @@ import pytest
 
 from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.config.students import Runtime, Training
+from nt_pkg.dialogue.rendering import render
 from nt_pkg.engines._base import Model, Request
 from nt_pkg.engines._start import engine_for
 from nt_pkg.sft import launch
-from nt_pkg.sft.data import render
 from nt_pkg.sft.export import export_model
 from tests.unit.sft.templates import tokenizer_of
 from tests.unit.sft.tiny import (
