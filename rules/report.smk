@@ -3,7 +3,7 @@
 REQUIRED INPUTS   all small results of the other stages
                   earlier    summary.json of an earlier report, if the study names one
                   truth      true differences, if the study names them
-OUTPUTS           page       results/report/{study}/index.html; summary.json, tables and figures next to it
+OUTPUTS           page       results/report/{study}/index.html; summary.json, tables, figures and pages of rows next to it
                   truth      results/truth/{study}.json, from the report of a study with many seeds
 """
 
@@ -14,7 +14,9 @@ rule build_report:
     """Compare the runs and write tables, figures and one page."""
     input:
         pools=each(rules.ingest_pool.output.manifest, PLAN.pools()),
+        prompts=each(rules.ingest_pool.output.prompts, PLAN.pools()),
         traces=each(rules.summarise_traces.output.statistics, PLAN.trace_sets()),
+        texts=each(rules.generate_traces.output.traces, PLAN.traces()),
         labels=lambda wc: [
             *each(rules.annotate.output.labels, PLAN.annotations()),
             *each(rules.annotate_questions.output.labels, PLAN.question_labels()),
@@ -25,6 +27,11 @@ rule build_report:
         runs=each(rules.train.output.run, PLAN.sft()),
         scores=each(rules.grade.output.score, PLAN.evals()),
         grades=each(rules.grade.output.grades, PLAN.evals()),
+        benchmarks=[
+            manifest
+            for benchmark in PLAN.benchmarks()
+            for manifest in inputs.source_manifest("benchmarks", benchmark)
+        ],
         earlier=PLAN.earlier(),
         truth=PLAN.truth(),
         samples=lambda wc: each(rules.sample_answers.output.samples, PLAN.answers()),
@@ -37,6 +44,7 @@ rule build_report:
         summary="results/report/{study}/summary.json",
         tables=directory("results/report/{study}/tables"),
         figures=directory("results/report/{study}/figures"),
+        pages=directory("results/report/{study}/pages"),
     log:
         "logs/build_report/{study}.log",
     benchmark:
@@ -60,13 +68,16 @@ rule build_report:
         "python -m scripts.build_report"
         " --spec {params.spec:q}"
         " --pools {input.pools:q}"
+        " --prompts {input.prompts:q}"
         " --traces {input.traces:q}"
+        " --texts {input.texts:q}"
         " --labels {input.labels:q}"
         " --subsets {input.subsets:q}"
         " --manifests {input.manifests:q}"
         " --examples {input.examples:q}"
         " --runs {input.runs:q}"
         " --scores {input.scores:q}"
+        " --benchmarks {input.benchmarks:q}"
         " --timings timings"
         " --earlier {input.earlier:q}"
         " --truth {input.truth:q}"

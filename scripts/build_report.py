@@ -2,22 +2,23 @@
 
 Called by rule `build_report` (rules/report.smk). Reads the grades next to the
 scores, and for claims about lengths the samples. Reads the summary of an earlier report and a file
-of true differences if the study names them. Writes index.html, summary.json, tables and figures.
+of true differences if the study names them. Writes index.html, summary.json, tables, figures
+and pages of rows.
 """
 
 import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nt_pkg.config.report import Report
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.report.collect import collect, names_in_use
-from nt_pkg.report.records import RuleRun, Score, Study, Timings, read_record
+from nt_pkg.report.records import Question, RuleRun, Score, Study, Timings, read_record
 from nt_pkg.report.summary import read_summary, read_truth
 from nt_pkg.snakemake_io.timings import rules_as_run, seconds_per_stage
 
@@ -28,8 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True)
-    for name in ("pools", "traces", "labels", "subsets", "manifests", "examples", "runs", "scores"):
+    for name in (
+        *("pools", "prompts", "traces", "texts", "labels", "subsets", "manifests", "examples"),
+        *("runs", "scores"),
+    ):
         parser.add_argument(f"--{name}", type=Path, nargs="*", required=True)
+    parser.add_argument(
+        "--benchmarks",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="manifests of the benchmarks with files in the spec, in order",
+    )
     parser.add_argument("--timings", type=Path, required=True, help="folder of benchmark files")
     parser.add_argument(
         "--earlier", type=Path, nargs="*", default=[], help="summary.json of an earlier report"
@@ -42,13 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     start_job("build_report", args.spec)
     from nt_pkg.report.build import build_report
-    from nt_pkg.statistics.compare_runs import read_lengths, read_means
+    from nt_pkg.report.overlaps import measure_overlaps, read_draws
+    from nt_pkg.report.rows import choose_pairs, find_texts, show_rows
+    from nt_pkg.report.solved import compare_questions
+    from nt_pkg.statistics.compare_runs import read_grades, read_lengths, read_means
 
     spec = json.loads(args.spec)
     ready("build_report")
     report = Report.model_validate(spec["report"])
     found = collect(
-        Study(spec["study"], report, spec["chance"], spec["labels"]),
+        Study(spec["study"], report, spec["chance"], spec["labels"], spec.get("words", {})),
         args.pools,
         args.traces,
         args.labels,
@@ -63,6 +77,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         seconds_per_stage(args.timings, names),
         [read_record(RuleRun, rule, args.timings) for rule in rules_as_run(args.timings, names)],
     )
+    draws = read_draws(list(zip(args.subsets, args.manifests, strict=True)))
+    pools = list(zip(args.pools, args.prompts, strict=True))
+    picks, sampled = show_rows(
+        choose_pairs(report.comparisons), draws, find_texts(pools, args.texts, args.labels)
+    )
+    answers = _beside_scores(read_means)
+    solved = compare_questions(
+        report.comparisons,
+        found.scores,
+        answers,
+        _beside_scores(read_grades),
+        _questions(spec["benchmarks"], args.benchmarks),
+    )
     earlier = [read_summary(path.parent, spec["study"]) for path in args.earlier]
     truths = [read_truth(path) for path in args.truth]
     build_report(
@@ -71,13 +98,34 @@ def main(argv: Sequence[str] | None = None) -> int:
             timings=timings,
             truth=truths[0] if truths else None,
             recipes=spec.get("recipes", {}),
+            overlaps=measure_overlaps(draws),
+            picks=picks,
+            pool_sample=sampled,
+            solved=solved,
         ),
         args.out.parent,
-        answers=_beside_scores(read_means),
+        answers=answers,
         lengths=_beside_scores(read_lengths),
         earlier=earlier[0] if earlier else None,
     )
     return 0
+
+
+def _questions(
+    benchmarks: Mapping[str, Mapping[str, Any]], manifests: Sequence[Path]
+) -> Callable[[str], Mapping[str, Question]]:
+    """Return a function that reads the questions of a benchmark, each once."""
+    folders = iter([path.parent for path in manifests])
+    sources = {n: next(folders) if own["has_files"] else None for n, own in benchmarks.items()}
+
+    from nt_pkg.report.solved import read_questions
+
+    @cache
+    def read(name: str) -> Mapping[str, Question]:
+        own = benchmarks[name]
+        return read_questions(own["kind"], own["params"], sources[name])
+
+    return read
 
 
 def _beside_scores(read: Callable[[Path], Found]) -> Callable[[Score], Found]:

@@ -43,7 +43,7 @@
   ids.filter((id, at) => ids.indexOf(id) !== at).forEach((id) => say(`the id ${id} is there twice`));
 
   // The keyboard: everything that can be used or scrolled is reached, and seen to be.
-  const usable = all("a[href], summary, button, input, [tabindex='0']");
+  const usable = all("a[href], summary, button:not([hidden]), input, select, [tabindex='0']");
   if (!usable.length || !usable[0].matches(".skip")) say("the first stop is not the link that skips to the report");
   for (const e of usable) {
     e.focus({ preventScroll: true });

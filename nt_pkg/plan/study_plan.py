@@ -39,6 +39,7 @@ VERSIONS = {
     "export": 2,
     "samples": 1,
 }
+STRATEGIES = "strategies"  # the annotator whose labels the report shows as strategies
 BASE_SEED, BASE_STEPS = 0, 5000  # of the base student that ships
 
 
@@ -597,20 +598,39 @@ class Plan:
                 "subsets": {
                     w["subset"]: _dump(self.study.subsets[w["subset"]]) for w in self.subsets()
                 },
+                "benchmarks": {name: self._questions_of(name) for name in self.benchmarks()},
+                **({"words": words} if (words := self._strategy_words()) else {}),
                 "code": [
                     code_fingerprint("nt_pkg.report.build", ["build_report"]),
                     code_fingerprint("nt_pkg.report.collect", ["collect"]),
+                    code_fingerprint("nt_pkg.report.overlaps", ["measure_overlaps", "read_draws"]),
+                    code_fingerprint("nt_pkg.report.rows", ["find_texts", "show_rows"]),
+                    code_fingerprint("nt_pkg.report.solved", ["compare_questions"]),
                     *(
                         code_fingerprint(f"nt_pkg.report.parts.{name}", ["PART"])
                         for name in plugins.names("report.parts")
                     ),
                 ],
-                "style": sha256_file(Path(__file__).parents[1] / "report" / "page.css"),
+                "style": [
+                    sha256_file(Path(__file__).parents[1] / "report" / name)
+                    for name in ("page.css", "browser.css", "browser.js")
+                ],
             }
         )
 
     def _seeds_of(self, block: Runs) -> list[int]:
         return block.seeds if UNTRAINED in block.subsets else self.study.seeds or block.seeds
+
+    def benchmarks(self) -> list[str]:
+        """Return the benchmarks that have scores, sorted."""
+        return sorted({run["benchmark"] for run in self.evals()})
+
+    def _strategy_words(self) -> dict[str, Any]:
+        """Return the words that the study searches for strategies, for the report to mark them."""
+        entry = self.study.annotators.get(STRATEGIES)
+        if entry is None or entry.kind != "keywords":
+            return {}
+        return dict(entry.params["labels"])
 
     def _trained(self) -> Iterator[tuple[str, str]]:
         for block in self.study.runs:

@@ -9,16 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nt_pkg.files.json_files import atomic_path, write_json
+from nt_pkg.report.browser import FOLDER, Page, render_browser
 from nt_pkg.report.canvas import Chart, chart_style, save_chart
 from nt_pkg.report.cells import build_cells, find_sizes
 from nt_pkg.report.changes.compare import compare_summaries
 from nt_pkg.report.effects import LengthsOf, measure_effects
+from nt_pkg.report.gains import measure_gains
 from nt_pkg.report.headline import say_headline
 from nt_pkg.report.material import Material
 from nt_pkg.report.page import render_page
 from nt_pkg.report.parts._base import Drawn, draw_part, load_parts
 from nt_pkg.report.records import Inputs
-from nt_pkg.report.runs import AnswersOf
+from nt_pkg.report.runs import AnswersOf, Runs
 from nt_pkg.report.sections import build_sections
 from nt_pkg.report.summary import KeptClaim, Summary, summarise
 from nt_pkg.report.tables import Table, render_csv, render_markdown
@@ -32,7 +34,7 @@ def build_report(
     lengths: LengthsOf | None = None,
     earlier: Summary | None = None,
 ) -> None:
-    """Write index.html, tables/, figures/ and summary.json of a study into `out_dir`.
+    """Write index.html, tables/, figures/, pages/ and summary.json of a study into `out_dir`.
 
     The same inputs give the same bytes.
 
@@ -59,6 +61,8 @@ def build_report(
         runs=inputs.runs,
         training_sd=None if stated is None else stated / 100,
     )
+    known = Runs(inputs.scores, answers, None if stated is None else stated / 100)
+    gains, predictions = measure_gains(inputs.scores, inputs.subsets, known)
     material = Material(
         **vars(inputs),
         cells=build_cells(inputs.scores, find_sizes(inputs.subsets, inputs.runs)),
@@ -67,6 +71,8 @@ def build_report(
         judged=judge_truth(
             report.comparisons, effects, inputs.scores, inputs.subsets, inputs.truth, inputs.recipes
         ),
+        gains=gains,
+        predictions=predictions,
     )
     summary = _summarise(material)
     if earlier is not None:
@@ -77,12 +83,17 @@ def build_report(
         drawn = draw_parts(material)
         charts = [each for each in _all(drawn) if isinstance(each, Chart)]
         inline = {chart.name: save_chart(chart, out_dir / "figures") for chart in charts}
+    kicker = f"NaturalThoughts workflow \u00b7 study {inputs.study.name}"
+    (out_dir / FOLDER).mkdir(parents=True, exist_ok=True)  # declared, and may stay empty
     for each in _all(drawn):
         if isinstance(each, Table):
             _write_table(each, out_dir / "tables")
+        if isinstance(each, Page):
+            with atomic_path(out_dir / FOLDER / f"{each.name}.html") as path:
+                path.write_text(render_browser(each, kicker), encoding="utf-8")
     page = render_page(
         report.title,
-        f"NaturalThoughts workflow \u00b7 study {inputs.study.name}",
+        kicker,
         [text.strip() for text in report.notes.split("\n\n") if text.strip()],
         build_sections(material, drawn, inline),
     )

@@ -1,11 +1,14 @@
 """The records of a report, read from the artifacts of a study."""
 
 import json
+import math
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from nt_pkg.dialogue.strategy_names import normalise_strategy
 from nt_pkg.files.json_files import digest, read_fields, storable
@@ -16,6 +19,7 @@ from nt_pkg.report.records import (
     Histogram,
     Histograms,
     Inputs,
+    LabelMean,
     Pool,
     Run,
     RunName,
@@ -50,8 +54,8 @@ class Labels:
             for row in read_parquet(path, ANNOTATIONS):
                 if row["status"] == "ok":
                     self._num_ok[*key, names["annotator"]] += 1
-                    if "teacher" not in names:  # vectors are not counted
-                        continue
+                    if "teacher" not in names and row["value"].startswith("["):
+                        continue  # vectors are not counted
                     value = _as_counted(names["annotator"], storable(json.loads(row["value"])))
                     self.values[key][names["annotator"]][row["id"]] = value
                 elif row["status"] == "failed":
@@ -88,6 +92,20 @@ class Labels:
             domain=self._count_values(key, "domain", ids),
             strategies=self._count_values(key, "strategies", ids),
         )
+
+    def means(self, pool: str, teacher: str, ids: Sequence[str]) -> dict[str, LabelMean]:
+        """Return the mean of every numeric label of some rows that have one.
+
+        A label that is true or false counts as 1 or 0, a list as its length, and of one with
+        fields each is a label: `length.num_tokens`.
+        """
+        found: dict[str, list[float]] = defaultdict(list)
+        for key in ((pool, teacher), (pool, _ANY)):
+            for annotator, labels in self.values.get(key, {}).items():
+                for row_id in ids:
+                    for name, number in _numbers(annotator, labels.get(row_id)):
+                        found[name].append(number)
+        return {name: _mean(numbers) for name, numbers in sorted(found.items())}
 
     def _count_tokens(self, key: _TraceSet, ids: Sequence[str] | None) -> Histogram | None:
         labels = self.values[key].get("length")
@@ -168,6 +186,22 @@ def names_in_use(inputs: Inputs) -> set[str]:
     }
 
 
+def _numbers(name: str, value: Any) -> Iterable[tuple[str, float]]:
+    """Return the numbers of a label by name."""
+    if isinstance(value, dict):
+        return [each for key in value for each in _numbers(f"{name}.{key}", value[key])]
+    if isinstance(value, list):
+        return [(f"number of {name}", float(len(value)))]
+    return [(name, float(value))] if isinstance(value, bool | int | float) else []
+
+
+def _mean(numbers: Sequence[float]) -> LabelMean:
+    values = np.asarray(numbers)
+    spread = float(values.std(ddof=1)) if len(values) > 1 else None
+    error = None if spread is None else spread / math.sqrt(len(values))
+    return LabelMean(float(values.mean()), error, len(values))
+
+
 def _as_counted(annotator: str, value: Any) -> Any:
     """Return a label as the report counts it: spellings of one strategy count as one."""
     if annotator != "strategies" or not isinstance(value, list):
@@ -200,8 +234,8 @@ def _subset(ids: Path, manifest: Path, labels: Labels, command: str) -> Subset:
     how = {"selector": own.get("selector"), "params": own.get("params")}
     numbers = {"size": len(chosen), "num_available": found.get("num_candidates")}
     key = found.get("pool", ""), found.get("teacher", "")
-    histograms = labels.histograms(key, chosen)
-    more = {**how, **numbers, **digest_ids(chosen), "histograms": histograms}
+    described = {"histograms": labels.histograms(key, chosen), "means": labels.means(*key, chosen)}
+    more = {**how, **numbers, **digest_ids(chosen), **described}
     return read_record(Subset, {**found, **more}, manifest)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from nt_pkg.report.cells import Cell
 from nt_pkg.report.changes.records import Changes
+from nt_pkg.report.gains import Gain, Prediction
 from nt_pkg.report.judging import JudgedClaim
 from nt_pkg.report.records import Effect, Inputs, Judged
 
@@ -22,6 +23,8 @@ class Material(Inputs):
     claims: Sequence[JudgedClaim] = ()
     judged: Sequence[Judged] = ()
     changes: Changes | None = None
+    gains: Sequence[Gain] = ()
+    predictions: Sequence[Prediction] = ()
 
     @property
     def benchmarks(self) -> list[str]:

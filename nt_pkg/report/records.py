@@ -107,6 +107,7 @@ class Score(RunName):
     versions: Settings = field(default_factory=dict)
     engine: Settings = field(default_factory=dict)
     spec: Settings = field(default_factory=dict)
+    is_confidential: bool = False  # no text of its questions and answers may be shown
     source: Source | None = None
 
 
@@ -133,6 +134,15 @@ class Run(RunName):
     source: Source | None = None
 
 
+@dataclass(frozen=True)
+class LabelMean:
+    """Mean of a numeric label over rows, with its standard error over rows."""
+
+    mean: float
+    standard_error: float | None  # None: one row
+    num_rows: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Subset:
     """One draw of a subset."""
@@ -150,6 +160,7 @@ class Subset:
     ids: str = ""  # digest of which rows it has
     some_ids: str = ""  # a sample of them
     histograms: Histograms = field(default_factory=Histograms)
+    means: Mapping[str, LabelMean] = field(default_factory=dict)  # of numeric labels
     spec: Settings = field(default_factory=dict)
     source: Source | None = None
 
@@ -201,6 +212,109 @@ class Sample(RunName):
     answer: str | None
     gold: str | None
     is_correct: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """Rows that two subsets of a pool share: means over `num_pairs` pairs of draws.
+
+    Pairs are draws of one seed; of a subset with itself, draws of two seeds. `expected` is what two
+    random draws of these sizes would share.
+    """
+
+    pool: str
+    a: str
+    b: str
+    num_pairs: int
+    size_a: int
+    size_b: int
+    shared: float
+    expected: float
+
+    @property
+    def jaccard(self) -> float:
+        """Rows in both as a share of the rows in either."""
+        return self.shared / (self.size_a + self.size_b - self.shared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """A trace that a reader can open; texts are None if the pool is confidential."""
+
+    id: str
+    pool: str
+    teacher: str
+    status: str
+    num_tokens: int
+    question: str | None = None
+    reference_answer: str | None = None
+    reasoning: str | None = None
+    answer: str | None = None
+    labels: Mapping[str, object] = field(default_factory=dict)
+    subsets: Sequence[str] = ()  # that picked it
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickedTrace:
+    """A row that one subset picked, with its place and score."""
+
+    trace: Trace
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick:
+    """What one subset picked and another did not, at one seed: counts, and rows of each side."""
+
+    a: str
+    b: str
+    seed: int
+    num_both: int
+    num_only_a: int
+    num_only_b: int
+    only_a: Sequence[PickedTrace] = ()
+    only_b: Sequence[PickedTrace] = ()
+
+
+@dataclass(frozen=True)
+class Question:
+    """The text of a benchmark's question, as it is asked, and its right answer."""
+
+    text: str
+    gold: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolvedQuestion:
+    """A question that a reader can open; texts are None if the benchmark is confidential.
+
+    Shares are of right answers over the seeds and repeats of a side; answers are of one of them.
+    """
+
+    id: str
+    share_a: float
+    share_b: float
+    question: str | None = None
+    gold: str | None = None
+    answer_a: str | None = None
+    answer_b: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solved:
+    """Who solved a benchmark's questions: counts by outcome, and questions of each.
+
+    A side solved a question if more than half of its answers are right. Outcomes are both, only a,
+    only b and neither.
+    """
+
+    comparison: str
+    a: str
+    b: str
+    benchmark: str
+    counts: Counts
+    questions: Mapping[str, Sequence[SolvedQuestion]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,6 +461,7 @@ class Study:
     report: Report
     chance: Mapping[str, float] = field(default_factory=dict)  # by benchmark
     labels: Mapping[str, str] = field(default_factory=dict)  # by benchmark
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)  # that mark a strategy
 
 
 @dataclass(frozen=True)
@@ -364,6 +479,10 @@ class Inputs:
     timings: Timings = field(default_factory=Timings)
     truth: Truth | None = None  # of the file that the study names
     recipes: Mapping[str, str] = field(default_factory=dict)  # digests, seeds aside
+    overlaps: Sequence[Overlap] = ()
+    picks: Sequence[Pick] = ()
+    pool_sample: Sequence[Trace] = ()
+    solved: Sequence[Solved] = ()
 
 
 def read_record(kind: type[Kind], found: Mapping[str, object], where: Path | str) -> Kind:

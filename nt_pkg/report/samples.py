@@ -27,10 +27,10 @@ def choose_samples(samples: Sequence[Sample]) -> list[Sample]:
     return [
         replace(
             sample,
-            question=_shorten(sample.question),
-            reasoning=_shorten(sample.reasoning or ""),
-            answer=_shorten(sample.answer or ""),
-            gold=_shorten(sample.gold or ""),
+            question=shorten(sample.question),
+            reasoning=shorten(sample.reasoning or ""),
+            answer=shorten(sample.answer or ""),
+            gold=shorten(sample.gold or ""),
         )
         for sample in chosen
     ]
@@ -43,7 +43,8 @@ def _spread(samples: Sequence[Sample], number: int) -> list[Sample]:
     return [samples[at * len(samples) // number] for at in range(number)]
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str) -> str:
+    """Return a text of at most 6,000 characters and a note of how many were left out."""
     if len(text) <= MAX_LETTERS:
         return text
     head, tail = 2 * MAX_LETTERS // 3, MAX_LETTERS // 3

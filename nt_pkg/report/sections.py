@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from nt_pkg.report import page
+from nt_pkg.report.browser import Page, render_link
 from nt_pkg.report.canvas import Chart
 from nt_pkg.report.headline import say_headline, say_seed_scope
 from nt_pkg.report.material import Material
@@ -66,12 +67,15 @@ def _fill(
 ) -> page.Section:
     if not drawn and not section.has_own_words:
         return page.Section(section.id, section.title, [])
-    shown = [
-        page.figure(each, inline_svg) if isinstance(each, Chart) else page.table(each)
-        for each in drawn
-    ]
+    shown = [_show(each, inline_svg) for each in drawn]
     parts = [*section.before(material), *shown, *section.after(material)]
     return page.Section(section.id, section.title, parts)
+
+
+def _show(drawn: Drawn, inline_svg: Mapping[str, str]) -> str:
+    if isinstance(drawn, Chart):
+        return page.figure(drawn, inline_svg)
+    return render_link(drawn) if isinstance(drawn, Page) else page.table(drawn)
 
 
 def _say_headline(material: Material) -> Sequence[str]:
@@ -175,6 +179,26 @@ def _say_scores(material: Material) -> Sequence[str]:
     return [paragraph(words)]
 
 
+def _say_gains(material: Material) -> Sequence[str]:
+    words = (
+        "The mean of a label over a subset, against the gain of its student: accuracy over the "
+        "student of a random subset of the same size, over the benchmarks that both have. Subsets "
+        "of one selector at several sizes are averaged, since they are no independent points. "
+        "Subsets of one size share their random subset, whose own error moves their gains "
+        "together. Noise in the gains draws a correlation towards 0."
+    )
+    return [paragraph(words)]
+
+
+def _say_solved(material: Material) -> Sequence[str]:
+    words = (
+        "A side solved a question if more than half of its answers are right, over seeds and "
+        "repeats. Students that differ by chance only also solve different questions, so these "
+        "counts show where two differ, and not whether they do."
+    )
+    return [paragraph(words)]
+
+
 def _show_samples(material: Material) -> Sequence[str]:
     samples = choose_samples(material.samples)
     if not samples:
@@ -230,6 +254,8 @@ SECTIONS = (
     Section("difficulty", "By category of question"),
     Section("selectors", "What each selector picked"),
     Section("strategies", "Strategies of the traces"),
+    Section("gains", "Does a score predict gain?", before=_say_gains),
+    Section("questions", "Who solved which question", before=_say_solved),
     Section("samples", "Read some answers", before=_show_samples, has_own_words=True),
     Section("training", "Training"),
     Section(

@@ -12,10 +12,10 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
+from nt_pkg.config.filters import Filter, Named, expand_comparison, fits
 from nt_pkg.config.report import Comparison
 from nt_pkg.files.json_files import digest
 from nt_pkg.identity.recipe_key import recipe_key
-from nt_pkg.report.filters import Filter, Named, expand_comparison, fits
 from nt_pkg.report.records import Effect, Judged, Subset, TrueEffect, TrueRecipe, Truth
 from nt_pkg.report.summary import Summary
 from nt_pkg.report.wording import show_list, show_percent, show_plural

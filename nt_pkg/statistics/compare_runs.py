@@ -58,8 +58,17 @@ def question_means(grades: Sequence[Row]) -> dict[str, float]:
 
 def read_means(score: Path) -> dict[str, float]:
     """Return the share of right answers of every question, from the grades next to a score file."""
-    grades = score.with_suffix(".grades.parquet")
-    return question_means(read_parquet(grades, GRADES, ("question_id", "is_correct")))
+    return question_means(read_parquet(grades_of(score), GRADES, ("question_id", "is_correct")))
+
+
+def read_grades(score: Path) -> list[Row]:
+    """Return the rows of the grades next to a score file."""
+    return read_parquet(grades_of(score), GRADES)
+
+
+def grades_of(score: Path) -> Path:
+    """Return the file of grades next to a score file."""
+    return score.with_suffix(".grades.parquet")
 
 
 def question_lengths(samples: Sequence[Row]) -> dict[str, float | None]:

@@ -344,6 +344,7 @@ def test_report_of_a_label_shard_that_was_cut_off(shards: dict[str, Path], tmp_p
     empty.write_text("{}")
     files = {name: empty for name in ("pools", "traces", "manifests", "examples", "runs", "scores")}
     files |= {"labels": shards["labels"], "subsets": shards["labels"]}
+    files |= {"prompts": shards["prompts"], "texts": shards["traces"]}
     arguments = [text for name, path in files.items() for text in (f"--{name}", str(path))]
 
     with pytest.raises(ValueError, match=r"labels\.parquet cannot be read"):

@@ -24,6 +24,13 @@ from nt_pkg.report.records import (
     Timings,
     TraceSet,
 )
+from tests.unit.report_rows import (
+    make_means,
+    make_overlaps,
+    make_pick,
+    make_pool_sample,
+    make_solved,
+)
 
 STUDENT = "micro-llama"
 MODES = ("think", "adaptive", "no_think")
@@ -269,7 +276,13 @@ def make_inputs() -> Inputs:
         study=make_whole_study(),
         scores=make_scores(),
         subsets=[
-            make_subset(name, seed, size=size, histograms=make_histograms(name, size))
+            make_subset(
+                name,
+                seed,
+                size=size,
+                histograms=make_histograms(name, size),
+                means=make_means(name),
+            )
             for name, size in sizes.items()
             for seed in range(5)
         ],
@@ -310,4 +323,8 @@ def make_inputs() -> Inputs:
             {"prompts": 3.1, "traces": 9.2, "subsets": 6.0, "sft": 1580.0, "evals": 640.0},
             make_rules(),
         ),
+        overlaps=make_overlaps(sorted(sizes)),
+        picks=[make_pick()],
+        pool_sample=make_pool_sample(),
+        solved=[make_solved()],
     )

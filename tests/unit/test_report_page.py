@@ -97,7 +97,8 @@ def test_page_is_well_formed_and_stands_alone(report: Path) -> None:
 @pytest.mark.skipif(find_browser() is None, reason="needs Chromium")
 def test_page_can_be_used_by_everybody(report: Path, tmp_path: Path) -> None:
     """In a browser: nothing in the console, keyboard, names, contrast; a bad page is found out."""
-    assert open_in_browser(report / "index.html") == []
+    for opened in (report / "index.html", *sorted((report / "pages").iterdir())):
+        assert open_in_browser(opened) == [], opened
 
     page = (report / "index.html").read_text()
     for good, bad in (

@@ -1,4 +1,6 @@
-"""A part of the page: a table or a figure. Each is a module in this folder with one `PART`.
+"""A part of the report: a table, a figure or a page of rows.
+
+Each is a module in this folder with one `PART`.
 
     PART = Part(section="training", place=30, draw=tabulate_steps)
 
@@ -10,12 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nt_pkg.plugins import registry as plugins
+from nt_pkg.report.browser import Page
 from nt_pkg.report.canvas import Chart
 from nt_pkg.report.material import Material
 from nt_pkg.report.tables import Table
 
 PACKAGE = "report.parts"
-Drawn = Chart | Table
+Drawn = Chart | Table | Page
 
 
 @dataclass(frozen=True)
@@ -57,4 +60,4 @@ def draw_part(part: Part, material: Material) -> list[Drawn]:
     drawn = part.draw(material)
     if drawn is None:
         return []
-    return [drawn] if isinstance(drawn, Chart | Table) else list(drawn)
+    return [drawn] if isinstance(drawn, Drawn) else list(drawn)
