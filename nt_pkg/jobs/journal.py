@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
+from nt_pkg.files.json_files import atomic_path, digest
+
 logger = logging.getLogger(__name__)
 _num_added = 0
 
@@ -19,8 +21,14 @@ def num_added() -> int:
 class Journal:
     """An append-only JSONL file of finished pieces, each under a key.
 
-    A line that was truncated by a kill is removed when the file is opened again. Others wait for
-    its lock, in this process too, until it is closed: open it in a `with`.
+    A last line without its end was cut by a kill, and is removed when the file is opened again. Any
+    other line that is not as it was written stays where it is, is skipped and counted, and a copy
+    of it is kept in a file beside the journal. Others wait for its lock, in this process too, until
+    it is closed: open it in a `with`.
+
+    Attributes:
+        entries: key -> value.
+        num_damaged: lines that were skipped.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,25 +43,36 @@ class Journal:
             raise
 
     def _read(self, path: Path) -> None:
-        good = 0
+        good, damaged = 0, []
         with path.open("rb") as lines:
             for line in lines:
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:
-                    break
                 if not line.endswith(b"\n"):
                     break
-                self.entries[entry["key"]] = entry["value"]
                 good += len(line)
+                entry = _entry(line)
+                if entry is None:
+                    damaged.append(line)
+                else:
+                    self.entries[entry["key"]] = entry["value"]
         if good < path.stat().st_size:
             logger.warning("%s: removed a truncated line", path)
             os.truncate(path, good)
+        self.num_damaged = len(damaged)
+        if damaged:
+            aside = path.with_name(f"{path.name}.damaged")
+            with atomic_path(aside) as temporary:
+                temporary.write_bytes(b"".join(damaged))
+            logger.warning(
+                "WARNING: %s: skipped %d lines that are not as they were written, and kept %d; the "
+                "skipped ones are made again, and copies of them are in %s",
+                path, len(damaged), len(self.entries), aside,
+            )  # fmt: skip
 
     def extend(self, pieces: dict[str, Any]) -> None:
         """Append finished pieces and fsync the file."""
         for key, value in pieces.items():
-            self._file.write(json.dumps({"key": key, "value": value}) + "\n")
+            entry = {"key": key, "value": value, "digest": digest([key, value])}
+            self._file.write(json.dumps(entry) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
         global _num_added
@@ -75,3 +94,14 @@ class Journal:
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
             self._file.close()
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """Return the entry of a line; None if the line is not as it was written."""
+    try:
+        entry: dict[str, Any] = json.loads(line)
+        found = digest([entry["key"], entry["value"]])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    # Lines of earlier versions have no digest.
+    return entry if entry.get("digest", found) == found else None

@@ -83,12 +83,71 @@ def test_journal_is_free_after_an_error(tmp_path: Path, error: type[BaseExceptio
 
 def test_journal_that_cannot_be_read_is_free(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
-    path.write_text('{"other": 1}\n')
-    with pytest.raises(KeyError) as held:
+    path.write_text("no entry\n")
+    (tmp_path / "j.jsonl.damaged").mkdir()  # the copy has no place
+    with pytest.raises(OSError) as held:
         Journal(path)
 
     assert held.tb
     assert is_free(path)
+
+
+def _spoiled(line: bytes, damage: str) -> bytes:
+    """Return a line of a journal as a disk, an editor or another program may leave it."""
+    return {
+        "a byte that is no UTF-8": line.replace(b"of b", b"o\xffb"),
+        "a bit of a text": line.replace(b"of b", b"of c"),
+        "a bit of the key": line.replace(b'"b"', b'"x"'),
+        "a bit of the syntax": line.replace(b'"key":', b'"key"='),
+        "a bit of the line end": line.replace(b"\n", b"\x0b"),
+        "a line end inside": line.replace(b"text", b"te\nt"),
+        "zeros": b"\0" * (len(line) - 1) + b"\n",
+        "no object": b"[1, 2]\n",
+        "another object": b'{"other": 1}\n',
+        "a key that is none": line.replace(b'"b"', b"[1]"),
+        "nested too deeply": b"[" * 100_000 + b"\n",
+        "an empty line": b"\n",
+    }[damage]
+
+
+DAMAGES = {
+    **dict.fromkeys(("a bit of the line end",), "ad"),  # it takes the next line with it
+    **dict.fromkeys(("a byte that is no UTF-8", "a bit of a text", "a bit of the key"), "acd"),
+    **dict.fromkeys(("a bit of the syntax", "a line end inside", "zeros", "no object"), "acd"),
+    **dict.fromkeys(("another object", "a key that is none", "nested too deeply"), "acd"),
+    "an empty line": "acd",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_inside_a_journal_costs_one_entry(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        journal.extend({name: f"text of {name}" for name in "abcd"})
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[1] = _spoiled(lines[1], damage)
+    path.write_bytes(b"".join(lines))
+
+    with Journal(path) as again:
+        assert "".join(again.entries) == DAMAGES[damage]
+        assert again.num_damaged == (2 if damage == "a line end inside" else 1)
+        again.extend({"b": "again"})
+    assert path.read_bytes().startswith(b"".join(lines)), "nothing was removed"
+    aside = (tmp_path / "j.jsonl.damaged").read_bytes()
+    assert aside in b"".join(lines)
+    assert aside
+    assert f"skipped {again.num_damaged} lines" in caplog.text
+    with Journal(path) as last:
+        assert last.entries == {**again.entries, "b": "again"}
+
+
+def test_journal_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    path.write_text('{"key": "a", "value": 1}\n')
+    with Journal(path) as journal:
+        assert (journal.entries, journal.num_damaged) == ({"a": 1}, 0)
 
 
 def test_progress_stays_after_an_error_and_goes_after_success() -> None:
@@ -133,6 +192,25 @@ def test_finished_outputs_are_put_back_until_they_are_noted() -> None:
         assert folder, "made again"
         _make(run)
         _make(checkpoint / "shard0")
+
+
+def test_next_start_keeps_only_what_the_last_one_has_not_noticed() -> None:
+    """A hangup or kill of Snakemake leaves the notes of every job that it has seen, too."""
+    seen, unseen = [Path("results/a")], [Path("results/b"), Path("results/b.json")]
+    for outputs in (seen, unseen):
+        with work_dir(outputs, "d"):
+            for out in outputs:
+                _make(out, "old")
+
+    forget_finished(keep={"results/b.json", "results/c"})
+
+    with work_dir(unseen, "d") as folder:
+        assert folder is None
+    with work_dir(seen, "d") as folder:
+        assert folder, "made again"
+        _make(seen[0])
+    forget_finished(keep={"results/c"})
+    assert sorted(p.name for p in Path("results").iterdir()) == ["a", "b", "b.json"]
 
 
 def test_output_half_held_is_made_again() -> None:
