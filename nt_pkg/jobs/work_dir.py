@@ -9,7 +9,7 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from nt_pkg.files.json_files import digest, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
-_FINISHED = "finished"
+_FINISHED = "finished_outputs"
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK)  # no hard link possible
 
 
@@ -29,8 +29,8 @@ def work_dir(outputs: Sequence[Path], key: str) -> Iterator[Path | None]:
     the block succeeds. A second process that needs the same folder, such as a restart while the
     first process still runs, waits.
 
-    If the same job succeeded before and `forget_finished` was not called since, its outputs are
-    restored. Then this yields None, and nothing is left to do.
+    If the same job succeeded before and `forget_finished` has not removed its outputs since, they
+    are restored. Then this yields None, and nothing is left to do.
 
     Args:
         outputs: files and folders that exist when the block succeeds.
@@ -75,12 +75,18 @@ def kept(out: Path) -> Path:
     return folder
 
 
-def forget_finished() -> None:
-    """Remove the second names of finished outputs, once Snakemake has noticed the outputs."""
+def forget_finished(keep: Collection[str] = ()) -> None:
+    """Remove the second names of finished outputs, once Snakemake has noticed the outputs.
+
+    Args:
+        keep: outputs that it has not noticed; what was made together with one of them is kept.
+    """
     for note in sorted((_root() / _FINISHED).glob("*.json")):
-        for link in map(Path, read_json(note)):
-            shutil.rmtree(link) if link.is_dir() else link.unlink(missing_ok=True)
-        note.unlink()
+        links: dict[str, str] = read_json(note)
+        if links.keys().isdisjoint(keep):
+            for link in map(Path, links.values()):
+                shutil.rmtree(link) if link.is_dir() else link.unlink(missing_ok=True)
+            note.unlink()
 
 
 class _Finished:
@@ -94,7 +100,7 @@ class _Finished:
 
     def hold(self) -> None:
         """Give the outputs their second names."""
-        write_json(self._note, [str(link) for link in self._links.values()])
+        write_json(self._note, {str(out): str(link) for out, link in self._links.items()})
         try:
             for out, link in self._links.items():
                 _link(out, link)

@@ -9,10 +9,12 @@ from nt_pkg.assets.fetch import fetched_spec, local_root
 from nt_pkg.cost.training import misfits
 from nt_pkg.files import layout
 from nt_pkg.files.json_files import read_json
+from nt_pkg.jobs.work_dir import forget_finished
 from nt_pkg.packing.positions import check_positions
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.slurm.takeover import end_leftovers, hold_results
 from nt_pkg.snakemake_io.dry_run import gpu_type
+from nt_pkg.snakemake_io.forced import forced_outputs
 from nt_pkg.snakemake_io.rule_graph import keep_rule_graph
 from nt_pkg.snakemake_io.under_way import UnderWay
 
@@ -92,6 +94,8 @@ def start(workflow: Any, plan: Plan, under_way: UnderWay, say: Callable[[str], N
         if too_big := misfits(plan.study, gpus, Path()):
             raise RuntimeError("\n".join(too_big))
         end_leftovers(workflow.executor_settings.jobname_prefix, Path.cwd(), say)
+    # Of what an earlier start made, only what it has not noticed may be put back.
+    forget_finished(keep=under_way.open - forced_outputs(workflow))
     under_way.begin()
     plan.digests.keep()
     keep_rule_graph(workflow.dag, Path("timings"))
