@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 
 from nt_pkg.config.base import Strict
 from nt_pkg.config.engines import EngineRuntime, Sampling
+from nt_pkg.files.foreign_text import printable, without_secrets
 from nt_pkg.files.json_files import digest, read_fields, storable
 from nt_pkg.jobs.journal import Journal
 from nt_pkg.jobs.progress import Progress
@@ -173,11 +174,11 @@ def run_requests(
         entries = {
             r.id: journal.entries[keys[r.id]] for r in requests if keys[r.id] in journal.entries
         }
-        found = {name: Completion(**storable(entry)) for name, entry in entries.items()}
+        found = {name: _clean(entry) for name, entry in entries.items()}
         size = engine.batch_size if len(found) < len(requests) else None
         progress = Progress(what, len(requests), len(found))
         for made in _groups(engine, size, requests, sampling, found):
-            whole = [Completion(**storable(vars(each))) for each in made]
+            whole = [_clean(vars(each)) for each in made]
             group = [_without_reason(each, withheld) for each in whole] if withheld else whole
             kept = group if size else [c for c in group if c.error is None]
             journal.extend({keys[c.id]: dataclasses.asdict(c) for c in kept})
@@ -208,6 +209,13 @@ def _groups(
             asked -= {each.id for each in group}
             yield group
         assert not asked, f"engine left out {sorted(asked)[:3]}"
+
+
+def _clean(fields: Mapping[str, Any]) -> Completion:
+    """Return a completion that can be stored: whole characters, and no secret that was echoed."""
+    found = Completion(**storable(dict(fields)))
+    error = None if found.error is None else printable(found.error)
+    return dataclasses.replace(found, text=without_secrets(found.text), error=error)
 
 
 def _without_reason(completion: Completion, withheld: str | None) -> Completion:

@@ -232,7 +232,7 @@ class _AskedVllm(AskedServer):
             [choice] = answer["choices"]
             tokens = [int(token) for token in choice["token_ids"]]
             num_prompt = int(answer["usage"]["prompt_tokens"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise Retry("incomplete answer of the server: no tokens") from error
         if choice["finish_reason"] not in ("stop", "length"):
             raise Retry(f"the server ended with {choice['finish_reason']!r}")

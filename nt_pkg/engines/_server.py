@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from nt_pkg.engines._server_answers import (
     served_models,
     whole_answer,
 )
+from nt_pkg.files.foreign_text import keep_secret, one_line
 from nt_pkg.identity.seeds import rng
 
 logger = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ Limit = asyncio.Timeout
 class AskedServer:
     """Sends every request to a server separately, so none waits for the slowest.
 
-    The key is read from the environment, sent, and removed from every error of the server.
+    The key is read from the environment and sent. Every text that is written has *** in its place.
     """
 
     batch_size = None
@@ -88,6 +90,12 @@ class AskedServer:
                     f"the environment variable {server.key_env} is not set: it must hold the key "
                     f"of {server.base_url}"
                 )
+            if not re.fullmatch(r"[!-~]+", self._key):
+                raise ValueError(
+                    f"the environment variable {server.key_env} does not hold a key: it has "
+                    "blanks, line breaks or letters that no header can carry"
+                )
+            keep_secret(self._key)
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         """Yield completions as they come; a request that fails too often is a failed one.
@@ -147,7 +155,11 @@ class AskedServer:
     def _client(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
             base_url=self._server.base_url,
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            # Not packed: a few bytes that unpack to gigabytes would fill the memory.
+            headers={
+                "Accept-Encoding": "identity",
+                **({"Authorization": f"Bearer {self._key}"} if self._key else {}),
+            },
             timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
             limits=httpx2.Limits(max_connections=self._concurrency),
             trust_env=self.uses_proxies,
@@ -161,8 +173,11 @@ class AskedServer:
         until = loop.time() + self._server.start_seconds
         while True:
             try:
-                async with self._asked(_CONNECT_SECONDS, silent):
-                    known = served_models(await client.get("models"))
+                async with (
+                    self._asked(_CONNECT_SECONDS, silent),
+                    client.stream("GET", "models") as response,
+                ):
+                    known = await served_models(response)
                 break
             except Retry as error:
                 if loop.time() >= until:
@@ -174,8 +189,8 @@ class AskedServer:
                 await asyncio.sleep(min(_START_POLL_SECONDS, max(0.1, until - loop.time())))
         if known and wanted not in known:
             raise ValueError(
-                f"{url} does not serve {wanted!r} but {', '.join(sorted(known)[:10])}: correct "
-                "`params.model`"
+                f"{url} does not serve {wanted!r} but {one_line(', '.join(sorted(known)[:10]))}: "
+                "correct `params.model`"
             )
 
     async def _complete(
@@ -205,7 +220,7 @@ class AskedServer:
         told = {"trace": _keep_alive}
         async with client.stream("POST", self.path, json=body, extensions=told) as response:
             if is_streamed(response):
-                pieces = Pieces(self._key)
+                pieces = Pieces()
                 async for event in events(response):
                     pieces.add(event)
                     if pieces.has_begun and request_id not in self._begun:
@@ -213,13 +228,12 @@ class AskedServer:
                 answer = pieces.whole()
             else:
                 self._begin(request_id, limit)
-                await response.aread()
-                answer = whole_answer(response, self._key)
+                answer = await whole_answer(response)
         return self.read(request_id, answer, str(response.url))
 
     def read(self, request_id: str, answer: Any, url: str) -> Completion:
         """Return the completion in an answer from an address; see `read_answer`."""
-        return read_answer(request_id, answer, url, self._names, self._key)
+        return read_answer(request_id, answer, url, self._names)
 
     def _begin(self, request_id: str, limit: Limit) -> None:
         self._begun.add(request_id)
@@ -244,7 +258,7 @@ class AskedServer:
         except TimeoutError as error:
             raise Retry(late) from error
         except httpx2.HTTPError as error:
-            raise Retry(f"{type(error).__name__} {error}".strip()) from error
+            raise Retry(one_line(f"{type(error).__name__} {error}")) from error
 
     def _backoff(self, request_id: str, attempt: int) -> float:
         """Return seconds to wait: twice as long each time, and not the same for all."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import httpx2
 
 from nt_pkg.engines._only_ours import challenge
+from nt_pkg.files.foreign_text import keep_secret, printable
 from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.slurm.jobs import Command
 
@@ -45,6 +46,7 @@ class ServerProcess:
             key: secret that is cut out of what they print.
         """
         self._environment, self._key = environment, key
+        keep_secret(key)
         self._processes: list[subprocess.Popen[str]] = []
         self._lines: list[deque[str]] = []
         self._readers: list[threading.Thread] = []
@@ -77,7 +79,7 @@ class ServerProcess:
     def _read(self, rank: int, process: subprocess.Popen[str], lines: deque[str]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            said = line.rstrip().replace(self._key, "***")
+            said = printable(line.rstrip())
             lines.append(said)
             logger.info("server %d: %s", rank, said)
 

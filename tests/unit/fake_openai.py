@@ -24,7 +24,7 @@ class Fake:
         is_page: it shows a page where its models should be.
         reply: (body of a request) -> body of the answer; None: it repeats the question.
         most: most requests that were in flight at the same time; flying: those now.
-        asked: bodies of the chat requests, in order, and when they came.
+        asked: bodies of the chat requests, in order, with their headers, and when they came.
         release: requests that are treated as "wait" wait for it, `patience` seconds at most.
         streams: it can answer in pieces; otherwise it answers whole whatever was asked.
         queue: an answer begins when it gets a place here.
@@ -37,6 +37,7 @@ class Fake:
     is_page: bool = False
     reply: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
     streams: bool = True
@@ -122,6 +123,7 @@ def serving(port: int = 0, **settings: Any) -> Iterator[Fake]:
             question = body["messages"][0]["content"]
             with lock:
                 fake.asked.append(body)
+                fake.headers.append(dict(self.headers))
                 fake.times.append(time.monotonic())
                 steps = fake.plan.get(question, ["answer"])
                 step = steps.pop(0) if len(steps) > 1 else steps[0]
@@ -171,8 +173,8 @@ def serving(port: int = 0, **settings: Any) -> Iterator[Fake]:
             elif isinstance(step, dict):
                 self._give(answer(question, **step))
             elif isinstance(step, tuple):
-                status, headers = step
-                self._send(status, {"error": f"no, says {question}"}, headers)
+                status, headers, *body = step
+                self._send(status, *(body or [{"error": f"no, says {question}"}]), headers)
             elif step == "answer":
                 self._give(answer(question))
             elif step == "wait":

@@ -1,8 +1,10 @@
 """The engine that asks a server, against a real one that misbehaves on demand."""
 
+import gzip
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -200,6 +202,97 @@ def test_content_that_is_not_text_fails_its_row(field: str, content: Any) -> Non
     if field == "content" or content:  # a reasoning that is false or empty is none
         assert "the content of the answer is not text" in str(found["bad"].error)
     assert fake.questions().count("bad") == 1
+
+
+HOSTILE = {
+    "negative": answer("", usage={"prompt_tokens": -1, "completion_tokens": 5}),
+    "beyond int64": answer("", usage={"prompt_tokens": 3, "completion_tokens": 2**63}),
+    "infinite": answer("", usage={"prompt_tokens": 3, "completion_tokens": float("inf")}),
+    "no number": answer("", usage={"prompt_tokens": 3, "completion_tokens": float("nan")}),
+    "digits": answer("", usage={"prompt_tokens": 3, "completion_tokens": "9" * 5000}),
+    "end": answer("", finish_reason={"why": "x" * 5000}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("streams", [True, False], ids=["pieces", "whole"])
+def test_hostile_values_fail_their_row(name: str, streams: bool, tmp_path: Path) -> None:
+    def reply(body: dict[str, Any]) -> dict[str, Any]:
+        return HOSTILE.get(body["messages"][0]["content"], answer("good"))
+
+    with serving(reply=reply, streams=streams) as fake:
+        bad, good = run_requests(engine(fake), requests(name, "q"), SAMPLING, tmp_path, "x")
+
+    assert good.error is None
+    assert bad.finish_reason == "error"
+    assert 0 < len(str(bad.error)) < 500
+
+
+PACKED = {"Content-Encoding": "gzip"}
+EVENTS = {"Content-Type": "text/event-stream"}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "reason"),
+    [
+        (b"[" * 100_000, {}, "incomplete answer"),
+        (b'{"choices": ' + b"[" * 100_000, {}, "incomplete answer"),
+        (b"data: " + b"[" * 100_000 + b"\n\n", {"Content-Type": "text/event-stream"}, "incomplete"),
+        (json.dumps(answer("q")).encode(), {"Content-Type": "application/json; charset=x-no"}, ""),
+        (json.dumps(answer("q")).encode("utf-16"), {}, ""),
+        (gzip.compress(bytes(1 << 20)), PACKED, r"is packed \(gzip\)"),
+        (b" " * (17 << 20), {}, "larger than 16 MiB"),
+        (
+            b"data: " + b" " * (17 << 20),
+            {"Content-Type": "text/event-stream"},
+            "larger than 16 MiB",
+        ),
+    ],
+    ids=["deep", "deep choice", "deep event", "charset", "utf-16", "packed", "body", "event"],
+)
+def test_hostile_bodies_fail_their_row(body: bytes, headers: dict[str, str], reason: str) -> None:
+    """Memory holds no more than the bound, however much a server sends."""
+    with serving(plan={"bad": [(200, headers, body)]}) as fake:
+        found = ask(fake, "bad", "good")
+
+    assert found["good"].error is None
+    if reason:
+        assert re.search(reason, str(found["bad"].error))
+    else:
+        assert found["bad"].text == "<think> hm </think> q!"
+    asked = fake.headers[0]
+    assert asked["Accept-Encoding"] == "identity"
+
+
+def test_key_that_is_echoed_is_stored_nowhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In text, in reasoning, in what is not text, and in an error, also where it is cut."""
+    monkeypatch.setenv("NT_TEST_KEY", KEY)
+    replies = {
+        "text": answer("", message={"content": f"it is {KEY}"}),
+        "thought": answer("", message={"content": "a", "reasoning": KEY}),
+        "no text": answer("", message={"content": {"x" * 280: KEY}}),
+        "end": answer("", finish_reason=f"{'x' * 270}{KEY}"),
+        "usage": answer("", usage={"prompt_tokens": KEY, "completion_tokens": 5}),
+    }
+    with serving(key=KEY, reply=lambda body: replies[body["messages"][0]["content"]]) as fake:
+        asked = engine(fake, key_env="NT_TEST_KEY")
+        found = run_requests(asked, requests(*replies), SAMPLING, tmp_path, "x")
+
+    assert found[0].text == "it is ***"
+    stored = "".join(map(str, found)) + (tmp_path / "completions.jsonl").read_text()
+    assert not any(KEY[:size] in stored for size in range(4, len(KEY) + 1))
+
+
+@pytest.mark.parametrize("key", ["sk-one\nX: sk-two", "sk one", "sk-\u00fc", "sk-\x1b"])
+def test_key_that_no_header_can_carry_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, nobody: Fake, key: str
+) -> None:
+    monkeypatch.setenv("NT_TEST_KEY", key)
+    with pytest.raises(ValueError, match="NT_TEST_KEY does not hold a key") as refused:
+        list(engine(nobody, key_env="NT_TEST_KEY").generate(requests("a"), SAMPLING))
+    assert "sk" not in str(refused.value)
 
 
 def test_half_an_emoji_is_repaired(tmp_path: Path) -> None:
