@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
+from nt_pkg.files.foreign_text import printable
 from nt_pkg.files.json_files import atomic_path
 from nt_pkg.report.tables import Row, render_csv
 from nt_pkg.report.wording import sort_naturally
@@ -35,6 +36,7 @@ NAMES = {INK: "ink", MUTED: "muted", GRID: "grid"} | {c: f"s{i + 1}" for i, c in
 
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: selectable, in the page's own font
+    "text.parse_math": False,  # a name with two dollar signs is no formula
     "svg.hashsalt": "natural",  # without a salt the ids differ between two equal runs
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -138,7 +140,7 @@ def save_chart(chart: Chart, folder: Path) -> str:
     buffer = io.StringIO()
     chart.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     chart.figure.set_layout_engine("none")  # the layout is done; repeating it costs seconds
-    body = adapt_svg(buffer.getvalue(), chart)
+    body = adapt_svg(printable(buffer.getvalue()), chart)  # XML holds no control characters
     inline = body.replace("<svg ", f'<svg style="{_size(body)}" ', 1)
     with atomic_path(folder / f"{chart.name}.svg") as path:
         path.write_text(_stand_alone(body))
@@ -172,7 +174,7 @@ def adapt_svg(svg: str, chart: Chart) -> str:
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{chart.name}-", svg)
     svg = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans, system-ui, sans-serif)", svg)
     title_id = f"{chart.name}-title"
-    title = f'<title id="{title_id}">{escape(chart.alt)}</title>'
+    title = f'<title id="{title_id}">{escape(printable(chart.alt))}</title>'
     head = re.match(r"<svg [^>]*>", svg)
     assert head is not None, "matplotlib wrote no svg element"
     opening = re.sub(r' (?:width|height)="[^"]*"', "", head.group())

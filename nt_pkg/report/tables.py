@@ -8,6 +8,7 @@ from html import escape
 from itertools import groupby
 from typing import Any, Literal
 
+from nt_pkg.files.foreign_text import cell
 from nt_pkg.report.wording import DASH
 
 Row = Mapping[str, Any]  # a line of the CSV: values by the name of their column
@@ -67,9 +68,9 @@ def render_csv(rows: Sequence[Row]) -> str:
     keys = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(keys)
+    writer.writerow(map(cell, keys))
     for row in rows:
-        writer.writerow([_round(row.get(key)) for key in keys])
+        writer.writerow([cell(_round(row.get(key))) for key in keys])
     return buffer.getvalue()
 
 

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from nt_pkg.config.report import Comparison, Published
-from nt_pkg.report.canvas import make_panels, start_at_zero
+from nt_pkg.report.canvas import chart_style, make_panels, save_chart, start_at_zero
+from nt_pkg.report.parts.difficulty_figure import draw_difficulty
 from nt_pkg.report.parts.levels_table import tabulate_levels
 from nt_pkg.report.parts.published_tables import tabulate_published
 from nt_pkg.report.parts.readings_table import tabulate_readings
@@ -29,6 +31,24 @@ from tests.unit.report_study import (
 )
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_text_in_figures_is_text(tmp_path: Path) -> None:
+    """A name that is no formula, or that no XML may hold, stands there as it is."""
+    name = "$x_{1$ $\\no{1}$ \x1b[31m\x00 & <b>"
+    bad = {name: Reading(0.5, num=60), "=1+1": Reading(0.1, num=60), "-2": Reading(0.1, num=60)}
+    scores = [score(subset, "system2", 0, "think", by_category=bad) for subset in SIZES]
+    material = make_material(scores, SIZES)
+
+    with chart_style():
+        chart = draw_difficulty(material)
+        assert chart is not None
+        save_chart(chart, tmp_path)
+
+    read = "".join(ElementTree.parse(tmp_path / f"{chart.name}.svg").getroot().itertext())
+    assert "$x_{1$ $\\no{1}$ \\x1b[31m\\x00 & <b>" in read
+    cells = (tmp_path / f"{chart.name}.csv").read_text()
+    assert "'=1+1" in cells and "'-2" not in cells
 
 
 def test_published_numbers_stand_beside_ours() -> None:
