@@ -56,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = read_command_line(options)
         study = load_study(read_study(given.configfiles, given.overrides))
         plan = Plan(study, folder=given.folder)
+        for section, name in (("teachers", args.teacher), ("annotators", args.annotator)):
+            if name is not None:
+                study.require(section, name, f"--{section.removesuffix('s')}")
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

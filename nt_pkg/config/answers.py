@@ -1,10 +1,10 @@
 """Answers that a model wrote elsewhere."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from nt_pkg.config.base import NAME, Mode, Strict
+from nt_pkg.config.base import IMPORTED, NAME, UNTRAINED, Mode, Strict
 
 Column = Literal[
     "question_id",
@@ -50,6 +50,18 @@ class Answers(Strict):
         "refuse",
         description="Whether a question that the benchmark does not have is an error, or left out.",
     )
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """Return the names of its score."""
+        return {
+            "student": self.name,
+            "subset": IMPORTED,
+            "format": UNTRAINED,
+            "seed": self.seed,
+            "benchmark": self.benchmark,
+            "mode": self.mode,
+        }
 
     @property
     def where(self) -> str:

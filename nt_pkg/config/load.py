@@ -1,5 +1,6 @@
 """Reading a study: the base, its files, and the overrides of the command line."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,7 @@ def _read(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        text = path.read_text(encoding="utf-8")
-        found = yaml.safe_load(text)
-        _check_keys(path, yaml.compose(text, yaml.SafeLoader))
+        found = _value_of(path.read_text(encoding="utf-8"), str(path))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
     except OSError as error:
@@ -127,13 +126,30 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _check_keys(path: Path, top: Any) -> None:
-    """Refuse what YAML lets pass: a key that stands twice in a map, and one that is no text.
+def _value_of(text: str, place: str) -> Any:
+    """Return the value of a YAML text.
 
-    Args:
-        path: of the file.
-        top: its tree of YAML nodes.
+    Raises:
+        ValueError: a key stands twice in a map or is no text, or a value is not what it looks like.
+        yaml.YAMLError: it is no YAML.
     """
+    import yaml
+
+    try:
+        found = yaml.safe_load(text)
+        top = yaml.compose(text, yaml.SafeLoader)
+    except RecursionError as error:
+        raise ValueError(f"{place} is not valid YAML: it is nested too deeply") from error
+    except yaml.YAMLError:
+        raise
+    except ValueError as error:  # such as the 31st of February
+        raise ValueError(f"{place} is not valid YAML: {error}") from error
+    _check_nodes(place, top)
+    return found
+
+
+def _check_nodes(path: str, top: Any) -> None:
+    """Refuse what YAML lets pass, in the tree of the nodes of a text."""
     import yaml
 
     waiting, seen = [top], set()
@@ -144,6 +160,8 @@ def _check_keys(path: Path, top: Any) -> None:
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
             waiting += node.value
+        if isinstance(node, yaml.ScalarNode) and node.style is None:
+            _check_scalar(path, node)
         if not isinstance(node, yaml.MappingNode):
             continue
         lines: dict[str, int] = {}
@@ -158,6 +176,30 @@ def _check_keys(path: Path, top: Any) -> None:
                 )
             lines[str(key.value)] = line
             waiting.append(value)
+
+
+# As people write numbers; YAML 1.1 has others: 0100 is 64, 1:30 is 90.
+_NUMBERS = {
+    "int": re.compile(r"[-+]?(0|[1-9][0-9_]*)"),
+    "float": re.compile(r"[-+]?[0-9][0-9_]*\.?[0-9_]*([eE][-+]?[0-9]+)?|[-+]?\.[0-9]+([eE].*)?"),
+    "bool": re.compile("true|false", re.IGNORECASE),
+    "timestamp": re.compile("(?!)"),
+}
+_READ_AS = {
+    "int": "a number to YAML, and not the one that it looks like: write it in decimal digits",
+    "float": "no number to calculate with: write it in decimal digits",
+    "bool": "a truth value to YAML: write true or false",
+    "timestamp": "a date to YAML: that is nothing here",
+}
+
+
+def _check_scalar(path: str, node: Any) -> None:
+    kind = node.tag.rpartition(":")[2]
+    if kind in _NUMBERS and not _NUMBERS[kind].fullmatch(node.value):
+        raise ValueError(
+            f"{path}, line {node.start_mark.line + 1}: {node.value} is {_READ_AS[kind]}, or put it "
+            "in quotes if it is a text"
+        )
 
 
 def _override(text: str) -> dict[str, Any]:
@@ -177,7 +219,7 @@ def _override(text: str) -> dict[str, Any]:
             "the key into a file and give it with --configfile"
         )
     try:
-        return {key: yaml.safe_load(value)}
+        return {key: _value_of(value, f"--config {text}")}
     except yaml.YAMLError as error:
         raise ValueError(f"--config {text}: the value is not valid YAML: {error}") from error
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from nt_pkg.config.answers import Answers
-from nt_pkg.config.base import IMPORTED, NAME, UNTRAINED, Mode, Strict
+from nt_pkg.config.base import IMPORTED, NAME, UNTRAINED, Mode, Strict, did_you_mean
 from nt_pkg.config.benchmarks import Benchmark
 from nt_pkg.config.engines import Annotator, Teacher
 from nt_pkg.config.pools import Pool
@@ -156,6 +156,26 @@ class Study(Strict):
                 )
             seen[key] = position
 
+    def seeds_of(self, block: Runs) -> list[int]:
+        """Return the seeds of a block: `seeds` replaces those of blocks that train."""
+        return block.seeds if UNTRAINED in block.subsets else self.seeds or block.seeds
+
+    def scores(self) -> list[dict[str, Any]]:
+        """Return the names of every score of the plan: a run, a benchmark and a mode."""
+        found = {
+            (student, subset, form, seed, benchmark, mode): None
+            for block in self.runs
+            for student in block.students
+            for subset in block.subsets
+            for form in block.formats
+            for seed in self.seeds_of(block)
+            for benchmark in block.benchmarks
+            for mode in block.modes
+        }
+        fields = ("student", "subset", "format", "seed", "benchmark", "mode")
+        sampled = [dict(zip(fields, names, strict=True)) for names in found]
+        return [*sampled, *(each.names for each in self.answers)]
+
     def require(self, section: str, name: str, where: str) -> None:
         """Check that a section of the catalogue has an entry.
 
@@ -165,5 +185,6 @@ class Study(Strict):
         entries = getattr(self, section)
         if name not in entries:
             raise ValueError(
-                f"{where}: unknown name {name!r}; {section} has {', '.join(sorted(entries))}"
+                f"{where}: unknown name {name!r}; {section} has "
+                f"{', '.join(sorted(entries)) or 'none'}{did_you_mean(name, entries)}"
             )

@@ -17,7 +17,7 @@ from nt_pkg.assets.fetch import Digests, missing_commit, source_spec
 from nt_pkg.config.answers import Answers
 from nt_pkg.config.base import AGREEMENT, IMPORTED, UNTRAINED, Mode, Strict
 from nt_pkg.config.sources import Source
-from nt_pkg.config.study import Runs, Study
+from nt_pkg.config.study import Study
 from nt_pkg.cost.generation import expected_answers, expected_rows
 from nt_pkg.engines._start import engine_identity
 from nt_pkg.files import layout
@@ -198,7 +198,7 @@ class Plan:
 
     def evals(self) -> list[Wildcards]:
         """Return every run, benchmark and mode that has a score."""
-        return [*self.sampled(), *(_names_of(entry) for entry in self.study.answers)]
+        return self.study.scores()
 
     def imported(self, **names: Any) -> Answers:
         """Return the entry of answers from elsewhere that some wildcards name."""
@@ -206,28 +206,12 @@ class Plan:
         return next(
             entry
             for entry in self.study.answers
-            if {name: str(value) for name, value in _names_of(entry).items()} == asked
+            if {name: str(value) for name, value in entry.names.items()} == asked
         )
 
     def sampled(self) -> list[Wildcards]:
         """Return every run of a student, benchmark and mode."""
-        return _unique(
-            {
-                "student": student,
-                "subset": subset,
-                "format": form,
-                "seed": seed,
-                "benchmark": benchmark,
-                "mode": mode,
-            }
-            for block in self.study.runs
-            for student in block.students
-            for subset in block.subsets
-            for form in block.formats
-            for seed in self._seeds_of(block)
-            for benchmark in block.benchmarks
-            for mode in block.modes
-        )
+        return [each for each in self.study.scores() if each["subset"] != IMPORTED]
 
     def answers(self) -> list[Wildcards]:
         """Return the shards of the answers of every run, benchmark and mode."""
@@ -618,9 +602,6 @@ class Plan:
             }
         )
 
-    def _seeds_of(self, block: Runs) -> list[int]:
-        return block.seeds if UNTRAINED in block.subsets else self.study.seeds or block.seeds
-
     def benchmarks(self) -> list[str]:
         """Return the benchmarks that have scores, sorted."""
         return sorted({run["benchmark"] for run in self.evals()})
@@ -651,17 +632,6 @@ def answers_file(entry: Answers) -> Path:
             f"{entry.where}, path: {path} {what} (seen from {Path.cwd()}); correct the path"
         )
     return path
-
-
-def _names_of(entry: Answers) -> Wildcards:
-    return {
-        "student": entry.name,
-        "subset": IMPORTED,
-        "format": UNTRAINED,
-        "seed": entry.seed,
-        "benchmark": entry.benchmark,
-        "mode": entry.mode,
-    }
 
 
 def _unique(items: Iterator[Wildcards]) -> list[Wildcards]:

@@ -22,6 +22,7 @@ from nt_pkg.config.students import Student
 from nt_pkg.config.study import Study, Subset
 from nt_pkg.engines._start import check_engine, engine_kind, with_cpus
 from nt_pkg.plan.admission import admissions
+from nt_pkg.plan.comparisons import check_report
 from nt_pkg.plugins.registry import names, plugin
 
 Params = dict[str, Any]
@@ -57,6 +58,7 @@ def _checked(study: Study) -> Study:
     for name, form in study.formats.items():
         if form.kind == "difficulty_mix":
             study.require("annotators", AGREEMENT, f"formats.{name}: difficulty_mix needs it")
+    check_report(study)
     admissions(study)
     return study.model_copy(update=checked)
 

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pvariance
 
-from nt_pkg.config.filters import ScoresBySeed
 from nt_pkg.files.json_files import canonical
-from nt_pkg.report.records import LabelMean, Score, Subset
+from nt_pkg.report.records import LabelMean, Score, ScoresBySeed, Subset
 from nt_pkg.report.runs import Runs, keep_complete
 from nt_pkg.statistics.correlation import Correlation, correlate
 from nt_pkg.statistics.tests import correct_holm

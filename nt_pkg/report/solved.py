@@ -6,12 +6,12 @@ from statistics import fmean
 from typing import Any
 
 from nt_pkg.benchmarks._questions import load_items
-from nt_pkg.config.filters import ScoresBySeed, expand_comparison, match_scores
+from nt_pkg.config.filters import expand_comparison, match_scores
 from nt_pkg.config.report import Comparison
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import digest_int
 from nt_pkg.plugins.registry import plugin
-from nt_pkg.report.records import Question, Score, Solved, SolvedQuestion
+from nt_pkg.report.records import Question, Score, ScoresBySeed, Solved, SolvedQuestion
 from nt_pkg.report.runs import AnswersOf, is_untrained
 from nt_pkg.report.samples import shorten
 from nt_pkg.report.wording import describe_filter

@@ -12,8 +12,9 @@ leave few long traces, since strategies grow far slower than steps.
 """
 
 from dataclasses import replace
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nt_pkg.config.base import Strict
 from nt_pkg.dialogue.strategy_names import normalise_strategy
@@ -25,6 +26,13 @@ class StrategiesParams(Strict):
 
     r_min: int = Field(4, ge=0, description="R_min: this many or fewer is too few (paper: 4).")
     r_max: int = Field(8, ge=1, description="R_max: more than this is too many (paper: 8).")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.r_min > self.r_max:
+            raise ValueError(f"r_min {self.r_min} is above r_max {self.r_max}: swap them")
+        return self
+
     rate: float = Field(0.1, gt=0, le=1, description="Share kept of each unfavoured kind (ours).")
     sparse_share: float = Field(
         0.25,

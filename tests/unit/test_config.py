@@ -1,5 +1,6 @@
 """A defect of the configuration is named before anything runs."""
 
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -405,6 +406,68 @@ def test_defect_is_named(demo: Config, edit: Callable[[Config], None], messages:
 
     for message in messages:
         assert message in str(caught.value)
+
+
+def compared(**changes: Any) -> Callable[[Config], None]:
+    """Return an edit that gives the report one comparison."""
+    side = {"subset": "random-300", "format": "system2", "mode": "think"}
+    first = {"name": "x", "kind": "difference", "a": side, "b": {**side, "format": "system1"}}
+    return put("report", "comparisons", value=[{**first, **changes}])
+
+
+def published(**changes: Any) -> Callable[[Config], None]:
+    """Return an edit that gives the report one published row."""
+    row = {"table": "1", "row": "R", "accuracy": {"micro_free": 1.0}}
+    return put("report", "published", value=[{**row, **changes}])
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (compared(a={"subset": "randm-300"}), "(x).a.subset: unknown name 'randm-300'; did you "
+         "mean 'random-300'?"),
+        (compared(b={"formt": "system1"}), "(x).b: unknown field 'formt'; did you mean 'format'?"),
+        (compared(a={"mode": "thinks"}), "(x).a.mode: unknown name 'thinks'; did you mean 'think'"),
+        (compared(a={"benchmark": ["micro_fre"]}), "(x).a.benchmark: unknown name 'micro_fre'"),
+        (compared(a={"student": 3}), "(x).a.student: unknown name 3"),
+        (compared(a={}), "the filter {} selects more than one score of seed"),
+        (compared(kind="scaling", groups=[{"subset": "random-300"}]), "needs two groups or more"),
+        (compared(kind="scaling", groups=[{}, {"subset": "x"}]), "(x).groups[1].subset: unknown"),
+        (published(filter={"subset": "randm-300"}), "(table 1, R).filter.subset: unknown name"),
+        (published(filter={"mode": "think"}), "(table 1, R): the filter"),
+        (published(accuracy={"micro_fre": 1.0}), "unknown name 'micro_fre'; did you mean"),
+        (put("subsets", "long-300", "size", value=True), "subsets.long-300.size: True stands for"),
+        (put("report", "is_micro", value=1), "report.is_micro: 1 stands for another kind"),
+        (put("runs", 1, "seeds", value=[True]), "runs.1.seeds: [True] stands for"),
+        (put("subsets", "long-300", "params", value={"scale_tokens": True}), "scale_tokens: True"),
+        (put("students", "micro-llama", "training", "learning_rate", value=float("nan")),
+         "training.learning_rate: Input should be a finite number"),
+        (put("students", "micro-llama", "training", "learning_rate", value="1e400"),
+         "training.learning_rate: Input should be a finite number"),
+        (put("pools", "micro", "source", value={"path": ""}), "pools.micro.source.path: an empty"),
+        (answers({"path": ""}), "answers.0.path: an empty text"),
+        (put("report", "earlier", value=""), "report.earlier: an empty text"),
+        (put("subsets", "s", value={"pool": "micro", "teacher": "micro-teacher", "size": 3,
+             "selector": "strategies", "params": {"r_min": 9}}), "r_min 9 is above r_max 8"),
+    ],
+)  # fmt: skip
+def test_what_would_fail_in_the_last_job_fails_here(
+    demo: Config, edit: Callable[[Config], None], message: str
+) -> None:
+    """A report is made last; a value that means something else is found never."""
+    edit(demo)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load_study(demo)
+
+
+def test_two_comparisons_of_one_name_are_refused(demo: Config) -> None:
+    compared()(demo)
+    load_study(demo)
+    demo["report"]["comparisons"] *= 2
+    with pytest.raises(
+        ValueError, match=r"comparisons\[1\]\.name: 'x' is the name of comparisons\[0\]"
+    ):
+        load_study(demo)
 
 
 def test_defects_are_listed_one_per_line(demo: Config) -> None:

@@ -219,6 +219,41 @@ def test_key_that_is_no_text_is_named(write: Write) -> None:
         read_study([write("study.yaml", "a: 1\n1: x\n")])
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("0100", "0100 is a number to YAML, and not the one that it looks like"),
+        ("1:30", "1:30 is a number to YAML"),
+        ("0x1F", "0x1F is a number to YAML"),
+        ("[yes]", "yes is a truth value to YAML: write true or false"),
+        ("off", "off is a truth value"),
+        (".nan", ".nan is no number to calculate with"),
+        ("-.inf", "-.inf is no number to calculate with"),
+        ("2024-01-01", "2024-01-01 is a date to YAML"),
+        ("2024-02-31", "is not valid YAML: day is out of range"),
+        ("[" * 5000, "is not valid YAML: it is nested too deeply"),
+    ],
+)
+def test_value_that_is_not_what_it_looks_like_is_refused(
+    write: Write, value: str, message: str
+) -> None:
+    """With the file, and the line where there is one; on the command line too."""
+    path = write("study.yaml", f"a: 1\nb: {value}\n")
+    with pytest.raises(ValueError, match=re.escape(message)) as refused:
+        read_study([path])
+    assert str(path) in str(refused.value)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_study([write("empty.yaml")], [f"b={value}"])
+
+
+def test_values_that_are_what_they_look_like(write: Write) -> None:
+    text = "a: [0, -3, 1_000, 1.5, .5, 1., 1.0e-5, 1e-5, true, False, null, '0100', \"yes\", 1-2]"
+
+    assert read_study([write("study.yaml", text)])["a"] == [
+        *(0, -3, 1000, 1.5, 0.5, 1.0, 1e-5, "1e-5", True, False, None, "0100", "yes", "1-2")
+    ]
+
+
 def test_aliases_and_merged_maps_are_no_repetition(write: Write) -> None:
     text = "a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: [*a, *a]\n"
 

@@ -207,6 +207,7 @@ def test_neighbours_of_a_pool_need_its_questions_and_no_traces(demo: Config) -> 
     demo["teachers"]["other"] = {"engine": "micro"}
     demo["annotators"]["embedding"] = {"kind": "hashed_words"}
     demo["subsets"] = {name: {**subset, "teacher": name} for name in ("micro-teacher", "other")}
+    demo["report"]["comparisons"] = []
     demo["runs"] = [{**demo["runs"][1], "subsets": list(demo["subsets"])}]
     plan = plan_of(demo)
 
