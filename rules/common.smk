@@ -11,6 +11,7 @@ sys.path.insert(0, workflow.basedir)
 
 from nt_pkg.config.base import IMPORTED, NAME
 from nt_pkg.config.load import merge_study, study_files
+from nt_pkg.files.foreign_text import printable
 from nt_pkg.jobs.shell import check_writable, shell_prefix
 from nt_pkg.jobs.work_dir import forget_finished, work_in
 from nt_pkg.plan.admission import admissions, admitted
@@ -48,7 +49,7 @@ try:
         )
     )
 except ValueError as error:
-    sys.exit(f"error: {error}")
+    sys.exit(printable(f"error: {error}"))
 
 
 wildcard_constraints:

@@ -20,6 +20,7 @@ from nt_pkg.engines._start import engine_identity, engine_kind
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.gpus import has_gpus
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import kept, work_dir
@@ -86,4 +87,4 @@ def _label(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -18,6 +18,7 @@ from nt_pkg.engines._base import Model
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_columns, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.gpus import has_gpus
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
@@ -83,4 +84,4 @@ def _label(args: argparse.Namespace, model: Model | None = None, work: Path | No
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -15,6 +15,7 @@ from nt_pkg.config.students import Format, Training
 from nt_pkg.files.json_files import digest, sha256_file, write_json
 from nt_pkg.files.parquet import read_columns
 from nt_pkg.files.schemas import SUBSET
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
 
@@ -73,4 +74,4 @@ def _build(args: argparse.Namespace, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nt_pkg.config.report import Report
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.report.collect import collect, names_in_use
 from nt_pkg.report.records import Question, RuleRun, Score, Study, Timings, read_record
@@ -140,4 +141,4 @@ def _beside_scores(read: Callable[[Path], Found]) -> Callable[[Score], Found]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config.report import Report
+from nt_pkg.files.foreign_text import say
+from nt_pkg.jobs.command import run_command
 from nt_pkg.report.records import Study
 from nt_pkg.report.summary import read_summary
 
@@ -34,13 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from nt_pkg.report.tables import Table, render_markdown
 
     changes = compare_summaries(old, new, str(args.old))
-    print(say_changes(changes))
+    say(say_changes(changes))
     study = Study(new.study, Report(title=new.study))
     for each in draw_parts(Material(study, changes=changes))["changes"]:
         if isinstance(each, Table):
-            print(f"\n{render_markdown(each)}", end="")
+            say(f"\n{render_markdown(each)}".rstrip())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

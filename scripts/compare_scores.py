@@ -12,7 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nt_pkg.files.foreign_text import say
 from nt_pkg.files.json_files import read_fields, write_json
+from nt_pkg.jobs.command import run_command
 from nt_pkg.statistics.compare_runs import Answered, Difference, compare_runs, read_means
 
 _NAMES = ("student", "subset", "format", "seed", "mode")
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = compare_runs([_run(path) for path in args.scores], only_with_first=args.with_first)
     except ValueError as error:
         parser.error(str(error))
-    print(render(found))
+    say(render(found))
     if args.out:
         write_json(args.out, [dataclasses.asdict(each) for each in found])
     return 0
@@ -61,4 +63,4 @@ def render(differences: Sequence[Difference]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

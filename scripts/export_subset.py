@@ -16,6 +16,8 @@ from typing import get_args
 from nt_pkg.config.load import read_study
 from nt_pkg.export.rows import Shape
 from nt_pkg.export.study import Wanted, export_subset
+from nt_pkg.files.foreign_text import say
+from nt_pkg.jobs.command import run_command
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 
@@ -40,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         number = export_subset(Plan(load_study(read_study(files))), wanted)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
-    print(f"written: {args.out}, {number:,} rows")
-    print(f"to upload it: hf upload ORG/NAME {args.out} . --repo-type dataset")
+    say(f"written: {args.out}, {number:,} rows")
+    say(f"to upload it: hf upload ORG/NAME {args.out} . --repo-type dataset")
     return 0
 
 
@@ -53,4 +55,4 @@ def _commit() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

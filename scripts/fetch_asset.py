@@ -14,6 +14,7 @@ from pathlib import Path
 from nt_pkg.assets.fetch import fetch_asset, one_at_a_time
 from nt_pkg.config.sources import Source
 from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.packing.positions import check_positions
 
@@ -49,4 +50,4 @@ def _check(folder: Path, longest: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

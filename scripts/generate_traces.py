@@ -19,6 +19,7 @@ from nt_pkg.engines._start import engine_identity, engine_kind
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import PROMPTS, TRACES
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import kept, work_dir
 from nt_pkg.slurm.stopping import run_journalled
@@ -62,4 +63,4 @@ def _generate(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -18,6 +18,7 @@ from nt_pkg.evaluation.shards import read_answers, read_drawn
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import GRADES
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 
 logger = logging.getLogger("nt")
@@ -56,4 +57,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

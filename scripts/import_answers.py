@@ -17,9 +17,11 @@ from nt_pkg.benchmarks._base import Item
 from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.config.load import read_study
 from nt_pkg.evaluation.import_answers import import_answers
+from nt_pkg.files.foreign_text import say
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import SAMPLES, Row
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.plan.questions import items_of
 from nt_pkg.plan.study_plan import Plan, answers_file
@@ -58,16 +60,16 @@ def _check(files: Sequence[Path]) -> int:
         sys.exit(f"error: {error}")
     is_refused = False
     if not plan.study.answers:
-        print("the study has no `answers`")
+        say("the study has no `answers`")
     for entry in plan.study.answers:
         try:
             spec = json.loads(plan.import_spec(entry))
             _, made = _imported(spec, answers_file(entry), items_of(plan.study, entry.benchmark))
             counts = ", ".join(f"{what}: {n}" for what, n in made["imported"].items())
-            print(f"{entry.where}: can be imported ({counts})")
+            say(f"{entry.where}: can be imported ({counts})")
         except ValueError as error:
             is_refused = True
-            print(f"{entry.where}: {error}")
+            say(f"{entry.where}: {error}")
     return int(is_refused)
 
 
@@ -82,4 +84,4 @@ def _imported(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -20,6 +20,7 @@ from pathlib import Path
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.parquet import POOL_GROUP_ROWS, write_parquet
 from nt_pkg.files.schemas import DROPPED, PROMPTS
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.plugins.registry import plugin
 from nt_pkg.prompts.cleaning.decontamination import start_decontamination
@@ -66,4 +67,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -25,6 +25,8 @@ from nt_pkg.config.study import Study
 from nt_pkg.cost import disk
 from nt_pkg.cost.gpu_hours import ASSUMED_GPU, Forecasts, hours_text
 from nt_pkg.cost.ranges import Ranges
+from nt_pkg.files.foreign_text import say
+from nt_pkg.jobs.command import run_command
 from nt_pkg.plan.power import foresee, say_prospects
 from nt_pkg.plan.reasons import by_output, explain, unneeded_if_equal
 from nt_pkg.plan.validate import load_study
@@ -54,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.exit(f"error: {error}")
     done = dry_run(options, os.environ)
     if done.status or not done.is_plan:  # or the command is not a plan, such as --lint
-        sys.stdout.write(done.said)
+        say(done.said.rstrip())
         return done.status
     jobs = [job for job in done.jobs if job.rule in STAGES]
     # Jobs on this machine do not use the GPUs that they would request from a cluster.
@@ -67,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seen = say_prospects(foresee(study, given.folder), forecasts.hours_of_a_seed())
         text += "".join(f"{line}\n" for line in ["", *seen] if seen)
     width = shutil.get_terminal_size().columns
-    sys.stdout.write(wrapped(text, width) if sys.stdout.isatty() else text)
+    say((wrapped(text, width) if sys.stdout.isatty() else text).rstrip())
     return 0
 
 
@@ -193,4 +195,4 @@ def _names(jobs: Sequence[Job]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

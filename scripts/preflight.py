@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nt_pkg.files.foreign_text import say
+from nt_pkg.jobs.command import run_command
 from nt_pkg.preflight.run import Options, preflight
 from nt_pkg.preflight.table import findings_table
 
@@ -41,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     findings = preflight(options)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    sys.stdout.write(findings_table(findings, width))
+    say(findings_table(findings, width).rstrip())
     return int(any(each.level == "FAIL" for each in findings))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.files.json_files import digest, sha256_file, write_json
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
 
@@ -37,4 +38,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -15,7 +15,9 @@ from typing import get_args
 from nt_pkg.config.base import Mode
 from nt_pkg.config.load import read_study
 from nt_pkg.dialogue.formats import prompt_in_mode
+from nt_pkg.files.foreign_text import say
 from nt_pkg.files.json_files import atomic_path
+from nt_pkg.jobs.command import run_command
 from nt_pkg.plan.questions import items_of
 from nt_pkg.plan.validate import load_study
 from nt_pkg.plugins.registry import plugin
@@ -42,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             prompt = prompt_in_mode(ask(item), args.mode, entry.think_words).user
             row = {"question_id": item.id, "question": item.question, "prompt": prompt}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    print(f"{len(items)} questions in {args.out}")
+    say(f"{len(items)} questions in {args.out}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -15,7 +15,9 @@ from datetime import date
 from pathlib import Path
 
 from nt_pkg.config.load import read_study
+from nt_pkg.files.foreign_text import say
 from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.jobs.command import run_command
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.records import read_record
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     write_json(OURS, dataclasses.asdict(taken))
     PAGE.write_text(page())
-    print(f"written: {PAGE} and {OURS}")
+    say(f"written: {PAGE} and {OURS}")
     return 0
 
 
@@ -58,4 +60,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

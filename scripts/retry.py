@@ -19,8 +19,10 @@ import pyarrow as pa
 
 from nt_pkg.config.load import read_study
 from nt_pkg.files import layout
+from nt_pkg.files.foreign_text import say
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, TRACES
+from nt_pkg.jobs.command import run_command
 from nt_pkg.plan.study_plan import Plan, Wildcards
 from nt_pkg.plan.validate import load_study
 from nt_pkg.snakemake_io.arguments import read_command_line
@@ -60,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if name is not None:
                 study.require(section, name, f"--{section.removesuffix('s')}")
     except ValueError as error:
-        sys.stderr.write(f"error: {error}\n")
+        say(f"error: {error}", sys.stderr)
         return 1
     shards = []
     if args.teacher or not args.annotator:
@@ -69,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.annotator or not args.teacher:
         names = [n for n in plan.annotations() if args.annotator in (None, n["annotator"])]
         shards += failed(given.folder, layout.LABELS, names, ANNOTATIONS)
-    sys.stdout.write("\n".join(map(describe, shards)) + "\n" if shards else "no row failed\n")
+    say("\n".join(map(describe, shards)) or "no row failed")
     if not shards or not args.run:
         return 0
     # These come first, so that the next option ends their list.
@@ -132,4 +134,4 @@ def describe(shard: Shard) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -21,6 +21,7 @@ from nt_pkg.files.json_files import digest, sha256_file, write_json
 from nt_pkg.files.layout import shard_of
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import SAMPLES
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
 from nt_pkg.slurm.stopping import run_journalled
@@ -65,4 +66,4 @@ def _sample(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nt_pkg.files.foreign_text import say
+from nt_pkg.jobs.command import run_command
 from nt_pkg.plan.reference_page import config_reference, editor_schema
 from scripts import reproduction
 
@@ -30,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if args.check:
         for path in stale:
-            sys.stderr.write(f"{path.relative_to(ROOT)} is stale: run `make schema`\n")
+            say(f"{path.relative_to(ROOT)} is stale: run `make schema`", sys.stderr)
         return int(bool(stale))
     for path in stale:
         path.write_text(wanted[path])
@@ -38,4 +40,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

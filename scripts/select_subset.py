@@ -16,6 +16,7 @@ import pyarrow as pa
 from nt_pkg.files.json_files import sha256_file, write_json
 from nt_pkg.files.parquet import read_columns, read_names, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, SUBSET, TRACES
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.subsets.select import select_subset
 
@@ -60,4 +61,4 @@ def _labels(paths: Sequence[Path]) -> dict[str, pa.Table]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -11,6 +11,7 @@ from pathlib import Path
 from nt_pkg.files.parquet import stream_parquet, write_parquet
 from nt_pkg.files.schemas import PROMPTS
 from nt_pkg.identity.question_id import shard_ids
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 
 
@@ -30,4 +31,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -22,6 +22,8 @@ from pathlib import Path
 
 from nt_pkg.config.load import read_study
 from nt_pkg.files import layout
+from nt_pkg.files.foreign_text import say
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.terminal import headline
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if {"-h", "--help"} & set(arguments):
-        print(__doc__)
+        say(__doc__)
         return 0
     options = ["-s", str(ROOT / "Snakefile")]
     if not any(each.startswith(("--profile", "--workflow-profile")) for each in arguments):
@@ -95,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = layout.artifact(layout.REPORT, folder, study=study.study).parent
     if status == 0 and (report / "summary.json").exists() and not given.is_dry_run:
         history.complete(report / "summary.json")
-        sys.stdout.write(headline(report))
+        say(headline(report).rstrip())
     return status
 
 
@@ -125,4 +127,4 @@ def _start(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

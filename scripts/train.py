@@ -17,6 +17,7 @@ from pathlib import Path
 
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import atomic_path, digest, sha256_file, write_json
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
 from nt_pkg.sft.examples import Examples, recorded_sha256
@@ -86,7 +87,7 @@ def _write_preview(args: argparse.Namespace, examples: Examples, training: Train
     from nt_pkg.packing.steps import Steps
     from nt_pkg.sft.preview import preview
 
-    tokenizer = AutoTokenizer.from_pretrained(args.student.parent)
+    tokenizer = AutoTokenizer.from_pretrained(args.student.parent, trust_remote_code=False)
     first = Steps(examples.lengths, examples.loss_lengths, training, args.seed)[0]
     args.preview.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(args.preview) as path:
@@ -94,4 +95,4 @@ def _write_preview(args: argparse.Namespace, examples: Examples, training: Train
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

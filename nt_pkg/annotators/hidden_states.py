@@ -59,10 +59,14 @@ class _Reader:
         has_gpu = torch.cuda.is_available()
         self._params = params
         self._device = torch.device("cuda" if has_gpu else "cpu")
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self._before, self._behind = ids_around(self._tokenizer)
         dtype = "auto" if has_gpu else torch.float32
-        self._model = AutoModel.from_pretrained(folder, dtype=dtype).to(self._device).eval()
+        self._model = (
+            AutoModel.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
+            .to(self._device)
+            .eval()
+        )
         num_layers = self._model.config.num_hidden_layers
         if not -num_layers - 1 <= params.layer <= num_layers:
             raise ValueError(

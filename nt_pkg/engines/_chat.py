@@ -39,7 +39,9 @@ class Chat:
         """
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, padding_side="left", trust_remote_code=False
+        )
         if template is None and not tokenizer.chat_template:
             raise ValueError(
                 f"{folder}: the model has no chat template: give one with `params.chat_template`"

@@ -27,7 +27,9 @@ class TransformersEngine:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._chat = Chat.load(model.folder, params.chat_template)
         self._tokenizer = self._chat.tokenizer
-        self._model = AutoModelForCausalLM.from_pretrained(model.folder, dtype="auto")
+        self._model = AutoModelForCausalLM.from_pretrained(
+            model.folder, dtype="auto", trust_remote_code=False
+        )
         self._model.to(self._device).eval()
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token

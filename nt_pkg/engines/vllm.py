@@ -68,6 +68,7 @@ class VllmEngine:
             max_model_len=params.max_model_len,
             quantization=params.quantization,
             seed=0,
+            trust_remote_code=False,
             tensor_parallel_size=runtime.tensor_parallel,
             pipeline_parallel_size=runtime.pipeline_parallel,
             gpu_memory_utilization=runtime.gpu_memory_percent / 100,

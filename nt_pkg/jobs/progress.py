@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nt_pkg import __version__
 from nt_pkg.files.json_files import digest
+from nt_pkg.jobs.command import CleanFormatter
 
 logger = logging.getLogger("nt")
 
@@ -22,10 +23,10 @@ def start_job(name: str, spec: str = "") -> None:
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
-        format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%S",
         force=True,
     )
+    [handler] = logging.getLogger().handlers
+    handler.setFormatter(CleanFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger.info(
         "%s nt_pkg %s host %s spec %s",
         name,

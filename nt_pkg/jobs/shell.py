@@ -26,7 +26,9 @@ def shell_prefix(root: Path, variables: Mapping[str, str], is_deployed: bool) ->
             f"the repository lies in {root}, and Snakemake takes braces in a path for its own: "
             "move it to a folder without them"
         )
-    found = f"export PYTHONPATH={shlex.quote(str(root))} NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; "
+    # Nobody answers a question that a library asks: `yes | snakemake` would, with yes.
+    found = "exec < /dev/null; "
+    found += f"export PYTHONPATH={shlex.quote(str(root))} NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; "
     if is_deployed:
         return found
     # Braces are doubled, because Snakemake fills them in.

@@ -9,6 +9,7 @@ import torch
 from nt_pkg.config.students import Runtime
 from nt_pkg.sft.checkpoint_files import LAST, folders_of
 from nt_pkg.sft.resuming import UNIVERSAL, chosen
+from nt_pkg.sft.safe_loading import load
 from nt_pkg.sft.writer import Writer
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Checkpoints:
             return None
         if tag == LAST:
             files = sorted((self._work / tag).glob("*_model_states.pt"))
-            last: dict[str, Any] = torch.load(files[0], "cpu", mmap=True, weights_only=False)
+            last: dict[str, Any] = load(files[0], "cpu", mmap=True)
             return last
         path, state = self._engine.load_checkpoint(str(self._work), tag=tag)
         if path is None:

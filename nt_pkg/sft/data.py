@@ -55,7 +55,7 @@ def build_examples(
     """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir, trust_remote_code=False)
     parts = {work / f"{at:09}.arrow": ids[at : at + _PART] for at in range(0, len(ids), _PART)}
     notes = {part: part.with_suffix(".json") for part in parts}
     done = sum(len(some) for part, some in parts.items() if notes[part].exists())

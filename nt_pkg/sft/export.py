@@ -61,7 +61,7 @@ def export_model(checkpoint: Path, base_dir: Path, out_dir: Path, dtype: str) ->
             f"{checkpoint}: {error}; move its folder elsewhere to train again"
         ) from error
     shards = Shards(checkpoint)
-    config = AutoConfig.from_pretrained(base_dir)
+    config = AutoConfig.from_pretrained(base_dir, trust_remote_code=False)
     _same_model(shards, config, checkpoint, base_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     names = _write_weights(shards, out_dir, kind)
@@ -72,7 +72,9 @@ def export_model(checkpoint: Path, base_dir: Path, out_dir: Path, dtype: str) ->
         copy = shutil.copytree if path.is_dir() else shutil.copyfile
         copy(path, out_dir / path.name)
     # The result must not depend on whether the hub can be reached.
-    tokenizer = AutoTokenizer.from_pretrained(out_dir, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        out_dir, local_files_only=True, trust_remote_code=False
+    )
     write_json(out_dir / "generation_config.json", _generation(base_dir, config, tokenizer))
     return {
         "dtype": dtype,
@@ -89,7 +91,7 @@ def _same_model(
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     # A tied output layer is not a separate parameter, so the checkpoint may lack it.
     missing = sorted(expected.keys() - shards.shapes.keys() - set(model.all_tied_weights_keys))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.config.students import Runtime
+from nt_pkg.files.foreign_text import printable
 from nt_pkg.files.json_files import read_json
 from nt_pkg.jobs.gpus import has_gpus
 from nt_pkg.jobs.warm_interpreter import die_with_parent
@@ -163,7 +164,7 @@ def _run_placed(job: Job, signals: Forwarding) -> None:
             assert process.stdout is not None
             with signals.in_time(job.runtime.stop_seconds):
                 for line in process.stdout:
-                    sys.stderr.write(line)
+                    sys.stderr.write(printable(line))
                     sys.stderr.flush()
                     lines.append(line.rstrip("\n"))
                 status = process.wait()

@@ -28,6 +28,7 @@ def read_mapped(folder: Path, dtype: str, attention: str) -> "PreTrainedModel":
 
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         folder,
+        trust_remote_code=False,
         dtype=_stored_dtype(folder) or getattr(torch, dtype),
         attn_implementation=attention,
     )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.identity.seeds import digest_int
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.gpus import has_gpus, let_segments_grow, too_few
 from nt_pkg.jobs.progress import start_job
 from nt_pkg.jobs.warm_interpreter import die_with_parent
@@ -80,7 +81,12 @@ def run_forked(job: Job, rank: int, listener: socket.socket, launched: float) ->
     if rank:
         listener.close()
     store = _store(LOOPBACK, port, world, None if rank else listener)
-    _run(job, rank, rank, store, launched, notes)
+
+    def work() -> int:
+        _run(job, rank, rank, store, launched, notes)
+        return 0
+
+    sys.exit(run_command(work))
 
 
 def write_job(job: Job, launched: float) -> Path:
@@ -196,7 +202,7 @@ def _take_device(runtime: Runtime, rank: int, local_rank: int) -> str:
 
 
 if __name__ == "__main__":
-    status = main()
+    status = run_command(main)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     # Skip the interpreter's teardown, as a forked process does: a backend's threads may abort in it

@@ -10,6 +10,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nt_pkg.sft.safe_loading import explained, load, load_only_weights
+
 if TYPE_CHECKING:
     import torch
 
@@ -23,19 +25,16 @@ class Shards:
 
     def __init__(self, checkpoint: Path) -> None:
         """Map the files of a checkpoint."""
-        import torch
         from deepspeed.utils import zero_to_fp32
 
-        files = zero_to_fp32.get_optim_files(str(checkpoint))
-        self._stage, self._num_ranks, self._groups, self._paddings = (
-            zero_to_fp32.parse_optim_states(files, str(checkpoint))
-        )
-        state = torch.load(
-            zero_to_fp32.get_model_state_file(str(checkpoint), self._stage),
-            map_location="cpu",
-            mmap=True,
-            weights_only=False,
-        )
+        load_only_weights()
+        with explained(checkpoint):
+            files = zero_to_fp32.get_optim_files(str(checkpoint))
+            self._stage, self._num_ranks, self._groups, self._paddings = (
+                zero_to_fp32.parse_optim_states(files, str(checkpoint))
+            )
+            path = zero_to_fp32.get_model_state_file(str(checkpoint), self._stage)
+        state = load(path, map_location="cpu", mmap=True)
         self._places: dict[str, tuple[int, int]] = {}  # group of the parameter, first element in it
         self.shapes: dict[str, tuple[int, ...]] = {}
         offset = 0

@@ -98,7 +98,7 @@ class _Trainer:
         self._lengths = job.examples.lengths
         self._steps = Steps(self._lengths, job.examples.loss_lengths, training, job.seed)
         self._team, self._share = divmod(rank, job.runtime.sequence_parallel)
-        own = AutoConfig.from_pretrained(job.model_dir)
+        own = AutoConfig.from_pretrained(job.model_dir, trust_remote_code=False)
         self._attention = choose_attention(
             job.runtime.attention,
             own,

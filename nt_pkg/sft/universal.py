@@ -16,6 +16,7 @@ from typing import Any
 from nt_pkg.config.students import Runtime
 from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.sft.checkpoint_files import Checkpoint
+from nt_pkg.sft.safe_loading import load, load_only_weights
 
 logger = logging.getLogger(__name__)
 _MODEL_STATES = ("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_model_states.pt")
@@ -56,6 +57,8 @@ def _convert(found: Checkpoint, out: Path, zero_stage: int, workers: int) -> Non
     die_with_parent()
     from deepspeed.checkpoint.ds_to_universal import main
 
+    load_only_weights()
+
     options = Namespace(
         input_folder=os.path.relpath(found.path, out.parent),
         output_folder=out.name,
@@ -87,11 +90,11 @@ def _common_state(path: Path) -> Any:
     import deepspeed
     import torch
 
-    state = torch.load(path, map_location="cpu", mmap=True, weights_only=False)
+    state = load(path, map_location="cpu", mmap=True)
     if "optimizer_state_dict" in state:  # of stage 3
         step = state["optimizer_state_dict"]["state"][0]["step"]
     else:
-        step = torch.load(next(path.parent.glob("*/step.pt")), weights_only=False)
+        step = load(next(path.parent.glob("*/step.pt")))
     if isinstance(step, torch.Tensor):
         step = step.clone()
     groups = state["param_groups"]
@@ -117,7 +120,7 @@ def _with_steps(folder: Path, step: Any) -> None:
     import torch
 
     for path in sorted(folder.glob("*/*.pt")):
-        torch.save({"param": torch.load(path, weights_only=False)}, path)
+        torch.save({"param": load(path)}, path)
     for parameter in folder.iterdir():
         if parameter.is_dir():
             torch.save(step, parameter / "step.pt")

@@ -13,6 +13,7 @@ from deepspeed.runtime.checkpoint_engine.checkpoint_engine import (
 )
 
 from nt_pkg.sft.checkpoint_files import note_rank
+from nt_pkg.sft.safe_loading import load, load_only_weights
 
 # At ZeRO stages 1 and 2 it has all weights, and every rank reads it.
 SHARED = "mp_rank_00_model_states.pt"
@@ -29,6 +30,7 @@ class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
     def __init__(self, rank: int, in_background: bool) -> None:
         """Write for one rank."""
         super().__init__()
+        load_only_weights()
         self.place: dict[str, int] = {}  # of the next checkpoint, see `note_rank`
         self.weights_only = False  # of the next checkpoint
         self._rank, self._in_background = rank, in_background
@@ -67,7 +69,7 @@ class Writer(CheckpointEngine):  # type: ignore[misc]  # DeepSpeed has no types
     def load(self, path: str, map_location: Any = None) -> Any:
         """Return the content of one file, mapped if it is one that all ranks of a node read."""
         is_shared = path.endswith(SHARED)
-        return torch.load(path, map_location=map_location, weights_only=False, mmap=is_shared)
+        return load(path, map_location=map_location, mmap=is_shared)
 
 
 def _weights_of(state: dict[str, Any]) -> dict[str, Any]:

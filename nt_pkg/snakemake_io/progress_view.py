@@ -5,6 +5,8 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from nt_pkg.files.foreign_text import printable, say
+from nt_pkg.jobs.command import ERROR
 from nt_pkg.snakemake_io.events import Event
 from nt_pkg.snakemake_io.stages import STAGES
 
@@ -27,6 +29,7 @@ class ProgressView:
         self.first_job_after: float | None = None
         self._is_terminal = sys.stdout.isatty()
         self._is_begun, self._num_failures = False, 0
+        self._errors: Counter[tuple[str, str]] = Counter()  # what jobs ended with, by their rule
 
     @property
     def num_done(self) -> int:
@@ -60,7 +63,10 @@ class ProgressView:
             self._print("nothing to be done")
         if status and not self._num_failures:
             tail = self._output.read_text(errors="replace").splitlines()[-25:]
-            sys.stdout.write("\n".join(tail) + "\n")
+            say("\n".join(tail))
+        for (rule, error), number in self._errors.items():
+            times = f" ({number} jobs)" if number > 1 else ""
+            self._print(f"{rule}{times}: {error}")
         if status:
             self._print(
                 f"stopped with status {status}; Snakemake's output is in {self._output}. The "
@@ -78,8 +84,11 @@ class ProgressView:
         self._num_failures += 1
         self._print(f"rule {rule} failed; the end of {log}:")
         text = log.read_text(errors="replace") if log.exists() else ""
-        for line in text.splitlines()[-12:]:
+        lines = text.splitlines()
+        for line in lines[-12:]:
             self._print(f"    {line}")
+        if error := next((line for line in reversed(lines) if line.startswith(ERROR)), ""):
+            self._errors[rule, error] += 1
 
     def _finish(self, job: int, at: float) -> None:
         rule, begun = self._started.pop(job, ("", 0.0))
@@ -122,6 +131,7 @@ class ProgressView:
         return total
 
     def _print(self, text: str, stays: bool = True) -> None:
+        text = printable(text)
         if self._is_terminal:
             sys.stdout.write(f"\r\x1b[K{text}" + ("\n" if stays else ""))
         else:

@@ -92,6 +92,50 @@ def test_texts_become_tokens_in_one_place() -> None:
     assert not found
 
 
+def calls(name: str) -> Iterator[tuple[str, ast.Call]]:
+    """Yield the calls of a function or method in the code of jobs, each with its place."""
+    for path in [*MODULES, *sorted((PACKAGE.parent / "scripts").glob("*.py"))]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and re.fullmatch(name, ast.unparse(node.func)):
+                yield f"{path.relative_to(PACKAGE.parent)}:{node.lineno}", node
+
+
+def test_no_folder_of_a_model_runs_its_code() -> None:
+    """Silence would let transformers ask, and `yes |` answer."""
+    found = dict(calls(r"Auto\w+\.from_\w+|vllm\.LLM"))
+    assert len(found) > 8
+    said = {
+        place: [
+            ast.unparse(each.value) for each in call.keywords if each.arg == "trust_remote_code"
+        ]
+        for place, call in found.items()
+    }
+    assert {place for place, value in said.items() if value != ["False"]} == set()
+
+
+def test_no_checkpoint_runs_its_code() -> None:
+    found = dict(calls(r"torch\.load"))
+    unsafe = {
+        place for place, call in found.items() if "weights_only=True" not in ast.unparse(call)
+    }
+    assert found and not unsafe
+
+
+def test_words_of_others_are_printed_in_one_place() -> None:
+    """`say` takes secrets and what a terminal obeys out of them; the others write texts of ours."""
+    ours = {"files/foreign_text.py", "jobs/progress.py", "jobs/warm_interpreter.py",
+            "snakemake_io/progress_view.py", "snakemake_io/arguments.py", "preflight/probe.py",
+            "preflight/gpus.py", "sft/launch.py"}  # fmt: skip
+    found = {place.partition(":")[0] for place, _ in calls(r"print|sys\.std(out|err)\.write")}
+    assert found <= {f"nt_pkg/{name}" for name in ours}
+
+
+def test_every_script_ends_with_what_a_user_can_mend() -> None:
+    for path in (PACKAGE.parent / "scripts").glob("*.py"):
+        text = path.read_text()
+        assert ("__main__" in text) == text.endswith("    sys.exit(run_command(main))\n"), path
+
+
 def test_imports_inside_functions_wait_for_something_heavy() -> None:
     """They save start-up time; one that hides a circle is a defect of the plan of the house."""
     found = []

@@ -1,0 +1,109 @@
+"""How a command ends: what its user can mend is said in one line, without a trace of Python."""
+
+import errno
+import logging
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from nt_pkg.files import layout
+from nt_pkg.files.foreign_text import printable, say
+
+ERROR = "error: "  # before what a command ended with, for those who read its log
+_CODE = Path(__file__).parents[2]  # the repository
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_BYTES = 1 << 20  # less than this is nothing
+_BUG = "This is a defect of the project, or of a library; please report it with the lines above"
+
+
+def run_command(main: Callable[[], int]) -> int:
+    """Return the exit status of a command.
+
+    An error that this project raises tells its user what is wrong, where, and what to do; of others
+    the trace is needed as well. All of them are printed without secrets and control characters.
+
+    Args:
+        main: does the work, and returns its status.
+    """
+    try:
+        return main()
+    except SystemExit as end:
+        if not isinstance(end.code, str):
+            raise
+        say(end.code, sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # of `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except Exception as error:
+        said = explained(error)
+        if said is None:
+            said = f"{type(error).__name__}: {error}. {_BUG}"
+            say("".join(traceback.format_exception(error)), sys.stderr)
+        say(f"{ERROR}{said}", sys.stderr)
+    return 1
+
+
+def explained(error: BaseException) -> str | None:
+    """Return what to tell the user of an error, None if it is not for users."""
+    if any(isinstance(each, OSError) and each.errno in _FULL for each in _chain(error)):
+        return say_full(str(error))
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    is_ours = type(error) in (ValueError, RuntimeError) or type(error).__module__.startswith("nt_")
+    return str(error) if is_ours and _is_raised_here(error) else None
+
+
+def _is_raised_here(error: BaseException) -> bool:
+    """Return whether code of this project has raised an error itself."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = Path(frames[-1].filename).resolve() if frames else Path()
+    return any(place.is_relative_to(_CODE / name) for name in ("nt_pkg", "scripts"))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def say_full(what: str) -> str:
+    """Return what to do about a full disk, which stopped something."""
+    places = full_places() or ["a file system is full, or a quota is used up"]
+    return (
+        f"no space left ({what}): {'; '.join(places)}. Make room, and run the same command again: "
+        "nothing that is finished is lost. `python -m scripts.plan` says how much a study needs"
+    )
+
+
+def full_places() -> list[str]:
+    """Return a line on each file system that is full, of those that a study writes to."""
+    found: dict[int, str] = {}
+    for name in (
+        ".",
+        layout.RESULTS,
+        "logs",
+        os.environ.get("NT_WORK", "work"),
+        tempfile.gettempdir(),
+    ):
+        try:
+            at, device = os.statvfs(name), Path(name).stat().st_dev
+        except OSError:
+            continue
+        free = at.f_bavail * at.f_frsize
+        if free < _FULL_BYTES or (at.f_files and not at.f_favail):
+            what = f"{free} bytes" if free < _FULL_BYTES else "no inodes"
+            found.setdefault(device, f"the file system of {Path(name).absolute()} has {what} left")
+    return list(found.values())
+
+
+class CleanFormatter(logging.Formatter):
+    """Formats log records without secrets and control characters, traces included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        return printable(super().format(record))
