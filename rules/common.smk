@@ -41,6 +41,9 @@ try:
         for path in PLAN.truth():
             read_truth(Path(path))
     check_writable(("results", "assets", "work", "logs"))
+    SITE = Site(workflow.resource_settings.default_resources)
+    if SITE.facts.get("scratch"):
+        work_in(SITE.facts["scratch"], Path.cwd())
     shell.prefix(
         shell_prefix(
             Path(workflow.basedir),
@@ -70,7 +73,6 @@ wildcard_constraints:
     part=r"(\.\d+-of-\d+)?",
 
 
-SITE = Site(workflow.resource_settings.default_resources)
 placed, memory, minutes = SITE.placed, SITE.memory, SITE.minutes
 inputs = Inputs(PLAN, rules, checkpoints)
 UNDER_WAY = UnderWay(Path(".snakemake/under_way.jsonl"))
@@ -78,9 +80,6 @@ UNDER_WAY = UnderWay(Path(".snakemake/under_way.jsonl"))
 for resource, most in admissions(PLAN.study).items():
     if resource not in workflow.global_resources:  # --resources
         workflow.register_resource(resource, most)
-
-if SITE.facts.get("scratch"):
-    work_in(SITE.facts["scratch"], Path.cwd())
 
 if workflow.is_main_process:
     UNDER_WAY.take_for_incomplete()

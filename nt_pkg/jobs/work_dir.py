@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,9 @@ def work_dir(outputs: Sequence[Path], key: str) -> Iterator[Path | None]:
             results.
     """
     root = _root()
+    if "NT_WORK" in os.environ:
+        check_ours(root)  # on the node of this job
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
     relative = Path(*(part for part in outputs[0].parts if part not in ("/", "..")))
     folder = root / relative / key
     folder.mkdir(parents=True, exist_ok=True)
@@ -135,9 +139,39 @@ def work_in(scratch: str, folder: Path) -> None:
     """Set the work folder of jobs that run in `folder` to a subfolder of `scratch`.
 
     Jobs inherit it. Two folders with the same name get different subfolders.
+
+    Raises:
+        ValueError: it exists and is not ours; everybody can tell its name before it is made.
     """
     place = Path(scratch) / f"{folder.name}-{digest(str(folder.resolve()))[:8]}"
+    check_ours(place)
     os.environ["NT_WORK"] = str(place)
+
+
+def check_ours(place: Path) -> None:
+    """Look whether a folder, if it exists, is one that only this user can fill.
+
+    What lies in it is taken for answers that were paid for and for checkpoints.
+
+    Raises:
+        ValueError: another user owns it or all may write to it, or it is a link.
+    """
+    try:
+        found = place.lstat()
+    except FileNotFoundError:
+        return
+    if found.st_uid != os.geteuid():
+        why = f"belongs to another user (uid {found.st_uid})"
+    elif not stat.S_ISDIR(found.st_mode):
+        why = "is not a folder"
+    elif found.st_mode & stat.S_IWOTH:
+        why = "can be written by everybody"
+    else:
+        return
+    raise ValueError(
+        f"the work folder {place} {why}, so what lies in it cannot be relied on: name another "
+        "`scratch` in the profile, such as a folder of your own"
+    )
 
 
 def cache_dir(library: str) -> Path:

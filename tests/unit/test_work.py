@@ -295,3 +295,32 @@ def test_lock_of_a_killed_process_is_free() -> None:
         assert folder
         assert (folder / "half").read_text() == "done"
         _make(Path("results/x"))
+
+
+def test_scratch_folder_that_others_can_fill_is_refused(tmp_path: Path) -> None:
+    """They could leave answers and checkpoints there; its name can be told before it is made."""
+    scratch, clone = tmp_path / "site", tmp_path / "clone"
+    work_in(str(scratch), clone)
+    place = Path(os.environ["NT_WORK"])
+    assert not scratch.exists()  # planning writes nothing
+
+    with work_dir([tmp_path / "out"], "key") as folder:
+        assert folder and place.stat().st_mode & 0o777 == 0o700
+        _make(tmp_path / "out")
+    work_in(str(scratch), clone)  # our own is taken again
+
+    place.chmod(0o777)
+    with pytest.raises(ValueError, match="can be written by everybody, so what lies in it"):
+        work_in(str(scratch), clone)
+    shutil.rmtree(place)
+    place.symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="is not a folder"):
+        work_in(str(scratch), clone)
+    place.unlink()
+    place.mkdir()
+    if os.geteuid() == 0:
+        os.chown(place, 12345, -1)
+        with pytest.raises(ValueError, match=r"belongs to another user \(uid 12345\)"):
+            work_in(str(scratch), clone)
+        with pytest.raises(ValueError, match="belongs to another user"), work_dir([place], "key"):
+            pass
