@@ -27,6 +27,7 @@ rule annotate:
         image("inference")
     threads: lambda wc: PLAN.study.annotators[wc.annotator].runtime.threads
     resources:
+        **listed("prompts", "traces"),
         **placed(lambda wc: PLAN.study.annotators[wc.annotator].runtime),
         **admitted(PLAN.study, lambda wc: PLAN.study.annotators[wc.annotator].runtime),
         mem_mb=memory(lambda wc: PLAN.study.annotators[wc.annotator].runtime.mem_mb),
@@ -40,8 +41,8 @@ rule annotate:
         " --spec {params.spec:q}"
         " --names {params.names:q}"
         " --runtime {resources.knobs:q}"
-        " --prompts {input.prompts:q}"
-        " --traces {input.traces:q}"
+        " --prompts {resources.prompts}"
+        " --traces {resources.traces}"
         " --model {input.model:q}"
         " --out {output.labels:q}"
         " > {log:q} 2>&1"
@@ -64,6 +65,7 @@ rule annotate_questions:
         image("inference")
     threads: lambda wc: PLAN.study.annotators[wc.annotator].runtime.threads
     resources:
+        **listed("prompts"),
         **placed(lambda wc: PLAN.study.annotators[wc.annotator].runtime),
         mem_mb=memory(lambda wc: PLAN.study.annotators[wc.annotator].runtime.mem_mb),
         runtime=minutes(lambda wc: PLAN.study.annotators[wc.annotator].runtime.minutes),
@@ -76,7 +78,7 @@ rule annotate_questions:
         " --spec {params.spec:q}"
         " --names {params.names:q}"
         " --runtime {resources.knobs:q}"
-        " --prompts {input.prompts:q}"
+        " --prompts {resources.prompts}"
         " --model {input.model:q}"
         " --out {output.labels:q}"
         " > {log:q} 2>&1"

@@ -12,6 +12,7 @@ sys.path.insert(0, workflow.basedir)
 from nt_pkg.config.base import IMPORTED, NAME
 from nt_pkg.config.load import merge_study, study_files
 from nt_pkg.files.foreign_text import printable
+from nt_pkg.files.path_lists import packed
 from nt_pkg.jobs.shell import check_writable, shell_prefix
 from nt_pkg.jobs.work_dir import forget_finished, work_in
 from nt_pkg.plan.admission import admissions, admitted
@@ -92,6 +93,15 @@ if workflow.is_main_process:
 def runtime(wildcards):
     """Return how a student's jobs are spread over a machine."""
     return PLAN.study.students[wildcards.student].runtime
+
+
+def listed(*names):
+    """Return input files as resources: words of the shell that fit a command line."""
+
+    def words(name):
+        return lambda wildcards, input: packed(input.get(name))
+
+    return {name: words(name) for name in names}
 
 
 def image(kind):

@@ -103,6 +103,7 @@ rule grade:
     conda:
         "../envs/workflow.yaml"
     resources:
+        **listed("samples", "manifests"),
         mem_mb=memory(8_000),
         runtime=minutes(60),
     params:
@@ -112,8 +113,8 @@ rule grade:
         "python -m scripts.grade"
         " --spec {params.spec:q}"
         " --names {params.names:q}"
-        " --samples {input.samples:q}"
-        " --samples-manifests {input.manifests:q}"
+        " --samples {resources.samples}"
+        " --samples-manifests {resources.manifests}"
         " --source {input.source:q}"
         " --out {output.score:q}"
         " --grades {output.grades:q}"

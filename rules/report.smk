@@ -54,6 +54,19 @@ rule build_report:
     conda:
         "../envs/workflow.yaml"
     resources:
+        **listed(
+            "pools",
+            "prompts",
+            "traces",
+            "texts",
+            "labels",
+            "subsets",
+            "manifests",
+            "examples",
+            "runs",
+            "scores",
+            "benchmarks",
+        ),
         mem_mb=memory(8_000),
         runtime=minutes(60),
         command=lambda wc: remake_command(
@@ -67,17 +80,17 @@ rule build_report:
     shell:
         "python -m scripts.build_report"
         " --spec {params.spec:q}"
-        " --pools {input.pools:q}"
-        " --prompts {input.prompts:q}"
-        " --traces {input.traces:q}"
-        " --texts {input.texts:q}"
-        " --labels {input.labels:q}"
-        " --subsets {input.subsets:q}"
-        " --manifests {input.manifests:q}"
-        " --examples {input.examples:q}"
-        " --runs {input.runs:q}"
-        " --scores {input.scores:q}"
-        " --benchmarks {input.benchmarks:q}"
+        " --pools {resources.pools}"
+        " --prompts {resources.prompts}"
+        " --traces {resources.traces}"
+        " --texts {resources.texts}"
+        " --labels {resources.labels}"
+        " --subsets {resources.subsets}"
+        " --manifests {resources.manifests}"
+        " --examples {resources.examples}"
+        " --runs {resources.runs}"
+        " --scores {resources.scores}"
+        " --benchmarks {resources.benchmarks}"
         " --timings timings"
         " --earlier {input.earlier:q}"
         " --truth {input.truth:q}"

@@ -39,6 +39,7 @@ rule build_examples:
     container:
         image("training")
     resources:
+        **listed("traces", "labels"),
         # A batch of rows, whatever their number (make bench-scale), and a large tokenizer.
         mem_mb=memory(4_000),
         runtime=minutes(60),
@@ -53,8 +54,8 @@ rule build_examples:
         " --student {input.student:q}"
         " --subset {input.subset:q}"
         " --prompts {input.prompts:q}"
-        " --traces {input.traces:q}"
-        " --labels {input.labels:q}"
+        " --traces {resources.traces}"
+        " --labels {resources.labels}"
         " --out {output.examples:q}"
         " --manifest {output.manifest:q}"
         " > {log:q} 2>&1"

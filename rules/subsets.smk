@@ -31,6 +31,7 @@ checkpoint select_subset:
     conda:
         "../envs/workflow.yaml"
     resources:
+        **listed("traces", "labels", "near"),
         mem_mb=memory(8_000),
         runtime=minutes(60),
     params:
@@ -41,9 +42,9 @@ checkpoint select_subset:
         " --spec {params.spec:q}"
         " --names {params.names:q}"
         " --seed {wildcards.seed}"
-        " --traces {input.traces:q}"
-        " --labels {input.labels:q}"
-        " --near {input.near:q}"
+        " --traces {resources.traces}"
+        " --labels {resources.labels}"
+        " --near {resources.near}"
         " --out {output.subset:q}"
         " --manifest {output.manifest:q}"
         " > {log:q} 2>&1"

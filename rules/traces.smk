@@ -58,6 +58,7 @@ rule summarise_traces:
     conda:
         "../envs/workflow.yaml"
     resources:
+        **listed("traces"),
         mem_mb=memory(8_000),
         runtime=minutes(60),
     params:
@@ -67,6 +68,6 @@ rule summarise_traces:
         "python -m scripts.summarise_traces"
         " --spec {params.spec:q}"
         " --names {params.names:q}"
-        " --traces {input.traces:q}"
+        " --traces {resources.traces}"
         " --out {output.statistics:q}"
         " > {log:q} 2>&1"

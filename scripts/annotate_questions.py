@@ -17,6 +17,7 @@ from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.engines._base import Model
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_columns, write_parquet
+from nt_pkg.files.path_lists import Paths
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.gpus import has_gpus
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--spec", required=True)
     parser.add_argument("--names", type=json.loads, required=True)
     parser.add_argument("--runtime", type=EngineRuntime.model_validate_json, default="{}")
-    parser.add_argument("--prompts", type=Path, nargs="+", required=True)
+    parser.add_argument("--prompts", action=Paths, nargs="+", required=True)
     parser.add_argument("--model", type=Path, nargs="?", help="manifest of the model to run")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)

@@ -14,6 +14,7 @@ from pathlib import Path
 from nt_pkg.config.students import Format, Training
 from nt_pkg.files.json_files import digest, sha256_file, write_json
 from nt_pkg.files.parquet import read_columns
+from nt_pkg.files.path_lists import Paths
 from nt_pkg.files.schemas import SUBSET
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
@@ -29,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--student", type=Path, required=True, help="manifest of the student")
     parser.add_argument("--subset", type=Path, required=True)
     parser.add_argument("--prompts", type=Path, required=True)
-    parser.add_argument("--traces", type=Path, nargs="+", required=True)
-    parser.add_argument("--labels", type=Path, nargs="*", default=[], help="labels of agreement")
+    parser.add_argument("--traces", action=Paths, nargs="+", required=True)
+    parser.add_argument("--labels", action=Paths, nargs="*", default=[], help="labels of agreement")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, required=True)
     args = parser.parse_args(argv)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nt_pkg.config.report import Report
+from nt_pkg.files.path_lists import Paths
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.report.collect import collect, names_in_use
@@ -34,17 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         *("pools", "prompts", "traces", "texts", "labels", "subsets", "manifests", "examples"),
         *("runs", "scores"),
     ):
-        parser.add_argument(f"--{name}", type=Path, nargs="*", required=True)
+        parser.add_argument(f"--{name}", action=Paths, nargs="*", required=True)
     parser.add_argument(
         "--benchmarks",
-        type=Path,
+        action=Paths,
         nargs="*",
         default=[],
         help="manifests of the benchmarks with files in the spec, in order",
     )
     parser.add_argument("--timings", type=Path, required=True, help="folder of benchmark files")
     parser.add_argument(
-        "--earlier", type=Path, nargs="*", default=[], help="summary.json of an earlier report"
+        "--earlier", action=Paths, nargs="*", default=[], help="summary.json of an earlier report"
     )
     parser.add_argument(
         "--truth", type=Path, nargs="*", default=[], help="true differences, to compare with"

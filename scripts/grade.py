@@ -17,6 +17,7 @@ from nt_pkg.evaluation.score import MOST_UNANSWERED
 from nt_pkg.evaluation.shards import read_answers, read_drawn
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.parquet import write_parquet
+from nt_pkg.files.path_lists import Paths
 from nt_pkg.files.schemas import GRADES
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
@@ -29,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True)
     parser.add_argument("--names", type=json.loads, required=True)
-    parser.add_argument("--samples", type=Path, nargs="+", required=True)
-    parser.add_argument("--samples-manifests", type=Path, nargs="+", required=True)
+    parser.add_argument("--samples", action=Paths, nargs="+", required=True)
+    parser.add_argument("--samples-manifests", action=Paths, nargs="+", required=True)
     parser.add_argument("--source", type=Path, nargs="?", help="manifest of the benchmark's files")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--grades", type=Path, required=True)

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from nt_pkg.files.json_files import sha256_file, write_json
 from nt_pkg.files.parquet import read_columns, read_names, write_parquet
+from nt_pkg.files.path_lists import Paths
 from nt_pkg.files.schemas import ANNOTATIONS, SUBSET, TRACES
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
@@ -27,10 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--spec", required=True)
     parser.add_argument("--names", type=json.loads, required=True)
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--traces", type=Path, nargs="+", required=True)
-    parser.add_argument("--labels", type=Path, nargs="*", default=[])
+    parser.add_argument("--traces", action=Paths, nargs="+", required=True)
+    parser.add_argument("--labels", action=Paths, nargs="*", default=[])
     parser.add_argument(
-        "--near", type=Path, nargs="*", default=[], help="question labels of another pool"
+        "--near", action=Paths, nargs="*", default=[], help="question labels of another pool"
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, required=True)

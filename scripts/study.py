@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,9 @@ from nt_pkg.config.load import read_study
 from nt_pkg.files import layout
 from nt_pkg.files.foreign_text import say
 from nt_pkg.jobs.command import run_command
+from nt_pkg.jobs.locks import lock
+from nt_pkg.jobs.shell import check_writable
+from nt_pkg.jobs.sockets import short_folder
 from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.terminal import headline
@@ -56,14 +58,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     output_path, events_path = folder / "logs/study.log", folder / "logs/study.events.jsonl"
     command = [sys.executable, "-m", "snakemake", *asking(options, events_path.absolute())]
     try:
+        check_writable([str(folder / "logs")])
         (folder / "logs").mkdir(parents=True, exist_ok=True)
+        only_start = (folder / "logs/.lock").open("w")  # a lock ends with its file
+        temporary = short_folder()
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     except OSError as error:
         place = folder.absolute()
         sys.exit(f"error: {place} cannot be written ({error}): run in a folder of your own")
+    if not lock(only_start, waits=False):  # before anything of the other start is touched
+        sys.exit(
+            f"error: another start works in {folder.absolute()}: wait for it, stop it, or give "
+            "this one a folder with --directory (python -m scripts.plan shows a plan beside it)"
+        )
     history, meter = History(folder / f"work/invocations-{study.study}.json"), Meter()
     events_path.unlink(missing_ok=True)
-    # Short, because a socket's address may have about 100 characters.
-    with tempfile.TemporaryDirectory(prefix="nt-") as passing:
+    with tempfile.TemporaryDirectory(prefix="nt-", dir=temporary) as passing:
         environment = {
             **with_plugin(os.environ),
             "NT_WARM": f"{passing}/warm.sock",
@@ -79,8 +90,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             _start(server, environment, stdout=warm_log, stderr=warm_log) as warm,
             _start(command, environment, stdout=output, stderr=output) as snakemake,
         ):
-            # The jobs of a killed Snakemake end with it.
-            threading.Thread(target=_kill_after, args=(warm, snakemake), daemon=True).start()
             events, view = Tail(events_path), ProgressView(output_path, os.cpu_count() or 1)
             meter.start()
             try:
@@ -89,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 _follow(snakemake, events, view)
                 status = 130
             finally:
-                warm.kill()
+                # Jobs of a killed Snakemake end with it; a training writes a checkpoint first.
+                warm.terminate()
         view.close(status)
         startup = Path(passing, "startup.jsonl")
         lines = startup.read_text().splitlines() if startup.exists() else []
@@ -110,12 +120,6 @@ def _follow(snakemake: subprocess.Popen[str], events: Tail, view: ProgressView) 
         if status is not None:
             return status
         time.sleep(_POLL_SECONDS)
-
-
-def _kill_after(one: subprocess.Popen[str], other: subprocess.Popen[str]) -> None:
-    """Kill one process as soon as the other has ended."""
-    other.wait()
-    one.kill()
 
 
 def _start(

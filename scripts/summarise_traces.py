@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.files.json_files import write_json
+from nt_pkg.files.path_lists import Paths
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.traces.statistics import trace_statistics
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True)
     parser.add_argument("--names", type=json.loads, required=True)
-    parser.add_argument("--traces", type=Path, nargs="+", required=True)
+    parser.add_argument("--traces", action=Paths, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("summarise_traces", args.spec)

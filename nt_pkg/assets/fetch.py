@@ -1,6 +1,5 @@
 """Files of pools, models and benchmarks: pinned, copied into `assets/`, identified by content."""
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -12,6 +11,7 @@ from typing import Any
 from nt_pkg.assets.hub import download
 from nt_pkg.config.sources import Source
 from nt_pkg.files.json_files import digest, read_json, sha256_file, write_json
+from nt_pkg.jobs.locks import lock
 
 NO_COMMIT = "0" * 40  # placeholder in the catalogue for a commit that is not known yet
 _ASSETS = Path("assets")  # of the study, in the folder where it is started
@@ -93,8 +93,8 @@ def missing_commit(source: Source, where: str) -> str | None:
 def one_at_a_time(spec: dict[str, Any], folder: Path) -> Iterator[None]:
     """Make other jobs that fetch the same files wait, so that they can reuse them."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{digest(spec)}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with (folder / f".{digest(spec)}.lock").open("w") as file:
+        lock(file)
         yield
 
 

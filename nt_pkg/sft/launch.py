@@ -143,6 +143,14 @@ def _run_placed(job: Job, signals: Forwarding) -> None:
             f"a training over {job.runtime.nodes} nodes runs within a Slurm job only: use "
             "--profile profiles/slurm, or set runtime.nodes of the student to 1"
         )
+    # Such as a start of the whole study by hand within an interactive job.
+    given = int(os.environ.get("SLURM_JOB_NUM_NODES") or os.environ.get("SLURM_NNODES") or 0)
+    if 0 < given < job.runtime.nodes:
+        raise ValueError(
+            f"this Slurm job has {given} node(s), and the training runs over {job.runtime.nodes}: "
+            "start the study with --profile profiles/slurm, which asks for as many, or set "
+            "runtime.nodes of the student to 1"
+        )
     with socket.create_server(("", 0)) as probe:  # this process runs on the first node
         port = probe.getsockname()[1]
     command = placed_command(job.runtime, write_job(job, time.time()), port)

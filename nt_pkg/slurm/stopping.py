@@ -1,7 +1,7 @@
 """Long jobs stop before their time is over, or on a signal, and continue in the same Slurm job.
 
-SIGTERM and SIGUSR2 stop a job that can continue: a training writes a checkpoint, and a job with a
-journal keeps what is in it. `run_job` then asks Slurm to start the same job again.
+SIGTERM, SIGUSR2 and SIGINT (Ctrl-C) stop a job that can continue: a training writes a checkpoint,
+and a job with a journal keeps what is in it. `run_job` then asks Slurm to start the same job again.
 """
 
 import logging
@@ -16,10 +16,11 @@ from typing import Any, Self
 
 from nt_pkg.config.engines import EngineRuntime
 from nt_pkg.jobs.journal import num_added
+from nt_pkg.jobs.warm_interpreter import STOP_SECONDS
 from nt_pkg.slurm.jobs import Machines, enter_own_step, requeue, warn_before_end
 
 logger = logging.getLogger(__name__)
-SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
 EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: try again
 _SAME_SECONDS = 1.0  # a signal to a whole process group may arrive twice within this time
 
@@ -47,6 +48,7 @@ class Stopped(SystemExit):
 class Forwarding:
     """Acts on the first signal; the same signal again ends this process at once.
 
+    Nobody waits longer than ten seconds after Ctrl-C, whatever a step takes.
     Slurm's SIGTERM at the time limit does not interrupt a stop that its earlier SIGUSR2 started.
     Signals are blocked from the beginning of the block until `start`, so that none arrives after
     the ranks of a training have started and before they can receive it.
@@ -90,9 +92,13 @@ class Forwarding:
             over.set()
 
     def _raise_first(self) -> None:
+        if self.received is None:
+            self._raise(signal.SIGUSR2)
+
+    def _raise(self, number: signal.Signals) -> None:
         with self._ending:
-            if self.received is None and not self._is_over:
-                os.kill(os.getpid(), signal.SIGUSR2)
+            if not self._is_over:
+                os.kill(os.getpid(), number)
 
     def __exit__(self, *_: object) -> None:
         """Restore the previous signal handlers."""
@@ -108,6 +114,10 @@ class Forwarding:
             self.received, self._at = signal.Signals(number), now
             logger.info("%s: stopping", self.received.name)
             self._send(self.received)
+            if number == signal.SIGINT:
+                again = threading.Timer(STOP_SECONDS, self._raise, (signal.SIGINT,))
+                again.daemon = True
+                again.start()
         elif number == self.received and now - self._at > _SAME_SECONDS:
             logger.info("%s again: stopping at once", self.received.name)
             raise SystemExit(EXIT_STATUS)

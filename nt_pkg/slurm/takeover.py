@@ -1,12 +1,13 @@
 """Guards one start: no other controller works on the same results at the same time."""
 
-import fcntl
 import logging
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
+
+from nt_pkg.jobs.locks import lock
 
 logger = logging.getLogger(__name__)
 _COMMAND_SECONDS = 60.0
@@ -22,15 +23,11 @@ def hold_results(folder: Path) -> None:
         RuntimeError: another controller works there.
     """
     folder.mkdir(exist_ok=True)
-    lock = (folder / ".lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise RuntimeError(
-            f"another Snakemake works on {folder.resolve()}: wait for it or stop it"
-        ) from None
-    _held.append(lock)
+    file = (folder / ".lock").open("w")
+    if not lock(file, waits=False):
+        file.close()
+        raise RuntimeError(f"another Snakemake works on {folder.resolve()}: wait for it or stop it")
+    _held.append(file)
 
 
 def end_leftovers(prefix: str, folder: Path, say: Callable[[str], None] = logger.warning) -> int:

@@ -168,6 +168,19 @@ def test_folder_that_cannot_be_written_is_named(
         check_writable(("results",))
 
 
+def test_folder_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "assets").symlink_to("elsewhere")
+    check_writable(("assets",))
+    (tmp_path / "results").symlink_to("/purged/results")
+    with pytest.raises(ValueError, match="results is a link to /purged/results, which does not"):
+        check_writable(("results",))
+    (tmp_path / "work").touch()
+    with pytest.raises(ValueError, match="work is a file, and a folder is needed there"):
+        check_writable(("work",))
+
+
 def test_shell_prefix_works_in_a_folder_of_any_name(tmp_path: Path) -> None:
     root = tmp_path / 'it\'s "my" $x'
 

@@ -17,6 +17,7 @@ SERVE = """
 import sys
 from nt_pkg.jobs import warm_interpreter as warm
 warm._LIBRARIES = ('json',)
+warm.STOP_SECONDS = 1.0
 warm.serve(sys.argv[1])
 """
 Client = Callable[..., "subprocess.Popen[str]"]
@@ -190,6 +191,47 @@ def test_job_dies_with_its_client(client: Client, tmp_path: Path) -> None:
     assert wait_for(lambda: not any(map(is_alive, pids)))
     process.communicate()
     assert client("print(1)").communicate(timeout=30)[0] == "1\n"
+
+
+STOPS = (
+    "import pathlib, signal, sys, time\n"
+    "def stop(*_):\n"
+    "    pathlib.Path('stopped').touch()\n"
+    "    if 'deaf' not in sys.argv: sys.exit(3)\n"
+    "signal.signal(signal.SIGTERM, stop)\n"
+    "pathlib.Path('begun').touch()\n"
+    "while True: time.sleep(0.05)\n"
+)
+
+
+@pytest.mark.parametrize("ended", ["client", "server"])
+def test_job_is_asked_to_stop_first(
+    client: Client, server: "subprocess.Popen[str]", tmp_path: Path, ended: str
+) -> None:
+    """So that it can write a checkpoint."""
+    process = client(STOPS)
+    assert wait_for((tmp_path / "jobs" / "begun").exists)
+
+    server.send_signal(signal.SIGINT)  # Ctrl-C reaches it too
+    (process if ended == "client" else server).terminate()
+
+    assert wait_for((tmp_path / "jobs" / "stopped").exists)
+    if ended == "server":
+        assert server.wait(15) == 0
+        assert process.wait(15) == 3
+
+
+def test_job_that_does_not_stop_is_killed(
+    client: Client, server: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    process = client(STOPS, "deaf")
+    assert wait_for((tmp_path / "jobs" / "begun").exists)
+
+    server.terminate()
+
+    assert server.wait(15) == 0
+    assert process.wait(15) not in (0, 3)
+    assert (tmp_path / "jobs" / "stopped").exists()
 
 
 def test_jobs_die_with_the_server(

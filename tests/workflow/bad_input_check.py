@@ -19,12 +19,10 @@ Prints the counts, and what was raw or silent; status 1 if anything was.
 
 import argparse
 import hashlib
-import json
 import os
 import re
 import runpy
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -37,7 +35,7 @@ from pathlib import Path
 
 from nt_pkg.jobs.command import ERROR
 from nt_pkg.jobs.warm_interpreter import _LIBRARIES
-from tests.workflow.sandbox import ROOT, STUDY, TINY, environment, plan, run, table
+from tests.workflow.sandbox import ROOT, TINY, environment, plan, run, table
 
 _MOST_SECONDS = 120.0  # for one job
 _QUICK_SECONDS = 50.0
@@ -152,7 +150,11 @@ class Study:
             *("-s", str(ROOT / "Snakefile"), "--profile", str(ROOT / "profiles/local")),
             *("--configfile", str(ROOT / TINY)),
         ]
-        run(folder, [sys.executable, "-m", "scripts.study", *self.arguments[4:]], PYTHONPATH=str(ROOT))
+        run(
+            folder,
+            [sys.executable, "-m", "scripts.study", *self.arguments[4:]],
+            PYTHONPATH=str(ROOT),
+        )
         forced = [*self.arguments, "--forceall"]
         jobs = [job for job in plan(folder, forced, PYTHONPATH=str(ROOT)) if job.outputs]
         said = run(

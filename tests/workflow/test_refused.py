@@ -1,5 +1,6 @@
 """A start on a cluster refuses what its GPUs cannot hold, before anything is submitted."""
 
+import fcntl
 import os
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts import study
 from tests.workflow.sandbox import ROOT, TINY, command, run
 
 # Of Llama-3.1-8B: with ZeRO-2 it does not fit on the two GPUs that the tiny study asks for, with at
@@ -59,3 +61,19 @@ def test_a_student_that_does_not_fit_is_refused_before_submission(tmp_path: Path
     assert f"note: cannot run yet: {says}" in _start(tmp_path / "dry", "-n", "-q")
     # Of a type whose memory is not known, nothing is said.
     assert "does not fit" not in _start(tmp_path / "other", "-n", "-q", gpu_type="gtx")
+
+
+def test_a_second_start_leaves_the_first_ones_logs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "study.log").write_text("of the first\n")
+    with (logs / ".lock").open("w") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+
+        with pytest.raises(SystemExit) as refused:
+            study.main(["--configfile", str(ROOT / TINY), "--directory", str(tmp_path), "-n"])
+
+    assert f"another start works in {tmp_path}: wait for it" in str(refused.value)
+    assert (logs / "study.log").read_text() == "of the first\n"

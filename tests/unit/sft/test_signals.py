@@ -49,8 +49,18 @@ def tell_the_launcher(trainer: loop._Trainer, number: int, step: Any) -> float:
     return one_step(trainer, number, step)
 
 
+def interrupt_all(trainer: loop._Trainer, number: int, step: Any) -> float:
+    """Send all processes the signal of Ctrl-C in step 5."""
+    if number == 5:
+        if trainer._rank == 0:
+            os.kill(os.getppid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    return one_step(trainer, number, step)
+
+
 @pytest.mark.parametrize(
-    ("tell", "name"), [(tell_one_rank, "SIGUSR2"), (tell_the_launcher, "SIGTERM")]
+    ("tell", "name"),
+    [(tell_one_rank, "SIGUSR2"), (tell_the_launcher, "SIGTERM"), (interrupt_all, "SIGINT")],
 )
 def test_run_stopped_by_a_signal_goes_on_as_if_undisturbed(
     student: Path,
@@ -124,6 +134,25 @@ def test_second_signal_ends_the_training_at_once(
     for _ in range(2):
         os.kill(parent.pid, signal.SIGTERM)
         time.sleep(0.2)
+    parent.join(60)
+
+    assert parent.exitcode == EXIT_STATUS
+    assert not any(map(is_alive, ranks))
+
+
+def test_a_long_step_ends_soon_after_ctrl_c(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(student, tmp_path / "work", runtime=KILLED)
+    monkeypatch.setattr(loop._Trainer, "_step", wait_at_step_two)
+    monkeypatch.setattr("nt_pkg.slurm.stopping._SAME_SECONDS", 0.0)
+    monkeypatch.setattr("nt_pkg.slurm.stopping.STOP_SECONDS", 0.5)
+    parent = FORK.Process(target=launch.train, args=(job,))
+    parent.start()
+    ranks = hanging_ranks(job)
+
+    assert parent.pid is not None
+    os.kill(parent.pid, signal.SIGINT)
     parent.join(60)
 
     assert parent.exitcode == EXIT_STATUS
