@@ -1,7 +1,7 @@
 """Damage every artifact of a small study in every way, and see what its readers say.
 
     python -m tests.workflow.bad_input_check            # all of them
-    python -m tests.workflow.bad_input_check --quick    # for CI: each artifact once, within a minute
+    python -m tests.workflow.bad_input_check --quick    # for CI: each artifact once, in a minute
     python -m tests.workflow.bad_input_check -k subset  # artifacts whose rule or path has this word
 
 The cases come from the plan of the study: every output that a rule declares, cut, with a flipped
