@@ -221,7 +221,7 @@ def say_effects(
         ]
     for verdict in ("no difference seen", MODELS_ALIKE):
         if found := groups.get(verdict):
-            findings.append(Finding(verdict, say_no_difference(found, names), ""))
+            findings.append(Finding(verdict, capitalise(say_no_difference(found, names)), ""))
     findings += [
         Finding(NO_DATA, say_difference(each, names), "") for each in groups.get(NO_DATA, [])
     ]

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from nt_pkg.config.base import IMPORTED, UNTRAINED
 from nt_pkg.config.report import Report
 from nt_pkg.files.json_files import NOT_OURS
-from nt_pkg.report.wording import MINUS
+from nt_pkg.report.wording import MINUS, capitalise
 from nt_pkg.statistics.verdicts import NO_DATA
 
 Settings = Mapping[str, object]  # how something was made: a spec, sampling, versions
@@ -399,7 +399,8 @@ class Effect:
     @property
     def title(self) -> str:
         """The comparison in words, such as `Long traces - random ones`."""
-        return f"{self.sides[0]} {MINUS} {self.sides[1]}" if all(self.sides) else self.name
+        a, b = self.sides
+        return f"{capitalise(a)} {MINUS} {b}" if a and b else self.name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,13 +41,13 @@ def say_difference(effect: Effect, labels: Labels) -> str:
 
 
 def say_no_difference(effects: Sequence[Effect], labels: Labels) -> str:
-    """Return one sentence about comparisons in which nothing was seen."""
+    """Return one sentence, without its capital, about comparisons in which nothing was seen."""
     pairs = [
-        f"{effect.sides[0] if at else capitalise(effect.sides[0])} and {effect.sides[1]}"
-        f"{say_where(effect, labels)} ({_say_small(effect)})"
-        for at, effect in enumerate(effects)
+        f"between {effect.sides[0]} and {effect.sides[1]}{say_where(effect, labels)} "
+        f"({_say_small(effect)})"
+        for effect in effects
     ]
-    return f"{'; '.join(pairs)}."
+    return f"no difference was seen {'; nor '.join(pairs)}."
 
 
 def say_where(effect: Effect, labels: Labels) -> str:

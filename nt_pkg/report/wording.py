@@ -136,18 +136,13 @@ def describe_filters(a: Mapping[str, str | list[str]], b: Mapping[str, str | lis
 def describe_sides(
     a: Mapping[str, str | list[str]], b: Mapping[str, str | list[str]]
 ) -> tuple[str, str]:
-    """Return what one side has and the other has not, of both, such as `format long, mode think`.
-
-    Subsets go by their name alone.
-    """
+    """Return what one side has and the other has not, of both, such as `subset x, mode think`."""
     sides = []
     for own, other in ((a, b), (b, a)):
-        parts = [(key, _describe(own[key])) for key in own if own[key] != other.get(key)]
-        named = [
-            name_subset(value) if key == "subset" else f"{key.replace('_', ' ')} {value}"
-            for key, value in parts
-        ]
-        sides.append(", ".join(named) or "the others")
+        parts = [f"{key} {_describe(own[key])}" for key in own if own[key] != other.get(key)]
+        is_untrained = own.get("subset") == UNTRAINED
+        named = "the untrained student" if is_untrained else ", ".join(parts)
+        sides.append(named or "the others")
     return sides[0], sides[1]
 
 

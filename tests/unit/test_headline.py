@@ -82,8 +82,9 @@ def test_no_difference_is_a_sentence() -> None:
     other = replace(QUIET, sides=("mixed ones", "random ones"), standard_error=None)
 
     assert say_no_difference([QUIET, other], LABELS) == (
-        "Long traces and random ones on hard questions (\u22121.2 \u00b1 5.4 points); mixed ones "
-        "and random ones on hard questions (\u22121.2 points)."
+        "no difference was seen between long traces and random ones on hard questions "
+        "(\u22121.2 \u00b1 5.4 points); nor between mixed ones and random ones on hard questions "
+        "(\u22121.2 points)."
     )
 
 
@@ -115,8 +116,12 @@ def test_controls_have_a_sentence_of_their_own(verdicts: list[str], said: str) -
 @pytest.mark.parametrize(
     ("a", "b", "sides"),
     [
-        ({"subset": "x", "mode": "think"}, {"subset": "y", "mode": "think"}, ("x", "y")),
-        ({"subset": "x"}, {"subset": "none"}, ("x", "untrained")),
+        (
+            {"subset": "x", "mode": "think"},
+            {"subset": "y", "mode": "think"},
+            ("subset x", "subset y"),
+        ),
+        ({"subset": "x"}, {"subset": "none"}, ("subset x", "the untrained student")),
         (
             {"subset": "x", "format": "f", "mode": "think"},
             {"subset": "x", "format": "g", "mode": "no_think"},
@@ -157,4 +162,5 @@ def test_a_reader_sees_no_name_of_a_comparison(tmp_path: Path) -> None:
     assert "_vs_random" not in (tmp_path / "figures/effects.svg").read_text()
     assert {each["name"] for each in summary["effects"]} == {each.name for each in asked}
     assert any("Long traces scored " in line for line in summary["headline"])
-    assert any("odd-512 and random-512 on steps" in line.lower() for line in summary["headline"])
+    pair = "between subset odd-512 and subset random-512 on steps"
+    assert any(pair in line for line in summary["headline"])
