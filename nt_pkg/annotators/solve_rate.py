@@ -4,7 +4,8 @@ The student answers `answers` times, each with a seed of its own, in the mode in
 answer is what follows its reasoning, and one without an end to it is wrong. It is right if rules
 find it equal to the reference answer: the same text, the same number, or the same expression
 (annotator `agreement`). Only references that rules can grade count: numbers, expressions without
-words, and texts of few words. Other questions have no label, with that reason.
+words, and texts of few words. Other questions have no label, with that reason. Answers are the
+costly part, so a share of the questions can be asked.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,14 @@ class SolveRateParams(Strict):
     max_words: int = Field(
         3, ge=1, description="Most words of a reference answer that is compared as text (ours)."
     )
-    seed: int = Field(0, ge=0, description="Seed of its answers.")
+    share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the questions that it is asked, drawn by their ids; the others have "
+        "no label.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of its answers, and of that draw.")
 
 
 def ask_question(params: SolveRateParams, question: Question) -> list[Request] | Label:
@@ -42,6 +50,8 @@ def ask_question(params: SolveRateParams, question: Question) -> list[Request] |
     num_words = len(reference.split())
     if num_words > params.max_words and not is_comparable(reference):
         return Label(None, f"a reference answer of {num_words} words: no rule can grade answers")
+    if digest_int("solve_rate share", params.seed, question.id) >= params.share * 2**64:
+        return Label(None, "not among the share of the questions that are asked")
     prompt = prompt_in_mode(question.question, "think", params.think_words)
     return [
         Request(

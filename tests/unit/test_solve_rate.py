@@ -98,6 +98,23 @@ def test_only_references_that_rules_can_grade_are_asked_about() -> None:
     assert {each.id.partition("#")[0] for each in student.asked} == {"ok", "long"}
 
 
+def test_a_share_of_the_questions_is_asked_wherever_they_stand() -> None:
+    """Half of 400, the same in two shards as in one."""
+    prompts = [prompt(f"{number}", "7") for number in range(400)]
+    params = {**PARAMS, "share": 0.5}
+
+    def asked(some: list[dict[str, Any]]) -> set[str]:
+        student = Student({each["id"]: thought(*"7777") for each in some})
+        found = label_questions("solve_rate", params, some, ask_student=student)
+        reasons = {row["error"] for row in found}
+        assert reasons == {None, "not among the share of the questions that are asked"}
+        return {row["id"] for row in found if row["status"] == "ok"}
+
+    whole = asked(prompts)
+    assert 160 < len(whole) < 240
+    assert asked(prompts[::2]) | asked(prompts[1::2]) == whole
+
+
 def test_student_is_asked_as_it_is_trained_with_a_seed_for_each_answer() -> None:
     student = Student({"a": thought(*"7777")})
 
