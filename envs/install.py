@@ -255,6 +255,7 @@ def install(kind: str, new: Path, wanted: dict[str, Any], prompt: str) -> None:
         subprocess.run([*pip, "-r", str(HERE / "torch.txt")], check=True)
     # Byte code is compiled now, so that no job has to.
     uv = [str(new / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode"]
+    uv += ["--verify-hashes"]  # of what has one: torch's build is the site's own
     options = ["--override", str(override)] if override.exists() else []
     lists = ["-r", str(HERE / f"{kind}.txt")]
     subprocess.run([*uv, "--python", python, *options, *lists], check=True)

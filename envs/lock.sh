@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Pin every kind's environment: `make lock`, or envs/lock.sh --upgrade to take the newest of everything.
 # Writes KIND.txt from KIND.in, and KIND.yaml for conda. Needs uv and a package index.
+# The lists have the sha256 of every file of a package, so that an index can only give what was pinned.
+# The conda files have none: there pip would want one for torch too, whose build is the site's own.
 # envs/lock.sh --check (`make lock-check`) writes nothing: it resolves the pins on every Python.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -17,6 +19,8 @@ options_of() { # of kind $1, into `more`
     [ ! -e "$1.override" ] || more+=(--override "$1.override")
 }
 
+pins_of() { sed -E '/^ *--hash=/d; s/ *\\$//' "$@"; } # lists without their hashes
+
 check() { # kind $1 on Python $2
     options_of "$1"
     # Also what is asked for, because the lists leave torch out.
@@ -25,7 +29,7 @@ check() { # kind $1 on Python $2
             "$1" "$2" "$1" "$(grep -v '^ *warning' <<<"$found")" >&2
         return 1
     fi
-    if found=$(grep -vxFf "$1.txt" <<<"$found"); then
+    if found=$(grep -vxFf <(pins_of "$1.txt") <<<"$found"); then
         printf 'error: Python %s needs what envs/%s.txt does not pin; add it to envs/%s.in:\n%s\n' \
             "$2" "$1" "$1" "$found" >&2
         return 1
@@ -46,7 +50,7 @@ if [ "${1:-}" = --check ]; then
     exit $status
 fi
 
-resolve+=(--python-version 3.11)
+resolve+=(--python-version 3.11 --generate-hashes)
 pins=$(mktemp)
 trap 'rm -f "$pins" "$pins.seen"' EXIT
 : >"$pins.seen"
@@ -56,7 +60,7 @@ for kind in "${kinds[@]}"; do
     # What uv finds in the file it writes it keeps where it can: first of all the versions of the kinds
     # before this one, so that kinds share them, then this kind's own of last time.
     touch "$kind.txt"
-    cat "$pins.seen" "$kind.txt" | awk -F= '/^[a-z0-9]/ && !seen[$1]++' >"$pins"
+    pins_of "$pins.seen" "$kind.txt" | awk -F= '/^[a-z0-9]/ && !seen[$1]++' >"$pins"
     "${resolve[@]}" "${more[@]}" --output-file "$pins" "$kind.in" >/dev/null
     { echo "# Made by \`make lock\` from $kind.in."; cat "$pins"; } >"$kind.txt"
     cat "$pins" >>"$pins.seen"
@@ -73,6 +77,6 @@ for kind in workflow training inference; do
         echo "  - pip"
         echo "  - pip:"
         [ "$kind" = workflow ] || cat torch.txt
-        cat "$kind.txt"
+        pins_of "$kind.txt"
     } | sed -E '2,$ { /^#/d; s/^([a-z0-9].*==)/      - \1/ }' >"$kind.yaml"
 done

@@ -23,11 +23,12 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def pins(kind: str) -> dict[str, str]:
-    """Return the versions of a list; every line that is no comment has to be a pin."""
+    """Return the versions of a list; every line is a comment, or a pin with its hashes."""
     found = {}
-    for line in (ENVS / f"{kind}.txt").read_text().splitlines():
+    text = (ENVS / f"{kind}.txt").read_text()
+    for line in text.replace(" \\\n    --hash", " --hash").splitlines():
         if not line.startswith("#"):
-            pin = re.fullmatch(r"([a-z0-9-]+)==([\w.!+]+)", line)
+            pin = re.fullmatch(r"([a-z0-9-]+)==([\w.!+]+)( --hash=sha256:[0-9a-f]{64})+", line)
             assert pin, f"{kind}.txt: {line}"
             assert pin[1] not in found, f"{kind}.txt: {pin[1]} twice"
             found[pin[1]] = pin[2]

@@ -86,7 +86,7 @@ def _check_versions(copy: Path) -> None:
         ("training", copy / "results/sft/tiny-llama/tiny-random/system2/seed0/run.json"),
         ("inference-cpu", evals / "think.samples.json"),
     ):
-        pins = (ROOT / "envs" / f"{kind}.txt").read_text().splitlines()
+        pins = (ROOT / "envs" / f"{kind}.txt").read_text().split()
         version = read_json(path)["versions"]["transformers"]
         assert f"transformers=={version}" in pins, f"{path} was made with transformers {version}"
 
