@@ -198,8 +198,6 @@ def _test_recipes(
         variance = training_sd**2 * sum(1 / side.num_seeds for side in trained)
         return [Test(mean, Error(variance, None, between), "recipes", "stated", None)]
     alike = min((part.alike for part in known if part.alike is not None), default=None)
-    if any(part.source == "own" for part in known):
-        return [_test_own(mean, sides, between, alike)]
     times = [1 / side.num_seeds for side in trained]
     sampling = sum(
         _sampling(side, others) * time for side, time in zip(trained, times, strict=True)
@@ -212,20 +210,11 @@ def _test_recipes(
         squares = sum(v**2 / part.degrees for v, part in zip(each, known, strict=True))
         degrees = spread**2 / squares if squares else min(part.degrees for part in known)
     source = next(
-        (s for s in ("moderated", "others") if any(part.source == s for part in known)), "pooled"
+        (s for s in ("own", "moderated", "others") if any(part.source == s for part in known)),
+        "pooled",
     )
     error = _error(spread, degrees, between, sampling)
     return [Test(mean, error, "recipes", source, degrees, alike)]
-
-
-def _test_own(mean: float, sides: Sequence[Recipe], between: float, alike: float | None) -> Test:
-    """Return the test from the differences of the pair's own seeds, whatever each side varies."""
-    differences = sides[0].scores - (sides[1].scores if len(sides) > 1 else 0.0)
-    number = len(differences)
-    sampling = sum(_sampling(side, ()) / side.num_seeds for side in sides if side.is_trained)
-    variance = float(differences.var(ddof=1)) / number
-    error = _error(variance, number - 1.0, between, sampling)
-    return Test(mean, error, "recipes", "own", number - 1.0, alike)
 
 
 def _error(spread: float, degrees: float, between: float, sampling: float) -> Error:

@@ -7,7 +7,7 @@ measured against the others, per benchmark, because every benchmark shows again 
 vary:
 
 pooled      a factor of about two and a half in the standard deviation is excluded
-own         they vary more than the others, or less: the differences of their own seeds, paired
+own         they vary more than the others, or less: only their own count
 moderated   neither is shown: their own variance and that of the others, the others with no more
             degrees of freedom than their own (Smyth 2004 finds this number from many genes;
             from a dozen recipes it cannot be found)
@@ -29,8 +29,12 @@ FACTOR_ONE = 9.0  # of that of one side
 LEVEL_EXCLUDED = 0.05
 LEVEL_MORE = 0.05  # below it both sides, or one, are said to vary more than the others
 LEVEL_LESS = 0.05  # and less
+LEVEL_SIDES = 0.05  # below it one side is said to vary more than the other
 LEVEL_SEEDS = 0.01  # below it a seed is said to shift all recipes alike
 PRIOR_SHARE = 0.5  # degrees of the others, for each of one's own, where they are only moderated
+
+
+CORRELATION = 0.5  # of what a training changes on two benchmarks, before any is measured
 
 
 class Runs(Protocol):
@@ -79,6 +83,25 @@ class _Scatter:
         return float(self.products.mean() / self.degrees)
 
 
+def expect_degrees(own: float, sides: int, others: float, benchmarks: int) -> float:
+    """Return the degrees of freedom to expect of recipes that vary alike, before they ran.
+
+    Args:
+        own: degrees of the recipes of a comparison together.
+        sides: number of these.
+        others: degrees of the other recipes together.
+        benchmarks: over which accuracies are averaged. Few cannot show that recipes vary alike.
+    """
+    if not own or not others:
+        return own + others
+    number = benchmarks / (1 + (benchmarks - 1) * CORRELATION**2)
+    below = others * number
+    is_pooled = FACTOR_BOTH * fdtri(own * number, below, LEVEL_EXCLUDED) > 1 and (
+        FACTOR_ONE * fdtri(own / sides * number, below, LEVEL_EXCLUDED) > 1
+    )
+    return own + (others if is_pooled else min(others, PRIOR_SHARE * own * number))
+
+
 def find_spread(members: Sequence[Runs], others: Sequence[Runs]) -> Spread | None:
     """Return the variance between trainings of the recipes of one side or both of a comparison.
 
@@ -100,16 +123,37 @@ def find_spread(members: Sequence[Runs], others: Sequence[Runs]) -> Spread | Non
     mine = _add(own)
     assert mine is not None
     if rest is None:
-        return Spread(mine.variance, mine.degrees, "own")
+        return Spread(mine.variance, _find_welch_degrees(own), "own")
     source, alike = _judge(mine, own, rest)
     if source == "own":
-        return Spread(mine.variance, mine.degrees, source, alike)
+        return Spread(mine.variance, _own_degrees(own), source, alike)
     weight = rest.degrees
     if source == "moderated":
         weight = min(weight, PRIOR_SHARE * mine.degrees * _num_independent(rest))
     degrees = mine.degrees + weight
     variance = (mine.degrees * mine.variance + weight * rest.variance) / degrees
     return Spread(variance, degrees, source, alike, effect is not None)
+
+
+def _own_degrees(own: Sequence[_Scatter]) -> float:
+    """Return the degrees of the variance of one side or two, fewer if one is said to vary more."""
+    both = _add(own)
+    assert both is not None
+    known = both.variances > 0
+    if len(own) == 1 or not known.any():
+        return both.degrees
+    one, other = (float((each.variances[known] / both.variances[known]).mean()) for each in own)
+    first, second = (each.degrees * _num_independent(both) for each in own)
+    lower = fdtr(first, second, one / other) if other else 1.0
+    is_alike = LEVEL_SIDES / 2 < lower < 1 - LEVEL_SIDES / 2
+    return both.degrees if is_alike else _find_welch_degrees(own)
+
+
+def _find_welch_degrees(own: Sequence[_Scatter]) -> float:
+    """Return the degrees of the variance of sides that may vary differently (Satterthwaite)."""
+    squares = sum(each.variance**2 / each.degrees for each in own)
+    total = sum(each.variance for each in own)
+    return total**2 / squares if squares else sum(each.degrees for each in own)
 
 
 def _judge(mine: _Scatter, own: Sequence[_Scatter], rest: _Scatter) -> tuple[str, float]:

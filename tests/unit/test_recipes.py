@@ -137,15 +137,28 @@ def test_two_seeds_cannot_show_that_trainings_vary_alike() -> None:
     assert 2 < found.degrees < 5
 
 
-def test_own_seeds_are_a_paired_t_test() -> None:
-    """With no others, the differences of the seeds decide, whatever each side varies."""
+def test_without_others_it_is_welchs_test() -> None:
+    """Nothing tells that both sides vary alike, so one may vary more."""
     pair = [draw_recipe("a", 1.0), draw_recipe("b", 5.0, level=2.0)]
 
     (test,) = compare_recipes(pair, [[]])
 
-    differences = pair[0].scores - pair[1].scores
-    assert (test.source, test.degrees) == ("own", 2)
-    assert test.error.spread == pytest.approx(float(stats.sem(differences)) ** 2)
+    expected = stats.ttest_ind(*(each.scores for each in pair), equal_var=False)
+    assert test.source == "own" and test.degrees == pytest.approx(float(expected.df))
+    assert test.p_value == pytest.approx(float(expected.pvalue), rel=1e-3)
+
+
+@pytest.mark.parametrize(("sds", "degrees"), [((5.0, 5.0), 4.0), ((20.0, 1.0), 2.0)])
+def test_a_pair_that_varies_otherwise_counts_alone(
+    sds: tuple[float, float], degrees: float
+) -> None:
+    """Both sides together if they vary alike; else the one that varies more counts most."""
+    pair = [even_recipe(at, sd) for at, sd in enumerate(sds)]
+
+    found = find_spread(pair, [even_recipe(n) for n in range(11)])
+
+    assert found is not None and found.source == "own"
+    assert found.degrees == pytest.approx(degrees, abs=0.1)
 
 
 def test_the_same_difference_at_every_seed_is_no_certainty() -> None:
