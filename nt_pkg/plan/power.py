@@ -60,14 +60,14 @@ class _Planned:
 class Side:
     """One side of a comparison.
 
-    pool: seeds of every trained recipe of its student in its mode, itself first.
+    pool: every trained recipe of its student in its mode, itself included, with its seeds.
     taus: how its trainings may vary, standard deviations as shares; zero if it is not trained.
     """
 
     recipe: Recipe
     seeds: int
     is_trained: bool
-    pool: tuple[int, ...]
+    pool: tuple[tuple[Recipe, int], ...]
     taus: tuple[float, ...]
 
 
@@ -141,8 +141,14 @@ class Prospect:
 
     def _degrees(self, least: int) -> float:
         """Return the degrees of freedom if every recipe has so many seeds at least."""
-        pools = {side.pool: side for side in self._trained}
-        each = [sum(max(num, least) - 1 for num in pool) for pool in pools]
+        from nt_pkg.statistics.spread import expect_degrees
+
+        each = []
+        for pool in {side.pool for side in self._trained}:
+            sides = [side for side in self._trained if side.pool == pool]
+            own = sum(max(side.seeds, least) - 1 for side in sides)
+            total = sum(max(num, least) - 1 for _, num in pool)
+            each.append(expect_degrees(own, len(sides), total - own, len(self.asked)))
         if len(each) == 2 and all(each):  # two students or two modes, alike in their variance
             return 4 / sum(1 / degrees for degrees in each)
         return min(each, default=0)
@@ -158,6 +164,14 @@ class Prospect:
         degrees = self._degrees(least)
         known = self.source == "stated" or not degrees
         return detectable(error, None if known else degrees, self.family, alike=self.is_alike)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a study cannot see or promise, and what would help."""
+
+    text: str
+    todo: str
 
 
 def foresee(study: Study, folder: Path = Path()) -> list[Prospect]:
@@ -223,7 +237,7 @@ def _foresee(
                 first.recipe,
                 len(cell),
                 first.is_trained,
-                tuple(len(seeds) for seeds in pool.values()),
+                tuple((recipe, len(seeds)) for recipe, seeds in pool.items()),
                 each if first.is_trained else (0.0,) * len(each),
             )
             for first, cell, pool, each in zip(firsts, cells, pools, taus, strict=True)
@@ -321,7 +335,7 @@ def say_prospects(prospects: Sequence[Prospect], hours: Mapping[Recipe, float]) 
     head = f"{'comparison':{width}} {'seeds':>5} {'df':>4} {'family':>6} {'can see':>15}"
     if has_effect:
         head += f" {'should see':>10} {'seeds needed':>12} {'GPU-hours':>9}"
-    lines = ["what each comparison can see, in points of accuracy", head]
+    lines, limits = ["what each comparison can see, in points of accuracy", head], []
     for each in prospects:
         line = (
             f"{each.name:{width}} {each.seeds:>5} {each.degrees:>4.0f} {each.family:>6} "
@@ -330,37 +344,52 @@ def say_prospects(prospects: Sequence[Prospect], hours: Mapping[Recipe, float]) 
         if each.effect is not None:
             line += _show_needed(each, hours)
         lines.append(line)
-    return [*lines, *_notes(prospects), *say_limits(prospects, hours)]
+    for limit in say_limits(prospects, hours):
+        limits += [limit.text, f"  {limit.todo}"]
+    return [*lines, *_notes(prospects), *limits]
 
 
-def say_limits(prospects: Sequence[Prospect], hours: Mapping[Recipe, float]) -> list[str]:
-    """Return sentences on what the study cannot see or promise; none if there is nothing to say."""
+def say_prospect(each: Prospect) -> str:
+    """Return what one comparison can see at the middle tau, and what it should."""
+    text = f"{each.name} {100 * each.mde80[len(each.mde80) // 2]:.1f}"
+    return text if each.effect is None else f"{text} (should {100 * abs(each.effect):.1f})"
+
+
+def say_limits(prospects: Sequence[Prospect], hours: Mapping[Recipe, float]) -> list[Limit]:
+    """Return what the study cannot see or promise; nothing if it sees what it should."""
     found = []
     asked = [each for each in prospects if each.effect is not None]
     if blind := [each for each in asked if not each.sees()]:
-        found.append(
-            f"{len(blind)} of {len(asked)} comparisons CANNOT SEE the difference that is published "
-            f"or claimed, if trainings vary by {100 * blind[0].tau:.2g} points "
-            f"({blind[0].source})"
-        )
-        found += [
-            text
+        tau = f"{100 * blind[0].tau:.2g} point{'s' if blind[0].tau != 0.01 else ''}"
+        remedies = [
+            _say_with(seeds, asked, hours)
             for seeds in WITH_SEEDS
             if seeds > min(each.seeds for each in blind)
-            and (text := _say_with(seeds, asked, hours))
         ]
+        found.append(
+            Limit(
+                f"{len(blind)} of {len(asked)} comparisons CANNOT SEE the difference that is "
+                f"published or claimed, if trainings vary by {tau} ({blind[0].source})",
+                "; ".join(remedies) or "more questions, or fewer claims",
+            )
+        )
     few = [each for each in prospects if not each.is_promised]
     if once := [each for each in few if each.seeds == 1]:
         found.append(
-            f"{len(once)} of {len(prospects)} comparisons have ONE TRAINING a side: what they can "
-            "see is a guess, and their verdicts will be about two models and not about recipes, "
-            "unless the study states report.training_sd"
+            Limit(
+                f"{len(once)} of {len(prospects)} comparisons have ONE TRAINING a side: what they "
+                "can see is a guess, and their verdicts will be about two models, not recipes",
+                "give runs more seeds, or state report.training_sd if pilots tell it",
+            )
         )
     if len(few) > len(once):
         found.append(
-            f"{len(few) - len(once)} of {len(prospects)} comparisons have fewer than {MIN_DEGREES} "
-            "degrees of freedom (df) behind the variance between trainings: nothing can be "
-            "promised for them"
+            Limit(
+                f"{len(few) - len(once)} of {len(prospects)} comparisons have fewer than "
+                f"{MIN_DEGREES} degrees of freedom (df) behind the variance between trainings: "
+                "nothing can be promised for them",
+                "give runs more seeds, or add recipes of the same student",
+            )
         )
     return found
 
@@ -369,10 +398,10 @@ def _say_with(seeds: int, asked: Sequence[Prospect], hours: Mapping[Recipe, floa
     """Return how many comparisons see their effect with so many seeds of every run."""
     seen = sum(bool(each.sees(seeds)) for each in asked)
     recipes = {side.recipe for each in asked for side in each.sides if side.is_trained}
-    text = f"  with {seeds} seeds of every run {seen} of {len(asked)} would see it"
+    text = f"with {seeds} seeds of every run {seen} of {len(asked)} would see it"
     if recipes and recipes <= hours.keys():
         cost = seeds * sum(hours[recipe] for recipe in recipes)
-        text += f", for {cost:,.0f} GPU-hours of trainings and answers"
+        text += f", for {cost:,.0f} GPU-hours of their trainings and answers"
     return text
 
 

@@ -22,6 +22,7 @@ from nt_pkg.preflight import (
     limits,
     machine,
     memory,
+    power,
     probe,
     requests,
     sbatch,
@@ -86,7 +87,7 @@ def preflight(
     found += _places(options, here, profile, asking)
     checked, findings = study.configuration(options.configfiles or _named_by(profile))
     found += disk.space(measured, _needs(options, profile, checked, jobs, measured))
-    return [*found, *findings, *_study_checks(options, here, profile, checked, asking, facts)]
+    return [*found, *findings, *_study_checks(options, here, profile, checked, asking, facts, jobs)]
 
 
 def dry_run(options: Options, profile: Path) -> Answer:
@@ -275,6 +276,7 @@ def _study_checks(
     checked: Study | None,
     asking: Sequence[SlurmRequest],
     facts: Cluster,
+    jobs: Sequence[Job],
 ) -> list[Finding]:
     if checked is None:
         return []
@@ -283,6 +285,7 @@ def _study_checks(
     found += memory.fit_in_gpus(checked, options.folder, asking, facts)
     found += study.positions(checked, options.folder)
     found += study.keys(checked, here.environment)
+    found += power.power(checked, options.folder, jobs)
     try:
         return found + study.assets(checked, options.folder, files, here.environment)
     except (ValueError, OSError) as error:
