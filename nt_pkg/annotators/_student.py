@@ -70,9 +70,9 @@ class StudentReader:
 
         has_gpu = torch.cuda.is_available()
         self._device = torch.device("cuda" if has_gpu else "cpu")
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         dtype = "auto" if has_gpu else torch.float32
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
         self._model = model.to(self._device).eval()
         config = self._model.config.get_text_config()
         self._context: int | None = getattr(config, "max_position_embeddings", None)
