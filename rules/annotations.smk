@@ -2,6 +2,7 @@
 
 REQUIRED INPUTS   prompts    results/prompts/{pool}/shard-*.parquet
                   traces     results/traces/{pool}/{teacher}/shard-*.parquet
+                  pool       results/prompts/{pool}/pool.json for annotators that read its columns
                   model      assets/annotators/{annotator}/ for annotators whose model runs in the job,
                              assets/students/{student}/ for those that ask a student
 OUTPUTS           labels     results/annotations/{pool}/{teacher}/{annotator}/shard-*.parquet
@@ -14,6 +15,7 @@ rule annotate:
     input:
         prompts=lambda wc: inputs.shards_in(rules.shard_prompts.output.prompts, wc),
         traces=lambda wc: inputs.shards_in(rules.generate_traces.output.traces, wc),
+        pool=inputs.columns_of,
         model=lambda wc: inputs.model_of_annotator(wc.annotator),
     output:
         labels="results/annotations/{pool}/{teacher}/{annotator}/shard-{shard}-of-{num_shards}.parquet",
@@ -43,6 +45,7 @@ rule annotate:
         " --runtime {resources.knobs:q}"
         " --prompts {resources.prompts}"
         " --traces {resources.traces}"
+        " --pool {input.pool:q}"
         " --model {input.model:q}"
         " --out {output.labels:q}"
         " > {log:q} 2>&1"

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from nt_pkg.annotations.ask_model import model_asker
 from nt_pkg.annotations.label_traces import AskModel, StudentJob, annotate
+from nt_pkg.annotators._labeller import check_columns
 from nt_pkg.config.engines import Annotator, EngineRuntime
 from nt_pkg.engines._base import Model
 from nt_pkg.engines._start import engine_identity, engine_kind
-from nt_pkg.files.json_files import digest, sha256_file
+from nt_pkg.files.json_files import digest, read_fields, sha256_file
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.path_lists import Paths
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--prompts", action=Paths, nargs="+", required=True)
     parser.add_argument("--traces", action=Paths, nargs="+", required=True)
     parser.add_argument("--model", type=Path, nargs="?", help="manifest of the model or student")
+    parser.add_argument("--pool", type=Path, nargs="?", help="pool.json, to check its columns")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     start_job("annotate", args.spec)
@@ -81,6 +83,8 @@ def _label(
     ask_model: AskModel | None = None,
     student: StudentJob | None = None,
 ) -> None:
+    if args.pool:
+        check_columns(entry.kind, entry.params, read_fields(args.pool))
     prompts = [row for path in args.prompts for row in read_parquet(path, PROMPTS)]
     traces = [row for path in args.traces for row in read_parquet(path, TRACES)]
     rows = annotate(entry.kind, entry.params, prompts, traces, ask_model, student)

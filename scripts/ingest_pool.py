@@ -5,7 +5,8 @@ Called by rule `ingest_pool` (rules/prompts.smk). By hand:
     python -m scripts.ingest_pool --spec '{"kind":"micro","params":{"num_rows":100}}' --source \
         --names '{"pool":"micro"}' --out all.parquet --dropped dropped.parquet --manifest pool.json
 
-Writes the kept rows ordered by id, every dropped row with its reason, and the counts. With
+Writes the kept rows ordered by id, every dropped row with its reason, and in the manifest the
+counts and the further columns that rows have. With
 `decontaminate` in the spec, rows with text of benchmarks are dropped, and the counts name the
 question for each.
 """
@@ -24,6 +25,7 @@ from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.plugins.registry import plugin
 from nt_pkg.prompts.cleaning.decontamination import start_decontamination
+from nt_pkg.prompts.columns import SeenColumns
 from nt_pkg.prompts.ingest import ingest, refuse_empty
 
 
@@ -49,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     pool = plugin("pools", spec["kind"])
     folder = args.source.parent if args.source else None
     ready("ingest_pool")
-    rows = pool.rows(pool.params(**spec["params"]), folder)
+    columns = SeenColumns()
+    rows = columns.watch(pool.rows(pool.params(**spec["params"]), folder))
     decontamination = None
     if against := spec.get("decontaminate"):
         folders = iter([path.parent for path in args.benchmarks])
@@ -62,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     refuse_empty(counts, dropped)
     account = {"decontamination": decontamination.account()} if decontamination else {}
     write_parquet(args.dropped, DROPPED, dropped)
-    write_json(args.manifest, {**args.names, **counts, **account, "spec": spec})
+    found = {**args.names, **counts, **account, "columns": columns.names, "spec": spec}
+    write_json(args.manifest, found)
     return 0
 
 

@@ -36,10 +36,17 @@ class Label:
 
 @dataclass(frozen=True)
 class TraceAnnotator:
-    """Labels examples; the label of one example depends on no other."""
+    """Labels examples; the label of one example depends on no other.
+
+    Attributes:
+        params: model of the parameters.
+        annotate: (parameters, examples) -> their labels.
+        columns: parameters -> further columns of the pool that it reads; the pool has to know them.
+    """
 
     params: type[Strict]
     annotate: Callable[[Any, Sequence[Example]], list[Label]]
+    columns: Callable[[Any], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """The labeller of an entry of the catalogue: rules, or a model."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from nt_pkg.annotators._ask import Asker
 from nt_pkg.annotators._base import (
     AnswersAnnotator,
@@ -33,6 +36,40 @@ def labeller(kind: str, has_engine: bool) -> tuple[Labeller, str]:
             "needs"
         )
     return found, constant
+
+
+def columns_of(kind: str, params: Mapping[str, Any]) -> Sequence[str]:
+    """Return the further columns of the pool that a kind reads with some parameters."""
+    found = plugins.plugin("annotators", kind)
+    if not isinstance(found, TraceAnnotator) or found.columns is None:
+        return ()
+    return found.columns(found.params(**params))
+
+
+def check_columns(kind: str, params: Mapping[str, Any], pool: Mapping[str, Any]) -> None:
+    """Return if a pool has the columns that a kind reads, or does not say which it has.
+
+    Args:
+        kind: module of this room.
+        params: its parameters.
+        pool: what `pool.json` says.
+
+    Raises:
+        ValueError: no row of the pool has such a column; the message lists those that are there.
+    """
+    there = pool.get("columns")
+    if there is None:
+        return
+    for name in columns_of(kind, params):
+        if name not in there:
+            raise ValueError(
+                f"no row of pool {pool['pool']} has the column {name!r}; "
+                + (
+                    f"there are {', '.join(there)}"
+                    if there
+                    else "it keeps none: use a pool of kind `table`"
+                )
+            )
 
 
 def is_of_questions(kind: str) -> bool:

@@ -27,18 +27,8 @@ class ColumnParams(Strict):
 
 
 def annotate_column(params: ColumnParams, examples: Sequence[Example]) -> list[Label]:
-    """Return the value of every row; an empty one, or one of the wrong type, fails.
-
-    Raises:
-        ValueError: no row has the column; the message lists those that are there.
-    """
-    found = [json.loads(example.columns or "{}") for example in examples]
-    if examples and not any(params.column in fields for fields in found):
-        there = ", ".join(dict.fromkeys(name for fields in found for name in fields))
-        raise ValueError(
-            f"no row has the column {params.column!r}; "
-            + (f"there are {there}" if there else "the pool keeps none: use a pool of kind `table`")
-        )
+    """Return the value of every row; one that is absent, empty or of the wrong type fails."""
+    found = (json.loads(example.columns or "{}") for example in examples)
     return [_label(fields.get(params.column), params) for fields in found]
 
 
@@ -59,4 +49,9 @@ def _label(value: Any, params: ColumnParams) -> Label:
     return Label(value)
 
 
-ANNOTATOR = TraceAnnotator(params=ColumnParams, annotate=annotate_column)
+def name_columns(params: ColumnParams) -> list[str]:
+    """Return the column that is read."""
+    return [params.column]
+
+
+ANNOTATOR = TraceAnnotator(params=ColumnParams, annotate=annotate_column, columns=name_columns)

@@ -56,6 +56,12 @@ class Inputs:
         found = self._plan.shards_in(wildcards.pool, *numbers)
         return each(pattern, [{**dict(wildcards), **shard} for shard in found])
 
+    def columns_of(self, wildcards: Any) -> list[str]:
+        """Return the manifest of the pool for an annotator that reads its columns, or nothing."""
+        if not self._plan.reads_columns(wildcards.annotator):
+            return []
+        return each(self._rules.ingest_pool.output.manifest, [{"pool": wildcards.pool}])
+
     def near_labels_of(self, subset: str) -> list[str]:
         """Return the labels of the questions near which a subset is selected, or nothing."""
         pool = self._plan.near_of(subset)

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.annotators._labeller import is_of_questions, labeller, samples_student
+from nt_pkg.annotators._labeller import columns_of, is_of_questions, labeller, samples_student
 from nt_pkg.assets.fetch import Digests, missing_commit, source_spec
 from nt_pkg.config.answers import Answers
 from nt_pkg.config.base import AGREEMENT, IMPORTED, UNTRAINED, Mode, Strict
@@ -148,6 +148,11 @@ class Plan:
     def is_of_questions(self, annotator: str) -> bool:
         """Return whether an annotator labels questions, independent of the teacher."""
         return is_of_questions(self.study.annotators[annotator].kind)
+
+    def reads_columns(self, annotator: str) -> bool:
+        """Return whether an annotator reads further columns of the pool."""
+        entry = self.study.annotators[annotator]
+        return bool(columns_of(entry.kind, entry.params))
 
     def near_of(self, subset: str) -> str | None:
         """Return the pool near whose questions a subset is selected."""

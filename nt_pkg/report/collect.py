@@ -217,7 +217,7 @@ def _trace_set(path: Path) -> TraceSet:
 
 def _pool(path: Path, labels: Labels) -> Pool:
     found = read_fields(path)
-    other = ("pool", "read", "kept", "decontamination", "spec")
+    other = ("pool", "read", "kept", "decontamination", "columns", "spec")
     dropped = {reason: number for reason, number in found.items() if reason not in other}
     numbers = {"num_rows_in": found.get("read"), "num_kept": found.get("kept")}
     key = next((each for each in labels.values if each[0] == found.get("pool")), None)

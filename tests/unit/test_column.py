@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from nt_pkg.annotations.label_traces import annotate
+from nt_pkg.annotators._labeller import check_columns
+from nt_pkg.pools._base import RawRow
+from nt_pkg.prompts.columns import SeenColumns
 
 TRACE = {"status": "ok", "reasoning": "r", "answer": "a", "completion_tokens": 2, "error": None}
 
@@ -63,10 +66,34 @@ def test_row_without_a_value_fails_with_its_reason(kind: str, value: Any, reason
 
 
 def test_wrong_column_lists_those_that_are_there() -> None:
-    with pytest.raises(ValueError, match="no row has the column 'grade'; there are score, topic"):
-        labelled([1, 2], column="grade")
+    pool = {"pool": "mine", "columns": ["score", "topic"]}
+    check_columns("column", {"column": "score"}, pool)
+    with pytest.raises(
+        ValueError, match="of pool mine has the column 'grade'; there are score, topic"
+    ):
+        check_columns("column", {"column": "grade"}, pool)
     with pytest.raises(ValueError, match="keeps none: use a pool of kind `table`"):
-        labelled([...], column="score")
+        check_columns("column", {"column": "score"}, {"pool": "mine", "columns": []})
+
+
+def test_pool_of_an_earlier_version_and_other_annotators_are_not_checked() -> None:
+    check_columns("column", {"column": "grade"}, {"pool": "mine"})
+    check_columns("length", {}, {"pool": "mine", "columns": []})
+
+
+def test_shard_in_which_no_row_has_the_column_fails_row_by_row() -> None:
+    assert labelled([..., ...]) == [("failed", None, "score is empty")] * 2
+
+
+def test_columns_of_all_rows_are_seen() -> None:
+    seen = SeenColumns()
+    rows = [
+        RawRow(0, "q", columns='{"b": 1}'),
+        RawRow(1, "q"),
+        RawRow(2, "q", columns='{"a": null, "b": 2}'),
+    ]
+    assert list(seen.watch(rows)) == rows
+    assert seen.names == ["a", "b"]
 
 
 def test_shard_without_a_complete_trace_has_no_labels() -> None:
