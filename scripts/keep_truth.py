@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nt_pkg.config.report import Comparison
 from nt_pkg.files.json_files import write_json
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.report.summary import read_summary
 from nt_pkg.report.truth import keep_truth
@@ -38,4 +39,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))
