@@ -4,18 +4,16 @@ import errno
 import logging
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nt_pkg.files import layout
 from nt_pkg.files.foreign_text import printable, say
+from nt_pkg.jobs.full_disk import say_full
 
 ERROR = "error: "  # before what a command ended with, for those who read its log
 _CODE = Path(__file__).parents[2]  # the repository
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_FULL_BYTES = 1 << 20  # less than this is nothing
 _BUG = "This is a defect of the project, or of a library; please report it with the lines above"
 
 
@@ -69,36 +67,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def say_full(what: str) -> str:
-    """Return what to do about a full disk, which stopped something."""
-    places = full_places() or ["a file system is full, or a quota is used up"]
-    return (
-        f"no space left ({what}): {'; '.join(places)}. Make room, and run the same command again: "
-        "nothing that is finished is lost. `python -m scripts.plan` says how much a study needs"
-    )
-
-
-def full_places() -> list[str]:
-    """Return a line on each file system that is full, of those that a study writes to."""
-    found: dict[int, str] = {}
-    for name in (
-        ".",
-        layout.RESULTS,
-        "logs",
-        os.environ.get("NT_WORK", "work"),
-        tempfile.gettempdir(),
-    ):
-        try:
-            at, device = os.statvfs(name), Path(name).stat().st_dev
-        except OSError:
-            continue
-        free = at.f_bavail * at.f_frsize
-        if free < _FULL_BYTES or (at.f_files and not at.f_favail):
-            what = f"{free} bytes" if free < _FULL_BYTES else "no inodes"
-            found.setdefault(device, f"the file system of {Path(name).absolute()} has {what} left")
-    return list(found.values())
 
 
 class CleanFormatter(logging.Formatter):

@@ -9,6 +9,7 @@ from nt_pkg.assets.fetch import fetched_spec, local_root
 from nt_pkg.cost.training import misfits
 from nt_pkg.files import layout
 from nt_pkg.files.json_files import read_json
+from nt_pkg.jobs.full_disk import end_when_full
 from nt_pkg.jobs.work_dir import forget_finished
 from nt_pkg.packing.positions import check_positions
 from nt_pkg.plan.study_plan import Plan
@@ -96,6 +97,7 @@ def start(workflow: Any, plan: Plan, under_way: UnderWay, say: Callable[[str], N
         end_leftovers(workflow.executor_settings.jobname_prefix, Path.cwd(), say)
     # Of what an earlier start made, only what it has not noticed may be put back.
     forget_finished(keep=under_way.open - forced_outputs(workflow))
+    end_when_full()
     under_way.begin()
     plan.digests.keep()
     keep_rule_graph(workflow.dag, Path("timings"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nt_pkg.files.foreign_text import printable, say
 from nt_pkg.jobs.command import ERROR
+from nt_pkg.jobs.full_disk import full_places, say_full
 from nt_pkg.snakemake_io.events import Event
 from nt_pkg.snakemake_io.stages import STAGES
 
@@ -67,6 +68,8 @@ class ProgressView:
         for (rule, error), number in self._errors.items():
             times = f" ({number} jobs)" if number > 1 else ""
             self._print(f"{rule}{times}: {error}")
+        if status and full_places():
+            self._print(f"{ERROR}{say_full('the study has ended')}")
         if status:
             self._print(
                 f"stopped with status {status}; Snakemake's output is in {self._output}. The "
