@@ -78,7 +78,7 @@ def test_limits_of_a_question_and_of_what_is_kept_of_a_dropped_one() -> None:
 
 def test_a_server_that_says_much_is_quoted_in_short() -> None:
     with pytest.raises(Retry) as found:
-        check_status(httpx2.Response(500, text="no, because " * 1000), "")
+        check_status(httpx2.Response(500), "no, because " * 1000)
 
     assert 100 < len(str(found.value)) < 500
 

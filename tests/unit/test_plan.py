@@ -281,7 +281,7 @@ def test_defaults_are_left_out(demo: Config) -> None:
         (("benchmarks", "micro_free", "think_words"), 50, {"sample"}),
         (("benchmarks", "micro_free", "repeats"), 2, {"sample"}),
         (("benchmarks", "micro_free", "chance"), 0.1, {"report"}),
-        (("benchmarks", "micro_free", "params", "num_questions"), 9, {"sample", "grade"}),
+        (("benchmarks", "micro_free", "params", "num_questions"), 9, {"sample", "grade", "report"}),
         (("report", "title"), "x", {"report"}),
         (("formats", "system1", "think_words"), 50, set()),
         (("subsets", "topics-300", "size"), 299, {"report"}),

@@ -13,7 +13,8 @@ def tabulate_power(material: Material) -> Table | None:
     """Return for every tested comparison of accuracies the difference that it finds."""
     rows = tuple(
         {
-            **{"name": effect.name, "contrast": effect.contrast, "mde80": effect.mde80},
+            **{"name": effect.name, "title": effect.title, "contrast": effect.contrast},
+            **{"mde80": effect.mde80},
             **{"difference": effect.difference, "paper": effect.paper, "within": effect.within},
             **{"num_seeds": effect.num_seeds, "seeds_needed": effect.seeds_needed},
             **{"basis": effect.basis, "spread": effect.spread, "degrees": effect.degrees},
@@ -25,7 +26,7 @@ def tabulate_power(material: Material) -> Table | None:
     if not rows:
         return None
     columns = [
-        Column("name", "Comparison", detail=lambda r: str(r["contrast"])),
+        Column("name", "Comparison", show=lambda r: str(r["title"]), detail=_contrast),
         Column("mde80", "Can see", "number", lambda r: show_percent(r["mde80"]), detail=_warn),
         Column("difference", "Ours", "number", lambda r: show_points(r["difference"])),
     ]
@@ -45,6 +46,10 @@ def tabulate_power(material: Material) -> Table | None:
     )
     fold = "What each comparison can see"
     return Table("power", caption, tuple(columns), rows, fold=fold)
+
+
+def _contrast(row: Row) -> str:
+    return str(row["contrast"])
 
 
 def _has_aim(row: Row) -> bool:
