@@ -350,7 +350,8 @@ def test_report_of_a_label_shard_that_was_cut_off(shards: dict[str, Path], tmp_p
     with pytest.raises(ValueError, match=r"labels\.parquet cannot be read"):
         build_report.main(
             [
-                "--spec", '{"study":"x","report":{"title":"x"},"chance":{},"labels":{},"subsets":{}}',
+                "--spec",
+                '{"study":"x","report":{"title":"x"},"chance":{},"labels":{},"subsets":{}}',
                 *arguments,
                 "--timings", str(tmp_path),
                 "--out", str(tmp_path / "report" / "index.html"),
