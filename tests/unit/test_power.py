@@ -52,7 +52,8 @@ def test_the_test_finds_what_is_detectable_four_times_in_five(
     seen = np.mean([test.p_value < 0.05 / family for test in pooled])
 
     assert len(pooled) > 600
-    assert seen == pytest.approx(0.8, abs=0.05)  # pairs share their pool
+    # Two errors, as the pairs of a study share their pool.
+    assert seen == pytest.approx(0.8, abs=0.05)
 
 
 def test_more_is_asked_of_large_families_and_of_few_degrees() -> None:
