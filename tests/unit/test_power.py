@@ -14,8 +14,10 @@ from nt_pkg.identity.seeds import generator
 from nt_pkg.plan.power import foresee, say_limits, say_prospects
 from nt_pkg.plan.validate import load_study
 from nt_pkg.preflight.power import power
+from nt_pkg.report.effects import measure_effects
 from nt_pkg.statistics.power import Questions, detectable, difference_error, seeds_needed
 from nt_pkg.statistics.recipes import Recipe, compare_recipes
+from tests.unit.report_study import compare, score, side
 
 PAPER = Path(__file__).parents[2] / "config" / "paper.yaml"
 NUM_QUESTIONS = 100
@@ -157,3 +159,21 @@ def test_a_study_that_sees_what_it_should_is_not_warned(demo: dict[str, Any]) ->
     prospects = foresee(study)
     assert [each.sees() for each in prospects] == [True]
     assert say_limits(prospects, {}) == []
+
+
+def test_the_report_says_what_its_tests_see() -> None:
+    """From the error, the degrees and the family of each; beside the paper's difference."""
+    names = ("a", "b", "c", "d")
+    rows = [score(name, "system2", seed, "think", level=0.5) for name in names for seed in range(4)]
+    first = compare(side("a"), side("b"), "A claim.")
+    others = [compare(side(one), side("b"), None) for one in ("c", "d")]
+    asked = [first, *(each.model_copy(update={"name": each.a["subset"]}) for each in others)]
+
+    effects, _ = measure_effects(asked, rows)
+
+    for effect, family in zip(effects, (1, 2, 2), strict=True):
+        assert effect.standard_error and effect.degrees and effect.mde80
+        expected = detectable(effect.standard_error, effect.degrees, family)
+        assert effect.mde80 == pytest.approx(expected)
+        assert effect.question_error is not None
+        assert effect.question_error < effect.standard_error
