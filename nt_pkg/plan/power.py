@@ -410,9 +410,11 @@ def _notes(prospects: Sequence[Prospect]) -> list[str]:
     text = "can see: with 80 % power at 5 %, corrected for its family (Holm)"
     if "assumed" in sources:
         taus = " / ".join(f"{100 * tau:g}" for tau in ASSUMED)
-        text += f", if trainings of a recipe vary by {taus} points; no finished runs tell yet"
+        text += f"; three numbers: if trainings vary by {taus} points, as no finished runs tell yet"
     if "measured" in sources:
-        text += "; how trainings vary is measured on finished runs"
+        text += "; one number: as the trainings of finished runs vary"
+    if "stated" in sources:
+        text += "; one number: as report.training_sd says that trainings vary"
     lines = [text]
     if any(each.effect is not None for each in prospects):
         lines.append(
