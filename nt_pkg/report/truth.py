@@ -142,7 +142,7 @@ def say_outcome(judged: Judged) -> str:
         seen = f"80 % of such studies see {show_percent(judged.mde80)} points"
         if abs(judged.value) < judged.mde80:
             return f"missed: this study could not see it ({seen})"
-        return f"missed, though {seen}"
+        return f"missed by bad luck: {seen}"
     return {
         OPEN: "open: the truth is too near to the margin of the claim",
         UNJUDGED: "not judged: there is no verdict about recipes",
@@ -165,17 +165,15 @@ def say_stale(judged: Sequence[Judged], effects: Sequence[Effect], path: str | N
 
 
 def say_truth(judged: Sequence[Judged]) -> str:
-    """Return how many verdicts agree with the truth, or an empty text if none is known."""
+    """Return how many verdicts agree with the truth, or an empty text if none was measured."""
     known = [each for each in judged if each.outcome in OUTCOMES]
-    if not known:
-        return ""
+    if all(each.source == BY_DESIGN for each in known):
+        return ""  # the controls have a sentence of their own
     counts = [f"{sum(each.outcome == outcome for each in known)} {outcome}" for outcome in OUTCOMES]
-    seeds = [each.num_seeds for each in known if each.source == "measured"]
-    parts = []
-    if seeds:
-        parts.append(f"measured with {show_plural(min(seeds), 'other seed')} of each recipe")
+    seeds = [each.num_seeds for each in known if each.source != BY_DESIGN]
+    parts = [f"measured with {show_plural(min(seeds), 'other seed')} of each recipe"]
     if len(seeds) < len(known):
-        parts.append("zero by design where nothing is known of the rows")
+        parts.append("zero by design where both sides are chosen blindly")
     return (
         f"Of {show_plural(len(known), 'verdict')} whose truth is known ({show_list(parts)}), "
         f"{show_list(counts)}."
@@ -215,7 +213,7 @@ def _judge(effect: Effect, source: str, value: float, error: float, num_seeds: i
         value=value,
         error=error,
         num_seeds=num_seeds,
-        mde80=getattr(effect, "mde80", None),
+        mde80=effect.mde80 if effect.within is None else None,  # of likeness, it is a margin
     )
 
 

@@ -16,9 +16,15 @@ from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.build import build_report
 from nt_pkg.report.effects import measure_effects
-from nt_pkg.report.records import Effect, Inputs, Score, Truth
+from nt_pkg.report.records import Effect, Inputs, Judged, Score, Truth
 from nt_pkg.report.summary import read_summary, read_truth
-from nt_pkg.report.truth import find_outcome, is_zero_by_design, judge_truth, keep_truth
+from nt_pkg.report.truth import (
+    find_outcome,
+    is_zero_by_design,
+    judge_truth,
+    keep_truth,
+    say_outcome,
+)
 from scripts import keep_truth as keep_truth_script
 from tests.check_report import find_false
 from tests.unit.report_study import (
@@ -71,6 +77,42 @@ def test_what_a_verdict_is_worth(
     effect = Effect(name="q", kind="difference", claim=None, contrast="", benchmark="b", **more)
 
     assert find_outcome(replace(effect, verdict=verdict), value, error) == outcome
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "missed: this study could not see it (80 % of such studies see 14.0 points)"),
+        ({"value": -0.3}, "missed by bad luck: 80 % of such studies see 14.0 points"),
+        ({"mde80": None}, "missed: this study could not see it"),
+        ({"outcome": "found"}, "found"),
+        (
+            {"outcome": "stale"},
+            "not judged: the truth on file is of another world, and is not used",
+        ),
+    ],
+)
+def test_outcomes_in_words(more: dict[str, Any], said: str) -> None:
+    missed = Judged(name="q", verdict="not supported", outcome="missed", value=0.1, mde80=0.14)
+
+    assert say_outcome(replace(missed, **more)) == said
+
+
+@pytest.mark.parametrize(("within", "mde80"), [(None, 0.14), (0.3, None)])
+def test_what_a_study_can_see_stands_beside_the_truth(
+    within: float | None, mde80: float | None, tmp_path: Path
+) -> None:
+    """The margin of a claim that sides are alike is no such difference."""
+    truth, scores = measure_truth(0.1, tmp_path), rows(0.0, range(3))
+    claim = None if within is None else "alike"
+    effects = [
+        replace(e, mde80=0.14, within=within, claim=claim)
+        for e in measure_effects(QUESTION, scores)[0]
+    ]
+
+    [found] = judge_truth(QUESTION, effects, scores, [], truth, RECIPES)
+
+    assert found.mde80 == mde80
 
 
 def rows(gap: float, seeds: range) -> list[Score]:

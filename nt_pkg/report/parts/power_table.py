@@ -26,7 +26,7 @@ def tabulate_power(material: Material) -> Table | None:
     if not rows:
         return None
     columns = [
-        Column("name", "Comparison", show=lambda r: str(r["title"]), detail=_contrast),
+        Column("title", "Comparison", detail=lambda r: str(r["contrast"])),
         Column("mde80", "Can see", "number", lambda r: show_percent(r["mde80"]), detail=_warn),
         Column("difference", "Ours", "number", lambda r: show_points(r["difference"])),
     ]
@@ -46,10 +46,6 @@ def tabulate_power(material: Material) -> Table | None:
     )
     fold = "What each comparison can see"
     return Table("power", caption, tuple(columns), rows, fold=fold)
-
-
-def _contrast(row: Row) -> str:
-    return str(row["contrast"])
 
 
 def _has_aim(row: Row) -> bool:
