@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from nt_pkg.config.base import Strict
 from nt_pkg.engines._base import Completion, Request
@@ -49,6 +51,23 @@ class TraceAnnotator:
     columns: Callable[[Any], Sequence[str]] | None = None
 
 
+class StudentParams(Strict):
+    """How a student reads traces."""
+
+    think_words: Annotated[int, Field(ge=1)] | Literal["per_trace"] = Field(
+        3500, description="K of the think instruction, as in the format it is trained in."
+    )
+
+
+class AnswersParams(Strict):
+    """How a student answers questions."""
+
+    answers: int = Field(4, ge=1, description="Answers to each question (ours).")
+    think_words: int = Field(
+        3500, ge=1, description="K of the think instruction, as in a format or a benchmark."
+    )
+
+
 @dataclass(frozen=True)
 class StudentAnnotator:
     """Labels examples by what a student makes of them; the label of one depends on no other.
@@ -58,7 +77,7 @@ class StudentAnnotator:
         start: (parameters, folder of the student) -> what labels some examples at a time.
     """
 
-    params: type[Strict]
+    params: type[StudentParams]
     start: Callable[[Any, Path], Callable[[Sequence[Example]], list[Label]]]
 
 
@@ -83,7 +102,7 @@ class AnswersAnnotator:
         grade: (parameters, questions, the student's answers to each) -> a label of each.
     """
 
-    params: type[Strict]
+    params: type[AnswersParams]
     ask: Callable[[Any, Question], list[Request] | Label]
     grade: Callable[[Any, Sequence[Question], Sequence[list[Completion]]], list[Label]]
 

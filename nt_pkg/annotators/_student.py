@@ -8,12 +8,9 @@ tags, the answer, and the token that ends the turn.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from nt_pkg.annotators._base import Example, Label
-from nt_pkg.config.base import Strict
+from nt_pkg.annotators._base import Example, Label, StudentParams
 from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN, training_pair
 from nt_pkg.dialogue.rendering import render, tokens_within
 from nt_pkg.engines._output_layer import has_plain_head
@@ -24,14 +21,6 @@ if TYPE_CHECKING:  # a start of Snakemake imports the annotators of its study
 
 _MAX_LOGITS = 2**27  # in memory at a time: 512 MB of float32
 _DIGITS = 6  # behind the point of a label; what a batch changes is below that
-
-
-class StudentParams(Strict):
-    """How the student is asked."""
-
-    think_words: Annotated[int, Field(ge=1)] | Literal["per_trace"] = Field(
-        3500, description="K of the think instruction, as in the format it is trained in."
-    )
 
 
 @dataclass(frozen=True)

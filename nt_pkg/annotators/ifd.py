@@ -10,8 +10,8 @@ text of the question, so that the ratio is about nothing else.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nt_pkg.annotators._base import Example, Label, StudentAnnotator
-from nt_pkg.annotators._student import Scored, StudentParams, StudentReader, rounded
+from nt_pkg.annotators._base import Example, Label, StudentAnnotator, StudentParams
+from nt_pkg.annotators._student import Scored, StudentReader, rounded
 
 
 def start_ifd(params: StudentParams, folder: Path) -> Callable[[Sequence[Example]], list[Label]]:

@@ -10,8 +10,8 @@ yet among the student's first guesses.
 
 from pydantic import Field
 
-from nt_pkg.annotators._base import Label, StudentAnnotator
-from nt_pkg.annotators._student import Scored, StudentParams, rounded, start_reading
+from nt_pkg.annotators._base import Label, StudentAnnotator, StudentParams
+from nt_pkg.annotators._student import Scored, rounded, start_reading
 
 _LEAST = 1e-12  # of the denominator, as in the authors' code
 

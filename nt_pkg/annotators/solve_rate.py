@@ -9,26 +9,20 @@ costly part, so a share of the questions can be asked.
 """
 
 from collections.abc import Sequence
-from typing import Annotated
 
 from pydantic import Field
 
-from nt_pkg.annotators._base import AnswersAnnotator, Label, Question
+from nt_pkg.annotators._base import AnswersAnnotator, AnswersParams, Label, Question
 from nt_pkg.annotators.agreement import decide, is_comparable
-from nt_pkg.config.base import Strict
 from nt_pkg.dialogue.formats import THINK_OPEN, prompt_in_mode
 from nt_pkg.dialogue.split_reasoning import split_reasoning
 from nt_pkg.engines._base import Completion, Request
 from nt_pkg.identity.seeds import digest_int
 
 
-class SolveRateParams(Strict):
+class SolveRateParams(AnswersParams):
     """How the student is asked, and which references are graded."""
 
-    answers: int = Field(4, ge=1, description="Answers to each question (ours).")
-    think_words: Annotated[int, Field(ge=1)] = Field(
-        3500, description="K of the think instruction, as in the format it is trained in."
-    )
     max_words: int = Field(
         3, ge=1, description="Most words of a reference answer that is compared as text (ours)."
     )

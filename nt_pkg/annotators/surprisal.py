@@ -5,8 +5,8 @@ tokens of the reasoning given the question, of the answer given both, and of all
 the loss of training. The tags belong to the reasoning, and the end of the turn to the answer.
 """
 
-from nt_pkg.annotators._base import Label, StudentAnnotator
-from nt_pkg.annotators._student import Scored, StudentParams, mean, start_reading
+from nt_pkg.annotators._base import Label, StudentAnnotator, StudentParams
+from nt_pkg.annotators._student import Scored, mean, start_reading
 
 
 def label_surprisal(params: StudentParams, scored: Scored) -> Label:

@@ -120,13 +120,16 @@ def _check_student(study: Study, where: str, entry: Annotator) -> None:
     if entry.student is None:
         return
     params = plugin("annotators", entry.kind).params(**entry.params)
-    of_formats = sorted({form.think_words for form in study.formats.values()}, key=str)
-    if of_formats and params.think_words not in of_formats:
+    samples = samples_student(entry.kind)
+    askers = [*study.formats.values(), *(study.benchmarks.values() if samples else ())]
+    known = sorted({each.think_words for each in askers}, key=str)
+    if known and params.think_words not in known:
         raise ValueError(
-            f"{where}.params.think_words is {params.think_words}, and the formats have "
-            f"{', '.join(map(str, of_formats))}: the student would be asked as it is never trained"
+            f"{where}.params.think_words is {params.think_words}, and "
+            f"{'formats and benchmarks' if samples else 'formats'} have "
+            f"{', '.join(map(str, known))}: the student would be asked as nowhere else"
         )
-    if not samples_student(entry.kind):
+    if not samples:
         if "sampling" in entry.model_fields_set:
             raise ValueError(f"{where}: kind {entry.kind} only reads: remove `sampling`")
     elif entry.sampling.temperature == 0 and params.answers > 1:

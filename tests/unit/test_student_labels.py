@@ -11,8 +11,8 @@ import pytest
 
 from nt_pkg.annotations.label_traces import StudentJob, annotate
 from nt_pkg.annotators import _student
-from nt_pkg.annotators._base import Example, Label
-from nt_pkg.annotators._student import StudentParams, StudentReader
+from nt_pkg.annotators._base import Example, Label, StudentParams
+from nt_pkg.annotators._student import StudentReader
 from nt_pkg.annotators.ifd import ANNOTATOR as IFD
 from nt_pkg.annotators.rank_surprisal import RankSurprisalParams, label_rank_surprisal
 from nt_pkg.dialogue.rendering import render, tokens_within
