@@ -14,15 +14,16 @@ from nt_pkg.config.load import merge_study, study_files
 from nt_pkg.files.foreign_text import printable
 from nt_pkg.files.path_lists import packed
 from nt_pkg.jobs.shell import check_writable, shell_prefix
-from nt_pkg.jobs.work_dir import forget_finished, work_in
+from nt_pkg.jobs.work_dir import work_in
 from nt_pkg.plan.admission import admissions, admitted
 from nt_pkg.plan.inputs import Inputs, names_of
-from nt_pkg.plan.start import cannot_run_yet, start
+from nt_pkg.plan.start import cannot_run_yet, end, start
 from nt_pkg.plan.study_plan import Plan, answers_file
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.summary import check_earlier, read_truth
 from nt_pkg.slurm.site import Site
 from nt_pkg.snakemake_io.patterns import each
+from nt_pkg.snakemake_io.records import keep_beside_outputs, use_known_digests
 from nt_pkg.snakemake_io.remake import remake_command
 from nt_pkg.snakemake_io.under_way import UnderWay
 
@@ -83,6 +84,8 @@ for resource, most in admissions(PLAN.study).items():
         workflow.register_resource(resource, most)
 
 if workflow.is_main_process:
+    keep_beside_outputs()
+    use_known_digests()
     UNDER_WAY.take_for_incomplete()
     own = workflow.resource_settings.overwrite_resources or {}
     for line in cannot_run_yet(PLAN, SITE.facts.get("gpu_type"), "train" in own):
@@ -126,8 +129,8 @@ onstart:
 
 
 onsuccess:
-    forget_finished()
+    end()
 
 
 onerror:
-    forget_finished()
+    end()

@@ -16,8 +16,9 @@ from nt_pkg.annotations.ask_model import model_asker
 from nt_pkg.annotations.label_traces import AskModel, StudentJob, annotate
 from nt_pkg.annotators._labeller import check_columns
 from nt_pkg.config.engines import Annotator, EngineRuntime
-from nt_pkg.engines._base import Model
+from nt_pkg.engines._base import checked_model
 from nt_pkg.engines._start import engine_identity, engine_kind
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import digest, read_fields, sha256_file
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.path_lists import Paths
@@ -54,10 +55,11 @@ def _annotate(args: argparse.Namespace) -> None:
     entry = Annotator(
         kind=spec["kind"], params=spec["params"], runtime=args.runtime, **spec.get("asks", {})
     )
-    model = Model.beside(args.model) if args.model else None
+    model = checked_model(args.model) if args.model else None
     ready("annotate")
     if entry.engine is None and model is None:
         _label(args, entry)
+        note([args.out])
         return
     if entry.engine is None:
         has_gpus(args.runtime.gpu, args.runtime.or_cpu, "annotate")
@@ -75,6 +77,7 @@ def _annotate(args: argparse.Namespace) -> None:
             assert entry.engine is not None
             place = kept(args.out) if engine_kind(entry.engine).keeps_texts else folder
             _label(args, entry, model_asker(entry, model, place))
+    note([args.out])
 
 
 def _label(

@@ -14,7 +14,8 @@ from pathlib import Path
 from nt_pkg.annotations.ask_model import student_asker
 from nt_pkg.annotations.label_questions import label_questions
 from nt_pkg.config.engines import EngineRuntime, Sampling
-from nt_pkg.engines._base import Model
+from nt_pkg.engines._base import Model, checked_model
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_columns, write_parquet
 from nt_pkg.files.path_lists import Paths
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.model:
         ready("annotate_questions")
         _label(args)
+        note([args.out])
         return 0
     given = sys.argv[1:] if argv is None else argv
     return run_journalled("scripts.annotate_questions", given, args.runtime, lambda: _run(args))
@@ -48,11 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> None:
     ready("annotate_questions")
     has_gpus(args.runtime.gpu, args.runtime.or_cpu, "annotate_questions")
-    model = Model.beside(args.model)
+    model = checked_model(args.model)
     key = digest([args.spec, args.names, model.digest, *map(sha256_file, args.prompts)])
     with work_dir([args.out], key) as folder:
         if folder:
             _label(args, model, folder)
+    note([args.out])
 
 
 def _label(args: argparse.Namespace, model: Model | None = None, work: Path | None = None) -> None:

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config.students import Format, Training
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import digest, sha256_file, write_json
+from nt_pkg.files.manifest import checked_folder
 from nt_pkg.files.parquet import read_columns
 from nt_pkg.files.path_lists import Paths
 from nt_pkg.files.schemas import SUBSET
@@ -45,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with work_dir([args.out, args.manifest], key) as folder:
         if folder:
             _build(args, folder)
+    note([args.out, args.manifest])
     return 0
 
 
@@ -61,7 +64,7 @@ def _build(args: argparse.Namespace, folder: Path) -> None:
 
     spec = json.loads(args.spec)
     counts = build_examples(
-        args.student.parent,
+        checked_folder(args.student),
         Format(**spec["format"]),
         Training(**spec["limits"]),
         args.seed,

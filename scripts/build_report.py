@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nt_pkg.config.report import Report
+from nt_pkg.files.content import note
 from nt_pkg.files.path_lists import Paths
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
@@ -110,6 +111,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         lengths=_beside_scores(read_lengths),
         earlier=earlier[0] if earlier else None,
     )
+    folder = args.out.parent
+    inside = ("summary.json", "tables", "figures", "pages")
+    note([args.out, *(folder / name for name in inside)])
     return 0
 
 

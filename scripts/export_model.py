@@ -9,7 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import write_json
+from nt_pkg.files.manifest import checked_folder
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 
@@ -31,8 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     spec = json.loads(args.spec)
     ready("export_model")
-    found = export_model(args.checkpoint, args.student.parent, args.out, spec["dtype"])
+    found = export_model(args.checkpoint, checked_folder(args.student), args.out, spec["dtype"])
     write_json(args.manifest, {**found, "folder": args.out.name, "spec": spec})
+    known = {args.out / name: sha256 for name, sha256 in found["files"].items()}
+    note([args.out, args.manifest], known)
     return 0
 
 

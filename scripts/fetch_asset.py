@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nt_pkg.assets.fetch import fetch_asset, one_at_a_time
 from nt_pkg.config.sources import Source
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
@@ -38,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.longest:
             _check(args.out.parent, args.longest)
         write_json(args.out, manifest)
+        folder = args.out.parent
+        note([folder], {folder / name: sha256 for name, sha256 in manifest["files"].items()})
+        note([args.out])
     return 0
 
 

@@ -14,8 +14,9 @@ from contextlib import closing
 from pathlib import Path
 
 from nt_pkg.config.engines import EngineRuntime, Teacher
-from nt_pkg.engines._base import Model
+from nt_pkg.engines._base import checked_model
 from nt_pkg.engines._start import engine_identity, engine_kind
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import digest, sha256_file
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import PROMPTS, TRACES
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _generate(args: argparse.Namespace) -> None:
     described = {**json.loads(args.spec)["teacher"], "runtime": args.runtime}
     teacher = Teacher(**described)
-    model = Model.beside(args.model) if args.model else None
+    model = checked_model(args.model) if args.model else None
     ready("generate_traces")
     identity = engine_identity(teacher.engine, teacher.params, model.digest if model else "")
     key = digest([args.spec, args.names, identity, sha256_file(args.prompts)])
@@ -60,6 +61,7 @@ def _generate(args: argparse.Namespace) -> None:
                     teacher.seed,
                 )
             write_parquet(args.out, TRACES, rows, args.names)
+    note([args.out])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.evaluation.sample_and_grade import grade_samples
 from nt_pkg.evaluation.score import MOST_UNANSWERED
 from nt_pkg.evaluation.shards import read_answers, read_drawn
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import write_json
+from nt_pkg.files.manifest import checked_folder
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.path_lists import Paths
 from nt_pkg.files.schemas import GRADES
@@ -39,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     start_job("grade", args.spec)
     spec, drawn = json.loads(args.spec), read_drawn(args.samples_manifests)
     ready("grade")
-    items = load_items(spec["kind"], spec["params"], args.source.parent if args.source else None)
+    items = load_items(
+        spec["kind"], spec["params"], checked_folder(args.source) if args.source else None
+    )
     rows, found = grade_samples(
         spec["kind"], drawn["mode"], drawn["repeats"], items, read_answers(args.samples)
     )
@@ -54,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = {**args.names, "seed": int(args.names["seed"])}
     samples = [path.name for path in args.samples]
     write_json(args.out, {**found, **names, **drawn, "samples": samples, "spec": spec})
+    note([args.out, args.grades])
     return 0
 
 

@@ -17,8 +17,10 @@ from nt_pkg.benchmarks._base import Item
 from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.config.load import read_study
 from nt_pkg.evaluation.import_answers import import_answers
+from nt_pkg.files.content import note
 from nt_pkg.files.foreign_text import say
 from nt_pkg.files.json_files import write_json
+from nt_pkg.files.manifest import checked_folder
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import SAMPLES, Row
 from nt_pkg.jobs.command import run_command
@@ -45,10 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     start_job("import_answers", args.spec)
     ready("import_answers")
     spec, source = json.loads(args.spec), args.source
-    items = load_items(spec["kind"], spec["params"], source.parent if source else None)
+    items = load_items(spec["kind"], spec["params"], checked_folder(source) if source else None)
     rows, made = _imported(spec, args.answers, items)
     write_parquet(args.out, SAMPLES, rows)
     write_json(args.manifest, made)
+    note([args.out, args.manifest])
     return 0
 
 

@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import write_json
+from nt_pkg.files.manifest import checked_folder
 from nt_pkg.files.parquet import POOL_GROUP_ROWS, write_parquet
 from nt_pkg.files.schemas import DROPPED, PROMPTS
 from nt_pkg.jobs.command import run_command
@@ -49,13 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     start_job("ingest_pool", args.spec)
     spec = json.loads(args.spec)
     pool = plugin("pools", spec["kind"])
-    folder = args.source.parent if args.source else None
+    folder = checked_folder(args.source) if args.source else None
     ready("ingest_pool")
     columns = SeenColumns()
     rows = columns.watch(pool.rows(pool.params(**spec["params"]), folder))
     decontamination = None
     if against := spec.get("decontaminate"):
-        folders = iter([path.parent for path in args.benchmarks])
+        folders = iter([checked_folder(path) for path in args.benchmarks])
         files = [next(folders) if each["has_files"] else None for each in against["against"]]
         decontamination = start_decontamination(against, files)
         rows = decontamination.mark(rows)
@@ -67,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_parquet(args.dropped, DROPPED, dropped)
     found = {**args.names, **counts, **account, "columns": columns.names, "spec": spec}
     write_json(args.manifest, found)
+    note([args.out, args.dropped, args.manifest])
     return 0
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config.report import Comparison
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import write_json
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         sys.exit(f"error: {error}")
     write_json(args.out, dataclasses.asdict(truth))
+    note([args.out])
     return 0
 
 

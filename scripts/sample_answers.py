@@ -14,11 +14,13 @@ from pathlib import Path
 
 from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.config.engines import EngineRuntime
-from nt_pkg.engines._base import Model
+from nt_pkg.engines._base import checked_model
 from nt_pkg.engines._start import engine_for
 from nt_pkg.evaluation.sample_and_grade import sample_answers
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import digest, sha256_file, write_json
 from nt_pkg.files.layout import shard_of
+from nt_pkg.files.manifest import checked_folder
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import SAMPLES
 from nt_pkg.jobs.command import run_command
@@ -47,10 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _sample(args: argparse.Namespace) -> None:
     import transformers  # noqa: F401 - counted as start-up
 
-    spec, model = json.loads(args.spec), Model.beside(args.model)
+    spec, model = json.loads(args.spec), checked_model(args.model)
     kind, params = spec.get("engine", "transformers"), spec.get("engine_params", {})
     ready("sample_answers")
-    items = load_items(spec["kind"], spec["params"], args.source.parent if args.source else None)
+    items = load_items(
+        spec["kind"], spec["params"], checked_folder(args.source) if args.source else None
+    )
     source = sha256_file(args.source) if args.source else None
     engine = engine_for(kind, params, args.runtime, model)
     key = digest([args.spec, args.seed, args.runtime.batch, engine.identity, source])
@@ -63,6 +67,7 @@ def _sample(args: argparse.Namespace) -> None:
                 made = {"engine": engine.identity, "versions": engine.versions}
             write_parquet(args.out, SAMPLES, rows)
             write_json(args.manifest, {**drawn, **made})
+    note([args.out, args.manifest])
 
 
 if __name__ == "__main__":

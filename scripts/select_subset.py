@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import sha256_file, write_json
 from nt_pkg.files.parquet import read_columns, read_names, write_parquet
 from nt_pkg.files.path_lists import Paths
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_json(
         args.manifest, {**args.names, **counts, "spec": spec, "sha256": sha256_file(args.out)}
     )
+    note([args.out, args.manifest])
     return 0
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nt_pkg.files.content import note
 from nt_pkg.files.parquet import stream_parquet, write_parquet
 from nt_pkg.files.schemas import PROMPTS
 from nt_pkg.identity.question_id import shard_ids
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ready("shard_prompts")
     mine = stream_parquet(args.prompts, PROMPTS, *shard_ids(args.shard, args.num_shards))
     write_parquet(args.out, PROMPTS, mine)
+    note([args.out])
     return 0
 
 

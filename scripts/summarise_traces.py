@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.path_lists import Paths
 from nt_pkg.jobs.command import run_command
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ready("summarise_traces")
     found = trace_statistics(args.traces)
     write_json(args.out, {**args.names, **found, "spec": json.loads(args.spec)})
+    note([args.out])
     return 0
 
 

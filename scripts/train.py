@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.config.students import Runtime, Training
+from nt_pkg.files.content import check, note
 from nt_pkg.files.json_files import atomic_path, digest, sha256_file, write_json
+from nt_pkg.files.manifest import checked_folder
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.jobs.work_dir import work_dir
@@ -57,6 +59,8 @@ def _train(args: argparse.Namespace) -> None:
 
     spec = json.loads(args.spec)
     ready("train", threads=args.runtime.num_ranks * args.runtime.threads_per_rank)
+    check(args.examples)
+    student = checked_folder(args.student)
     inputs = [sha256_file(args.student), recorded_sha256(args.examples, args.examples_manifest)]
     examples = Examples(args.examples)
     # The number of ranks is not part of the key, because checkpoints of other ranks are converted.
@@ -64,12 +68,11 @@ def _train(args: argparse.Namespace) -> None:
     outputs = [args.out, args.checkpoint, args.preview, args.tensorboard]
     with work_dir(outputs, place) as folder:
         if folder is None:
+            _note(args)
             return
         training = Training(**spec["training"])
         _write_preview(args, examples, training)
-        result = train(
-            Job(args.student.parent, examples, training, args.runtime, args.seed, folder)
-        )
+        result = train(Job(student, examples, training, args.runtime, args.seed, folder))
         # Rename it first, so that a kill during the move leaves nothing that looks complete.
         leaving = folder / "leaving"
         for old in (leaving, args.checkpoint, args.tensorboard):
@@ -78,6 +81,12 @@ def _train(args: argparse.Namespace) -> None:
         shutil.copytree(folder / EVENTS, args.tensorboard)
         shutil.move((folder / "checkpoint").rename(leaving), args.checkpoint)
         write_json(args.out, {**args.names, **result, "spec": spec})
+        _note(args)
+
+
+def _note(args: argparse.Namespace) -> None:
+    """Note digests; the ranks have noted those of the checkpoint in it."""
+    note([args.out, args.preview, args.tensorboard])
 
 
 def _write_preview(args: argparse.Namespace, examples: Examples, training: Training) -> None:

@@ -1,20 +1,26 @@
 """Files of pools, models and benchmarks: pinned, copied into `assets/`, identified by content."""
 
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from nt_pkg.assets.hub import download
 from nt_pkg.config.sources import Source
+from nt_pkg.files import layout
+from nt_pkg.files.content import not_as_written
 from nt_pkg.files.json_files import digest, read_json, sha256_file, write_json
 from nt_pkg.jobs.locks import lock
 
+logger = logging.getLogger(__name__)
 NO_COMMIT = "0" * 40  # placeholder in the catalogue for a commit that is not known yet
-_ASSETS = Path("assets")  # of the study, in the folder where it is started
+# Of a study, in the folder where it is started: what stands there may be made again at any time.
+_OURS = ("assets", layout.RESULTS, "work", "logs", "timings", ".snakemake")
 _CACHE_ABOVE_BYTES = 64 * 2**20
 _CHUNK_BYTES = 4 * 2**20
 _BUILTIN = {"micro-base": Path(__file__).parents[1] / "microworld" / "base"}
@@ -56,13 +62,14 @@ def source_spec(source: Source, where: str, digests: Digests) -> dict[str, Any]:
         digests: of files, as far as they are known.
 
     Raises:
-        ValueError: the path does not exist, or lies in the folder `assets`.
+        ValueError: the path does not exist, or lies in a folder that the workflow writes.
     """
     if source.hub is not None:
         return source.model_dump(exclude_defaults=True, exclude={"license", "expected_gb"})
     root = local_root(source)
-    if source.path is not None and root.resolve().is_relative_to(_ASSETS.resolve()):
-        _refuse_overlap(root, _ASSETS, f"{where}.path")
+    for ours in map(Path, (*_OURS, os.environ.get("NT_WORK", "work"))):
+        if source.path is not None and root.resolve().is_relative_to(ours.resolve()):
+            _refuse_overlap(root, ours, f"{where}.path")
     if not root.exists():
         raise ValueError(
             f"{where}.path: {root} does not exist (seen from {Path.cwd()}); correct the path"
@@ -111,7 +118,8 @@ def fetch_asset(
     Args:
         spec: the result of `source_spec`.
         source: entry of the catalogue.
-        out_dir: folder of this entry; its old content is replaced.
+        out_dir: folder of this entry; what was fetched into it before is replaced, and files that
+            were not, or that somebody changed, are moved to a folder beside it.
         others: manifests of other entries.
 
     Raises:
@@ -130,6 +138,7 @@ def fetch_asset(
             break
     else:
         made = _fetched(spec, source, out_dir, new, kept)
+    _set_aside(out_dir, record)
     _swap(new, out_dir)
     write_json(record, made)
     return made
@@ -204,6 +213,29 @@ def _link_or_copy(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
+def _set_aside(out_dir: Path, record: Path) -> None:
+    """Move the files of a folder that are not as we fetched them to a new folder beside it."""
+    if out_dir.is_symlink() or not out_dir.is_dir():
+        return
+    try:
+        names = read_json(record)["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        names = {}
+    found = not_as_written(out_dir, names)
+    if not found:
+        return
+    asides = (out_dir.with_name(f"{out_dir.name}.aside-{number}") for number in count(1))
+    aside = next(path for path in asides if not path.exists())
+    for file in found:
+        target = aside / file.relative_to(out_dir)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+    logger.warning(
+        "WARNING: %d files in %s were not fetched, or were changed since; they are now in %s",
+        len(found), out_dir, aside,
+    )  # fmt: skip
+
+
 def _swap(new: Path, out_dir: Path) -> None:
     """Put a complete folder in the place of the old one, which is removed last."""
     new.mkdir(parents=True, exist_ok=True)
@@ -229,7 +261,7 @@ def _refuse_overlap(root: Path, folder: Path, where: str) -> None:
     if source.is_relative_to(ours) or ours.is_relative_to(source):
         raise ValueError(
             f"{where}: {root} and {folder} contain each other, and the workflow replaces what is "
-            f"in {folder}: keep your files in a folder elsewhere and give its path"
+            f"in {folder}: copy your files to a folder elsewhere and give its path"
         )
 
 

@@ -12,6 +12,7 @@ from nt_pkg.config.base import Strict
 from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.files.foreign_text import printable, without_secrets
 from nt_pkg.files.json_files import digest, read_fields, storable
+from nt_pkg.files.manifest import checked_folder
 from nt_pkg.jobs.journal import Journal
 from nt_pkg.jobs.progress import Progress
 
@@ -65,6 +66,16 @@ class Model:
         """Return the model whose folder holds a manifest, or is next to it."""
         known = read_fields(manifest, "files")
         return cls(manifest.parent / known.get("folder", "."), digest(known["files"]))
+
+
+def checked_model(manifest: Path) -> Model:
+    """Return the model beside a manifest to run it: its files are those of the manifest.
+
+    Raises:
+        ValueError: a file differs, is missing or does not belong there.
+    """
+    checked_folder(manifest)
+    return Model.beside(manifest)
 
 
 class Running(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.files.json_files import read_fields
+from nt_pkg.files.manifest import read_manifest
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import SAMPLES, Row
 
@@ -21,7 +21,7 @@ def read_drawn(manifests: Sequence[Path]) -> dict[str, Any]:
     Raises:
         ValueError: anything else differs, so they are no answers of one run.
     """
-    found = [read_fields(path, "mode", "repeats") for path in manifests]
+    found = [read_manifest(path, "mode", "repeats") for path in manifests]
     first = found[0]
     for path, other in zip(manifests, found, strict=True):
         keys = (first.keys() | other.keys()) - {"versions"}

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nt_pkg.files.content import check
 from nt_pkg.files.json_files import NOT_OURS, atomic_path, canonical
 from nt_pkg.files.schemas import Row
 
@@ -205,7 +206,8 @@ def read_names(path: Path) -> dict[str, str]:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn pyarrow's errors about a truncated file into an error that says what to do."""
+    """Check a file that is about to be read, and say of pyarrow's errors what to do."""
+    check(path)
     try:
         yield
     except FileNotFoundError:

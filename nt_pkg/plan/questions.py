@@ -4,6 +4,7 @@ from nt_pkg.benchmarks._base import Item
 from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.config.study import Study
 from nt_pkg.files import layout
+from nt_pkg.files.manifest import checked_folder
 
 
 def items_of(study: Study, name: str) -> list[Item]:
@@ -22,4 +23,4 @@ def items_of(study: Study, name: str) -> list[Item]:
             f"{manifest} does not exist: bring the files of {name} first, with "
             f"snakemake --profile profiles/local {manifest} --configfile ..."
         )
-    return load_items(entry.kind, entry.params, manifest.parent)
+    return load_items(entry.kind, entry.params, checked_folder(manifest))

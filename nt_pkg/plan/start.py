@@ -8,6 +8,7 @@ from typing import Any
 from nt_pkg.assets.fetch import fetched_spec, local_root
 from nt_pkg.cost.training import misfits
 from nt_pkg.files import layout
+from nt_pkg.files.content import foreign_files
 from nt_pkg.files.json_files import read_json
 from nt_pkg.jobs.full_disk import end_when_full
 from nt_pkg.jobs.work_dir import forget_finished
@@ -16,6 +17,7 @@ from nt_pkg.plan.study_plan import Plan
 from nt_pkg.slurm.takeover import end_leftovers, hold_results
 from nt_pkg.snakemake_io.dry_run import gpu_type
 from nt_pkg.snakemake_io.forced import forced_outputs
+from nt_pkg.snakemake_io.restore import bring_back, incomplete, is_pass
 from nt_pkg.snakemake_io.rule_graph import keep_rule_graph
 from nt_pkg.snakemake_io.under_way import UnderWay
 
@@ -89,18 +91,43 @@ def start(workflow: Any, plan: Plan, under_way: UnderWay, say: Callable[[str], N
     """
     if refused := [*plan.missing_commits(), *out_of_place(plan, Path())]:
         raise RuntimeError("\n".join(refused))
-    hold_results(Path(layout.RESULTS))
+    if strangers := in_the_way(workflow.dag.needrun_jobs()):
+        raise RuntimeError("\n".join(strangers))
+    if not is_pass():
+        hold_results(Path(layout.RESULTS))
     if workflow.executor_plugin.name == "slurm":
         gpus = gpus_of_trainings(plan, workflow.dag.needrun_jobs())
         if too_big := misfits(plan.study, gpus, Path()):
             raise RuntimeError("\n".join(too_big))
-        end_leftovers(workflow.executor_settings.jobname_prefix, Path.cwd(), say)
-    # Of what an earlier start made, only what it has not noticed may be put back.
-    forget_finished(keep=under_way.open - forced_outputs(workflow))
+        if not is_pass():
+            end_leftovers(workflow.executor_settings.jobname_prefix, Path.cwd(), say)
+    if not is_pass():
+        # Of what an earlier start made, only what it has not noticed may be put back.
+        forget_finished(keep=under_way.open - forced_outputs(workflow))
     end_when_full()
+    bring_back(incomplete(workflow.dag), say)
     under_way.begin()
     plan.digests.keep()
-    keep_rule_graph(workflow.dag, Path("timings"))
+    if not is_pass():
+        keep_rule_graph(workflow.dag, Path("timings"))
+
+
+def end() -> None:
+    """Do what is needed after the last job, however the start ended."""
+    if not is_pass():
+        forget_finished()
+
+
+def in_the_way(jobs: Iterable[Any]) -> list[str]:
+    """Return a line on each folder that a job will make again and that holds files of the user."""
+    folders = [Path(str(path)) for job in jobs for path in job.output if Path(str(path)).is_dir()]
+    found = {folder: foreign_files(folder) for folder in folders}
+    return [
+        f"{folder} will be made again and holds files that this project did not write, such as "
+        f"{files[0]}: move them elsewhere"
+        for folder, files in found.items()
+        if files
+    ]
 
 
 def gpus_of_trainings(plan: Plan, jobs: Iterable[Any]) -> dict[str, str | None]:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from nt_pkg.dialogue.strategy_names import normalise_strategy
-from nt_pkg.files.json_files import digest, read_fields, storable
+from nt_pkg.files.json_files import digest, storable
+from nt_pkg.files.manifest import read_manifest
 from nt_pkg.files.parquet import read_names, read_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, SUBSET
 from nt_pkg.report.records import (
@@ -160,7 +161,7 @@ def collect(
         ValueError: a field of an artifact is missing or of another type.
     """
     known = Labels(labels)
-    trained_on = {_run_key(path, each): each for path in examples for each in [read_fields(path)]}
+    trained_on = {_run_key(path, each): each for path in examples for each in [read_manifest(path)]}
     found = [(path, _with_source(path, command)) for path in scores]
     return Inputs(
         study=study,
@@ -210,13 +211,13 @@ def _as_counted(annotator: str, value: Any) -> Any:
 
 
 def _trace_set(path: Path) -> TraceSet:
-    found = read_fields(path)
+    found = read_manifest(path)
     mean = found.get("num_tokens", {}).get("mean")
     return read_record(TraceSet, {**found, "mean_tokens": mean}, path)
 
 
 def _pool(path: Path, labels: Labels) -> Pool:
-    found = read_fields(path)
+    found = read_manifest(path)
     other = ("pool", "read", "kept", "decontamination", "columns", "spec")
     dropped = {reason: number for reason, number in found.items() if reason not in other}
     numbers = {"num_rows_in": found.get("read"), "num_kept": found.get("kept")}
@@ -254,7 +255,7 @@ def _samples(path: Path, score: Mapping[str, Any]) -> list[Sample]:
 
 
 def _with_source(path: Path, command: str) -> dict[str, Any]:
-    found = read_fields(path)
+    found = read_manifest(path)
     found["source"] = {
         "path": path.as_posix(),
         "spec_digest": digest(found.get("spec")),

@@ -104,6 +104,19 @@ def check(folder: Path) -> Checkpoint:
     return Checkpoint(folder, first["step"], first["num_ranks"], first["zero_stage"])
 
 
+def recorded(folder: Path) -> dict[Path, str]:
+    """Return file -> sha256 of a checkpoint, as its ranks have noted them; none without notes.
+
+    Raises:
+        ValueError: a note is damaged.
+    """
+    return {
+        folder / name: str(expected["sha256"])
+        for note in sorted(folder.glob("rank-*.json"))
+        for name, expected in read_fields(note, "files")["files"].items()
+    }
+
+
 def _defect(path: Path, expected: dict[str, Any]) -> str | None:
     try:
         size = path.stat().st_size

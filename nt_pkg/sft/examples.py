@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nt_pkg.files.json_files import NOT_OURS, atomic_path, read_fields, sha256_file
+from nt_pkg.files.json_files import NOT_OURS, atomic_path, sha256_file
+from nt_pkg.files.manifest import read_manifest
 from nt_pkg.files.parquet import checked_table
 from nt_pkg.files.schemas import EXAMPLES, Row
 
@@ -126,7 +127,7 @@ def recorded_sha256(path: Path, manifest: Path) -> str:
     Raises:
         ValueError: the manifest describes another file; the message says what to do.
     """
-    record, found = read_fields(manifest, "file")["file"], path.stat()
+    record, found = read_manifest(manifest, "file")["file"], path.stat()
     same_size = record["num_bytes"] == found.st_size
     is_older = found.st_mtime_ns <= manifest.stat().st_mtime_ns
     if same_size and (is_older or record == file_record(path)):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.files import layout
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.snakemake_io.progress_view import ProgressView
 from nt_pkg.snakemake_io.timings import seconds_per_stage
@@ -109,3 +110,4 @@ class History:
         own = seconds_per_stage(Path("timings/build_report"), {found["study"]})
         found["seconds_per_stage"]["report"] = own["report"]
         write_json(summary, found)
+        note([summary])

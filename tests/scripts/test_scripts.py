@@ -168,9 +168,15 @@ def training(monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
     fake = FakeTraining()
     monkeypatch.setattr("nt_pkg.sft.launch.train", fake)
     shutil.copytree(MICRO, "student")
-    write_json(Path("student/manifest.json"), {"files": {"model": "a"}})
+    prepare_student()
     prepare_examples([1, 2, 3])
     return fake
+
+
+def prepare_student() -> None:
+    found = [path for path in sorted(Path("student").iterdir()) if path.name != "manifest.json"]
+    files = {path.name: sha256_file(path) for path in found}
+    write_json(Path("student/manifest.json"), {"files": files})
 
 
 def prepare_examples(input_ids: list[int]) -> None:
@@ -261,7 +267,8 @@ def test_progress_of_other_inputs_is_not_taken_up(training: FakeTraining, change
     if change == "tokens":
         prepare_examples([1, 2, 4])
     if change == "student":
-        write_json(Path("student/manifest.json"), {"files": {"model": "b"}})
+        Path("student/README").write_text("another one")
+        prepare_student()
     run_training()
 
     assert training.folders[0] != training.folders[1]

@@ -18,6 +18,7 @@ from huggingface_hub import constants
 
 from nt_pkg.assets import fetch as assets
 from nt_pkg.config.sources import Source
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import canonical, digest, sha256_file, write_json
 from scripts import fetch_asset
 
@@ -289,7 +290,8 @@ def test_a_download_that_failed_continues_with_the_files_that_are_missing(
 
     assert _content(out) == FILES
     assert hub.sent == SIZES
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.fetched.json", "out"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".out.fetched.json", "out", "out.aside-1"], "nobody knows who wrote `old`"
 
 
 def test_files_with_their_digest_are_not_fetched_again(
@@ -446,18 +448,79 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, hub: Hub, name
     assert not hub.sent
 
 
-@pytest.mark.parametrize("source", ["assets/pools/x", "assets/pools/x/rows", "assets/other", "."])
+OURS = ["results/sft/s/hf", "work/x", "scratch/x", "logs", "timings", ".snakemake/x"]
+
+
+@pytest.mark.parametrize(
+    "source", ["assets/pools/x", "assets/pools/x/rows", "assets/other", ".", *OURS]
+)
 def test_a_source_in_our_own_folders_is_refused_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NT_WORK", "scratch")
     rows = Path(source) / "rows.jsonl"
     rows.parent.mkdir(parents=True, exist_ok=True)
     rows.write_text("{}\n")
     entry = Source(path=source)
 
-    with pytest.raises(ValueError, match=r"contain each other.* in a folder elsewhere"):
+    with pytest.raises(ValueError, match=r"contain each other.* to a folder elsewhere"):
         spec = assets.source_spec(entry, "x", assets.Digests(tmp_path / "cache.json"))
         assets.fetch_asset(spec, entry, Path("assets/pools/x"))
 
     assert rows.read_text() == "{}\n"
+
+
+def test_files_that_were_not_fetched_are_kept_beside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a folder that somebody filled or edited by hand, nothing is lost."""
+    source, out = tmp_path / "source", tmp_path / "assets" / "pools" / "x"
+    (source / "deep").mkdir(parents=True)
+    (source / "rows.jsonl").write_text("1\n")
+    (source / "deep" / "more.jsonl").write_text("2\n")
+    out.mkdir(parents=True)
+    (out / "rows.jsonl").write_text("the only copy\n")
+
+    def fetch() -> None:
+        entry = Source(path=str(source))
+        spec = assets.source_spec(entry, "x", assets.Digests(tmp_path / "cache.json"))
+        made = assets.fetch_asset(spec, entry, out)
+        note([out], {out / name: sha256 for name, sha256 in made["files"].items()})
+
+    fetch()
+    (out / "deep" / "more.jsonl").write_text("edited\n")
+    (out / "README").write_text("mine\n")
+    (source / "rows.jsonl").write_text("3\n")
+    fetch()
+    fetch()
+
+    kept = {
+        path.relative_to(out.parent).as_posix(): path.read_text()
+        for path in out.parent.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+    assert kept == {
+        "x/rows.jsonl": "3\n",
+        "x/deep/more.jsonl": "2\n",
+        "x.aside-1/rows.jsonl": "the only copy\n",
+        "x.aside-2/deep/more.jsonl": "edited\n",
+        "x.aside-2/README": "mine\n",
+    }
+    assert "2 files in" in caplog.text
+
+
+def test_link_to_a_folder_of_the_user_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    source, own, out = (tmp_path / name for name in ("source", "own", "assets/pools/x"))
+    for folder in (source, own, out.parent):
+        folder.mkdir(parents=True)
+    (source / "rows.jsonl").write_text("1\n")
+    (own / "mine").write_text("mine")
+    out.symlink_to(own)
+    entry = Source(path=str(source))
+
+    spec = assets.source_spec(entry, "x", assets.Digests(tmp_path / "cache.json"))
+    assets.fetch_asset(spec, entry, out)
+
+    assert (own / "mine").read_text() == "mine"
+    assert [path.name for path in out.iterdir()] == ["rows.jsonl"]

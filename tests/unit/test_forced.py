@@ -62,6 +62,7 @@ def test_job_that_ended_after_a_kill_is_put_back_unless_forced(
     Path("running").write_text(f'{{"start": ["{out}"]}}\n')
     workflow = _workflow(rules=("grade",) if is_forced else ())
     workflow.executor_plugin = SimpleNamespace(name="local")
+    workflow.dag.needrun_jobs = list
     monkeypatch.setattr("nt_pkg.plan.start.keep_rule_graph", lambda *_: None)
     nothing = SimpleNamespace(keep=lambda: None)
     plan: Any = SimpleNamespace(missing_commits=list, sft=list, digests=nothing)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import psutil
 
+from nt_pkg.files.beside import is_beside
 from nt_pkg.identity.seeds import rng
 from nt_pkg.snakemake_io.events import Tail, asking
 from nt_pkg.snakemake_io.events import environment as with_plugin
@@ -194,12 +195,12 @@ def digests(results: Path) -> dict[str, str]:
     """Return relative path -> digest of every result that does not measure time.
 
     Left out are the report, which shows times, the events for TensorBoard, which hold some, the
-    checkpoints, whose exported models are compared, and the lock file.
+    checkpoints, whose exported models are compared, notes beside artifacts, and the lock file.
     """
     found = {}
     for path in sorted(results.rglob("*")):
         name = path.relative_to(results)
-        if path.is_dir() or name.parts[0] in ("report", ".lock"):
+        if path.is_dir() or is_beside(path) or name.parts[0] in ("report", ".lock"):
             continue
         if not {"checkpoint", "tensorboard"}.isdisjoint(name.parts):
             continue
