@@ -13,7 +13,7 @@ PAPER := config/paper.yaml
 PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo demo-dry-run paper-dry-run paper-small check test real-rows plan rebuild-check kill-check \
+.PHONY: help demo demo-dry-run paper-dry-run paper-small check cases-bad-input test real-rows plan rebuild-check kill-check \
 	env-check base truth lint format schema lock lock-check setup setup-inference images slurm-test slurm-demo \
 	bench-quick bench-plan bench-data bench-checkpoints bench-balance bench-sft bench-scale bench-clusters bench-grade bench-statistics gpu-check cases peers docs clean-work
 
@@ -50,6 +50,9 @@ test: $(READY) ## Run the tests that need neither a GPU nor a cluster
 
 cases: $(READY) ## Show answers whose right reading people decided, with what the code gives
 	python -m tests.cases
+
+cases-bad-input: $(READY) ## Damage every artifact of a small study, and count what its readers say (QUICK=--quick)
+	python -m tests.workflow.bad_input_check $(QUICK)
 
 rebuild-check: $(READY) ## Edit one thing after another and compare what reruns with what should
 	python -m tests.workflow.rebuild_check

@@ -14,7 +14,8 @@ from sphinx.application import Sphinx
 project = "Which reasoning traces to distil"
 extensions = ["myst_parser"]
 root_doc = "docs/index"
-include_patterns = ["docs/*.md", "config/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+include_patterns = ["docs/*.md", "config/README.md"]
+include_patterns += ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
 myst_heading_anchors = 3
 highlight_language = "none"
 smartquotes = False
