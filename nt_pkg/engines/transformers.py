@@ -1,11 +1,30 @@
 """The engine that runs a model with `transformers` generate, in fixed batches."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.engines._base import Completion, EngineKind, Model, Request
 from nt_pkg.engines._chat import Chat, ChatParams, no_room
 from nt_pkg.identity.seeds import digest_int
+from nt_pkg.jobs.progress import Progress
+
+if TYPE_CHECKING:
+    import torch
+
+
+class _Told:
+    """Counts the tokens of a batch as they are made; asked by `generate` after each, stops none."""
+
+    def __init__(self, num_answers: int, max_new: int) -> None:
+        self._num, self._left = num_answers, max_new
+        self._progress = Progress(f"tokens of a batch of {num_answers}, at most", max_new)
+
+    def __call__(self, ids: "torch.Tensor", scores: Any, **kwargs: Any) -> "torch.Tensor":
+        self._left -= 1
+        if self._left:  # after the last one the batch itself is counted
+            self._progress.add(1)
+        return ids.new_zeros(len(ids), dtype=bool)
 
 
 class TransformersEngine:
@@ -72,6 +91,7 @@ class TransformersEngine:
                 do_sample=sampling.temperature > 0,
                 pad_token_id=self._tokenizer.pad_token_id,
                 eos_token_id=sorted(self._chat.ends),
+                stopping_criteria=[_Told(len(prompts), max_new)],
                 **(drawn if sampling.temperature > 0 else {}),
             )
         new: list[list[int]] = output[:, batch["input_ids"].shape[1] :].tolist()

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 from nt_pkg.files.foreign_text import printable, say
@@ -11,16 +12,29 @@ from nt_pkg.jobs.full_disk import full_places, say_full
 from nt_pkg.snakemake_io.events import Event
 from nt_pkg.snakemake_io.stages import STAGES
 
-# Core-seconds of a demo job before any was timed; only the first minute's estimate uses them.
-_GUESS = {"train": 7.0, "sample_answers": 3.0, "build_report": 8.0}
 _EVERY_SECONDS = 10.0
+_MOST_NAMED = 2  # rules that were never timed
 
 
 class ProgressView:
     """Shows the progress of a study, the end of a failed job's log, and how the study ended."""
 
-    def __init__(self, output: Path, num_cores: int, begun: float | None = None) -> None:
-        """Start to count, at a time or now; Snakemake's own output is in the file `output`."""
+    def __init__(
+        self,
+        output: Path,
+        num_cores: int,
+        begun: float | None = None,
+        earlier: Mapping[str, float] | None = None,
+    ) -> None:
+        """Start to count.
+
+        Args:
+            output: file of Snakemake's own output.
+            num_cores: cores for jobs.
+            begun: when the start began; by default now.
+            earlier: mean seconds of a job of each rule that ran in this folder before.
+        """
+        self._earlier = earlier or {}
         self._output, self._cores = output, num_cores
         self._planned: Counter[str] = Counter()
         self._done: Counter[str] = Counter()
@@ -111,8 +125,8 @@ class ProgressView:
             for stage in busy
         ]
         text = (
-            f"[{_clock(self._shown - self._begun)}] {done}/{total} jobs, about "
-            f"{_clock(self._seconds_left())} left: {', '.join(parts) or 'finishing'}"
+            f"[{_clock(self._shown - self._begun)}] {done}/{total} jobs, {self._time_left()}: "
+            f"{', '.join(parts) or 'finishing'}"
         )
         self._print(text, stays=False)
 
@@ -123,15 +137,35 @@ class ProgressView:
     def _count(stage: str, counts: Counter[str]) -> int:
         return sum(count for rule, count in counts.items() if STAGES[rule] == stage)
 
-    def _seconds_left(self) -> float:
-        total = 0.0
+    def _time_left(self) -> str:
+        """Return the time left in words: a rule that was never timed here may take any time."""
+        total, unknown = 0.0, []
+        running = Counter(rule for rule, _ in self._started.values())
         for rule, planned in self._planned.items():
-            known = self._seconds[rule]
-            seconds = sum(known) / len(known) if known else _GUESS.get(rule, 0.5)
-            # Training uses all cores; other jobs use one core each.
+            if planned <= self._done[rule]:
+                continue
+            seconds = self._mean_seconds(rule)
+            if seconds is None:
+                unknown.append(rule)
+                continue
+            spent = sum(
+                min(time.time() - begun, seconds)
+                for other, begun in self._started.values()
+                if other == rule
+            )
+            # Training uses all cores; other jobs use one core each, as far as there are as many.
             side_by_side = 1 if rule == "train" else self._cores
-            total += (planned - self._done[rule]) * seconds / side_by_side
-        return total
+            total += max(0.0, (planned - self._done[rule]) * seconds - spent) / side_by_side
+        if not unknown:
+            return f"about {_clock(total)} left"
+        # What runs is what a reader waits for.
+        first = sorted(unknown, key=lambda rule: (not running[rule], list(STAGES).index(rule)))
+        named = ", ".join(first[:_MOST_NAMED]) + (" ..." if len(first) > _MOST_NAMED else "")
+        return f"more than {_clock(total)} left (not timed yet: {named})"
+
+    def _mean_seconds(self, rule: str) -> float | None:
+        known = self._seconds[rule]
+        return sum(known) / len(known) if known else self._earlier.get(rule)
 
     def _print(self, text: str, stays: bool = True) -> None:
         text = printable(text)

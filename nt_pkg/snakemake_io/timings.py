@@ -27,12 +27,18 @@ class Timings:
         """Read all of them."""
         self._folder = root.parent  # paths of jobs are relative to it
         self._by_path = {
-            path: _seconds(path) for path in sorted(root.glob("*/**/*.jsonl")) if path.is_file()
+            path: seconds
+            for path in sorted(root.glob("*/**/*.jsonl"))
+            if path.is_file() and (seconds := _seconds(path)) is not None
         }
         by_rule = defaultdict(list)
         for path, seconds in self._by_path.items():
             by_rule[path.relative_to(root).parts[0]].append(seconds)
         self._by_rule = {rule: statistics.fmean(values) for rule, values in by_rule.items()}
+
+    def by_rule(self) -> dict[str, float]:
+        """Return the mean seconds of a job of each rule."""
+        return dict(self._by_rule)
 
     def same(self, job: Job) -> float | None:
         """Return the seconds that the same job took last."""
@@ -57,8 +63,12 @@ class Timings:
         return self._by_rule.get(job.rule) if same is None else same
 
 
-def _seconds(path: Path) -> float:
-    return float(json.loads(path.read_text().splitlines()[-1])["s"])
+def _seconds(path: Path) -> float | None:
+    """Return the seconds of a timing, None if a kill left it without any."""
+    try:
+        return float(json.loads(path.read_text().splitlines()[-1])["s"])
+    except (ValueError, IndexError, KeyError, TypeError):
+        return None
 
 
 def seconds_per_stage(timings: Path, names: Set[str]) -> dict[str, float]:

@@ -49,7 +49,8 @@ def test_jobs_of_stored_events_are_counted(capsys: pytest.CaptureFixture[str]) -
     assert view.first_job_after is not None
     shown = capsys.readouterr().out
     assert (
-        "0/6 jobs, about 0:01 left: 0/2 prompts, 0/1 traces, 0/1 annotations, 0/2 subsets" in shown
+        "0/6 jobs, more than 0:00 left (not timed yet: ingest_pool, shard_prompts ...): "
+        "0/2 prompts, 0/1 traces, 0/1 annotations, 0/2 subsets" in shown
     )
     assert f"rule select_subset failed; the end of {log}:" in shown
     assert shown.count("ValueError: selector models_agree found 32 rows") == 1
@@ -58,6 +59,24 @@ def test_jobs_of_stored_events_are_counted(capsys: pytest.CaptureFixture[str]) -
         "stopped with status 1; Snakemake's output is in study.log. The same command continues "
         "where it stopped.\n"
     )
+
+
+def test_time_left_counts_only_what_was_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A rule that never ran here may take any time, and what runs is named first."""
+    plan = {"event": "left", "rules": {"train": 2, "grade": 2, "build_report": 1}, "time": 0.0}
+    begun = {"event": "started", "id": 1, "rule": "train", "time": BEGUN}
+    view = ProgressView(Path("study.log"), 2, BEGUN, {"grade": 60.0})
+
+    view.take(plan)
+    view.take(begun)
+    view.take({**plan, "rules": {"train": 2, "grade": 2, "build_report": 1}})
+    first, second = capsys.readouterr().out.splitlines()
+    assert "more than 1:00 left (not timed yet: train, build_report): " in first
+    assert "more than 1:00 left (not timed yet: train, build_report): " in second
+
+    view.take({"event": "finished", "id": 1, "time": BEGUN + 100})
+    view.take({"event": "left", "rules": {"train": 1, "grade": 2}, "time": 0.0})
+    assert "about 2:40 left" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_failure_before_any_job_shows_the_end_of_the_output(
