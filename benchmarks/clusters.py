@@ -14,6 +14,7 @@ import argparse
 import json
 import resource
 import time
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="5,000 rows, whatever --rows says")
     args = parser.parse_args()
     vectors, truth = _world(_QUICK_ROWS if args.quick else args.rows)
-    found = [_recovered(vectors, truth, components) for components in args.components]
+    found = [
+        _recovered(vectors, truth, components, noise)
+        for components in args.components
+        for noise in ("apart", "join")
+    ]
     print(table(list(found[0]), [[str(value) for value in row.values()] for row in found]))
     print(json.dumps(found[-1]))
 
@@ -69,9 +74,12 @@ def _world(num_rows: int) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
 
 
 def _recovered(
-    vectors: NDArray[np.int8], truth: NDArray[np.int64], components: int
-) -> dict[str, float]:
-    params = SemanticParams(components=components)
+    vectors: NDArray[np.int8],
+    truth: NDArray[np.int64],
+    components: int,
+    noise: Literal["join", "apart"],
+) -> dict[str, float | str]:
+    params = SemanticParams(components=components, noise=noise)
     order = generator("sample").permutation(len(vectors))
     sample = np.sort(order[: params.sample_rows])
     start = time.process_time()
@@ -83,6 +91,7 @@ def _recovered(
     return {
         "rows": len(vectors),
         "components": components,
+        "noise": noise,
         "clusters large enough": int((in_sample >= params.min_share * len(sample)).sum()),
         "found": int(found.max()) + 1,
         "adjusted Rand index": round(float(adjusted_rand_score(truth[both], found[both])), 3),

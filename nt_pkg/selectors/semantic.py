@@ -2,20 +2,22 @@
 
 The paper clusters embeddings of the questions by density and takes as many from each cluster; it
 names no algorithm and no numbers. Ours: a sample that the seed draws is centred, reduced to its
-principal components, and clustered by HDBSCAN (Campello et al. 2013), of
-whose tree the leaves are taken; every other row belongs with
-the sampled row that is nearest to it, noise included. Clusters take turns, in an order that the
-seed draws, with one random row each; an exhausted one is skipped.
+principal components, and clustered by HDBSCAN (Campello et al. 2013), of whose tree the leaves are
+taken; every other row belongs with the sampled row that is nearest to it. Clusters take turns, in
+an order that the seed draws, with one random row each; an exhausted one is skipped.
 
-Rows of no cluster (noise) are many in any real pool. They follow when all clusters have run out,
-and the manifest counts them.
+Density leaves most rows of a real pool in no cluster: of 2,000 questions of GSM8K two thirds to
+nine tenths at all settings that were tried. A selector that takes none of these chooses among the
+rest. So by default a row of no cluster belongs with the nearest sampled row that is in one. With
+`noise: apart` clusters are those of density alone: the other rows are noise and follow when all
+clusters have run out. The manifest counts them.
 
 The clusters do not depend on `size`, so that sizes are nested. Principal components are rounded by
 the machine's arithmetic, so another one may put rows at the edge of a cluster elsewhere.
 """
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -53,6 +55,11 @@ class SemanticParams(Strict):
     )
     min_samples: int = Field(
         5, ge=1, description="Neighbours that say how dense it is around a row; fewer: less noise."
+    )
+    noise: Literal["join", "apart"] = Field(
+        "join",
+        description="What becomes of rows in no cluster: join that of the nearest sampled row that "
+        "is in one, or stay apart and be picked last (ours; the paper is silent).",
     )
 
 
@@ -93,7 +100,7 @@ def clusters_of(
     Args:
         vectors: shape (n, d); none is all zeros.
         sample: positions of the rows that are clustered, in order.
-        params: how.
+        params: how; with `noise: join` every row is in one, if there is any.
     """
     import numpy as np
     from sklearn.cluster import HDBSCAN
@@ -118,7 +125,10 @@ def clusters_of(
         copy=True,
     )
     of_sample = search.fit(points).labels_
-    logger.info("clustered %d rows", len(sample))
+    if params.noise == "join" and np.any(of_sample != NOISE):
+        is_in = of_sample != NOISE
+        sample, points, of_sample = sample[is_in], points[is_in], of_sample[is_in]
+    logger.info("clustered %d rows", len(drawn))
     clusters = np.empty(len(vectors), np.int64)
     progress = Progress("rows given to clusters", len(vectors))
     for start in range(0, len(vectors), _BLOCK_ROWS):

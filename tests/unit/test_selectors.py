@@ -687,7 +687,9 @@ def test_semantic_finds_clusters_and_noise() -> None:
     sample = np.sort(generator("sample").permutation(len(who))[:450])
 
     found = clusters_of(
-        decode("embedding", pa.array(texts)), sample, SemanticParams(components=8, min_share=0.06)
+        decode("embedding", pa.array(texts)),
+        sample,
+        SemanticParams(components=8, min_share=0.06, noise="apart"),
     )
 
     names = {int(np.bincount(found[who == n] + 1).argmax()) - 1 for n in range(3)}
@@ -697,10 +699,31 @@ def test_semantic_finds_clusters_and_noise() -> None:
     assert (found[who == -1] == -1).mean() > 0.5  # some of it lies at the edge of a cluster
 
 
+def test_semantic_lets_rows_of_no_cluster_join_the_nearest() -> None:
+    """Rows of a cluster stay where they are, and the others go where their nearest of these is."""
+    texts, who = clustered(1200, 150)
+    vectors = decode("embedding", pa.array(texts))
+    sample = np.sort(generator("sample").permutation(len(who))[:450])
+    how = {"components": 8, "min_share": 0.06}
+
+    apart = clusters_of(vectors, sample, SemanticParams(**how, noise="apart"))
+    joined = clusters_of(vectors, sample, SemanticParams(**how))
+
+    assert set(joined.tolist()) == {0, 1, 2}
+    assert (apart == -1).any()
+    # Whatever joined, the sampled rows of a cluster are its own.
+    inside = sample[apart[sample] != -1]
+    assert (joined[inside] == apart[inside]).all()
+    unit = vectors / np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
+    outside = np.flatnonzero(apart == -1)
+    nearest = inside[np.argmax(unit[outside] @ unit[inside].T, axis=1)]
+    assert (joined[outside] == joined[nearest]).mean() > 0.8  # components leave out a little
+
+
 def test_semantic_takes_as_many_of_each_cluster_and_noise_last() -> None:
     texts, who = clustered(400, 50)
     given = [Candidate(f"{n:03}", {"embedding": text}) for n, text in enumerate(texts.tolist())]
-    params = {"components": 8, "min_share": 0.06}
+    params = {"components": 8, "min_share": 0.06, "noise": "apart"}
 
     found = pick("semantic", given, 450, **params)
 
