@@ -13,7 +13,7 @@ PAPER := config/paper.yaml
 PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo demo-dry-run paper-dry-run paper-small check cases-bad-input test real-rows plan rebuild-check kill-check \
+.PHONY: help demo demo-dry-run paper-dry-run paper-small check cases-bad-input test real-rows real-model real-model-quick plan rebuild-check kill-check \
 	env-check base truth lint format schema lock lock-check setup setup-inference images slurm-test slurm-demo \
 	bench-quick bench-plan bench-data bench-checkpoints bench-balance bench-sft bench-scale bench-clusters bench-grade bench-statistics gpu-check cases peers docs clean-work
 
@@ -38,6 +38,12 @@ paper-dry-run: $(READY) ## Plan the paper's study with the Slurm profile (needs 
 
 paper-small: $(READY) ## Run the paper's study with tiny models and made-up rows, in paper-small/
 	python -m tests.workflow.paper_small
+
+real-model: $(READY) ## Train a real small model from a package, in real-model/ (20 minutes; ROWS=file.jsonl)
+	python -m tests.workflow.real_model $(if $(ROWS),--rows $(ROWS))
+
+real-model-quick: $(READY) ## The same in five minutes, in real-model-quick/
+	python -m tests.workflow.real_model --quick $(if $(ROWS),--rows $(ROWS))
 
 plan: $(READY) ## Show what of the demo would run again, why, and how long it would take
 	python -m scripts.plan --configfile config/demo.yaml

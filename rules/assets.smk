@@ -2,6 +2,7 @@
 
 REQUIRED INPUTS   none; paths and hub repositories of the catalogue
 OUTPUTS           manifest   assets/{kind}/{name}/manifest.json, next to the files it lists
+                  model      results/models/{kind}/{name}/manifest.json, for files in GGUF
 """
 
 
@@ -29,6 +30,36 @@ rule fetch_asset:
         "HF_HUB_OFFLINE=0 command python -m scripts.fetch_asset"
         " --spec {params.spec:q}"
         " --source {resources.source:q}"
+        " --longest {resources.longest}"
+        " --out {output.manifest:q}"
+        " > {log:q} 2>&1"
+
+
+rule convert_model:
+    """Turn a model in GGUF into a folder of floats, as transformers saves it."""
+    input:
+        fetched=rules.fetch_asset.output.manifest,
+    output:
+        manifest="results/models/{kind}/{name}/manifest.json",
+    log:
+        "logs/convert_model/{kind}/{name}.log",
+    benchmark:
+        "timings/convert_model/{kind}/{name}.jsonl"
+    conda:
+        "../envs/training.yaml"
+    container:
+        image("training")
+    resources:
+        # The floats are twice in memory: 9 GB for a thousand million weights.
+        mem_mb=memory(16_000),
+        runtime=minutes(60),
+        longest=lambda wc: PLAN.longest_example(wc.kind, wc.name) or 0,
+    params:
+        spec=lambda wc: PLAN.convert_spec(wc.kind, wc.name),
+    shell:
+        "python -m scripts.convert_model"
+        " --spec {params.spec:q}"
+        " --fetched {input.fetched:q}"
         " --longest {resources.longest}"
         " --out {output.manifest:q}"
         " > {log:q} 2>&1"

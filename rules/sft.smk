@@ -68,6 +68,7 @@ rule train:
         # It has the digest of the examples; its counts change nothing of a training.
         manifest=ancient(rules.build_examples.output.manifest),
         student=lambda wc: inputs.source_manifest("students", wc.student),
+        held_out=inputs.held_out_of,
         selection=ancient(inputs.selection_of),
     output:
         run="results/sft/{student}/{subset}/{format}/seed{seed}/run.json",
@@ -105,6 +106,7 @@ rule train:
         " --student {input.student:q}"
         " --examples {input.examples:q}"
         " --examples-manifest {input.manifest:q}"
+        " --held-out {input.held_out:q}"
         " --checkpoint {output.checkpoint:q}"
         " --preview {output.preview:q}"
         " --tensorboard {output.tensorboard:q}"

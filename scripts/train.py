@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--student", type=Path, required=True, help="manifest of the student")
     parser.add_argument("--examples", type=Path, required=True)
     parser.add_argument("--examples-manifest", type=Path, required=True)
+    parser.add_argument(
+        "--held-out", type=Path, nargs="*", default=[], help="examples and their manifest, or none"
+    )
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--preview", type=Path, required=True)
     parser.add_argument("--tensorboard", type=Path, required=True, help="folder of its events")
@@ -53,6 +56,7 @@ def _train(args: argparse.Namespace) -> None:
     import deepspeed  # noqa: F401 - counted as start-up, and shared by the forked ranks
     import transformers  # noqa: F401
 
+    from nt_pkg.sft.held_out import check_apart
     from nt_pkg.sft.launch import train
     from nt_pkg.sft.steps import EVENTS
     from nt_pkg.sft.train import Job
@@ -63,6 +67,10 @@ def _train(args: argparse.Namespace) -> None:
     student = checked_folder(args.student)
     inputs = [sha256_file(args.student), recorded_sha256(args.examples, args.examples_manifest)]
     examples = Examples(args.examples)
+    held = Examples(args.held_out[0]) if args.held_out else None
+    if held is not None:
+        inputs.append(recorded_sha256(*args.held_out))
+        check_apart(examples, held)
     # The number of ranks is not part of the key, because checkpoints of other ranks are converted.
     place = digest([args.spec, args.seed, inputs])
     outputs = [args.out, args.checkpoint, args.preview, args.tensorboard]
@@ -72,7 +80,7 @@ def _train(args: argparse.Namespace) -> None:
             return
         training = Training(**spec["training"])
         _write_preview(args, examples, training)
-        result = train(Job(student, examples, training, args.runtime, args.seed, folder))
+        result = train(Job(student, examples, training, args.runtime, args.seed, folder, held))
         # Rename it first, so that a kill during the move leaves nothing that looks complete.
         leaving = folder / "leaving"
         for old in (leaving, args.checkpoint, args.tensorboard):

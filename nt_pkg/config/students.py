@@ -257,6 +257,11 @@ class Student(Strict):
     source: Source = Field(description="Where the untrained model comes from.")
     architecture: Architecture = None
     training: Training = Field(Training(), description="How it is trained.")
+    held_out: str | None = Field(
+        None,
+        description="Catalogue name of a subset, of another pool, whose loss is measured before "
+        "and after every training, in the format of the run. Nothing is trained on it.",
+    )
     engine: str = Field(
         "transformers",
         description="Module of nt_pkg/engines that makes its answers (docs/engines.md).",

@@ -130,15 +130,36 @@ class Study(Strict):
                 for name in getattr(block, section):
                     if name != UNTRAINED:
                         self.require(section, name, f"runs[{position}].{section}")
+        self._check_held_out()
         if not self.runs and not self.answers:
             raise ValueError("there is nothing to do: give `runs`, `answers` or both")
         self._check_answers()
         for name in self.report.annotators:
             self.require("annotators", name, "report.annotators")
+        for name in self.report.subsets:
+            self.require("subsets", name, "report.subsets")
         for name, pool in self.pools.items():
             for benchmark in pool.decontaminate.against if pool.decontaminate else ():
                 self.require("benchmarks", benchmark, f"pools.{name}.decontaminate.against")
         return self
+
+    def _check_held_out(self) -> None:
+        for block in self.runs:
+            for name in block.students:
+                held = self.students[name].held_out
+                if held is None:
+                    continue
+                self.require("subsets", held, f"students.{name}.held_out")
+                pool = self.subsets[held].pool
+                shared = [
+                    s for s in block.subsets if s != UNTRAINED and self.subsets[s].pool == pool
+                ]
+                if shared:
+                    raise ValueError(
+                        f"students.{name}.held_out: {held} is of pool {pool}, and so is "
+                        f"{shared[0]}, which the student is trained on; hold out rows of a pool of "
+                        "their own"
+                    )
 
     def _check_answers(self) -> None:
         seen: dict[tuple[str, int, str, str], int] = {}

@@ -150,7 +150,7 @@ def _add_download(disk: Disk, study: Study, job: Job, folder: Path, fetched: set
 
 
 def _source_size(study: Study, kind: str, name: str, source: Source, folder: Path) -> Size:
-    if source.hub is None:
+    if not source.is_remote:
         files = local_files(source)
         return Size(sum(path.stat().st_size for path in files), len(files))
     if source.expected_gb is not None:

@@ -240,6 +240,8 @@ def _source(kind: str, name: str, source: Source) -> tuple[str, str]:
     text = str(source.builtin or Path(source.path or "").name)
     if source.hub is not None:
         text = f"{source.hub} at {made.get('commit', source.revision)}"
+    if source.package is not None:
+        text = f"{source.origin} of the package index, sha256 {source.package.sha256}"
     if "files" in made:
         text += f", digest of its files {digest(made['files'])}"
     return text, source.license or _stated(manifest.parent / "README.md")

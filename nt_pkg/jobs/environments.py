@@ -10,7 +10,7 @@ from pathlib import Path
 # The rest is of the kind `workflow` and runs with the interpreter that runs Snakemake. Rules divide
 # themselves in the same way with their `conda:` and `container:` lines.
 SCRIPTS = {
-    "training": ("pretrain_base", "build_examples", "train", "export_model"),
+    "training": ("convert_model", "pretrain_base", "build_examples", "train", "export_model"),
     "inference": ("generate_traces", "annotate", "annotate_questions", "sample_answers"),
 }
 

@@ -22,10 +22,15 @@ class Inputs:
         self._plan, self._rules, self._checkpoints = plan, rules, checkpoints
 
     def source_manifest(self, kind: str, name: str) -> list[str]:
-        """Return the manifest of a catalogue entry's files, or nothing."""
-        if self._plan.source(kind, name) is None:
+        """Return the manifest of a catalogue entry's files, or nothing.
+
+        Of a model in GGUF these are the files that it is turned into.
+        """
+        source = self._plan.source(kind, name)
+        if source is None:
             return []
-        return each(self._rules.fetch_asset.output.manifest, [{"kind": kind, "name": name}])
+        made = self._rules.convert_model if source.gguf else self._rules.fetch_asset
+        return each(made.output.manifest, [{"kind": kind, "name": name}])
 
     def model_of_annotator(self, name: str) -> list[str]:
         """Return the manifest of the model or the student that an annotator runs, or nothing."""
@@ -69,19 +74,33 @@ class Inputs:
 
     def subset_of(self, wildcards: Any) -> str:
         """Return the subset of a run, once it is known."""
-        values = self._plan.subset_wildcards(wildcards.subset, wildcards.seed)
+        return self._subset(wildcards.subset, wildcards.seed)
+
+    def _subset(self, subset: str, seed: str) -> str:
+        values = self._plan.subset_wildcards(subset, seed)
         found: str = self._checkpoints.select_subset.get(**values).output.subset
         return found
 
-    def selection_of(self, wildcards: Any) -> str | list[str]:
-        """Return the subset that a run depends on, or nothing if it has none.
+    def held_out_of(self, wildcards: Any) -> list[str]:
+        """Return the examples of a run's held-out subset and their manifest, or nothing."""
+        held = self._plan.study.students[wildcards.student].held_out
+        if held is None:
+            return []
+        made, names = self._rules.build_examples.output, {**dict(wildcards), "subset": held}
+        return [*each(made.examples, [names]), *each(made.manifest, [names])]
+
+    def selection_of(self, wildcards: Any) -> list[str]:
+        """Return the subsets that a run depends on, or nothing if it has none.
 
         After a checkpoint has run, Snakemake 9 re-evaluates only jobs that depend on it
         directly. So every job after a selection has it as an input, though only the first
         one reads it.
         """
-        is_trained = wildcards.subset not in (UNTRAINED, IMPORTED)
-        return self.subset_of(wildcards) if is_trained else []
+        if wildcards.subset in (UNTRAINED, IMPORTED):
+            return []
+        held = self._plan.study.students[wildcards.student].held_out
+        names = [wildcards.subset, *([held] if held else [])]
+        return [self._subset(name, wildcards.seed) for name in names]
 
     def pool_and_teacher(self, subset: str) -> dict[str, str]:
         """Return the pool and the teacher of a subset."""

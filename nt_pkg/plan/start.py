@@ -68,7 +68,7 @@ def _known_config(plan: Plan, student: str, folder: Path) -> Mapping[str, Any]:
     """Return the config.json of a student, or otherwise what the configuration says of it."""
     entry = plan.study.students[student]
     place = folder / "assets" / "students" / student
-    if entry.source.hub is None:
+    if not entry.source.is_remote:
         place = local_root(entry.source)
     elif fetched_spec(place) != json.loads(plan.asset_spec("students", student)):
         return entry.architecture or {}  # what lies there is of another model

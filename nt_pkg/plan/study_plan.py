@@ -31,6 +31,7 @@ Wildcards = dict[str, Any]
 # Versions of code whose results are too expensive to rerun after a refactoring. Raise one if
 # results change, and say so in the changelog under "Invalidates".
 VERSIONS = {
+    "convert": 1,
     "shards": 3,
     "traces": 4,
     "annotations": 1,
@@ -82,7 +83,7 @@ class Plan:
 
     def trace_sets(self) -> list[Wildcards]:
         """Return every pool and teacher in use."""
-        subsets = (self.study.subsets[name] for name, _ in self._trained())
+        subsets = (self.study.subsets[name] for name, _ in self._selected())
         return _unique({"pool": subset.pool, "teacher": subset.teacher} for subset in subsets)
 
     def annotations(self) -> list[Wildcards]:
@@ -161,7 +162,7 @@ class Plan:
     def _near_pools(self) -> dict[str, set[str]]:
         """Return the pools of `near`, each with the annotators that they need."""
         found: dict[str, set[str]] = {}
-        for name, _ in self._trained():
+        for name, _ in self._selected():
             if pool := self.near_of(name):
                 found.setdefault(pool, set()).update(self.requires(name))
         return found
@@ -169,10 +170,10 @@ class Plan:
     def annotators(self, pool: str, teacher: str) -> list[str]:
         """Return the annotators that are needed for one teacher's traces of a pool, sorted."""
         needed = set(self.study.report.annotators)
-        for name, form in self._trained():
+        for name, form in self._selected():
             subset = self.study.subsets[name]
             if (subset.pool, subset.teacher) == (pool, teacher):
-                needed.update(self.requires(name), self.format_requires(form))
+                needed.update(self.requires(name), self.format_requires(form) if form else ())
         return sorted(needed)
 
     def requires(self, subset: str) -> list[str]:
@@ -187,7 +188,14 @@ class Plan:
 
     def subsets(self) -> list[Wildcards]:
         """Return every subset and seed in use."""
-        return _unique(self.subset_wildcards(run["subset"], run["seed"]) for run in self.sft())
+        runs = self.sft()
+        shown = [
+            (name, seed)
+            for name in self.study.report.subsets
+            for seed in sorted({run["seed"] for run in runs})
+        ]
+        used = [*((run["subset"], run["seed"]) for run in runs), *shown]
+        return _unique(self.subset_wildcards(name, seed) for name, seed in used)
 
     def subset_wildcards(self, subset: str, seed: int | str) -> Wildcards:
         """Return the wildcards of a subset."""
@@ -313,6 +321,12 @@ class Plan:
         assert source is not None, (kind, name)
         return canonical(source_spec(source, f"{kind}.{name}.source", self.digests))
 
+    def convert_spec(self, kind: str, name: str) -> str:
+        """Return the spec of turning a model in GGUF into floats; its file is an input."""
+        source = self.source(kind, name)
+        assert source is not None, (kind, name)
+        return canonical({"gguf": source.gguf, "version": VERSIONS["convert"]})
+
     @cache  # noqa: B019
     def pool_spec(self, pool: str) -> str:
         """Return the spec of a pool's ingestion."""
@@ -429,7 +443,14 @@ class Plan:
         """Return the spec of a student's training on a subset, with the epochs of its size."""
         training = self.study.students[student].training
         own = training.for_size(self.study.subsets[subset].size)
-        return canonical({"training": _dump(own), "version": VERSIONS["train"]})
+        held = self.study.students[student].held_out
+        return canonical(
+            {
+                "training": _dump(own),
+                "version": VERSIONS["train"],
+                **({"held_out": held} if held else {}),
+            }
+        )
 
     @cache  # noqa: B019
     def export_spec(self, student: str) -> str:
@@ -618,10 +639,14 @@ class Plan:
             return {}
         return dict(entry.params["labels"])
 
-    def _trained(self) -> Iterator[tuple[str, str]]:
+    def _selected(self) -> Iterator[tuple[str, str | None]]:
+        """Yield every subset with each format that it is rendered in, None if with none."""
+        yield from ((name, None) for name in self.study.report.subsets)
         for block in self.study.runs:
             if UNTRAINED not in block.subsets:
-                yield from ((subset, form) for subset in block.subsets for form in block.formats)
+                held = [self.study.students[name].held_out for name in block.students]
+                subsets = [*block.subsets, *(name for name in held if name)]
+                yield from ((subset, form) for subset in subsets for form in block.formats)
 
 
 def answers_file(entry: Answers) -> Path:

@@ -51,8 +51,8 @@ def assets(
         name = f"{entry['kind']}.{entry['name']}"
         manifest = folder / "assets" / entry["kind"] / entry["name"] / "manifest.json"
         if not manifest.exists():
-            missing.append(name + (f" ({source.hub})" if source.hub else ""))
-        elif source.hub and not _is_current(manifest, spec):
+            missing.append(name + (f" ({source.origin})" if source.is_remote else ""))
+        elif source.is_remote and not _is_current(manifest, spec):
             missing.append(f"{name} (another revision was fetched)")
         else:
             present += 1

@@ -11,7 +11,7 @@ from nt_pkg.report.changes.words import say_changes
 from nt_pkg.report.effects import show_effect_interval
 from nt_pkg.report.judging import JudgedClaim, is_decided, leans_as_claimed
 from nt_pkg.report.material import Material
-from nt_pkg.report.records import Effect, Judged, Pool, Score, Subset, TraceSet
+from nt_pkg.report.records import Effect, Judged, Pool, Run, Score, Subset, TraceSet
 from nt_pkg.report.sentences import say_claim, say_difference, say_no_difference, say_where
 from nt_pkg.report.truth import BY_DESIGN, say_stale, say_truth
 from nt_pkg.report.wording import (
@@ -67,6 +67,7 @@ def say_headline(material: Material) -> Headline:
     """Return the headline of a study."""
     cells, chance = material.cells, material.study.chance
     opening = [say_what_was_run(material.scores, material.pools, material.traces)]
+    opening += say_held_out(material.runs)
     if material.changes is not None:
         opening.append(say_changes(material.changes))
     unsolved = find_unsolved(cells, chance)
@@ -90,6 +91,23 @@ def say_headline(material: Material) -> Headline:
     if findings and (text := say_truth(material.judged)):
         findings.append(Finding("next to the truth", text, ""))
     return Headline(opening, [text for text in warnings if text], findings)
+
+
+def say_held_out(runs: Sequence[Run]) -> list[str]:
+    """Return one sentence about the loss on held-out examples, or nothing."""
+    known = [(run, run.held_out) for run in runs if run.held_out]
+    if not known:
+        return []
+    told = [
+        f"{name_run(run.subset, run.format)} {held.loss_before:.3f} to {held.loss_after:.3f}"
+        for run, held in known[:_MOST_NAMED]
+    ]
+    more = f"; {len(known) - len(told)} more in the table" if len(known) > len(told) else ""
+    examples = show_plural(known[0][1].num_examples, "example")
+    return [
+        f"Loss per token on {examples} that no student was trained on, before and after training: "
+        f"{'; '.join(told)}{more}."
+    ]
 
 
 def _say_effects_of(material: Material) -> list[Finding]:

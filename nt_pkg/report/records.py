@@ -115,6 +115,16 @@ ScoresBySeed = dict[int, dict[str, Score]]  # seed -> benchmark -> score
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """Loss per response token of examples that a training did not learn from."""
+
+    num_examples: int
+    num_loss_tokens: int
+    loss_before: float
+    loss_after: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run(RunName):
     """A finished training, with the number of examples left out."""
 
@@ -127,6 +137,7 @@ class Run(RunName):
     tokens_per_second: float
     world_size: int
     zero_stage: int
+    held_out: HeldOut | None = None
     dropped: Counts = field(default_factory=dict)
     examples: Settings = field(default_factory=dict)  # spec of the examples
     versions: Settings = field(default_factory=dict)

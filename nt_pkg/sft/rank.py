@@ -97,6 +97,7 @@ def write_job(job: Job, launched: float) -> Path:
         {
             "model_dir": str(job.model_dir.resolve()),
             "examples": str(job.examples.path.resolve()),
+            "held_out": str(job.held_out.path.resolve()) if job.held_out else None,
             "training": json.loads(job.training.model_dump_json()),
             "runtime": json.loads(job.runtime.model_dump_json()),
             "seed": job.seed,
@@ -117,6 +118,7 @@ def read_job(path: Path) -> tuple[Job, float]:
         runtime=Runtime(**found["runtime"]),
         seed=found["seed"],
         work=Path(found["work"]),
+        held_out=Examples(Path(found["held_out"])) if found["held_out"] else None,
     )
     return job, found["launched"]
 

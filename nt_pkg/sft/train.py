@@ -19,6 +19,7 @@ from nt_pkg.sft.batches import collate
 from nt_pkg.sft.checkpoint_files import LAST
 from nt_pkg.sft.checkpoints import Checkpoints
 from nt_pkg.sft.examples import Examples
+from nt_pkg.sft.held_out import held_out_record
 from nt_pkg.sft.kernels import use_kernels
 from nt_pkg.sft.loading import read_mapped, spread
 from nt_pkg.sft.loss import give_loss
@@ -57,6 +58,7 @@ class Job:
     runtime: Runtime
     seed: int
     work: Path
+    held_out: Examples | None = None  # their loss is measured, and nothing learnt from them
 
 
 def deepspeed_config(training: Training, runtime: Runtime, num_parameters: int) -> dict[str, Any]:
@@ -143,6 +145,7 @@ class _Trainer:
         self._engine.train()
         self._checkpoints = Checkpoints(self._engine, job.work, rank, job.runtime)
         self._losses: list[float] = []
+        self._held_losses: list[float] = []  # before the training, and after it
         self._seconds = 0.0
         self._saved_at = time.monotonic()
         # What the ranks agreed to do after the last step.
@@ -170,6 +173,8 @@ class _Trainer:
     def run(self) -> None:
         """Train from the newest checkpoint to the end, or until a signal stops the ranks."""
         done = self._resume()
+        if not self._held_losses:
+            self._measure_held_out()
         num_steps = len(self._steps)
         told = self._rank == 0
         progress = Progress("optimiser steps", num_steps, done, 60.0) if told else None
@@ -199,6 +204,7 @@ class _Trainer:
                     write_json(self._job.work / STOPPED, {**how, "num_new": number - done})
                 return
         self._checkpoints.finish()
+        self._measure_held_out()
         memory = peak_memory_mb(self._engine.device)
         if log:
             result = {**self._summary(), **log.curves(num_steps), "peak_memory_mb": memory}
@@ -229,7 +235,7 @@ class _Trainer:
         total = torch.zeros((), device=self._engine.device)
         for left, part in zip(reversed(range(len(parts))), parts, strict=True):
             self._engine.set_gradient_accumulation_boundary(not left)
-            loss = self._summed_loss(step.examples[part])
+            loss = self._summed_loss(self._job.examples, step.examples[part])
             total += loss.detach()
             # DeepSpeed averages over ranks, but the loss is per token of the whole step.
             self._engine.backward(loss * (runtime.num_ranks / step.num_loss_tokens))
@@ -277,10 +283,28 @@ class _Trainer:
         chosen = step.examples
         return micro_batches(self._lengths[chosen], self._costs[chosen], self._job.runtime)
 
-    def _summed_loss(self, examples: Numbers) -> "torch.Tensor":
+    def _measure_held_out(self) -> None:
+        """Note the loss per response token of the examples that are held out, if there are any."""
+        import torch
+
+        held = self._job.held_out
+        if held is None:
+            return
+        total = torch.zeros((), device=self._engine.device)
+        self._engine.eval()
+        with torch.no_grad():
+            for parts in micro_batches(held.lengths, held.lengths * 1.0, self._job.runtime):
+                total += self._summed_loss(held, parts[self._team])
+        self._engine.train()
+        torch.distributed.all_reduce(total)
+        self._held_losses.append(float(total) / int(held.loss_lengths.sum()))
+        if self._rank == 0:
+            logger.info("loss of held-out examples: %.4f", self._held_losses[-1])
+
+    def _summed_loss(self, examples: Examples, chosen: Numbers) -> "torch.Tensor":
         """Return the loss of this rank's part of a micro-batch, summed over its tokens."""
         device, shares = self._engine.device, self._job.runtime.sequence_parallel
-        batch = collate(self._job.examples, examples, device, self._share, shares)
+        batch = collate(examples, chosen, device, self._share, shares)
         # transformers' own attention separates packed documents if positions restart, no mask is
         # given and the cache is off.
         loss: torch.Tensor = self._engine(
@@ -294,7 +318,12 @@ class _Trainer:
         return loss
 
     def _save(self, tag: str, number: int) -> None:
-        state = {"step": number, "losses": self._losses, "seconds": self._seconds}
+        state = {
+            "step": number,
+            "losses": self._losses,
+            "held_losses": self._held_losses,
+            "seconds": self._seconds,
+        }
         self._checkpoints.save(tag, state)
         self._saved_at = time.monotonic()
 
@@ -304,11 +333,12 @@ class _Trainer:
         if state is None:
             return 0
         self._losses, self._seconds = state["losses"], state["seconds"]
+        self._held_losses = state.get("held_losses", [])  # absent from an older version's
         step: int = state["step"]
         return step
 
     def _summary(self) -> dict[str, Any]:
-        job, seconds = self._job, self._seconds
+        job, seconds, losses = self._job, self._seconds, self._held_losses
         tokens = self._steps.num_tokens
         flops = flops_of(self._shape, self._lengths, self._steps)
         return {
@@ -318,6 +348,7 @@ class _Trainer:
             "num_parameters": self._num_parameters,
             "final_loss": self._losses[-1],
             "loss_curve": [[n, round(loss, 6)] for n, loss in enumerate(self._losses, start=1)],
+            **({"held_out": held_out_record(job.held_out, losses)} if job.held_out else {}),
             "world_size": job.runtime.num_ranks,
             "zero_stage": job.runtime.zero_stage,
             "attention": self._attention,

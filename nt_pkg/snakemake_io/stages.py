@@ -3,6 +3,7 @@
 # Rule -> stage, in the order of the workflow.
 STAGES = {
     "fetch_asset": "assets",
+    "convert_model": "assets",
     "ingest_pool": "prompts",
     "shard_prompts": "prompts",
     "generate_traces": "traces",

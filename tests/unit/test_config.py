@@ -355,7 +355,12 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (
             put("students", "micro-llama", "source", value={"path": "x", "builtin": "micro-base"}),
-            ["students.micro-llama.source", "exactly one of path, hub, builtin", "path", "builtin"],
+            [
+                "students.micro-llama.source",
+                "exactly one of path, hub, package, builtin",
+                "path",
+                "builtin",
+            ],
         ),
         (
             put("students", "micro-llama", "source", value={"hub": "a/b"}),
@@ -541,7 +546,13 @@ def test_every_study_stands_alone(name: str) -> None:
 
 def test_there_are_studies() -> None:
     """A glob that finds nothing would test nothing."""
-    assert set(STUDIES) >= {"demo.yaml", "paper.yaml", "paper_small.yaml", "real_rows.yaml"}
+    assert set(STUDIES) >= {
+        "demo.yaml",
+        "paper.yaml",
+        "paper_small.yaml",
+        "real_rows.yaml",
+        "real_model.yaml",
+    }
 
 
 @pytest.mark.parametrize("name", CATALOGUES)
