@@ -25,6 +25,7 @@ Spec = Callable[[Plan], str]
 
 SPECS: dict[str, Spec] = {
     "asset": lambda plan: plan.asset_spec("students", "micro-llama"),
+    "convert": lambda plan: plan.convert_spec("students", "micro-llama"),
     "pool": lambda plan: plan.pool_spec("micro"),
     "shards": lambda plan: plan.shards_spec(),
     "trace": lambda plan: plan.trace_spec("micro-teacher"),
@@ -464,6 +465,7 @@ def test_code_around_a_plugin_is_in_the_spec(
 @pytest.mark.parametrize(
     ("version", "stages"),
     [
+        ("convert", {"convert"}),
         ("shards", {"shards"}),
         ("traces", {"trace"}),
         ("annotations", {"annotator"}),
@@ -485,7 +487,7 @@ def test_versions_stand_for_code_that_is_too_expensive_to_rerun(
 
 
 def test_every_version_is_in_use() -> None:
-    assert len(plan.VERSIONS) == 7
+    assert len(plan.VERSIONS) == 8
 
 
 def test_code_of_a_selector_is_in_its_own_spec_only(
