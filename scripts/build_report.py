@@ -82,9 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     draws = read_draws(list(zip(args.subsets, args.manifests, strict=True)))
     pools = list(zip(args.pools, args.prompts, strict=True))
-    picks, sampled = show_rows(
-        choose_pairs(report.comparisons), draws, find_texts(pools, args.texts, args.labels)
-    )
+    texts = find_texts(pools, args.texts, args.labels, spec["confidential"])
+    picks, sampled = show_rows(choose_pairs(report.comparisons), draws, texts)
     answers = _beside_scores(read_means)
     solved = compare_questions(
         report.comparisons,

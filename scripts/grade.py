@@ -45,7 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         spec["kind"], spec["params"], checked_folder(args.source) if args.source else None
     )
     rows, found = grade_samples(
-        spec["kind"], drawn["mode"], drawn["repeats"], items, read_answers(args.samples)
+        spec["kind"],
+        drawn["mode"],
+        drawn["repeats"],
+        items,
+        read_answers(args.samples),
+        confidential=spec.get("confidential", False),
     )
     if found["no_answer_rate"] > MOST_UNANSWERED:
         logger.warning(

@@ -18,6 +18,11 @@ class Benchmark(Strict):
     expected_questions: int | None = Field(
         None, ge=1, description=f"Questions, for {BEFORE_PLANS} one of its jobs has run."
     )
+    confidential: bool = Field(
+        False,
+        description="Whether its text must not be shown: logs, grades, scores and the report have "
+        "its questions by id only. Some kinds always are.",
+    )
     repeats: int = Field(1, ge=1, description="Answers per question (paper: 24, 16, 1, 1).")
     chance: float | None = Field(
         None, ge=0, lt=1, description="Accuracy of a uniform guess, for the report."

@@ -35,6 +35,11 @@ class Pool(Strict):
     expected_rows: int | None = Field(
         None, ge=1, description=f"Rows, for {BEFORE_PLANS} its files are ingested."
     )
+    confidential: bool = Field(
+        False,
+        description="Whether its text must not be shown: the report has its rows by id only, and "
+        "they are not exported.",
+    )
     decontaminate: Decontaminate | None = Field(
         None, description="Drop prompts that contain text of benchmarks; by default they stay."
     )

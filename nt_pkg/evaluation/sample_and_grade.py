@@ -33,7 +33,7 @@ def sample_answers(
     and every shard has prompts of all lengths.
 
     Args:
-        spec: kind, mode, repeats, think_words and sampling.
+        spec: kind, mode, repeats, think_words and sampling; whether it is confidential.
         seed: seed of the run; every question and repeat has its own below it.
         items: questions of the benchmark.
         engine: the student.
@@ -44,7 +44,8 @@ def sample_answers(
     mode: Mode = spec["mode"]
     sampling = Sampling(**spec["sampling"])
     benchmark = plugins.plugin("benchmarks", spec["kind"])
-    build, is_confidential = benchmark.prompt, benchmark.is_confidential
+    build = benchmark.prompt
+    is_confidential = benchmark.is_confidential or spec.get("confidential", False)
     requests = []
     for item in items:
         prompt = prompt_in_mode(build(item), mode, spec["think_words"])
@@ -81,15 +82,23 @@ def sample_answers(
 
 
 def grade_samples(
-    kind: str, mode: Mode, repeats: int, items: list[Any], samples: list[Row]
+    kind: str,
+    mode: Mode,
+    repeats: int,
+    items: list[Any],
+    samples: list[Row],
+    *,
+    confidential: bool = False,
 ) -> tuple[list[Row], dict[str, Any]]:
     """Return one grade per sample, and the score.
 
     Only the part after the reasoning is graded; an answer whose reasoning never closed has none.
     The scores of `alternatives` are of the whole output, as others grade it. A confidential
-    benchmark has no examples, and its grades hold the letter but not the answer.
+    benchmark, by its kind or because `confidential` says so, has no examples, and its grades hold
+    what was extracted but not the answer.
     """
     benchmark = plugins.plugin("benchmarks", kind)
+    is_confidential = benchmark.is_confidential or confidential
     prefix = THINK_OPEN if mode == "think" else ""
     by_id = {item.id: item for item in items}
     split = [split_reasoning(row["text"], prefix) for row in samples]
@@ -101,7 +110,7 @@ def grade_samples(
         {
             "question_id": sample["question_id"],
             "repeat": sample["repeat"],
-            "answer": "" if benchmark.is_confidential else answer,
+            "answer": "" if is_confidential else answer,
             "extracted": grade.extracted,
             "is_correct": grade.is_correct and sample["status"] == "ok",
         }
@@ -113,7 +122,7 @@ def grade_samples(
         name: accuracy_of(items, samples, regrade(whole), repeats)
         for name, regrade in sorted(benchmark.alternatives.items())
     }
-    found["is_confidential"] = benchmark.is_confidential
+    found["is_confidential"] = is_confidential
     shown = range(0, len(samples), max(1, len(samples) // _NUM_EXAMPLES))
     found["examples"] = [
         {
@@ -123,6 +132,6 @@ def grade_samples(
             "answer": answers[at],
             "is_correct": grades[at].is_correct,
         }
-        for at in shown[: 0 if benchmark.is_confidential else _NUM_EXAMPLES]
+        for at in shown[: 0 if is_confidential else _NUM_EXAMPLES]
     ]
     return rows, found

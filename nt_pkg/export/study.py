@@ -78,10 +78,17 @@ def export_subset(plan: Plan, wanted: Wanted) -> int:
     The folder appears when it is complete.
 
     Raises:
-        ValueError: the subset has not been selected, or by another study or code; the folder is
-            there already; or a file cannot be read. The message says what to do.
+        ValueError: the pool is confidential; the subset has not been selected, or by another study
+            or code; the folder is there already; or a file cannot be read. The message says what
+            to do.
     """
     plan.study.require("subsets", wanted.subset, "--subset")
+    pool = plan.study.subsets[wanted.subset].pool
+    if plan.study.pools[pool].confidential:
+        raise ValueError(
+            f"pool {pool} is confidential (`confidential: true` in its entry of the catalogue), so "
+            "its rows are not exported"
+        )
     out = wanted.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is there already: give --out another name")

@@ -474,6 +474,7 @@ class Plan:
                 "mode": mode,
                 "sampling": _dump(self.study.students[student].sampling),
                 "version": VERSIONS["samples"],
+                **self._secrecy(benchmark),
             }
         )
 
@@ -512,8 +513,12 @@ class Plan:
                     *plugins.alternative_fingerprints(entry.kind),
                     code_fingerprint("nt_pkg.evaluation.sample_and_grade", ["grade_samples"]),
                 ],
+                **self._secrecy(benchmark),
             }
         )
+
+    def _secrecy(self, benchmark: str) -> dict[str, bool]:
+        return {"confidential": True} if self.study.benchmarks[benchmark].confidential else {}
 
     def base_spec(self) -> str:
         """Return the spec of the micro-world's base student as shipped."""
@@ -610,6 +615,9 @@ class Plan:
                 },
                 "benchmarks": {name: self._questions_of(name) for name in self.benchmarks()},
                 **({"words": words} if (words := self._strategy_words()) else {}),
+                "confidential": [
+                    w["pool"] for w in self.pools() if self.study.pools[w["pool"]].confidential
+                ],
                 "code": [
                     code_fingerprint("nt_pkg.report.build", ["build_report"]),
                     code_fingerprint("nt_pkg.report.collect", ["collect"]),

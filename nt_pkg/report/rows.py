@@ -44,7 +44,10 @@ class Texts:
 
 
 def find_texts(
-    pools: Sequence[tuple[Path, Path]], traces: Sequence[Path], labels: Sequence[Path]
+    pools: Sequence[tuple[Path, Path]],
+    traces: Sequence[Path],
+    labels: Sequence[Path],
+    confidential: Sequence[str] = (),
 ) -> Texts:
     """Return where the texts are.
 
@@ -52,13 +55,9 @@ def find_texts(
         pools: `pool.json` and prompts of every pool.
         traces: all shards of traces.
         labels: all shards of labels.
+        confidential: names of pools whose text must not be shown.
     """
-    prompts, confidential = {}, set()
-    for manifest, path in pools:
-        fields = read_fields(manifest)
-        prompts[fields["pool"]] = path
-        if fields.get("spec", {}).get("params", {}).get("confidential"):
-            confidential.add(fields["pool"])
+    prompts = {read_fields(manifest)["pool"]: path for manifest, path in pools}
     told: dict[_TraceSet, list[Path]] = defaultdict(list)
     for path in traces:
         names = read_names(path)

@@ -274,6 +274,22 @@ def test_trap_20_text_of_gpqa_stays_in_the_samples(
     assert SECRET not in caplog.text
 
 
+def test_any_benchmark_can_be_confidential(tmp_path: Path) -> None:
+    """As its entry says, in the spec of sampling and of grading; without it, text is shown."""
+    items = loaded(tmp_path / "files", gpqa_diamond, 6)
+    spec = {"kind": "multiple_choice", "mode": "think", "repeats": 1}
+    spec |= {"think_words": 9, "sampling": {}}
+    for hidden in (True, False):
+        folder = tmp_path / str(hidden)
+        folder.mkdir()
+        own = {**spec, "confidential": True} if hidden else spec
+        samples, _ = sample_answers(own, 0, items, Parrot(), folder)
+        found = grade_samples("multiple_choice", "think", 1, items, samples, confidential=hidden)
+        errors = [row["error"] for row in samples if row["error"]]
+        assert (SECRET in json.dumps([*found, errors])) is not hidden
+        assert found[1]["is_confidential"] is hidden
+
+
 def test_trap_20_a_report_takes_no_example_of_a_confidential_score(tmp_path: Path) -> None:
     """Even if a score file had some."""
     invented = asdict(report_study.score("none", "none", 0, "think"))

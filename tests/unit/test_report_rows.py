@@ -42,8 +42,7 @@ def row_id(number: int) -> str:
 
 def write_pool(folder: Path, *, confidential: bool = False) -> Texts:
     """Write a pool of 40 rows in two shards, with traces and labels."""
-    params = {"confidential": True} if confidential else {}
-    write_json(folder / "pool.json", {"pool": "p", "spec": {"kind": "table", "params": params}})
+    write_json(folder / "pool.json", {"pool": "p"})
     prompts = [
         {
             "id": row_id(at),
@@ -85,7 +84,8 @@ def write_pool(folder: Path, *, confidential: bool = False) -> Texts:
             ]
             labels.append(folder / f"{annotator}{shard}.parquet")
             write_parquet(labels[-1], ANNOTATIONS, rows, {**names, "annotator": annotator})
-    return find_texts([(folder / "pool.json", folder / "all.parquet")], traces, labels)
+    pools = [(folder / "pool.json", folder / "all.parquet")]
+    return find_texts(pools, traces, labels, ["p"] if confidential else [])
 
 
 def write_draw(folder: Path, subset: str, seed: int, numbers: Sequence[int]) -> tuple[Path, Path]:

@@ -33,7 +33,7 @@ def draw_gains(material: Material) -> Chart | None:
                     100 * gain.gain,
                     xerr=mean.standard_error,
                     yerr=None if error is None else 100 * error,
-                    fmt=MARKERS[place % len(MARKERS)],
+                    fmt=MARKERS[(place + place // len(SERIES)) % len(MARKERS)],
                     color=SERIES[place % len(SERIES)],
                     elinewidth=0.8,
                     label=gain.subset,
