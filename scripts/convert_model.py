@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nt_pkg.assets.gguf import convert_gguf
 from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.packing.positions import check_positions
 
@@ -42,4 +43,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))
