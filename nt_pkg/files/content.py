@@ -15,6 +15,7 @@ from nt_pkg.files.atomic import atomic_path, sha256_file
 from nt_pkg.files.beside import content_beside, is_beside
 
 _SELF = ""  # name of a file in its own note; those of a folder are relative to it
+_OF_SNAKEMAKE = ".snakemake_timestamp"  # in every folder that a job makes
 MISSING, DIFFERS = "is missing", "is not as it was made: its sha256 differs"
 FOREIGN = "does not belong there"
 Stamp = list[int]
@@ -170,7 +171,11 @@ def _entries(noted: dict[str, _Entry], expected: Mapping[str, str] | None) -> di
 def _files(path: Path) -> list[tuple[str, Path]]:
     if not path.is_dir():
         return [(_SELF, path)]
-    found = [each for each in path.rglob("*") if each.is_file() and not is_beside(each)]
+    found = [
+        each
+        for each in path.rglob("*")
+        if each.is_file() and not is_beside(each) and each.name != _OF_SNAKEMAKE
+    ]
     return sorted((each.relative_to(path).as_posix(), each) for each in found)
 
 

@@ -119,6 +119,9 @@ def test_model_that_is_not_the_one_of_its_manifest_is_not_run(tmp_path: Path, da
 def test_hidden_files_of_a_folder_are_nobodys_content(tmp_path: Path) -> None:
     manifest = _model(tmp_path)
     (tmp_path / "hf" / ".nfs0001").write_text("open elsewhere")
+    (tmp_path / "hf" / ".snakemake_timestamp").touch()
+    assert not verify([tmp_path / "hf", manifest]).wrong
+    (tmp_path / "hf" / ".snakemake_timestamp").unlink()
 
     checked_model(manifest)
 

@@ -12,7 +12,7 @@ import pytest
 from nt_pkg.annotations.label_questions import label_questions
 from nt_pkg.cost.generation import PastAnswers, Workload, model_of, workload_of
 from nt_pkg.engines._base import Completion, Request
-from nt_pkg.files.json_files import write_json
+from nt_pkg.files.json_files import sha256_file, write_json
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS
 from nt_pkg.plan.inputs import Inputs
@@ -145,7 +145,8 @@ def test_job_asks_the_student_and_continues(
     """The micro-world's student, through the script; a second start finds its answers."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(BASE, "student")
-    write_json(Path("student/manifest.json"), {"files": {"model": "a"}})
+    files = {path.name: sha256_file(path) for path in Path("student").iterdir()}
+    write_json(Path("student/manifest.json"), {"files": files})
     asked = "Bob drifts from Monday with ember and gale. Where does he land?"
     others = dict.fromkeys(("second_answer", "replay", "columns"))
     rows = [
@@ -223,7 +224,7 @@ def entry(name: str, **keys: Any) -> Callable[[Config], None]:
         (entry("surprisal", source={"builtin": "micro-base"}), "remove `engine` and `source`"),
         (entry("surprisal", engine="vllm"), "remove `engine` and `source`"),
         (entry("surprisal", sampling={"max_tokens": 9}), "only reads: remove `sampling`"),
-        (entry("surprisal", params={}), "think_words is 3500, and formats have 40"),
+        (entry("surprisal", params={}), "think_words is 3500, and the formats have 40"),
         (entry("solve_rate", sampling={}), "4 answers at temperature 0 are all the same"),
         (entry("solve_rate", engine_params={"a": 1}), "engine_params without `engine`"),
     ],

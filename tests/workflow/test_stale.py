@@ -107,7 +107,7 @@ def test_purged_model_comes_back_for_a_new_benchmark_and_nothing_else_runs(
 
     assert _ran(clone) == {"sample_answers": 1, "grade": 1, "build_report": 1}
     assert read_json(clone / RUN / "hf.json") == before
-    found = {path.name: sha256_file(path) for path in (clone / RUN / "hf").iterdir()}
+    found = {name: sha256_file(clone / RUN / "hf" / name) for name in before["files"]}
     assert found == before["files"]
     assert "first they come back" in (clone / "logs/study.log").read_text()
     assert "none are wrong" in run(clone, command("scripts.verify", *CONFIG))
