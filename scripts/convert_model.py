@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nt_pkg.assets.gguf import convert_gguf
+from nt_pkg.files.content import note
 from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.files.manifest import checked_folder
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
 from nt_pkg.packing.positions import check_positions
@@ -32,13 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     ready("convert_model")
     spec, folder = json.loads(args.spec), args.out.parent
-    made = convert_gguf(args.fetched.parent / spec["gguf"], folder)
+    made = convert_gguf(checked_folder(args.fetched) / spec["gguf"], folder)
     if args.longest:
         try:
             check_positions(read_json(folder / "config.json"), args.longest)
         except ValueError as error:
             raise ValueError(f"students.{folder.name} cannot be trained: {error}") from None
     write_json(args.out, {"spec": spec, **made})
+    note([folder, args.out])
     return 0
 
 

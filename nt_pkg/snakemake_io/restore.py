@@ -16,7 +16,8 @@ from typing import Any
 from nt_pkg.files.manifest import lacks_files
 
 _PASS = "NT_RESTORES"  # set in the pass itself, which works under the lock of the start
-_RULES = ("fetch_asset", "export_model")  # their last output lists the files of a folder
+# Their last output lists the files of a folder.
+_RULES = ("fetch_asset", "convert_model", "export_model")
 _EVENTS = "--logger-nt-path"
 
 
