@@ -39,10 +39,10 @@ paper-dry-run: $(READY) ## Plan the paper's study with the Slurm profile (needs 
 paper-small: $(READY) ## Run the paper's study with tiny models and made-up rows, in paper-small/
 	python -m tests.workflow.paper_small
 
-real-model: $(READY) ## Train a real small model from a package, in real-model/ (20 minutes; ROWS=file.jsonl)
+real-model: $(READY) ## Train a real small model from a package, in real-model/ (ROWS=file.jsonl)
 	python -m tests.workflow.real_model $(if $(ROWS),--rows $(ROWS))
 
-real-model-quick: $(READY) ## The same in five minutes, in real-model-quick/
+real-model-quick: $(READY) ## The same with few rows, in real-model-quick/
 	python -m tests.workflow.real_model --quick $(if $(ROWS),--rows $(ROWS))
 
 plan: $(READY) ## Show what of the demo would run again, why, and how long it would take

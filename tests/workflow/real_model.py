@@ -32,7 +32,7 @@ VLLM = ROOT / ".venv-inference"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 1 if something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="five minutes instead of twenty")
+    parser.add_argument("--quick", action="store_true", help="few rows")
     parser.add_argument("--rows", type=Path, help="JSON lines; by default GSM8K, or made rows")
     args = parser.parse_args(argv)
     begun = time.monotonic()
