@@ -704,7 +704,10 @@ def test_semantic_lets_rows_of_no_cluster_join_the_nearest() -> None:
     texts, who = clustered(1200, 150)
     vectors = decode("embedding", pa.array(texts))
     sample = np.sort(generator("sample").permutation(len(who))[:450])
-    how = {"components": 8, "min_share": 0.06}
+    how = {
+        "components": 12,
+        "min_share": 0.06,
+    }  # all of them, so that distances are those of cosines
 
     apart = clusters_of(vectors, sample, SemanticParams(**how, noise="apart"))
     joined = clusters_of(vectors, sample, SemanticParams(**how))
@@ -717,7 +720,7 @@ def test_semantic_lets_rows_of_no_cluster_join_the_nearest() -> None:
     unit = vectors / np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
     outside = np.flatnonzero(apart == -1)
     nearest = inside[np.argmax(unit[outside] @ unit[inside].T, axis=1)]
-    assert (joined[outside] == joined[nearest]).mean() > 0.8  # components leave out a little
+    assert (joined[outside] == joined[nearest]).mean() > 0.97  # but for rounding
 
 
 def test_semantic_takes_as_many_of_each_cluster_and_noise_last() -> None:
