@@ -28,7 +28,7 @@ FACTOR_BOTH = 6.0  # of the variance of both sides that has to be excluded to po
 FACTOR_ONE = 9.0  # of that of one side
 LEVEL_EXCLUDED = 0.05
 LEVEL_MORE = 0.05  # below it both sides, or one, are said to vary more than the others
-LEVEL_LESS = 0.05  # and less
+LEVEL_LESS = 0.05  # and less; of the others, which then do not count
 LEVEL_SIDES = 0.05  # below it one side is said to vary more than the other
 LEVEL_SEEDS = 0.01  # below it a seed is said to shift all recipes alike
 PRIOR_SHARE = 0.5  # degrees of the others, for each of one's own, where they are only moderated
@@ -115,7 +115,11 @@ def find_spread(members: Sequence[Runs], others: Sequence[Runs]) -> Spread | Non
     number = len(members) + len(others)
     effect = _seed_effect([*members, *others]) if len(members) == 2 else None
     own = [_scatter(each, effect, number) for each in members if len(each.means) > 1]
-    rest = _add([_scatter(each, effect, number) for each in others if len(each.means) > 1])
+    rest = _add(
+        _leave_out_steady(
+            [_scatter(each, effect, number) for each in others if len(each.means) > 1]
+        )
+    )
     if not own:
         if rest is None:
             return None
@@ -133,6 +137,27 @@ def find_spread(members: Sequence[Runs], others: Sequence[Runs]) -> Spread | Non
     degrees = mine.degrees + weight
     variance = (mine.degrees * mine.variance + weight * rest.variance) / degrees
     return Spread(variance, degrees, source, alike, effect is not None)
+
+
+def _leave_out_steady(others: Sequence[_Scatter]) -> list[_Scatter]:
+    """Return the others without those that vary less than the rest of them.
+
+    Two that vary a third as much make the rest seem to vary less than it does, and a claim too
+    easy to support. One that varies more only makes it harder.
+    """
+    whole = _add(others)
+    if whole is None or len(others) < 3:
+        return list(others)
+    number = _num_independent(whole)
+    found = []
+    for each in others:
+        left = (np.diag(whole.products) - np.diag(each.products)) / (whole.degrees - each.degrees)
+        known = left > 0
+        ratio = float((each.variances[known] / left[known]).mean()) if known.any() else 1.0
+        below = (whole.degrees - each.degrees) * number
+        if fdtr(each.degrees * number, below, ratio) >= LEVEL_LESS:
+            found.append(each)
+    return found
 
 
 def _own_degrees(own: Sequence[_Scatter]) -> float:

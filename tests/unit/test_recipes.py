@@ -137,6 +137,19 @@ def test_two_seeds_cannot_show_that_trainings_vary_alike() -> None:
     assert 2 < found.degrees < 5
 
 
+@pytest.mark.parametrize("sd", [0.01, 0.1])
+def test_others_that_vary_less_do_not_make_all_look_steady(sd: float) -> None:
+    steady = [even_recipe(n, sd) for n in (9, 10)]
+    others = [even_recipe(n) for n in range(9)]
+    pair = [even_recipe(0), even_recipe(1)]
+
+    found = find_spread(pair, [*others, *steady])
+
+    without = find_spread(pair, others)
+    assert found is not None and without is not None
+    assert (found.variance, found.degrees) == pytest.approx((without.variance, without.degrees))
+
+
 def test_without_others_it_is_welchs_test() -> None:
     """Nothing tells that both sides vary alike, so one may vary more."""
     pair = [draw_recipe("a", 1.0), draw_recipe("b", 5.0, level=2.0)]
