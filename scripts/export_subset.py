@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder to write, new or empty")
     args = parser.parse_args(argv)
     files = args.configfile
-    wanted = Wanted(args.subset, args.seed, args.shape, args.split, args.out, files, _commit())
+    wanted = Wanted(args.subset, args.seed, args.shape, args.split, args.out, files, find_commit())
     try:
         number = export_subset(Plan(load_study(read_study(files))), wanted)
     except (ValueError, FileNotFoundError) as error:
@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _commit() -> str:
+def find_commit() -> str:
+    """Return the commit of this repository, for a card."""
     found = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )

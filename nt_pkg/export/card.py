@@ -76,15 +76,15 @@ def render(card: Card) -> str:
         f"# {card.title}",
         f"{card.num_rows:,} reasoning traces that a selector picked from "
         f"{card.selection['num_traces']:,}.",
-        _table(("", ""), card.names.items()),
+        make_table(("", ""), card.names.items()),
         f"## How the rows were chosen\n\n{card.rule}",
-        _table(("parameter", "value", "meaning"), card.params) if card.params else "",
-        f"## Columns\n\n{_table(('column', 'meaning'), card.columns)}",
+        make_table(("parameter", "value", "meaning"), card.params) if card.params else "",
+        f"## Columns\n\n{make_table(('column', 'meaning'), card.columns)}",
         f"## What was left out\n\n{_losses(card)}",
         f"## Text of benchmarks\n\n{_decontamination(card.decontamination)}",
-        f"## Sources and licences\n\n{_origins(card.origins)}",
+        f"## Sources and licences\n\n{render_origins(card.origins)}",
         "## From a row to its source\n\n" + "\n".join(card.trace),
-        f"## Digests\n\n{_table(('what', 'digest'), card.digests.items())}",
+        f"## Digests\n\n{make_table(('what', 'digest'), card.digests.items())}",
         "## Made by\n\n```sh\n" + "\n".join(card.commands) + "\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -118,7 +118,7 @@ def _losses(card: Card) -> str:
     rows += [(f"no candidate: {reason}", n) for reason, n in selection.get("unusable", {}).items()]
     rows += [(f"candidates: {what}", n) for what, n in selection.get("conditions", {}).items()]
     rows.append(("picked", card.num_rows))
-    return _table(("rows", "number"), ((what, f"{number:,}") for what, number in rows))
+    return make_table(("rows", "number"), ((what, f"{number:,}") for what, number in rows))
 
 
 def _words(reason: str) -> str:
@@ -135,19 +135,21 @@ def _decontamination(account: Mapping[str, Any] | None) -> str:
     return (
         f"Rows with a piece of {account['ngram']} words of a benchmark's question were dropped "
         f"(rule `{account['rule']}`).\n\n"
-        + _table(("benchmark", "questions", "rows dropped for it"), rows)
+        + make_table(("benchmark", "questions", "rows dropped for it"), rows)
     )
 
 
-def _origins(origins: Sequence[Origin]) -> str:
+def render_origins(origins: Sequence[Origin]) -> str:
+    """Return the table of origins, with a warning about licences that nobody stated."""
     rows = [(each.role, each.name, each.what, each.source, each.license) for each in origins]
-    table = _table(("", "name", "what", "source", "licence"), rows)
+    table = make_table(("", "name", "what", "source", "licence"), rows)
     if not any(each.license == UNKNOWN for each in origins):
         return table
     return f"{table}\n\n`{UNKNOWN}`: nobody stated it; find it out before you publish the rows."
 
 
-def _table(head: Sequence[str], rows: Any) -> str:
+def make_table(head: Sequence[str], rows: Any) -> str:
+    """Return a Markdown table of rows with as many values as the head has."""
     lines = [head, ["---"] * len(head), *([_cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

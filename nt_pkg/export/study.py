@@ -192,7 +192,7 @@ def _card(
         traces=read_json(layout.artifact(layout.TRACE_STATISTICS, **names)),
         selection=manifest,
         decontamination=pool.get("decontamination"),
-        origins=_origins(plan, entry.pool, entry.teacher),
+        origins=find_origins(plan, entry.pool, entry.teacher),
         digests={
             **{f"data/{path.name}": sha256_file(path) for path in files},
             "the selection": manifest["sha256"],
@@ -217,7 +217,8 @@ def _card(
     )
 
 
-def _origins(plan: Plan, pool: str, teacher: str) -> list[Origin]:
+def find_origins(plan: Plan, pool: str, teacher: str) -> list[Origin]:
+    """Return what the traces and labels of a teacher over a pool were made from."""
     entries = [("pools", pool), ("teachers", teacher)]
     entries += [("annotators", name) for name in plan.annotators(pool, teacher)]
     found = []
@@ -230,7 +231,7 @@ def _origins(plan: Plan, pool: str, teacher: str) -> list[Origin]:
         words = (getattr(entry, "kind", None), engine, params.get("model"))
         source, license_ = "no files", UNKNOWN
         if entry.source is not None:
-            source, license_ = _source(kind, name, entry.source)
+            source, license_ = find_source(kind, name, entry.source)
         elif engine is None:
             license_ = _GENERATED
         elif not engine_kind(engine).is_model:
@@ -240,7 +241,7 @@ def _origins(plan: Plan, pool: str, teacher: str) -> list[Origin]:
     return found
 
 
-def _source(kind: str, name: str, source: Source) -> tuple[str, str]:
+def find_source(kind: str, name: str, source: Source) -> tuple[str, str]:
     """Return where the files of an entry come from, and their licence."""
     manifest = layout.artifact(layout.ASSET, kind=kind, name=name)
     made = read_json(manifest) if manifest.exists() else {}
