@@ -51,10 +51,11 @@ def _texts(tokenizer: Any, user: str, assistant: str) -> tuple[str, str]:
             "loss mask cannot be placed: use the training form of this family's template"
         )
     answer_text = whole_text[len(prompt_text) :]
-    if marked(tokenizer, assistant).strip() not in answer_text:
+    if not answer_text.lstrip().startswith(marked(tokenizer, assistant).strip()):
         raise ValueError(
-            "the chat template changes the answer, for example by removing its reasoning: use the "
-            "training form of this family's template"
+            "the chat template changes the answer, for example by removing its reasoning or by "
+            "writing an empty one before an answer without: use the training form of this "
+            "family's template"
         )
     return prompt_text, answer_text
 

@@ -66,8 +66,7 @@ def export_model(checkpoint: Path, base_dir: Path, out_dir: Path, dtype: str) ->
     out_dir.mkdir(parents=True, exist_ok=True)
     names = _write_weights(shards, out_dir, kind)
     _compare(shards, names, out_dir, kind, checkpoint)
-    config.use_cache, config.dtype = True, kind
-    config.save_pretrained(out_dir)
+    write_json(out_dir / "config.json", _config(base_dir, config, dtype))
     for path in sorted({path for pattern in _COPIED for path in base_dir.glob(pattern)}):
         copy = shutil.copytree if path.is_dir() else shutil.copyfile
         copy(path, out_dir / path.name)
@@ -175,6 +174,23 @@ def _compare(
                 seen.add(name)
     if seen != shards.shapes.keys():
         raise ValueError(f"{out_dir} lacks {sorted(shards.shapes.keys() - seen)}")
+
+
+def _config(base_dir: Path, config: "PretrainedConfig", dtype: str) -> dict[str, Any]:
+    """Return the student's config.json as it came, with the dtype of the weights.
+
+    Releases of transformers before 5 read the base and the kind of the rotary positions from
+    `rope_theta` and `rope_scaling`, and the dtype from `torch_dtype`; without them they compute
+    other positions and say nothing. Later ones read both.
+    """
+    found = read_json(base_dir / "config.json")
+    rope = getattr(config, "rope_parameters", None) or {}
+    if "rope_theta" in rope:  # one kind for all layers
+        found.setdefault("rope_theta", rope["rope_theta"])
+        if rope.get("rope_type", "default") != "default":
+            scaling = {name: value for name, value in rope.items() if name != "rope_theta"}
+            found.setdefault("rope_scaling", scaling)
+    return {**found, "dtype": dtype, "torch_dtype": dtype, "use_cache": True}
 
 
 def _generation(

@@ -73,6 +73,24 @@ def test_large_model_is_several_files_with_the_logits_that_were_trained(
         assert torch.equal(found(ids).logits, whole(ids).logits)
 
 
+@pytest.mark.parametrize(
+    "scaling", [{}, {"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 64}]
+)
+def test_positions_are_said_as_older_releases_of_transformers_read_them(
+    tmp_path: Path, scaling: dict[str, Any]
+) -> None:
+    """Transformers 4.57.6 gives the logits of 5.23.0 with these fields, and others without."""
+    rope = {"rope_theta": 5e5, "rope_type": "default", **scaling}
+    write_json(tmp_path / "config.json", {"rope_parameters": rope, "vocab_size": 9})
+
+    found = export._config(tmp_path, SimpleNamespace(rope_parameters=rope), "bfloat16")  # type: ignore[arg-type]
+
+    assert found["rope_theta"] == 5e5 and found["rope_parameters"] == rope
+    assert found.get("rope_scaling") == (scaling or None)
+    assert found["torch_dtype"] == found["dtype"] == "bfloat16"
+    assert found["vocab_size"] == 9
+
+
 def test_damaged_checkpoint_is_not_exported(untied: Path, checkpoint: Path, tmp_path: Path) -> None:
     damaged = shutil.copytree(checkpoint, tmp_path / "checkpoint")
     path = damaged / "zero_pp_rank_1_mp_rank_00_optim_states.pt"

@@ -64,3 +64,19 @@ def test_template_that_would_spoil_the_loss_is_refused(old: str, new: str, messa
         render(tokenizer, [("Where?", "<think> a </think> b")])
 
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", ["<think> a </think> b", "b"])
+def test_template_that_writes_the_reasoning_itself_is_refused_in_both_formats(answer: str) -> None:
+    """That of Qwen3 takes the reasoning apart, and puts an empty one before an answer without."""
+    tokenizer = deepcopy(tokenizer_of("qwen2.5"))
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "message.content +",
+        "('' if message.role == 'user' else '<think>\n' + "
+        "(message.content.split('</think>')[0].split('<think>')[-1].strip() "
+        "if '</think>' in message.content else '') + '\n</think>\n\n') + "
+        "message.content.split('</think>')[-1].lstrip() +",
+    )
+
+    with pytest.raises(ValueError, match="changes the answer"):
+        render(tokenizer, [("Where?", answer)])
