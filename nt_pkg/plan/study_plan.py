@@ -39,6 +39,7 @@ VERSIONS = {
     "train": 3,
     "export": 2,
     "samples": 1,
+    "truth": 1,
 }
 STRATEGIES = "strategies"  # the annotator whose labels the report shows as strategies
 BASE_SEED, BASE_STEPS = 0, 5000  # of the base student that ships
@@ -570,12 +571,12 @@ class Plan:
     def _recipe(self, run: Wildcards) -> list[Any]:
         student, benchmark = run["student"], run["benchmark"]
         asked = json.loads(self.sample_spec(student, benchmark, run["mode"]))
-        graded = json.loads(self.grade_spec(benchmark))
+        graded = _without_shared_code(self.grade_spec(benchmark))
         for spec in (asked, graded):
             spec["params"] = {k: v for k, v in spec["params"].items() if k != "num_questions"}
         files = [self._files_of("students", student), self._files_of("benchmarks", benchmark)]
         data = [] if run["subset"] == UNTRAINED else self._data_of(run)
-        return [files, data, asked, graded]
+        return [files, data, asked, graded, VERSIONS["truth"]]
 
     def _data_of(self, run: Wildcards) -> list[Any]:
         name, form, student = run["subset"], run["format"], run["student"]
@@ -583,7 +584,7 @@ class Plan:
         needed = sorted({*self.requires(name), *self.format_requires(form)})
         return [
             *(
-                [self._files_of("pools", p), self.pool_spec(p)]
+                [self._files_of("pools", p), _without_shared_code(self.pool_spec(p))]
                 for p in (entry.pool, entry.near)
                 if p
             ),
@@ -591,7 +592,7 @@ class Plan:
             self._files_of("teachers", entry.teacher),
             self.trace_spec(entry.teacher),
             # The name of the near pool stands in it, and its content above.
-            {k: v for k, v in json.loads(self.subset_spec(name)).items() if k != "near"},
+            {**_without_shared_code(self.subset_spec(name)), "near": None},
             self.examples_spec(student, form),
             self.train_spec(student, name),
             self.export_spec(student),
@@ -683,3 +684,12 @@ def _dump(
     model: Strict, exclude: set[str] | None = None, include: set[str] | None = None
 ) -> dict[str, Any]:
     return model.model_dump(mode="json", exclude_defaults=True, exclude=exclude, include=include)
+
+
+def _without_shared_code(spec: str) -> dict[str, Any]:
+    """Return a spec with the code of its plug-in alone; what all share, which is last, is left out.
+
+    A truth costs hours, so for that code it has a number in `VERSIONS`.
+    """
+    found: dict[str, Any] = json.loads(spec)
+    return {**found, "code": found["code"][:-1]}

@@ -11,7 +11,9 @@ import pytest
 
 from nt_pkg.config.report import Comparison
 from nt_pkg.files.json_files import write_json
+from nt_pkg.identity.fingerprint import code_fingerprint
 from nt_pkg.identity.recipe_key import recipe_key
+from nt_pkg.plan import study_plan
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.build import build_report
@@ -290,6 +292,23 @@ def test_what_a_truth_depends_on(demo: Config, edit: str) -> None:
     change(demo)
 
     assert (digests(demo)[LONG] != before[LONG]) is matters
+
+
+def test_shared_code_has_a_number(demo: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refactoring of it makes no truth stale; the code of a plug-in and the number do."""
+    before = digests(demo)[LONG]
+    place = "nt_pkg.plan.study_plan.code_fingerprint"
+    monkeypatch.setattr(place, _edited("nt_pkg.subsets.select"))
+    assert digests(demo)[LONG] == before
+    monkeypatch.setattr(place, _edited("nt_pkg.annotators.length"))
+    assert digests(demo)[LONG] != before
+    monkeypatch.setattr(place, code_fingerprint)
+    monkeypatch.setitem(study_plan.VERSIONS, "truth", 99)
+    assert digests(demo)[LONG] != before
+
+
+def _edited(module: str) -> Callable[..., str]:
+    return lambda name, roots: "edited" if name == module else code_fingerprint(name, roots)
 
 
 def test_seeds_replace_those_of_what_trains(demo: Config) -> None:
