@@ -112,7 +112,9 @@ def judge_truth(
     recipes: Mapping[str, str],
 ) -> list[Judged]:
     """Return every verdict next to the truth; without a truth, only those with one by design."""
-    measured = {effect.digest: effect for effect in truth.effects} if truth else {}
+    kept = truth.effects if truth else ()
+    # Accuracy and lengths of the same sides are two comparisons.
+    measured = {(each.digest, each.tokens_ratio is not None): each for each in kept}
     names = {effect.name for effect in truth.effects} if truth else set()
     found = []
     for comparison, effect in zip(comparisons, effects, strict=True):
@@ -120,7 +122,9 @@ def judge_truth(
             found.append(_judge(effect, BY_DESIGN, 0.0, 0.0, 0))
         elif truth is None:
             continue
-        elif known := measured.get(digest_comparison(comparison, scores, recipes) or ""):
+        elif known := measured.get(
+            (digest_comparison(comparison, scores, recipes) or "", bool(effect.tokens))
+        ):
             value, error = known.difference, known.standard_error
             if effect.tokens:
                 value, error = known.tokens_ratio, known.tokens_error

@@ -181,6 +181,19 @@ def test_names_do_not_matter_and_without_a_truth_nothing_is_said(tmp_path: Path)
     assert unknown.outcome == "not known"
 
 
+def test_lengths_of_the_same_sides_have_a_truth_of_their_own(tmp_path: Path) -> None:
+    asked = [*QUESTION, compare(side("long-512"), side("random-512"), "c", tokens="alike")]
+    asked[1] = asked[1].model_copy(update={"name": "lengths"})
+    build_report(Inputs(make_study(comparisons=asked), rows(0.3, range(100, 105))), tmp_path)
+    truth, scores = keep_truth(read_summary(tmp_path), asked, RECIPES), rows(0.3, range(4))
+    effects, _ = measure_effects(asked, scores)
+
+    found = judge_truth(asked, effects, scores, [], truth, RECIPES)
+
+    assert [each.source for each in found] == ["measured", "measured"]
+    assert [round(each.value or 0, 1) for each in found] == [0.3, 1.0]
+
+
 def test_one_seed_is_no_truth(tmp_path: Path) -> None:
     build_report(Inputs(make_study(comparisons=QUESTION), rows(0.3, range(1))), tmp_path)
 
