@@ -126,7 +126,7 @@ def test_rank_surprisal_is_the_ratio_of_sums() -> None:
     for number in range(NUM):
         nlls, ranks, _ = plain(number)
         expected = np.minimum(ranks[:-1], 100).sum() / nlls[:-1].sum()
-        assert found[f"{number}"] == pytest.approx(expected, rel=1e-5)
+        assert found[f"{number}"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_rank_surprisal_by_hand() -> None:
@@ -148,7 +148,7 @@ def test_batches_and_shards_make_no_difference(kind: str) -> None:
 
     assert whole.keys() == in_shards.keys()
     for key, value in whole.items():
-        assert in_shards[key] == pytest.approx(value, abs=1e-5)
+        assert in_shards[key] == pytest.approx(value, abs=1e-5, rel=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -188,9 +188,9 @@ def test_logits_in_parts_and_of_other_output_layers_are_the_same(
     expected = labels("rank_surprisal", *rows())
 
     monkeypatch.setattr(_student, "_MAX_LOGITS", 2 * 346)
-    assert labels("rank_surprisal", *rows()) == pytest.approx(expected, abs=1e-5)
+    assert labels("rank_surprisal", *rows()) == pytest.approx(expected, rel=1e-4)
     monkeypatch.setattr(_student, "has_plain_head", lambda _: False)
-    assert labels("rank_surprisal", *rows()) == pytest.approx(expected, abs=1e-5)
+    assert labels("rank_surprisal", *rows()) == pytest.approx(expected, rel=1e-4)
 
 
 def example(**parts: str) -> Example:
