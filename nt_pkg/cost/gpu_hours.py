@@ -67,7 +67,7 @@ class Forecasts:
         found: dict[tuple[str, str, str], list[float | None]] = defaultdict(list)
         for job in self.jobs:
             run = job.wildcards
-            if "student" in run and "seed" in run:
+            if run.keys() >= {"student", "subset", "format", "seed"}:
                 key = run["student"], run["subset"], run["format"]
                 seeds[key].add(run["seed"])
                 found[key].append(self.of(job).gpu_seconds)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nt_pkg.config.load import read_study
+from nt_pkg.files.json_files import sha256_file, write_json
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, DROPPED, PROMPTS, TRACES
 from nt_pkg.plan.validate import load_study
@@ -171,7 +172,8 @@ def source(folder: Path) -> Path:
 
 
 def ingest_into(out: Path, folder: Path) -> int:
-    (folder / "manifest.json").write_text("{}")
+    digests = {path.name: sha256_file(path) for path in folder.iterdir()}
+    write_json(folder / "manifest.json", {"files": digests})
     return ingest_pool.main(
         [
             "--spec", '{"kind":"natural_reasoning","params":{"second_answer":null}}',

@@ -224,7 +224,7 @@ def entry(name: str, **keys: Any) -> Callable[[Config], None]:
         (entry("surprisal", source={"builtin": "micro-base"}), "remove `engine` and `source`"),
         (entry("surprisal", engine="vllm"), "remove `engine` and `source`"),
         (entry("surprisal", sampling={"max_tokens": 9}), "only reads: remove `sampling`"),
-        (entry("surprisal", params={}), "think_words is 3500, and the formats have 40"),
+        (entry("surprisal", params={}), "think_words is 3500, and formats have 40"),
         (entry("solve_rate", sampling={}), "4 answers at temperature 0 are all the same"),
         (entry("solve_rate", engine_params={"a": 1}), "engine_params without `engine`"),
     ],
