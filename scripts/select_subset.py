@@ -41,9 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     spec = json.loads(args.spec)
     ready("select_subset")
     labels, near = _labels(args.labels), _labels(args.near)
-    traces = read_columns(args.traces, TRACES, ["id", "status"])
+    tokens = spec.get("tokens")
+    columns = ["id", "status", *(["completion_tokens"] if tokens else [])]
     rows, counts = select_subset(
-        spec["selector"], spec["params"], spec["size"], args.seed, traces, labels, near
+        spec["selector"],
+        spec["params"],
+        spec["size"],
+        args.seed,
+        read_columns(args.traces, TRACES, columns),
+        labels,
+        near,
+        tokens,
     )
     write_parquet(args.out, SUBSET, rows)
     write_json(

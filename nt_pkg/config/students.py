@@ -90,9 +90,9 @@ class Training(Strict):
         """Return the number of epochs for a subset of this size."""
         return self.epochs[max(start for start in self.epochs if start <= size)]
 
-    def for_size(self, size: int) -> Self:
-        """Return the training of a subset of this size: its epochs hold for any number of rows."""
-        return self.model_copy(update={"epochs": {0: self.num_epochs(size)}})
+    def with_epochs(self, epochs: int) -> Self:
+        """Return the training with these epochs for any number of rows."""
+        return self.model_copy(update={"epochs": {0: epochs}})
 
 
 class Runtime(Strict):

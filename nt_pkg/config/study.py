@@ -25,13 +25,31 @@ class Subset(Strict):
     pool: str = Field(description="Catalogue name of the pool.")
     teacher: str = Field(description="Catalogue name of the teacher.")
     selector: str = Field(description="Module of nt_pkg/selectors.")
-    size: int = Field(ge=1, description="Number of examples.")
+    size: int = Field(ge=1, description="Number of examples; with `tokens` the most.")
+    tokens: int | None = Field(
+        None,
+        ge=1,
+        description="Tokens of the teacher's traces that the examples may have together: the best "
+        "rows as long as they fit. For comparisons at equal tokens; needs `epochs`.",
+    )
+    epochs: int | None = Field(
+        None, ge=1, description="Epochs on this subset, instead of those that go by its size."
+    )
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
     near: str | None = Field(
         None,
         description="Catalogue name of the pool with the questions whose neighbours the selector "
         "picks, for selectors that need it.",
     )
+
+    @model_validator(mode="after")
+    def _names_epochs(self) -> Self:
+        if self.tokens is not None and self.epochs is None:
+            raise ValueError(
+                "`tokens` needs `epochs`: how many rows fit is known after the selection, and the "
+                "sides of a comparison must not train for different epochs by it"
+            )
+        return self
 
 
 class Runs(Strict):
@@ -196,6 +214,11 @@ class Study(Strict):
         fields = ("student", "subset", "format", "seed", "benchmark", "mode")
         sampled = [dict(zip(fields, names, strict=True)) for names in found]
         return [*sampled, *(each.names for each in self.answers)]
+
+    def num_epochs(self, student: str, subset: str) -> int:
+        """Return the epochs of a student's training on a subset: the subset's, or by its size."""
+        entry = self.subsets[subset]
+        return entry.epochs or self.students[student].training.num_epochs(entry.size)
 
     def require(self, section: str, name: str, where: str) -> None:
         """Check that a section of the catalogue has an entry.

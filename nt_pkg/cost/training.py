@@ -170,9 +170,7 @@ def training_cost(study: Study, run: Mapping[str, str], folder: Path, needed: Ne
         needed: what its student needs.
     """
     num_examples, mean = examples_of(study, run, folder)
-    size = study.subsets[run["subset"]].size  # not what is left of it
-    epochs = study.students[run["student"]].training.num_epochs(size)
-    tokens = num_examples * mean * epochs
+    tokens = num_examples * mean * study.num_epochs(run["student"], run["subset"])
     if speed := _measured_speed(run["student"], folder):
         return Cost(tokens, tokens / speed, "measured speed")
     known = gpu_of(needed.gpu)
@@ -194,7 +192,8 @@ def examples_of(study: Study, run: Mapping[str, str], folder: Path) -> tuple[int
         return found["num_examples"], found["num_tokens"] / found["num_examples"]
     entry = study.subsets[subset]
     mean = mean_trace(folder, entry.pool, entry.teacher)
-    return entry.size, min(mean, study.students[student].training.max_example_tokens)
+    size = min(entry.size, int(entry.tokens / mean)) if entry.tokens else entry.size
+    return size, min(mean, study.students[student].training.max_example_tokens)
 
 
 def mean_trace(folder: Path, pool: str, teacher: str) -> float:

@@ -43,7 +43,7 @@ class Steps(Sequence[Step]):
         Args:
             lengths: tokens of every example.
             loss_lengths: those of them that have loss.
-            training: tokens of a step, and epochs (of a study's run: `Training.for_size`).
+            training: tokens of a step, and epochs (of a study's run: `Training.with_epochs`).
             seed: seed of the run.
         """
         self._lengths = np.asarray(lengths)

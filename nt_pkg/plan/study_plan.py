@@ -416,6 +416,7 @@ class Plan:
                 **near,
                 "selector": entry.selector,
                 "size": entry.size,
+                **({"tokens": entry.tokens} if entry.tokens else {}),
                 "params": entry.params,
                 "code": [
                     plugins.fingerprint("selectors", entry.selector),
@@ -441,9 +442,9 @@ class Plan:
 
     @cache  # noqa: B019
     def train_spec(self, student: str, subset: str) -> str:
-        """Return the spec of a student's training on a subset, with the epochs of its size."""
+        """Return the spec of a student's training on a subset, with the subset's epochs."""
         training = self.study.students[student].training
-        own = training.for_size(self.study.subsets[subset].size)
+        own = training.with_epochs(self.study.num_epochs(student, subset))
         held = self.study.students[student].held_out
         return canonical(
             {

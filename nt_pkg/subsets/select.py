@@ -32,6 +32,7 @@ def select_subset(
     traces: pa.Table,
     annotations: Mapping[str, pa.Table],
     near: Mapping[str, pa.Table] | None = None,
+    tokens: int | None = None,
 ) -> tuple[list[Row], dict[str, Any]]:
     """Return the rows of a subset, best first, and the counts for its manifest.
 
@@ -40,13 +41,16 @@ def select_subset(
         params: its parameters in the form of a spec: checked when the study was read.
         size: number of rows.
         seed: seed of the selection.
-        traces: id and status of every trace of the pool, in any order.
+        traces: id and status of every trace of the pool, in any order; with `tokens` also
+            completion_tokens.
         annotations: id, status and value (JSON) of each annotator that the selector requires.
         near: the same of the questions that rows are chosen near to, for selectors that need them.
+        tokens: tokens of the teacher that the rows may have together: the best ones as long as they
+            fit, `size` at most; None: `size` rows.
 
     Raises:
-        ValueError: the rule allows fewer rows than `size`, or labels and traces are not of the same
-            rows.
+        ValueError: the rule allows fewer rows than `size`, or not as many tokens; or labels and
+            traces are not of the same rows.
     """
     found = plugin("selectors", selector)
     needed = found.needs(params)
@@ -61,7 +65,12 @@ def select_subset(
     positions, scores = picks.positions[:size], picks.scores[:size]
     unusable.update(picks.unusable)
     num_candidates = len(candidates) - sum(picks.unusable.values())
-    if len(positions) < size:
+    ids = candidates.ids.take(pa.array(positions, pa.int64()))
+    spent = None
+    if tokens is not None:
+        num, spent = _within(tokens, ids, traces, f"selector {selector} at size {size}")
+        positions, scores, ids = positions[:num], scores[:num], ids[:num]
+    elif len(positions) < size:
         raise ValueError(
             f"selector {selector} found {len(positions)} rows of {num_candidates} candidates "
             f"({len(traces)} traces; unusable: {dict(unusable) or 'none'}), {size} were asked for: "
@@ -72,19 +81,42 @@ def select_subset(
             "selector %s has a condition that decides next to nothing: %s", selector, line
         )
     assert np.bincount(positions, minlength=1).max() <= 1, f"selector {selector} broke its contract"
-    ids = candidates.ids.take(pa.array(positions)).to_pylist()
     rows = [
         {"rank": rank, "id": row_id, "score": score}
-        for rank, (row_id, score) in enumerate(zip(ids, scores.astype(float).tolist(), strict=True))
+        for rank, (row_id, score) in enumerate(
+            zip(ids.to_pylist(), scores.astype(float).tolist(), strict=True)
+        )
     ]
     return rows, {
         "num_traces": len(traces),
         "num_candidates": num_candidates,
         "unusable": dict(sorted(unusable.items())),
+        **({"tokens": spent} if spent is not None else {}),
         **({"counts": dict(picks.counts)} if picks.counts else {}),
         **({"conditions": dict(picks.conditions)} if picks.conditions else {}),
         **({"unusable_near": dict(lost)} if lost else {}),
     }
+
+
+def _within(most: int, ids: pa.Array, traces: pa.Table, where: str) -> tuple[int, int]:
+    """Return how many of the picked rows fit into `most` tokens, and the tokens of those.
+
+    Raises:
+        ValueError: all rows together have fewer tokens, or the first has more.
+    """
+    at = pc.index_in(ids, traces["id"].combine_chunks())
+    counts = traces["completion_tokens"].combine_chunks().take(at)
+    total = np.cumsum(counts.to_numpy())
+    num = int(np.searchsorted(total, most, side="right"))
+    have = int(total[num - 1]) if num else 0
+    if num == len(total) and have < most:
+        raise ValueError(
+            f"{where} has {num} rows with {have} tokens of the teacher, and {most} were asked for: "
+            "raise `size` (the most rows), lower `tokens`, or enlarge the pool"
+        )
+    if num == 0:
+        raise ValueError(f"{where}: the first trace alone has more than {most} tokens")
+    return num, have
 
 
 def _candidates(

@@ -519,7 +519,8 @@ def test_paper_defaults() -> None:
 )
 def test_epochs_of_the_paper(num: int, epochs: int) -> None:
     assert Training().num_epochs(num) == epochs
-    assert [Training().for_size(num).num_epochs(left) for left in (1, num)] == [epochs] * 2
+    fixed = Training().with_epochs(epochs)
+    assert [fixed.num_epochs(left) for left in (1, num)] == [epochs] * 2
 
 
 @pytest.mark.parametrize("epochs", [{}, {10: 3}, {0: 0}])
