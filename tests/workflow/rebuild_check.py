@@ -171,7 +171,7 @@ CASES = (
     Case(
         "code of a selector",
         LONG_ALONE,
-        files=((LONG, "min(1.0, (tokens", "min(0.9, (tokens"),),
+        files=((LONG, "params.scale_tokens, params.power", "params.scale_tokens, 2.0"),),
     ),
     Case(
         "shared code that one selector in use calls",
@@ -182,7 +182,7 @@ CASES = (
         "comment and docstring of a selector",
         {},
         files=(
-            (LONG, "    lengths, rows", "    # A comment.\n    lengths, rows"),
+            (LONG, "    lengths = ", "    # A comment.\n    lengths = "),
             (LONG, '"""Return traces drawn', '"""Give traces drawn'),
         ),
     ),
@@ -282,7 +282,7 @@ CASES = (
         "selector that still picks the same ids (run)",
         # The manifest says how the ids were picked, and the report shows it.
         {"select_subset": 1, "build_report": 1},
-        files=((LONG, "** params.power", "** (params.power * 1.0)"),),
+        files=((LONG, "params.power, size", "params.power * 1.0, size"),),
         is_run=True,
     ),
     Case("nothing, after all edits were taken back", {}),
