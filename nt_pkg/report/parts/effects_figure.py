@@ -1,6 +1,8 @@
 """The figure of all differences with their intervals."""
 
 import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
@@ -12,6 +14,8 @@ from nt_pkg.report.records import Effect
 from nt_pkg.report.tables import Row
 from nt_pkg.report.wording import show_interval, show_points
 
+_LETTERS, _LINE_POINTS = 38, 11  # of a line of a name
+
 
 def draw_effects(material: Material) -> Chart | None:
     """Return every measured difference with its interval; filled if the corrected p is small."""
@@ -22,15 +26,17 @@ def draw_effects(material: Material) -> Chart | None:
     axes.axvline(0, color=MUTED, linewidth=1)
     for place, effect in enumerate(reversed(shown)):
         _draw_effect(axes, place, effect)
-    axes.set_yticks(range(len(shown)), [_wrap(e.title) for e in reversed(shown)])
-    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_yticks(range(len(shown)), [""] * len(shown))
+    names = _name_effects(shown, material.study.labels)
+    for place, name in enumerate(reversed(names)):
+        _write_name(axes, place, name)
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("difference in accuracy, percentage points")
     said = "; ".join(
-        f"{e.title} {show_points(e.difference)} ({show_interval(e.interval)}), {e.verdict}"
-        for e in shown
+        f"{name} {show_points(e.difference)} ({show_interval(e.interval)}), {e.verdict}"
+        for name, e in zip(names, shown, strict=True)
     )
     is_once = any(e.basis == "models" for e in shown)
     models = " Where each side was trained once, it is about these two models." if is_once else ""
@@ -47,8 +53,29 @@ def draw_effects(material: Material) -> Chart | None:
     )
 
 
-def _wrap(title: str) -> str:
-    return "\n".join(textwrap.wrap(title, 38))
+def _name_effects(effects: Sequence[Effect], labels: Mapping[str, str]) -> list[str]:
+    """Return the comparisons in words, with their benchmark where two have the same words."""
+    counts = Counter(effect.title for effect in effects)
+    return [
+        f"{e.title} ({labels.get(e.benchmark, e.benchmark)})" if counts[e.title] > 1 else e.title
+        for e in effects
+    ]
+
+
+def _write_name(axes: Axes, place: int, name: str) -> None:
+    """Write each line on its own, because a browser's letters are not as wide as ours."""
+    lines = textwrap.wrap(name, _LETTERS)
+    for number, line in enumerate(lines):
+        axes.annotate(
+            line,
+            (0, place),
+            (-6, _LINE_POINTS * ((len(lines) - 1) / 2 - number)),
+            xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            color=INK,
+        )
 
 
 def _draw_effect(axes: Axes, place: int, effect: Effect) -> None:
