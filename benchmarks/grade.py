@@ -33,6 +33,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.fetched import write_manifest
 from benchmarks.grade_outputs import (
     CHOICE_FORMS,
     NUM_SUPERGPQA,
@@ -157,7 +158,7 @@ def make_outputs(
 def _write_source(folder: Path, task: str, name: str, rows: list[dict[str, Any]]) -> None:
     (folder / task).mkdir()
     write_jsonl(folder / task / name, rows)
-    write_json(folder / task / "manifest.json", {})
+    write_manifest(folder / task)
 
 
 def time_whole(folder: Path, task: str, repeats: int) -> float:

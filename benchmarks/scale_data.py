@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nt_pkg.files.json_files import write_json
+from benchmarks.fetched import write_manifest
 from nt_pkg.files.parquet import POOL_GROUP_ROWS, write_parquet
 from nt_pkg.files.schemas import PROMPTS, SUBSET, TRACES, Row
 from nt_pkg.identity.seeds import generator, rng
@@ -39,7 +39,7 @@ def write_student(folder: Path) -> None:
     for path in _BASE.iterdir():
         if "token" in path.name or "template" in path.name:
             shutil.copy(path, folder)
-    write_json(folder / "manifest.json", {})
+    write_manifest(folder)
 
 
 def write_pool(folder: Path, num_rows: int, scale: float) -> int:

@@ -11,6 +11,7 @@ from benchmarks.data.labels import NAMES, NUM_NEAR, SHARD_ROWS, shards
 from benchmarks.data.measure import Cost, Measurements
 from benchmarks.data.ours import against
 from benchmarks.data.rows import NUM_BENCHMARKS, PEER_ROWS
+from benchmarks.fetched import write_manifest
 from nt_pkg.plugins import registry as plugins
 from nt_pkg.prompts.cleaning.rules import RULES
 
@@ -82,7 +83,8 @@ class Bench:
     def lines(self, num_rows: int) -> Iterator[Line]:
         """Yield the lines of a pool of so many rows."""
         self._module("rows", num_rows, "benchmarks.data.rows", self._folder, num_rows)
-        self._manifest.write_text("{}")
+        for place in ("pool", *(f"benchmark-{at}" for at in range(NUM_BENCHMARKS))):
+            write_manifest(self._folder / place)
         self._module("labels", num_rows, "benchmarks.data.labels", self._labels, num_rows)
         yield from self._pool(num_rows)
         yield from self._decontamination(num_rows)
