@@ -6,9 +6,9 @@ Called by rule `ingest_pool` (rules/prompts.smk). By hand:
         --names '{"pool":"micro"}' --out all.parquet --dropped dropped.parquet --manifest pool.json
 
 Writes the kept rows ordered by id, every dropped row with its reason, and in the manifest the
-counts and the further columns that rows have. With
-`decontaminate` in the spec, rows with text of benchmarks are dropped, and the counts name the
-question for each.
+counts and the further columns that rows have. With `samples` in the spec, every kept row is written
+as often as that, with ids of their own. With `decontaminate`, rows with text of benchmarks are
+dropped, and the counts name the question for each.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from nt_pkg.plugins.registry import plugin
 from nt_pkg.prompts.cleaning.decontamination import start_decontamination
 from nt_pkg.prompts.columns import SeenColumns
 from nt_pkg.prompts.ingest import ingest, refuse_empty
+from nt_pkg.prompts.samples import repeat_prompts
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,9 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         decontamination = start_decontamination(against, files)
         rows = decontamination.mark(rows)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    write = partial(write_parquet, args.out, PROMPTS, group_rows=POOL_GROUP_ROWS)
+    store = partial(write_parquet, args.out, PROMPTS, group_rows=POOL_GROUP_ROWS)
+    samples = spec["samples"]["number"] if "samples" in spec else 1
+    write = (lambda kept: store(repeat_prompts(kept, samples))) if samples > 1 else store
     dropped, counts = ingest(rows, write, args.out.parent)
     refuse_empty(counts, dropped)
+    if samples > 1:
+        counts |= {"samples": samples, "prompts": counts["kept"] * samples}
     account = {"decontamination": decontamination.account()} if decontamination else {}
     write_parquet(args.dropped, DROPPED, dropped)
     found = {**args.names, **counts, **account, "columns": columns.names, "spec": spec}

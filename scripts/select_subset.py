@@ -10,9 +10,11 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from nt_pkg.config.study import OnePerQuestion
 from nt_pkg.files.content import note
 from nt_pkg.files.json_files import sha256_file, write_json
 from nt_pkg.files.parquet import read_columns, read_names, write_parquet
@@ -20,6 +22,7 @@ from nt_pkg.files.path_lists import Paths
 from nt_pkg.files.schemas import ANNOTATIONS, SUBSET, TRACES
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.progress import ready, start_job
+from nt_pkg.subsets.one_per_question import choose_answers
 from nt_pkg.subsets.select import select_subset
 
 
@@ -42,20 +45,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     ready("select_subset")
     labels, near = _labels(args.labels), _labels(args.near)
     tokens = spec.get("tokens")
-    columns = ["id", "status", *(["completion_tokens"] if tokens else [])]
+    traces = read_columns(args.traces, TRACES, ["id", "status", "completion_tokens"])
+    chosen: dict[str, Any] = {}
+    if "one_per_question" in spec:
+        rule = {name: value for name, value in spec["one_per_question"].items() if name != "code"}
+        traces, made = choose_answers(OnePerQuestion(**rule), args.seed, traces, labels)
+        chosen = {"one_per_question": made}
     rows, counts = select_subset(
         spec["selector"],
         spec["params"],
         spec["size"],
         args.seed,
-        read_columns(args.traces, TRACES, columns),
+        traces,
         labels,
         near,
         tokens,
     )
     write_parquet(args.out, SUBSET, rows)
     write_json(
-        args.manifest, {**args.names, **counts, "spec": spec, "sha256": sha256_file(args.out)}
+        args.manifest,
+        {**args.names, **counts, **chosen, "spec": spec, "sha256": sha256_file(args.out)},
     )
     note([args.out, args.manifest])
     return 0

@@ -150,6 +150,17 @@ def answers_agree(one: str, other: str) -> bool:
     return numbers[0] is not None and numbers[0] == numbers[1]
 
 
+def stated_result(answer: str) -> str | None:
+    """Return the result that an answer states; equal texts and equal numbers have one spelling.
+
+    None if it states none and is longer than a result.
+    """
+    stated = _stated(answer)
+    value = _number(stated)
+    found = _plain(stated) if value is None else str(value)
+    return found if 0 < len(found) <= MAX_EXPRESSION_CHARS else None
+
+
 def _stated(answer: str) -> str:
     """Return the result that an answer states, or the answer itself if it states none."""
     return extract_answer(answer) or answer

@@ -32,8 +32,18 @@ class Pool(Strict):
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that module.")
     source: Source | None = Field(None, description="Files it reads; none for generated pools.")
     num_shards: int = Field(1, ge=1, le=4096, description="Number of shards of its rows.")
+    samples: int = Field(
+        1,
+        ge=1,
+        le=128,
+        description="Answers that a teacher writes to each question, each with a seed of its own; "
+        "every one is a row.",
+    )
     expected_rows: int | None = Field(
-        None, ge=1, description=f"Rows, for {BEFORE_PLANS} its files are ingested."
+        None,
+        ge=1,
+        description=f"Rows, each counted once whatever `samples`, for {BEFORE_PLANS} its files are "
+        "ingested.",
     )
     confidential: bool = Field(
         False,

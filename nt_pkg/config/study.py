@@ -6,7 +6,7 @@ comparisons are lists, so a file replaces theirs.
 """
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,39 @@ from nt_pkg.config.engines import Annotator, Teacher
 from nt_pkg.config.pools import Pool
 from nt_pkg.config.report import Report
 from nt_pkg.config.students import Format, Student
+
+
+class OnePerQuestion(Strict):
+    """Which of several answers to a question may be selected."""
+
+    rule: Literal["random", "right", "shortest_right", "lowest", "majority"] = Field(
+        description="random: a draw; right: a draw of those whose label is true; shortest_right: "
+        "of those the one with the fewest tokens; lowest: the one with the lowest label; majority: "
+        "a draw of those whose label is the most frequent one. Draws also decide between equals."
+    )
+    label: str | None = Field(
+        None, description="Catalogue name of the annotator whose label decides; none with random."
+    )
+    field: str | None = Field(None, description="Field of that label, if it has several.")
+    without_right: Literal["drop", "draw"] = Field(
+        "drop",
+        description="right, shortest_right: questions without a right answer are left out, or one "
+        "of their answers is drawn.",
+    )
+
+    @model_validator(mode="after")
+    def _has_its_label(self) -> Self:
+        if (self.rule == "random") != (self.label is None):
+            raise ValueError(
+                "rule random goes by no label: remove `label`"
+                if self.label is not None
+                else f"rule {self.rule} needs `label`, the annotator that it goes by"
+            )
+        if self.label is None and self.field is not None:
+            raise ValueError("`field` is of a label, and rule random has none: remove it")
+        if self.without_right != "drop" and self.rule not in ("right", "shortest_right"):
+            raise ValueError(f"`without_right` means nothing with rule {self.rule}: remove it")
+        return self
 
 
 class Subset(Strict):
@@ -40,6 +73,11 @@ class Subset(Strict):
         None,
         description="Catalogue name of the pool with the questions whose neighbours the selector "
         "picks, for selectors that need it.",
+    )
+    one_per_question: OnePerQuestion | None = Field(
+        None,
+        description="Of several answers to a question only one may be selected, and by which rule "
+        "it is chosen; absent: every answer is a row of its own.",
     )
 
     @model_validator(mode="after")

@@ -215,7 +215,8 @@ def rows_of(study: Study, pool: str, folder: Path) -> float:
     """
     manifest = layout.artifact(layout.POOL, folder, pool=pool)
     if manifest.exists():
-        return float(read_json(manifest)["kept"])
+        counted = read_json(manifest)
+        return float(counted.get("prompts", counted["kept"]))
     rows = expected_rows(study, pool)
     if rows is None:
         raise ValueError(f"give pools.{pool} its `expected_rows`, or ingest it (stage prompts)")
@@ -227,7 +228,7 @@ def expected_rows(study: Study, pool: str) -> int | None:
     entry = study.pools[pool]
     params = plugin("pools", entry.kind).params(**entry.params)
     rows: int | None = getattr(params, "num_rows", None) or entry.expected_rows
-    return rows
+    return rows * entry.samples if rows else None
 
 
 def generation_cost(

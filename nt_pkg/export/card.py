@@ -108,17 +108,37 @@ def _losses(card: Card) -> str:
     pool = card.pool
     kept = {"read": "rows read from the source", "kept": "prompts kept"}
     rows: list[tuple[str, int]] = [(words, pool[key]) for key, words in kept.items()]
-    rows += [(f"dropped: {_words(key)}", n) for key, n in pool.items() if key not in kept]
+    asked = {"samples": "times that each is asked", "prompts": "questions asked"}
+    known = {**kept, **asked}
+    rows += [(f"dropped: {_words(key)}", n) for key, n in pool.items() if key not in known]
+    rows += [(words, pool[key]) for key, words in asked.items() if key in pool]
     rows += [(f"traces: {status}", number) for status, number in card.traces["status"].items()]
     for status in ("incomplete", "failed"):
         reasons = card.traces.get(status, {}).items()
         rows += [(f"traces: {status}, since: {reason}", number) for reason, number in reasons]
     selection = card.selection
+    rows += _choice(selection.get("one_per_question", {}))
     rows.append(("candidates of the selector", selection["num_candidates"]))
     rows += [(f"no candidate: {reason}", n) for reason, n in selection.get("unusable", {}).items()]
     rows += [(f"candidates: {what}", n) for what, n in selection.get("conditions", {}).items()]
     rows.append(("picked", card.num_rows))
     return make_table(("rows", "number"), ((what, f"{number:,}") for what, number in rows))
+
+
+def _choice(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Return the counts of choosing one answer per question."""
+    words = {
+        "answers": "answers to choose from",
+        "questions": "their questions",
+        "chosen": "answers chosen, one per question",
+        "drawn": "of these drawn between equals",
+        "without_right": "questions without a right answer",
+    }
+    by_right = counts.get("questions_by_right", {}).items()
+    return [
+        *((said, counts[key]) for key, said in words.items() if key in counts),
+        *((f"questions with {right} right answers", number) for right, number in by_right),
+    ]
 
 
 def _words(reason: str) -> str:

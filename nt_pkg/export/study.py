@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from nt_pkg.config.sources import Source
+from nt_pkg.config.study import Subset
 from nt_pkg.engines._base import Model, request_key
 from nt_pkg.engines._start import engine_identity, engine_kind
 from nt_pkg.export.card import OWN, UNKNOWN, Card, Origin, render
@@ -186,6 +187,7 @@ def _card(
             "size": num,
             "seed": wanted.seed,
             **({"near": entry.near} if entry.near else {}),
+            **_choice_of(entry),
         },
         columns=[(name, _COLUMNS[name]) for name in columns],
         pool=counts,
@@ -215,6 +217,14 @@ def _card(
             "`rank` and `score` are what the selector gave it.",
         ],
     )
+
+
+def _choice_of(entry: Subset) -> dict[str, str]:
+    """Return how one answer per question was chosen, if it was."""
+    if (choice := entry.one_per_question) is None:
+        return {}
+    said = choice.model_dump(exclude_defaults=True)
+    return {"one answer per question": ", ".join(f"{name} {value}" for name, value in said.items())}
 
 
 def find_origins(plan: Plan, pool: str, teacher: str) -> list[Origin]:

@@ -87,6 +87,16 @@ def normalised_id(text: str, copy: int = 0) -> str:
     return f"{head}{(int(tail, 16) + copy) % 16 ** len(tail):0{len(tail)}x}"
 
 
+def sample_id(row_id: str, sample: int) -> str:
+    """Return the id under which a row's question is asked once more, counted from 0, its own.
+
+    Samples are 2**24 apart in the last 8 digits, and answers that a pool already has (`copy`) are
+    1 apart: 128 samples and 16 million answers never meet.
+    """
+    head, tail = row_id[:_QUESTION_DIGITS], row_id[_QUESTION_DIGITS:]
+    return f"{head}{(int(tail, 16) + sample * 2**24) % 16 ** len(tail):0{len(tail)}x}"
+
+
 def question_digits(row_id: str) -> str:
     """Return the digits that the ids of all answers to one question share."""
     return row_id[:_QUESTION_DIGITS]

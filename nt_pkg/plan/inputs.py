@@ -70,7 +70,7 @@ class Inputs:
     def near_labels_of(self, subset: str) -> list[str]:
         """Return the labels of the questions near which a subset is selected, or nothing."""
         pool = self._plan.near_of(subset)
-        return self.labels_of(pool, None, self._plan.requires(subset)) if pool else []
+        return self.labels_of(pool, None, self._plan.requires_near(subset)) if pool else []
 
     def subset_of(self, wildcards: Any) -> str:
         """Return the subset of a run, once it is known."""

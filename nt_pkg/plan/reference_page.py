@@ -18,7 +18,7 @@ from nt_pkg.config.pools import Decontaminate, Pool
 from nt_pkg.config.report import Claim, Comparison, Published, Report
 from nt_pkg.config.sources import Source
 from nt_pkg.config.students import Format, Runtime, Student, Training
-from nt_pkg.config.study import Runs, Study, Subset
+from nt_pkg.config.study import OnePerQuestion, Runs, Study, Subset
 from nt_pkg.plugins import registry as plugins
 
 _INTRO = """# Configuration
@@ -50,6 +50,7 @@ _SECTIONS: tuple[type[Strict], ...] = (
     EngineRuntime,
     Server,
     Subset,
+    OnePerQuestion,
     Format,
     Student,
     Training,

@@ -165,7 +165,7 @@ class Plan:
         found: dict[str, set[str]] = {}
         for name, _ in self._selected():
             if pool := self.near_of(name):
-                found.setdefault(pool, set()).update(self.requires(name))
+                found.setdefault(pool, set()).update(self.requires_near(name))
         return found
 
     def annotators(self, pool: str, teacher: str) -> list[str]:
@@ -178,7 +178,13 @@ class Plan:
         return sorted(needed)
 
     def requires(self, subset: str) -> list[str]:
-        """Return the annotators that the selector of a subset needs."""
+        """Return the annotators that a subset needs, for its selector and `one_per_question`."""
+        choice = self.study.subsets[subset].one_per_question
+        own = [choice.label] if choice and choice.label else []
+        return sorted({*self.requires_near(subset), *own})
+
+    def requires_near(self, subset: str) -> list[str]:
+        """Return the annotators that the selector of a subset needs, also for the near pool."""
         entry = self.study.subsets[subset]
         found: list[str] = plugins.plugin("selectors", entry.selector).needs(entry.params)
         return found
@@ -340,6 +346,11 @@ class Plan:
                 code_fingerprint("nt_pkg.prompts.ingest", ["ingest"]),
             ],
         }
+        if entry.samples > 1:
+            spec["samples"] = {
+                "number": entry.samples,
+                "code": code_fingerprint("nt_pkg.prompts.samples", ["repeat_prompts"]),
+            }
         if entry.decontaminate:
             spec["decontaminate"] = {
                 "rule": entry.decontaminate.rule,
@@ -411,9 +422,16 @@ class Plan:
         """Return the spec of a subset; its seed is a wildcard."""
         entry = self.study.subsets[subset]
         near = {"near": entry.near} if entry.near else {}
+        choice = {}
+        if entry.one_per_question:
+            choice["one_per_question"] = {
+                **_dump(entry.one_per_question),
+                "code": code_fingerprint("nt_pkg.subsets.one_per_question", ["choose_answers"]),
+            }
         return canonical(
             {
                 **near,
+                **choice,
                 "selector": entry.selector,
                 "size": entry.size,
                 **({"tokens": entry.tokens} if entry.tokens else {}),

@@ -170,6 +170,8 @@ def _subset(study: Study, where: str, entry: Subset) -> Subset:
     for needed in found.needs(checked):
         study.require("annotators", needed, f"{where}: selector {entry.selector} needs it")
     _check_near(study, where, entry)
+    _check_samples(study, entry)
+    _check_choice(study, where, entry)
     _check_size(study, where, entry)
     return entry.model_copy(update={"params": checked})
 
@@ -196,10 +198,43 @@ def _check_near(study: Study, where: str, subset: Subset) -> None:
             )
 
 
+def _check_samples(study: Study, subset: Subset) -> None:
+    samples, teacher = study.pools[subset.pool].samples, study.teachers[subset.teacher]
+    if samples == 1:
+        return
+    where = f"pools.{subset.pool}.samples: {samples} answers of teacher {subset.teacher}"
+    if not engine_kind(teacher.engine).is_model:
+        raise ValueError(
+            f"{where}, whose engine {teacher.engine} does not sample: use `samples: 1`, or a pool "
+            "of its own for that teacher"
+        )
+    if teacher.sampling.temperature == 0:
+        raise ValueError(
+            f"{where} at temperature 0 are all the same: set "
+            f"teachers.{subset.teacher}.sampling.temperature, such as 0.6, or `samples: 1`"
+        )
+
+
+def _check_choice(study: Study, where: str, subset: Subset) -> None:
+    choice = subset.one_per_question
+    if choice is None or choice.label is None:
+        return
+    where = f"{where}.one_per_question.label"
+    study.require("annotators", choice.label, where)
+    kind = study.annotators[choice.label].kind
+    if is_of_questions(kind):
+        raise ValueError(
+            f"{where}: annotator {choice.label} is of kind {kind}, which labels questions: all "
+            "answers to one have the same label, so name one that labels traces"
+        )
+
+
 def _check_size(study: Study, where: str, subset: Subset) -> None:
     pool = study.pools[subset.pool]
     params = plugin("pools", pool.kind).params(**pool.params)
     most = getattr(params, "num_rows", None) or getattr(params, "max_rows", None)
+    if most is not None and subset.one_per_question is None:
+        most *= study.pools[subset.pool].samples
     if most is not None and subset.size > most:
         raise ValueError(
             f"{where}.size: {subset.size} examples were asked for, pool {subset.pool!r} has at "

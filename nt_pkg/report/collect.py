@@ -218,9 +218,10 @@ def _trace_set(path: Path) -> TraceSet:
 
 def _pool(path: Path, labels: Labels) -> Pool:
     found = read_manifest(path)
-    other = ("pool", "read", "kept", "decontamination", "columns", "spec")
+    other = ("pool", "read", "kept", "samples", "prompts", "decontamination", "columns", "spec")
     dropped = {reason: number for reason, number in found.items() if reason not in other}
-    numbers = {"num_rows_in": found.get("read"), "num_kept": found.get("kept")}
+    kept = found.get("prompts", found.get("kept"))
+    numbers = {"num_rows_in": found.get("read"), "num_kept": kept}
     key = next((each for each in labels.values if each[0] == found.get("pool")), None)
     histograms = labels.histograms(key, None) if key else Histograms()
     return read_record(
@@ -234,9 +235,11 @@ def _subset(ids: Path, manifest: Path, labels: Labels, command: str) -> Subset:
     own = found.get("spec", {})
     how = {"selector": own.get("selector"), "params": own.get("params")}
     numbers = {"size": len(chosen), "num_available": found.get("num_candidates")}
+    made = found.get("one_per_question", {}).items()
+    choice = {"one_per_question": {name: n for name, n in made if isinstance(n, int)}}
     key = found.get("pool", ""), found.get("teacher", "")
     described = {"histograms": labels.histograms(key, chosen), "means": labels.means(*key, chosen)}
-    more = {**how, **numbers, **digest_ids(chosen), **described}
+    more = {**how, **numbers, **choice, **digest_ids(chosen), **described}
     return read_record(Subset, {**found, **more}, manifest)
 
 

@@ -168,6 +168,7 @@ class Subset:
     params: Settings = field(default_factory=dict)
     unusable: Counts = field(default_factory=dict)
     conditions: Counts = field(default_factory=dict)  # rows that fulfil each of the selector's
+    one_per_question: Counts = field(default_factory=dict)  # counts of the choice of answers
     ids: str = ""  # digest of which rows it has
     some_ids: str = ""  # a sample of them
     histograms: Histograms = field(default_factory=Histograms)
@@ -182,7 +183,8 @@ class Pool:
 
     pool: str
     num_rows_in: int
-    num_kept: int
+    num_kept: int  # prompts; with `samples` several per row of the source
+    samples: int = 1
     dropped: Counts = field(default_factory=dict)
     histograms: Histograms = field(default_factory=Histograms)
     spec: Settings = field(default_factory=dict)

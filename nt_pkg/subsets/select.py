@@ -119,6 +119,19 @@ def _within(most: int, ids: pa.Array, traces: pa.Table, where: str) -> tuple[int
     return num, have
 
 
+def candidates_of(traces: pa.Table, annotations: Mapping[str, pa.Table]) -> Candidates:
+    """Return the complete traces that have every label, ordered by id.
+
+    Args:
+        traces: id and status of every trace of the pool, in any order.
+        annotations: id, status and value (JSON) of each annotator.
+
+    Raises:
+        ValueError: labels and traces are not of the same rows.
+    """
+    return _candidates(traces, annotations)[0]
+
+
 def _candidates(
     traces: pa.Table, annotations: Mapping[str, pa.Table]
 ) -> tuple[Candidates, Counter[str]]:

@@ -11,7 +11,9 @@ from nt_pkg.files.json_files import digest, read_json, write_json
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, SUBSET
 from nt_pkg.report.collect import Labels, collect
+from nt_pkg.report.parts.rows_lost_table import tabulate_lost
 from nt_pkg.report.records import Histograms, Sample, Source, Study, TraceSet
+from tests.unit.report_study import make_material
 
 NAMES = {"pool": "p", "teacher": "t"}
 RUN = {"student": "s", "subset": "long", "format": "system2", "seed": "1"}
@@ -96,6 +98,27 @@ def test_traces_are_counted_by_what_became_of_them(study: dict[str, Any]) -> Non
             incomplete={"no answer": 1},
             mean_tokens=20.0,
         )
+    ]
+
+
+def test_several_answers_are_rows_and_their_questions_are_counted(
+    study: dict[str, Any], tmp_path: Path
+) -> None:
+    choice = {"answers": 9, "questions": 4, "chosen": 3, "questions_by_right": {"0": 1, "2": 3}}
+    more = {"pool.json": {"samples": 3, "prompts": 15}, "subset.json": {"one_per_question": choice}}
+    for name, fields in more.items():
+        write_json(tmp_path / name, {**read_json(tmp_path / name), **fields})
+
+    found = collect(**study)
+
+    [pool], [subset] = found.pools, found.subsets
+    assert (pool.num_rows_in, pool.num_kept, pool.samples) == (7, 15, 3)
+    assert pool.dropped == {"duplicate": 2}
+    lost = tabulate_lost(make_material([], pools=[pool], subsets=[subset]))
+    assert lost is not None
+    assert [(r["where"], r["reason"], r["num_lost"], r["num_rows"]) for r in lost.rows] == [
+        (f"{NAMES['pool']}, each then asked 3 times", "duplicate", 2, 7),
+        ("long, questions, over all seeds", "no right answer", 1, 4),
     ]
 
 

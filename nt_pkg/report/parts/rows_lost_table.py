@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
-from nt_pkg.report.records import Counts, Run, Score
+from nt_pkg.report.records import Counts, Run, Score, Subset
 from nt_pkg.report.tables import Column, Row, Table
 from nt_pkg.report.wording import show_count, show_percent
 
@@ -14,13 +14,15 @@ def tabulate_lost(material: Material) -> Table | None:
     """Return every row that was lost, by stage and reason."""
     rows: list[Row] = []
     for pool in material.pools:
-        rows += _lose("prompts", pool.pool, pool.num_rows_in, pool.dropped)
+        asked = f", each then asked {pool.samples} times" if pool.samples > 1 else ""
+        rows += _lose("prompts", f"{pool.pool}{asked}", pool.num_rows_in, pool.dropped)
     for trace in material.traces:
         incomplete = {f"incomplete: {why}": num for why, num in trace.incomplete.items()}
         where = f"{trace.pool} / {trace.teacher}"
         rows += _lose("traces", where, trace.num_rows, {**trace.failed, **incomplete})
     for entry in material.annotations:
         rows += _lose("annotations", entry.annotator, entry.num_rows, entry.failed)
+    rows += _lose_choices(material.subsets)
     rows += _lose_runs(material.runs)
     rows += _lose_answers(material.scores)
     if not rows:
@@ -49,6 +51,18 @@ def _lose(stage: str, where: str, num_rows: int, reasons: Counts) -> list[Row]:
         }
         for reason, count in sorted(lost.items()) or [("nothing lost", 0)]
     ]
+
+
+def _lose_choices(subsets: Sequence[Subset]) -> list[Row]:
+    """Return the questions that no answer stands for, where one answer per question is chosen."""
+    rows: list[Row] = []
+    chosen = [each for each in subsets if each.one_per_question]
+    for name in sorted({each.subset for each in chosen}):
+        draws = [each.one_per_question for each in chosen if each.subset == name]
+        questions, kept = (sum(each[key] for each in draws) for key in ("questions", "chosen"))
+        where = f"{name}, questions, over all seeds"
+        rows += _lose("subsets", where, questions, {"no right answer": questions - kept})
+    return rows
 
 
 def _lose_runs(runs: Sequence[Run]) -> list[Row]:
