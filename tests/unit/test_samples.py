@@ -13,8 +13,8 @@ from nt_pkg.config.study import OnePerQuestion
 from nt_pkg.cost.generation import expected_rows
 from nt_pkg.engines._base import Completion, Request
 from nt_pkg.files.json_files import read_json
-from nt_pkg.files.parquet import read_parquet
-from nt_pkg.files.schemas import PROMPTS
+from nt_pkg.files.parquet import read_parquet, write_parquet
+from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, SUBSET, TRACES
 from nt_pkg.identity.question_id import normalised_id, question_digits, sample_id
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
@@ -23,6 +23,7 @@ from nt_pkg.subsets.one_per_question import choose_answers
 from nt_pkg.subsets.select import select_subset
 from nt_pkg.traces.generate import generate_traces
 from scripts import ingest_pool
+from scripts import select_subset as select_subset_job
 from tests.unit.test_config import Config
 
 
@@ -296,6 +297,34 @@ def test_selection_is_among_the_chosen_and_counts_the_others() -> None:
         "trace not chosen for its question": 4,
         "trace to a question without a right answer": 3,
     }
+
+
+def test_the_job_writes_its_counts(demo: Config, tmp_path: Path) -> None:
+    """With the spec of a study, of which only the size is another."""
+    plan = Plan(load_study(sampled(demo, rule="shortest_right", label="is_right")))
+    spec = {**json.loads(plan.subset_spec("random-300")), "size": 3}
+    traces, labels = make_rows(RIGHT)
+    empty = {"reasoning": "", "answer": "", "prompt_tokens": 1, "finish_reason": "stop"}
+    files = {name: tmp_path / name for name in ("traces", "labels", "subset", "manifest")}
+    write_parquet(
+        files["traces"], TRACES, [{**empty, **row, "error": None} for row in traces.to_pylist()]
+    )
+    write_parquet(
+        files["labels"],
+        ANNOTATIONS,
+        [{**row, "error": None} for row in labels["mark"].to_pylist()],
+        {"annotator": "is_right"},
+    )
+    given = ["--spec", json.dumps(spec), "--names", "{}", "--seed", "0"]
+    given += ["--traces", str(files["traces"]), "--labels", str(files["labels"])]
+    select_subset_job.main(
+        [*given, "--out", str(files["subset"]), "--manifest", str(files["manifest"])]
+    )
+
+    found = {row["id"] for row in read_parquet(files["subset"], SUBSET)}
+    assert found == {sample_id("a" * 32, 1), sample_id("b" * 32, 1), "d" * 32}
+    counts = read_json(files["manifest"])["one_per_question"]
+    assert (counts["questions"], counts["chosen"], counts["without_right"]) == (4, 3, 1)
 
 
 def test_no_complete_trace_is_no_choice() -> None:
