@@ -108,7 +108,7 @@ def _losses(card: Card) -> str:
     pool = card.pool
     kept = {"read": "rows read from the source", "kept": "prompts kept"}
     rows: list[tuple[str, int]] = [(words, pool[key]) for key, words in kept.items()]
-    asked = {"samples": "times that each is asked", "prompts": "questions asked"}
+    asked = {"samples": "times that each is asked", "prompts": "requests to the teacher"}
     known = {**kept, **asked}
     rows += [(f"dropped: {_words(key)}", n) for key, n in pool.items() if key not in known]
     rows += [(words, pool[key]) for key, words in asked.items() if key in pool]
@@ -137,7 +137,7 @@ def _choice(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
     by_right = counts.get("questions_by_right", {}).items()
     return [
         *((said, counts[key]) for key, said in words.items() if key in counts),
-        *((f"questions with {right} right answers", number) for right, number in by_right),
+        *((f"questions, right answers to each: {right}", number) for right, number in by_right),
     ]
 
 

@@ -12,6 +12,7 @@ from nt_pkg.config.engines import Sampling
 from nt_pkg.config.study import OnePerQuestion
 from nt_pkg.cost.generation import expected_rows
 from nt_pkg.engines._base import Completion, Request
+from nt_pkg.export.card import Card, render
 from nt_pkg.files.json_files import read_json
 from nt_pkg.files.parquet import read_parquet, write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, SUBSET, TRACES
@@ -325,6 +326,50 @@ def test_the_job_writes_its_counts(demo: Config, tmp_path: Path) -> None:
     assert found == {sample_id("a" * 32, 1), sample_id("b" * 32, 1), "d" * 32}
     counts = read_json(files["manifest"])["one_per_question"]
     assert (counts["questions"], counts["chosen"], counts["without_right"]) == (4, 3, 1)
+
+
+def test_the_card_of_an_export_counts_questions_and_answers() -> None:
+    _, counts = choose(rule="right", label="mark")
+    page = render(
+        Card(
+            title="t",
+            split="train",
+            num_rows=3,
+            rule="r",
+            params=[],
+            names={},
+            columns=[],
+            pool={"read": 6, "kept": 5, "duplicate": 1, "samples": 3, "prompts": 15},
+            traces={"status": {"ok": 10}},
+            selection={"num_traces": 15, "num_candidates": 3, "one_per_question": counts},
+            decontamination=None,
+            origins=[],
+            digests={},
+            commands=[],
+            trace=[],
+        )
+    )
+
+    lost = page.split("## What was left out")[1].split("##")[0]
+    rows = [line.strip("| ").split(" | ") for line in lost.strip().splitlines()[2:]]
+    assert rows == [
+        ["rows read from the source", "6"],
+        ["prompts kept", "5"],
+        ["dropped: duplicate", "1"],
+        ["times that each is asked", "3"],
+        ["requests to the teacher", "15"],
+        ["traces: ok", "10"],
+        ["answers to choose from", "10"],
+        ["their questions", "4"],
+        ["answers chosen, one per question", "3"],
+        ["of these drawn between equals", "1"],
+        ["questions without a right answer", "1"],
+        ["questions, right answers to each: 0", "1"],
+        ["questions, right answers to each: 1", "2"],
+        ["questions, right answers to each: 2", "1"],
+        ["candidates of the selector", "3"],
+        ["picked", "3"],
+    ]
 
 
 def test_no_complete_trace_is_no_choice() -> None:
