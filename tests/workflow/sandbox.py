@@ -16,7 +16,7 @@ TINY = Path("tests/workflow/tiny.yaml")
 
 
 def copy_repository(to: Path) -> None:
-    """Copy the files that git tracks or would track."""
+    """Copy the files that git tracks or would track, over those of an earlier copy."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -27,6 +27,7 @@ def copy_repository(to: Path) -> None:
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file() or (ROOT / name).is_symlink():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
+            (to / name).unlink(missing_ok=True)  # a link would not be replaced
             shutil.copy2(ROOT / name, to / name, follow_symlinks=False)
 
 

@@ -3,109 +3,65 @@
 One study of one run, and everything is done to copies of it.
 """
 
-import os
 import shutil
 import subprocess
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from nt_pkg.files.beside import content_beside, is_beside
 from nt_pkg.files.json_files import read_json, sha256_file
-from nt_pkg.snakemake_io.events import Tail
-from nt_pkg.snakemake_io.stages import STAGES
-from tests.workflow.sandbox import TINY, command, copy_repository, environment, plan, run
+from tests.workflow.one_run import (
+    ALL,
+    BRANCH,
+    CONFIG,
+    RUN,
+    SNAKEMAKE,
+    copy_study,
+    ran,
+    rules_of,
+    write_study,
+)
+from tests.workflow.sandbox import command, copy_repository, environment, plan, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-CONFIG = ("--configfile", "one.yaml")
-SNAKEMAKE = ("-s", "Snakefile", "--profile", "profiles/local", *CONFIG)
-RUN = Path("results/sft/tiny-llama/tiny-long/system2/seed0")
-
-
-def _study(folder: Path, **edits: Any) -> None:
-    """Write the study: one run of the tiny one, with some benchmarks and parameters."""
-    study = {
-        "include": [str(TINY)],
-        "study": "one",
-        "runs": [
-            {
-                "students": ["tiny-llama"],
-                "subsets": ["tiny-long"],
-                "formats": ["system2"],
-                "seeds": [0],
-                "benchmarks": edits.pop("benchmarks", ["tiny_free"]),
-                "modes": ["think"],
-            }
-        ],
-        "report": {"annotators": []},
-        **edits,
-    }
-    (folder / "one.yaml").write_text(yaml.safe_dump(study))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("finished") / "clone"
     copy_repository(folder)
-    _study(folder)
+    write_study(folder)
     run(folder, command("scripts.study", *CONFIG))
     yield folder
     shutil.rmtree(folder)
-
-
-def _copy(finished: Path, to: Path, names: Sequence[str], with_times: bool = True) -> Path:
-    """Copy a clone with some folders, as `cp -r` does, with `-p` or without."""
-    copy_repository(to)
-    _study(to)
-    for name in names:
-        copy = shutil.copy2 if with_times else shutil.copyfile
-        shutil.copytree(finished / name, to / name, copy_function=copy)
-    if not with_times:  # the order in which they were copied is any
-        files = sorted(path for path in (to / "results").rglob("*") if path.is_file())
-        for second, path in enumerate(reversed(files)):
-            os.utime(path, (1_700_000_000 + second,) * 2)
-    return to
-
-
-def _rules(jobs: Sequence[Any]) -> Counter[str]:
-    return Counter(job.rule for job in jobs if job.rule in STAGES)
-
-
-def _ran(folder: Path) -> Counter[str]:
-    events = Tail(folder / "logs/study.events.jsonl").new()
-    return Counter(e["rule"] for e in events if e["event"] == "started" and e["rule"] in STAGES)
 
 
 @pytest.mark.parametrize("with_times", [True, False])
 def test_copied_results_are_taken_over_and_only_what_changed_reruns(
     finished: Path, tmp_path: Path, with_times: bool
 ) -> None:
-    clone = _copy(finished, tmp_path / "clone", ["results", "assets"], with_times)
-    assert not _rules(plan(clone, SNAKEMAKE))
+    clone = copy_study(finished, tmp_path / "clone", ["results", "assets"], with_times)
+    assert not rules_of(plan(clone, SNAKEMAKE))
 
-    _study(clone, subsets={"tiny-long": {"params": {"scale_tokens": 55}}})
-    branch = ("select_subset", "build_examples", "train", "export_model", "sample_answers", "grade")
-    assert _rules(plan(clone, SNAKEMAKE)) == dict.fromkeys((*branch, "build_report"), 1)
+    write_study(clone, subsets={"tiny-long": {"params": {"scale_tokens": 55}}})
+    assert rules_of(plan(clone, SNAKEMAKE)) == dict.fromkeys(BRANCH, 1)
 
 
 def test_purged_model_comes_back_for_a_new_benchmark_and_nothing_else_runs(
     finished: Path, tmp_path: Path
 ) -> None:
-    names = ["results", "assets", "timings", ".snakemake"]
-    clone = _copy(finished, tmp_path / "clone", names)
+    clone = copy_study(finished, tmp_path / "clone", ALL)
     before = read_json(clone / RUN / "hf.json")
     shutil.rmtree(clone / RUN / "hf")
     (clone / "assets/students/tiny-llama/tokenizer.json").unlink()
-    assert not _rules(plan(clone, SNAKEMAKE)), "nobody needs them"
+    assert not rules_of(plan(clone, SNAKEMAKE)), "nobody needs them"
 
-    _study(clone, benchmarks=["tiny_free", "tiny_choice"])
+    write_study(clone, benchmarks=["tiny_free", "tiny_choice"])
     run(clone, command("scripts.study", *CONFIG))
 
-    assert _ran(clone) == {"sample_answers": 1, "grade": 1, "build_report": 1}
+    assert ran(clone) == {"sample_answers": 1, "grade": 1, "build_report": 1}
     assert read_json(clone / RUN / "hf.json") == before
     found = {name: sha256_file(clone / RUN / "hf" / name) for name in before["files"]}
     assert found == before["files"]
@@ -114,7 +70,7 @@ def test_purged_model_comes_back_for_a_new_benchmark_and_nothing_else_runs(
 
 
 def test_verify_names_every_artifact_with_a_flipped_bit(finished: Path, tmp_path: Path) -> None:
-    clone = _copy(finished, tmp_path / "clone", ["results", "assets"])
+    clone = copy_study(finished, tmp_path / "clone", ["results", "assets"])
     outputs = [
         clone / name for job in plan(clone, ("--forceall", *SNAKEMAKE)) for name in job.outputs
     ]
@@ -144,18 +100,17 @@ def test_verify_names_every_artifact_with_a_flipped_bit(finished: Path, tmp_path
 
 
 def test_weights_of_another_run_are_not_evaluated(finished: Path, tmp_path: Path) -> None:
-    names = ["results", "assets", "timings", ".snakemake"]
-    clone = _copy(finished, tmp_path / "clone", names)
+    clone = copy_study(finished, tmp_path / "clone", ALL)
     weights = "model.safetensors"
     shutil.copy2(clone / "assets/students/tiny-llama" / weights, clone / RUN / "hf" / weights)
-    _study(clone, benchmarks=["tiny_free", "tiny_choice"])
+    write_study(clone, benchmarks=["tiny_free", "tiny_choice"])
 
     with pytest.raises(RuntimeError, match=r"status 1"):
         run(clone, command("scripts.study", *CONFIG))
 
     log = next((clone / "logs/sample_answers").rglob("tiny_choice/think.log")).read_text()
     assert f"{RUN}/hf/{weights} is not as it was made: its sha256 differs. Move {RUN}/hf" in log
-    assert _ran(clone) == {"sample_answers": 1}
+    assert ran(clone) == {"sample_answers": 1}
 
 
 def test_every_artifact_has_a_note(finished: Path) -> None:
