@@ -13,7 +13,7 @@ PAPER := config/paper.yaml
 PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo demo-dry-run paper-dry-run paper-small check cases-bad-input test real-rows real-model real-model-quick plan rebuild-check kill-check \
+.PHONY: help demo demo-dry-run paper-dry-run paper-small check cases-bad-input test real-rows real-model real-model-quick plan rebuild-check kill-check fault-check \
 	env-check base truth lint format schema lock lock-check setup setup-inference images slurm-test slurm-demo \
 	bench-quick bench-plan bench-data bench-checkpoints bench-balance bench-sft bench-scale bench-clusters bench-grade bench-statistics gpu-check cases peers docs clean-work
 
@@ -65,6 +65,9 @@ rebuild-check: $(READY) ## Edit one thing after another and compare what reruns 
 
 kill-check: $(READY) ## Kill a study ten times and compare its results with an undisturbed one
 	python -m tests.workflow.kill_check
+
+fault-check: $(READY) ## Do every fault to a small study, and show what was lost and what was stale (K=word: some)
+	python -m tests.workflow.fault_check $(if $(K),-k $(K))
 
 env-check: $(READY) ## Install each kind of environment and run a small study in them
 	python -m tests.workflow.environments_check

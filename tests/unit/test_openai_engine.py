@@ -232,24 +232,24 @@ PACKED = {"Content-Encoding": "gzip"}
 EVENTS = {"Content-Type": "text/event-stream"}
 
 
-@pytest.mark.parametrize(
-    ("body", "headers", "reason"),
-    [
-        (b"[" * 100_000, {}, "incomplete answer"),
-        (b'{"choices": ' + b"[" * 100_000, {}, "incomplete answer"),
-        (b"data: " + b"[" * 100_000 + b"\n\n", {"Content-Type": "text/event-stream"}, "incomplete"),
-        (json.dumps(answer("q")).encode(), {"Content-Type": "application/json; charset=x-no"}, ""),
-        (json.dumps(answer("q")).encode("utf-16"), {}, ""),
-        (gzip.compress(bytes(1 << 20)), PACKED, r"is packed \(gzip\)"),
-        (b" " * (17 << 20), {}, "larger than 16 MiB"),
-        (
-            b"data: " + b" " * (17 << 20),
-            {"Content-Type": "text/event-stream"},
-            "larger than 16 MiB",
-        ),
-    ],
-    ids=["deep", "deep choice", "deep event", "charset", "utf-16", "packed", "body", "event"],
-)
+_LARGE = b" " * (17 << 20)
+BODIES: dict[str, tuple[bytes, dict[str, str], str]] = {  # (body, headers, what is said of it)
+    "deep": (b"[" * 100_000, {}, "incomplete answer"),
+    "deep choice": (b'{"choices": ' + b"[" * 100_000, {}, "incomplete answer"),
+    "deep event": (b"data: " + b"[" * 100_000 + b"\n\n", EVENTS, "incomplete"),
+    "charset": (
+        json.dumps(answer("q")).encode(),
+        {"Content-Type": "application/json; charset=x-no"},
+        "",
+    ),
+    "utf-16": (json.dumps(answer("q")).encode("utf-16"), {}, ""),
+    "packed": (gzip.compress(bytes(1 << 20)), PACKED, r"is packed \(gzip\)"),
+    "body": (_LARGE, {}, "larger than 16 MiB"),
+    "event": (b"data: " + _LARGE, EVENTS, "larger than 16 MiB"),
+}
+
+
+@pytest.mark.parametrize(("body", "headers", "reason"), BODIES.values(), ids=BODIES)
 def test_hostile_bodies_fail_their_row(body: bytes, headers: dict[str, str], reason: str) -> None:
     """Memory holds no more than the bound, however much a server sends."""
     with serving(plan={"bad": [(200, headers, body)]}) as fake:
