@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     head = ("fault", "what happened", "lost", "stale", "what the user saw")
     sys.stdout.write("\n" + table(head, rows))
     sys.stdout.write(
-        f"{len(found)} faults, each compared in {len(at.expected)} files: "
+        f"{len(found)} faults, {len(at.expected)} files of an undisturbed study: "
         f"rows lost {lost}, stale {stale}\n"
     )
     return int(not is_good or lost > 0 or stale > 0)
