@@ -51,10 +51,12 @@ def build_examples(
         out: the file of examples.
 
     Raises:
-        ValueError: no example is left, or the chat template cannot be used (see `render`).
+        ValueError: no example is left, the chat template cannot be used (see `render`), or a token
+            has no row in the student's embedding.
     """
     from transformers import AutoTokenizer
 
+    num_embedded = _num_embedded(tokenizer_dir)
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir, trust_remote_code=False)
     parts = {work / f"{at:09}.arrow": ids[at : at + _PART] for at in range(0, len(ids), _PART)}
     notes = {part: part.with_suffix(".json") for part in parts}
@@ -63,7 +65,7 @@ def build_examples(
     for part, some in parts.items():
         if not notes[part].exists():
             left_out: Counter[str] = Counter()
-            rows = _rows(tokenizer, form, seed, select(some), progress)
+            rows = _embedded(_rows(tokenizer, form, seed, select(some), progress), num_embedded)
             write_examples(part, _within(rows, training, left_out))
             write_json(notes[part], left_out)
     dropped = sum((Counter(read_json(note)) for note in notes.values()), Counter[str]())
@@ -100,6 +102,31 @@ def _rows(
                 "num_prompt_tokens": num_prompt,
             }
         progress.add(len(some), tokens=sum(len(ids) for ids, _ in rendered))
+
+
+def _num_embedded(folder: Path) -> float:
+    path = folder / "config.json"
+    found: float | None = read_json(path).get("vocab_size") if path.exists() else None
+    return found or float("inf")
+
+
+def _embedded(rows: Iterable[Row], num_embedded: float) -> Iterator[Row]:
+    """Yield the rows as they are.
+
+    Raises:
+        ValueError: a token has no row in the embedding; a training would end in an index error, or
+            read what is not there on a GPU.
+    """
+    for row in rows:
+        largest = max(row["input_ids"])
+        if largest >= num_embedded:
+            raise ValueError(
+                f"row {row['id']} has token {largest}, and the student's embedding has "
+                f"{num_embedded} rows (vocab_size in its config.json): its tokenizer is larger. "
+                "Use the tokenizer that the model was released with, or a model whose embedding "
+                "was enlarged"
+            )
+        yield row
 
 
 def _within(rows: Iterable[Row], training: Training, dropped: Counter[str]) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from nt_pkg.config.students import Format, Training
 from nt_pkg.dialogue.formats import target_kind, training_pair
 from nt_pkg.dialogue.rendering import render
 from nt_pkg.files import parquet, schemas
-from nt_pkg.files.json_files import sha256_file, write_json
+from nt_pkg.files.json_files import read_json, sha256_file, write_json
 from nt_pkg.identity.seeds import rng
 from nt_pkg.packing.steps import Steps
 from nt_pkg.sft import data
@@ -401,3 +402,23 @@ def test_digest_is_taken_from_the_manifest_unless_the_file_was_written_to(
     os.utime(path, ns=(0, 0))
     with pytest.raises(ValueError, match="not the file that"):
         file.recorded_sha256(path, manifest)
+
+
+def test_tokenizer_larger_than_the_embedding_is_refused(tmp_path: Path) -> None:
+    """One id too many would be an index error in the training, long after."""
+    student = shutil.copytree(MICRO, tmp_path / "student")
+    config = read_json(student / "config.json")
+    row = Selected("r0", "Ann starts at May with oak. Where?", "Take oak: May.", "May")
+    largest = max(ids_of(student, row, tmp_path / "first"))
+    write_json(student / "config.json", {**config, "vocab_size": largest})
+
+    with pytest.raises(ValueError, match=rf"row r0 has token {largest}, .* has {largest} rows"):
+        ids_of(student, row, tmp_path / "second")
+
+
+def ids_of(student: Path, row: Selected, work: Path) -> list[int]:
+    """Return the token ids of a row's example."""
+    work.mkdir()
+    ids = pa.array([row.id])
+    data.build_examples(student, SYSTEM2, Training(), 0, ids, lambda _: [row], work, work / "out")
+    return Examples(work / "out").ids(0).tolist()
