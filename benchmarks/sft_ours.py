@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fetched import MANIFEST, write_manifest
 from benchmarks.sft_worker import Order, read_clock, serve, start_clock
 from nt_pkg.config.students import Runtime, Training
 from nt_pkg.files.json_files import read_json
@@ -31,12 +32,14 @@ def run(order: Order) -> dict[str, Any]:
     folder = Path(order["folder"])
     out = folder / "ours"
     start_clock(folder / "clock.txt")
+    if not (Path(order["model"]) / MANIFEST).exists():
+        write_manifest(Path(order["model"]))
     argv = [
         "--spec", json.dumps({"training": training.model_dump(mode="json")}),
         "--names", "{}",
         "--runtime", runtime.model_dump_json(),
         "--seed", str(order["seed"]),
-        "--student", str(Path(order["model"]) / "config.json"),
+        "--student", str(Path(order["model"]) / MANIFEST),
         "--examples", order["examples"],
         "--examples-manifest", str(Path(order["examples"]).with_suffix(".json")),
         "--checkpoint", str(out / "checkpoint"),
