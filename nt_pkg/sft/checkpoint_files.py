@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nt_pkg.files.json_files import read_fields, sha256_file, write_json
+from nt_pkg.files.json_files import digest, read_fields, sha256_file, write_json
 from nt_pkg.jobs.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,8 @@ def note_rank(folder: Path, rank: int, place: dict[str, int], files: list[Path])
         with path.open("rb+") as file:
             os.fsync(file.fileno())
         sums[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-    write_json(folder / f"rank-{rank}.json", {**place, "files": sums})
+    found = {**place, "files": sums}
+    write_json(folder / f"rank-{rank}.json", {**found, "digest": digest(found)})
     for parent in (folder, folder.parent):  # a file's name is durable only when its folder is
         number = os.open(parent, os.O_RDONLY)
         try:
@@ -84,14 +85,14 @@ def check(folder: Path) -> Checkpoint:
     notes = {path.name: path for path in folder.glob("rank-*.json")}
     if not notes:
         raise ValueError("no rank has finished it")
-    first = read_fields(min(notes.values()), "num_ranks", "step", "zero_stage")
+    first = _read_note(min(notes.values()), "num_ranks", "step", "zero_stage")
     missing = [n for n in range(first["num_ranks"]) if f"rank-{n}.json" not in notes]
     if missing:
         raise ValueError(f"unfinished by rank {missing[0]} of {first['num_ranks']}")
     files = {
         folder / name: expected
         for path in notes.values()
-        for name, expected in read_fields(path, "files")["files"].items()
+        for name, expected in _read_note(path, "files")["files"].items()
     }
     gigabytes = sum(expected["bytes"] for expected in files.values()) / 1e9
     logger.info("checking %s (%.1f GB in %d files)", folder.name, gigabytes, len(files))
@@ -113,8 +114,20 @@ def recorded(folder: Path) -> dict[Path, str]:
     return {
         folder / name: str(expected["sha256"])
         for note in sorted(folder.glob("rank-*.json"))
-        for name, expected in read_fields(note, "files")["files"].items()
+        for name, expected in _read_note(note, "files")["files"].items()
     }
+
+
+def _read_note(path: Path, *names: str) -> dict[str, Any]:
+    """Return a rank's note; those of earlier versions have no digest of their own.
+
+    Raises:
+        ValueError: it is not as it was written.
+    """
+    found = read_fields(path, *names)
+    if found.pop("digest", None) not in (None, digest(found)):
+        raise ValueError(f"{path.name} is damaged (its digest differs)")
+    return found
 
 
 def _defect(path: Path, expected: dict[str, Any]) -> str | None:
