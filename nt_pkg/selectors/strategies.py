@@ -25,11 +25,13 @@ class StrategiesParams(Strict):
     """The paper's bounds, and our rate."""
 
     r_min: int = Field(4, ge=0, description="R_min: this many or fewer is too few (paper: 4).")
-    r_max: int = Field(8, ge=1, description="R_max: more than this is too many (paper: 8).")
+    r_max: int | None = Field(
+        8, ge=1, description="R_max: more than this is too many (paper: 8); null: no number is."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if self.r_min > self.r_max:
+        if self.r_max is not None and self.r_min > self.r_max:
             raise ValueError(f"r_min {self.r_min} is above r_max {self.r_max}: swap them")
         return self
 
@@ -50,7 +52,8 @@ def select_strategies(
     import numpy as np
 
     num_strategies = candidates.num_distinct("strategies", normalise_strategy)
-    few, many = num_strategies <= params.r_min, num_strategies > params.r_max
+    few = num_strategies <= params.r_min
+    many = num_strategies > (np.inf if params.r_max is None else params.r_max)
     density = num_strategies / np.maximum(candidates.label("length", "num_steps"), 1)
     # A value that occurs, not one in between: equal traces are on one side.
     sparse = density < np.quantile(density, params.sparse_share, method="inverted_cdf")
@@ -58,7 +61,7 @@ def select_strategies(
     picks = keep_with_probability(candidates, chances[(few | many) * 1 + sparse * 1], size, seed)
     conditions = {
         f"at most {params.r_min} strategies": few,
-        f"more than {params.r_max} strategies": many,
+        **({} if params.r_max is None else {f"more than {params.r_max} strategies": many}),
         **({"few strategies per step": sparse} if params.sparse_share else {}),
     }
     return replace(picks, conditions={name: int(rows.sum()) for name, rows in conditions.items()})

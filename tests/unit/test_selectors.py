@@ -421,7 +421,7 @@ def test_density_decides_whatever_a_step_is(pool: list[Candidate], share: float)
     assert np.all(density < 1)
 
     selector = plugins.plugin("selectors", "strategies")
-    params = {"r_min": 0, "r_max": 99, "rate": 0.1, "sparse_share": share}
+    params = {"r_min": 0, "r_max": None, "rate": 0.1, "sparse_share": share}
     picks = selector.select(selector.params(**params), rows, 200, 0)
 
     count = picks.conditions["few strategies per step"]
@@ -432,7 +432,7 @@ def test_density_decides_whatever_a_step_is(pool: list[Candidate], share: float)
 
 
 def test_density_can_be_left_out() -> None:
-    picks = pick("strategies", of_a_reasoning_model(500), 400, r_min=0, r_max=99, sparse_share=0)
+    picks = pick("strategies", of_a_reasoning_model(500), 400, r_min=0, r_max=None, sparse_share=0)
 
     assert {score for _, score in picks} == {1.0}
 
