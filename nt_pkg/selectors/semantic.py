@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # a start of Snakemake imports the selectors of its study
 logger = logging.getLogger(__name__)
 
 _BLOCK_ROWS = 16_384  # compared with the sample at a time: 50 MB of float64 at 384 dimensions
-_FEWEST_ROWS = 20  # of a cluster in the sample
+_FEWEST_ROWS = 20  # of a cluster in the sample, or a fiftieth of a small one, and 5
 NOISE = -1
 
 
@@ -50,8 +50,8 @@ class SemanticParams(Strict):
         0.001,
         gt=0,
         lt=0.5,
-        description="Share of the sampled rows that the smallest cluster has, but 20 rows at least "
-        "(ours).",
+        description="Share of the sampled rows that the smallest cluster has, but 20 rows at "
+        "least, or a fiftieth of fewer than 1,000 (ours).",
     )
     min_samples: int = Field(
         5, ge=1, description="Neighbours that say how dense it is around a row; fewer: less noise."
@@ -112,7 +112,8 @@ def clusters_of(
     _, axes = np.linalg.eigh(np.cov(drawn - centre, rowvar=False))
     axes = axes[:, -params.components :]
     points = ((drawn - centre) @ axes).astype(np.float32)
-    smallest = max(_FEWEST_ROWS, round(params.min_share * len(sample)))
+    fewest = min(_FEWEST_ROWS, max(5, len(sample) // 50))
+    smallest = max(fewest, round(params.min_share * len(sample)))
     if len(sample) <= max(smallest, params.min_samples):
         return np.full(len(vectors), NOISE)
     # Leaves of the tree of clusters: by excess of mass, HDBSCAN's default, two clusters near the

@@ -699,6 +699,19 @@ def test_semantic_finds_clusters_and_noise() -> None:
     assert (found[who == -1] == -1).mean() > 0.5  # some of it lies at the edge of a cluster
 
 
+def test_semantic_finds_clusters_of_a_small_pool() -> None:
+    """The least of a cluster is a fiftieth of a small sample: the third has 12 rows of 120."""
+    texts, who = clustered(120, 0)
+
+    found = clusters_of(
+        decode("embedding", pa.array(texts)), np.arange(120), SemanticParams(components=8)
+    )
+
+    assert (who == 2).sum() == 12
+    assert len(set(found[who == 2].tolist())) == 1
+    assert not set(found[who == 2].tolist()) & set(found[who != 2].tolist())
+
+
 def test_semantic_lets_rows_of_no_cluster_join_the_nearest() -> None:
     """Rows of a cluster stay where they are, and the others go where their nearest of these is."""
     texts, who = clustered(1200, 150)
