@@ -122,6 +122,7 @@ def _follow(snakemake: subprocess.Popen[str], events: Tail, view: ProgressView) 
             view.take(event)
         if status is not None:
             return status
+        view.wait()
         time.sleep(_POLL_SECONDS)
 
 

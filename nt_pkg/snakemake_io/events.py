@@ -4,7 +4,7 @@
     note       something a start would refuse (`text`)
     planned    `jobs` that would run (`data_of_job`), including targets; absent if there are none
     left       rule -> number of jobs that are not done, after a checkpoint has changed the plan
-    started    `id`, `rule`
+    started    `id`, `rule`, `log`
     finished   `id`
     failed     `id`, `rule`, `log`
 
@@ -104,7 +104,12 @@ class Collector(logging.Filter):
                 "rules": Counter(j.rule.name for j in workflow.dag.needrun_jobs()),
             }
         if kind == "job_info" and not workflow.dryrun:
-            return {"event": "started", "id": record.jobid, "rule": record.rule_name}
+            return {
+                "event": "started",
+                "id": record.jobid,
+                "rule": record.rule_name,
+                "log": [str(path) for path in record.log],
+            }
         if kind == "job_finished" and not workflow.dryrun:
             return {"event": "finished", "id": record.job_id}
         if kind == "job_error":

@@ -1,5 +1,7 @@
 """The progress of a study in the terminal, from Snakemake's events."""
 
+import re
+import shutil
 import sys
 import time
 from collections import Counter, defaultdict
@@ -13,6 +15,8 @@ from nt_pkg.snakemake_io.events import Event
 from nt_pkg.snakemake_io.stages import STAGES
 
 _EVERY_SECONDS = 10.0
+_QUIET_SECONDS = 30.0  # without a finished job, until a log tells what runs
+_TAIL_BYTES = 4096
 _MOST_NAMED = 2  # rules that were never timed
 
 
@@ -40,6 +44,7 @@ class ProgressView:
         self._done: Counter[str] = Counter()
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._started: dict[int, tuple[str, float]] = {}
+        self._logs: dict[int, list[str]] = {}
         self._shown, self._begun = 0.0, time.time() if begun is None else begun
         self.first_job_after: float | None = None
         self._is_terminal = sys.stdout.isatty()
@@ -62,6 +67,7 @@ class ProgressView:
             self._plan(Counter(event["rules"]))
         elif kind == "started":
             self._started[event["id"]] = event["rule"], event["time"]
+            self._logs[event["id"]] = event.get("log", [])
             if self.first_job_after is None:
                 self.first_job_after = event["time"] - self._begun
         elif kind == "finished":
@@ -69,6 +75,13 @@ class ProgressView:
         elif kind == "failed":
             for log in event["log"]:
                 self._show_failure(event["rule"], Path(log))
+
+    def wait(self) -> None:
+        """Show what runs if nothing was shown for a while."""
+        if not any(rule in STAGES for rule, _ in self._started.values()):
+            return
+        if time.time() - self._shown > (1.0 if self._is_terminal else _QUIET_SECONDS):
+            self._show()
 
     def close(self, status: int) -> None:
         """Print where the output is if the study failed."""
@@ -109,6 +122,7 @@ class ProgressView:
 
     def _finish(self, job: int, at: float) -> None:
         rule, begun = self._started.pop(job, ("", 0.0))
+        self._logs.pop(job, None)
         if rule not in STAGES:
             return
         self._done[rule] += 1
@@ -125,10 +139,22 @@ class ProgressView:
             for stage in busy
         ]
         text = (
-            f"[{_clock(self._shown - self._begun)}] {done}/{total} jobs, {self._time_left()}: "
-            f"{', '.join(parts) or 'finishing'}"
+            f"[{_clock(self._shown - self._begun)}] {done}/{total} jobs{self._running()}, "
+            f"{self._time_left()}: {', '.join(parts) or 'finishing'}"
         )
         self._print(text, stays=False)
+
+    def _running(self) -> str:
+        """Return what the job that has run longest says of itself, if it has run for a while."""
+        jobs = sorted(
+            (begun, rule, job) for job, (rule, begun) in self._started.items() if rule in STAGES
+        )
+        if not jobs or time.time() - jobs[0][0] < _EVERY_SECONDS:
+            return ""
+        begun, rule, job = jobs[0]
+        others = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
+        told = _last_line(self._logs[job])
+        return f"; {rule}{others} for {_clock(time.time() - begun)}{told and f' ({told})'}"
 
     def _left(self, stage: str) -> int:
         return self._count(stage, self._planned) - self._count(stage, self._done)
@@ -170,10 +196,26 @@ class ProgressView:
     def _print(self, text: str, stays: bool = True) -> None:
         text = printable(text)
         if self._is_terminal:
+            if not stays:  # a line that wraps cannot be drawn over
+                text = text[: shutil.get_terminal_size().columns - 1]
             sys.stdout.write(f"\r\x1b[K{text}" + ("\n" if stays else ""))
         else:
             sys.stdout.write(text + "\n")
         sys.stdout.flush()
+
+
+def _last_line(logs: list[str]) -> str:
+    """Return the last line of a job's log, without its time."""
+    for log in logs:
+        try:
+            with Path(log).open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
+                lines = file.read().decode(errors="replace").split("\n")[:-1]
+        except OSError:
+            continue
+        if lines:
+            return re.sub(r"^\d\d:\d\d:\d\d ", "", lines[-1])
+    return ""
 
 
 def _clock(seconds: float) -> str:

@@ -79,6 +79,37 @@ def test_time_left_counts_only_what_was_timed(capsys: pytest.CaptureFixture[str]
     assert "about 2:40 left" in capsys.readouterr().out.splitlines()[-1]
 
 
+def test_a_job_that_takes_long_tells_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the end of its log; it may not have one yet, or be in the middle of a line."""
+    now = BEGUN
+    monkeypatch.setattr("time.time", lambda: now)
+    log = Path("logs/train/a.log")
+    view = ProgressView(Path("study.log"), 2, BEGUN)
+    view.take({"event": "left", "rules": {"train": 2}, "time": now})
+    for job, rule in enumerate(("train", "train", "all")):
+        view.take({"event": "started", "id": job, "rule": rule, "log": [str(log)], "time": now})
+    assert "train" not in capsys.readouterr().out.partition("timed yet: train")[2]
+
+    def shown_after(seconds: float) -> str:
+        nonlocal now
+        now += seconds
+        view.wait()
+        return capsys.readouterr().out
+
+    assert shown_after(20) == ""
+    assert "0/2 jobs; train and 1 more for 0:31, more than" in shown_after(11)
+    log.parent.mkdir(parents=True)
+    log.write_text("12:00:00 steps: 1 of 9\n12:00:10 steps: \x1b2 of 9\n12:00:20 ste")
+    assert shown_after(20) == ""
+    assert "; train and 1 more for 1:02 (steps: \\x1b2 of 9), more than" in shown_after(11)
+    view.take({"event": "finished", "id": 0, "time": now})
+    view.take({"event": "finished", "id": 1, "time": now})
+    capsys.readouterr()
+    assert shown_after(99) == ""
+
+
 def test_failure_before_any_job_shows_the_end_of_the_output(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
