@@ -22,6 +22,7 @@ from nt_pkg.plan.study_plan import Plan, answers_file
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.summary import check_earlier, read_truth
 from nt_pkg.slurm.site import Site
+from nt_pkg.snakemake_io.measured import measure_jobs
 from nt_pkg.snakemake_io.patterns import each
 from nt_pkg.snakemake_io.records import keep_beside_outputs, use_known_digests
 from nt_pkg.snakemake_io.remake import remake_command
@@ -82,6 +83,8 @@ UNDER_WAY = UnderWay(Path(".snakemake/under_way.jsonl"))
 for resource, most in admissions(PLAN.study).items():
     if resource not in workflow.global_resources:  # --resources
         workflow.register_resource(resource, most)
+
+measure_jobs()
 
 if workflow.is_main_process:
     keep_beside_outputs()

@@ -34,7 +34,7 @@ from nt_pkg.snakemake_io.events import Tail, asking
 from nt_pkg.snakemake_io.events import environment as with_plugin
 from nt_pkg.snakemake_io.history import History, Meter
 from nt_pkg.snakemake_io.progress_view import ProgressView
-from nt_pkg.snakemake_io.timings import Timings
+from nt_pkg.snakemake_io.timings import mean_seconds
 
 ROOT = Path(__file__).parent.parent
 _POLL_SECONDS = 0.1
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _start(server, environment, stdout=warm_log, stderr=warm_log) as warm,
             _start(command, environment, stdout=output, stderr=output) as snakemake,
         ):
-            earlier = Timings(folder / "timings").by_rule()
+            earlier = mean_seconds(folder / "timings", study.names_in_use())
             events = Tail(events_path)
             view = ProgressView(output_path, os.cpu_count() or 1, earlier=earlier)
             meter.start()

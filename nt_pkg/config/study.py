@@ -253,6 +253,14 @@ class Study(Strict):
         sampled = [dict(zip(fields, names, strict=True)) for names in found]
         return [*sampled, *(each.names for each in self.answers)]
 
+    def names_in_use(self) -> set[str]:
+        """Return the names of the study, of what its plan uses, and of all annotators."""
+        found = {str(each[key]) for each in self.scores() for key in each if key != "seed"}
+        subsets = [entry for name, entry in self.subsets.items() if name in found]
+        pools = {name for each in subsets for name in (each.pool, each.near) if name}
+        teachers = {each.teacher for each in subsets}
+        return {self.study, *found, *pools, *teachers, *self.annotators}
+
     def num_epochs(self, student: str, subset: str) -> int:
         """Return the epochs of a student's training on a subset: the subset's, or by its size."""
         entry = self.subsets[subset]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nt_pkg.files.foreign_text import printable, say
+from nt_pkg.jobs import usage
 from nt_pkg.jobs.full_disk import say_full
 
 ERROR = "error: "  # before what a command ended with, for those who read its log
@@ -26,6 +27,11 @@ def run_command(main: Callable[[], int]) -> int:
     Args:
         main: does the work, and returns its status.
     """
+    with usage.counted():
+        return _run(main)
+
+
+def _run(main: Callable[[], int]) -> int:
     try:
         return main()
     except SystemExit as end:

@@ -10,16 +10,18 @@ from pathlib import Path
 
 from nt_pkg import __version__
 from nt_pkg.files.json_files import digest
+from nt_pkg.jobs import usage
 from nt_pkg.jobs.command import CleanFormatter
 
 logger = logging.getLogger("nt")
 
 
 def start_job(name: str, spec: str = "") -> None:
-    """Set up logging, and log what runs where.
+    """Set up logging, and log what runs where; `run_command` logs at the end what it used.
 
     Call `ready` when imports are done and work begins.
     """
+    usage.begin(name)
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,

@@ -80,6 +80,7 @@ def serve(address: str) -> None:
     selector.register(listener, selectors.EVENT_READ)
     children: dict[int, tuple[int, socket.socket]] = {}  # pidfd -> pid, client
     asked: dict[int, float] = {}  # pid -> when it is killed
+    told_of: dict[int, Path] = {}  # pid -> where `job_of` finds it
     told, telling = socket.socketpair()  # a signal's number is written into it
     telling.setblocking(False)
     selector.register(told, selectors.EVENT_READ)
@@ -105,6 +106,9 @@ def serve(address: str) -> None:
                     client.close()
                     continue
                 pid = _start(job, fds, others)
+                told_of[pid] = _place_of(address, job["client"])
+                with contextlib.suppress(OSError):
+                    told_of[pid].symlink_to(str(pid))
                 pidfd = os.pidfd_open(pid)
                 children[pidfd] = pid, client
                 selector.register(pidfd, selectors.EVENT_READ)
@@ -118,6 +122,8 @@ def serve(address: str) -> None:
                 selector.unregister(key.fileobj)
                 os.close(key.fileobj)
                 _, status = os.waitpid(pid, 0)
+                with contextlib.suppress(OSError):
+                    told_of.pop(pid).unlink()
                 if asked.pop(pid, None):
                     _tell_group(pid, signal.SIGKILL)  # what it has started
                 with contextlib.suppress(KeyError):
@@ -205,7 +211,7 @@ def _start(job: dict[str, Any], fds: list[int], inherited: list[socket.socket]) 
 def run(address: str, module: str, args: list[str]) -> int:
     """Run a module in a child of the server and return its exit status."""
     job = {"module": module, "args": args, "cwd": str(Path.cwd()), "env": dict(os.environ)}
-    body = json.dumps(job).encode()
+    body = json.dumps({**job, "client": os.getpid()}).encode()
     with socket.socket(socket.AF_UNIX) as server, contextlib.suppress(ConnectionError):
         _connect(server, address)
         fds = array.array("i", [1, 2])
@@ -217,6 +223,19 @@ def run(address: str, module: str, args: list[str]) -> int:
             return status[0]
     sys.stderr.write("the warm interpreter is gone (logs/warm.log); run the same command again\n")
     return 1
+
+
+def job_of(address: str, client: int) -> int | None:
+    """Return the process of the job whose client is a process, None if it is no client."""
+    try:
+        return int(_place_of(address, client).readlink().name)
+    except OSError:
+        return None
+
+
+def _place_of(address: str, client: int) -> Path:
+    """Return the link whose target is the process id of a client's job."""
+    return Path(f"{address}.{client}")
 
 
 def _connect(server: socket.socket, address: str, patience_seconds: float = 20.0) -> None:

@@ -36,10 +36,6 @@ class Timings:
             by_rule[path.relative_to(root).parts[0]].append(seconds)
         self._by_rule = {rule: statistics.fmean(values) for rule, values in by_rule.items()}
 
-    def by_rule(self) -> dict[str, float]:
-        """Return the mean seconds of a job of each rule."""
-        return dict(self._by_rule)
-
     def same(self, job: Job) -> float | None:
         """Return the seconds that the same job took last."""
         return self._by_path.get(self._folder / job.timing) if job.timing else None
@@ -84,6 +80,20 @@ def seconds_per_stage(timings: Path, names: Set[str]) -> dict[str, float]:
     return {stage: round(seconds, 1) for stage, seconds in totals.items()}
 
 
+def mean_seconds(timings: Path, names: Set[str]) -> dict[str, float]:
+    """Return the mean seconds of a job of each rule that ran before.
+
+    Args:
+        timings: folder of all rules.
+        names: as for `seconds_per_stage`: a student of another study may be a thousand times as
+            large.
+    """
+    found: dict[str, list[float]] = defaultdict(list)
+    for rule, seconds in _jobs(timings, names):
+        found[rule].append(seconds)
+    return {rule: statistics.fmean(each) for rule, each in found.items()}
+
+
 def rules_as_run(timings: Path, names: Set[str]) -> list[dict[str, Any]]:
     """Return rule, stage, num_jobs, seconds and reads of every rule that ran for a study.
 
@@ -120,7 +130,6 @@ def _jobs(timings: Path, names: Set[str]) -> Iterator[tuple[str, float]]:
         at = next((at for at, part in enumerate(parts) if part in STAGES), None)
         if at is None:  # a rule outside the study, such as the one that trains the base student
             continue
-        if all(part in names or _NOT_A_NAME.fullmatch(part) for part in parts[at + 1 :]):
-            lines = path.read_text().splitlines()
-            spent = sum(json.loads(line)["s"] for line in lines)
+        is_ours = all(part in names or _NOT_A_NAME.fullmatch(part) for part in parts[at + 1 :])
+        if is_ours and (spent := _seconds(path)) is not None:
             yield parts[at], spent

@@ -22,6 +22,15 @@ def test_patterns_are_those_of_the_rules() -> None:
     assert set(PATTERNS.values()) <= outputs
 
 
+def test_the_log_of_a_job_is_found_from_its_timing() -> None:
+    text = "".join(file.read_text() for file in RULES.glob("*.smk"))
+    logs, timings = (
+        re.findall(rf'"{folder}/([^"\s]+)\.{suffix}"', text)
+        for folder, suffix in (("logs", "log"), ("timings", "jsonl"))
+    )
+    assert logs == timings and len(logs) > 10
+
+
 def test_artifact_has_its_names_in_place() -> None:
     path = layout.artifact(layout.POOL, Path("there"), pool="micro", teacher="not in the path")
     assert path == Path("there/results/prompts/micro/pool.json")

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from nt_pkg.config.load import read_study
 from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.plan.validate import load_study
 from nt_pkg.report.terminal import headline
 from nt_pkg.snakemake_io.events import events_in
 from nt_pkg.snakemake_io.history import History
@@ -14,7 +16,7 @@ from nt_pkg.snakemake_io.progress_view import ProgressView
 from nt_pkg.snakemake_io.remake import remake_command
 from nt_pkg.snakemake_io.rule_graph import NAME
 from nt_pkg.snakemake_io.stages import STAGES
-from nt_pkg.snakemake_io.timings import rules_as_run, seconds_per_stage
+from nt_pkg.snakemake_io.timings import mean_seconds, rules_as_run, seconds_per_stage
 
 ROOT = Path(__file__).parents[2]
 STORED = ROOT / "tests" / "golden" / "launcher" / "failed_study.jsonl"
@@ -157,6 +159,22 @@ def test_seconds_per_stage() -> None:
         "evals": 3.8,
         "prompts": 1.2,
     }
+
+
+def test_time_left_of_a_first_start_knows_nothing_of_another_study() -> None:
+    """A rule counts by the jobs of this study's students and pools; a kill may cut a file."""
+    for name, text in (("tiny", '{"s": 2}'), ("large", '{"s": 900}'), ("cut", '{"s'), ("no", "")):
+        path = Path("timings/train", name, "random-8/system2/seed0.jsonl")
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    study = load_study(read_study([ROOT / "config" / "real_model.yaml"]))
+    names = study.names_in_use()
+
+    assert {"real_model", *study.annotators} < names and "micro-llama" not in names
+    assert mean_seconds(Path("timings"), {"large", "cut", "no", "random-8", "system2"}) == {
+        "train": 900.0
+    }
+    assert mean_seconds(Path("timings"), names) == {}
 
 
 def test_rules_as_run_read_what_ran() -> None:

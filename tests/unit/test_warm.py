@@ -9,8 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from snakemake import benchmark
+
+from nt_pkg.snakemake_io.measured import measure_jobs
 
 ROOT = Path(__file__).parents[2]
 SERVE = """
@@ -261,6 +265,79 @@ def test_client_that_hangs_up_early_hurts_nobody(
     process = client("print(1)")
 
     assert process.communicate(timeout=30)[0] == "1\n"
+
+
+WORKS = (
+    "import os, sys, time\n"
+    "from nt_pkg.jobs.command import run_command\n"
+    "from nt_pkg.jobs.progress import start_job\n"
+    "def main():\n"
+    "    start_job('select')\n"
+    "    kept = b'1' * (200 << 20)\n"
+    "    child = os.fork()\n"
+    "    while time.process_time() < 0.3: pass\n"
+    "    os._exit(0) if child == 0 else os.waitpid(child, 0)\n"
+    "    time.sleep(0.7 if 'long' in sys.argv else 0)\n"
+    "    return 0\n"
+    "sys.exit(run_command(main))\n"
+)
+
+
+@pytest.fixture
+def measuring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, float | str]]:
+    """Return a function that measures a job as Snakemake does, patched by us."""
+    for owner, name in (
+        (benchmark.BenchmarkTimer, "__init__"),
+        (benchmark, "write_benchmark_records"),
+    ):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    monkeypatch.setenv("NT_WARM", str(tmp_path / "warm.sock"))
+    monkeypatch.chdir(tmp_path)
+    measure_jobs()
+
+    def measure(process: "subprocess.Popen[str]") -> dict[str, float | str]:
+        record = benchmark.BenchmarkRecord()
+        with benchmark.benchmarked(process.pid, record):
+            stderr = process.communicate(timeout=30)[1]
+        assert process.returncode == 0, stderr
+        for folder in ("logs", "timings"):
+            (tmp_path / folder / "select").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "logs/select/a.log").write_text(stderr)
+        path = "timings/select/a.jsonl"
+        benchmark.write_benchmark_records([record], path, False)
+        found: dict[str, float | str] = json.loads((tmp_path / path).read_text())
+        return found
+
+    return measure
+
+
+@pytest.mark.parametrize("which", ["", "long"])
+def test_a_timing_is_of_the_job_and_not_of_its_client(
+    client: Client, measuring: Callable[..., dict[str, Any]], which: str
+) -> None:
+    """CPU time of the job and its child, and the memory of both where Snakemake could look."""
+    found = measuring(client(WORKS, which))
+
+    assert found["cpu_time"] >= 0.6
+    assert found["max_rss"] > 200
+    if which == "long":
+        assert found["max_uss"] > 200
+
+
+def test_a_timing_is_of_the_job_where_there_is_no_warm_interpreter(
+    measuring: Callable[..., dict[str, Any]],
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    job = subprocess.Popen(
+        [sys.executable, "-c", WORKS], env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+    found = measuring(job)
+
+    assert found["cpu_time"] >= 0.6
+    assert found["max_rss"] > 200
 
 
 def test_job_without_a_server_is_told_so(client: Client, server: "subprocess.Popen[str]") -> None:
