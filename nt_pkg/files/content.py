@@ -41,6 +41,28 @@ def note(outputs: Iterable[Path], known: Mapping[Path, str] | None = None) -> No
         _write(path, found)
 
 
+def compared_in_full(file: Path) -> tuple[str, Stamp]:
+    """Return the digest of a file, and its size, times and inode from before it was read."""
+    stamp = _stamp(file)
+    return sha256_file(file), stamp
+
+
+def renew(path: Path, compared: Mapping[Path, tuple[str, Stamp]]) -> None:
+    """Note that an artifact was as it was made, where that can be written.
+
+    Args:
+        path: the artifact.
+        compared: its files as `compared_in_full` found them; a file that is none of these stays
+            unknown, and one that was changed since is compared again.
+    """
+    found = {
+        _SELF if file == path else file.relative_to(path).as_posix(): _Entry(sha256, stamp)
+        for file, (sha256, stamp) in compared.items()
+    }
+    with suppress(OSError):  # of somebody else: then it is compared again next time
+        _write(path, found)
+
+
 def check(path: Path, expected: Mapping[str, str] | None = None) -> None:
     """Look whether a file or folder is as it was made; what has no note is not looked at.
 

@@ -46,10 +46,15 @@ def storable(value: Any) -> Any:
     return value
 
 
+def readable(value: Any) -> str:
+    """Return `value` as JSON for people, with sorted keys."""
+    return json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON with sorted keys, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n")
+        temporary.write_text(readable(value))
 
 
 def read_json(path: Path) -> Any:

@@ -6,10 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nt_pkg.files.atomic import sha256_file
-from nt_pkg.files.content import DIFFERS, FOREIGN, MISSING, foreign, listed, note
+from nt_pkg.files.content import (
+    DIFFERS,
+    FOREIGN,
+    MISSING,
+    Stamp,
+    compared_in_full,
+    foreign,
+    listed,
+    renew,
+)
 from nt_pkg.jobs.progress import Progress
-from nt_pkg.sft.checkpoint_files import LAST, recorded
+from nt_pkg.sft.checkpoint_files import LAST, NOTES, recorded
 
 _READERS = 8  # threads; reading and hashing release the interpreter's lock
 _MB = 10**6
@@ -54,23 +62,28 @@ def verify(outputs: Iterable[Path]) -> Verified:
     sizes = {file: file.stat().st_size for file in there if file.is_file()}
     found.num_files, found.num_bytes = len(sizes), sum(sizes.values())
     progress = Progress("MB compared", found.num_bytes // _MB)
+    compared: dict[Path, tuple[str, Stamp]] = {}
     with ThreadPoolExecutor(_READERS) as pool:
-        for file, sha256 in zip(sizes, pool.map(_sha256, sizes), strict=True):
+        for file, read in zip(sizes, pool.map(_read, sizes), strict=True):
             progress.add(sizes[file] // _MB)
-            if sha256 != there[file]:
+            if isinstance(read, str):
+                found.wrong[file] = read
+            elif read[0] != there[file]:
                 found.wrong[file] = DIFFERS
+            else:
+                compared[file] = read
     found.wrong.update((file, MISSING) for file in there if file not in sizes)
     for place, files in artifacts.items():
-        if found.wrong.keys().isdisjoint(files) and place.name != LAST:
-            note([place], files)
+        if files.keys() <= compared.keys() and place.name != LAST:
+            renew(place, {file: compared[file] for file in files})
     return found
 
 
-def _sha256(path: Path) -> str:
+def _read(path: Path) -> tuple[str, Stamp] | str:
     try:
-        return sha256_file(path)
+        return compared_in_full(path)
     except OSError as error:
-        return f"cannot be read ({error})"
+        return f"cannot be read ({error.strerror})"
 
 
 def _places(path: Path) -> list[tuple[Path, dict[str, str] | None]]:
@@ -92,7 +105,8 @@ def _listed(path: Path, expected: dict[str, str] | None, found: Verified) -> dic
     except ValueError as error:
         found.wrong[path] = f"cannot be compared: {error}"
         return {}
-    if path.is_dir() and files and path.name != LAST:
+    if path.is_dir() and files:
         names = [file.relative_to(path).as_posix() for file in files]
+        names += [note.name for note in path.glob(NOTES)] if path.name == LAST else []
         found.wrong.update((file, FOREIGN) for file in foreign(path, names))
     return files

@@ -17,6 +17,8 @@ from nt_pkg.files.json_files import digest, read_fields, sha256_file, write_json
 from nt_pkg.jobs.progress import Progress
 
 logger = logging.getLogger(__name__)
+NOTES = "rank-*.json"  # of the ranks, in a checkpoint
+_NOTED = {"step", "num_ranks", "zero_stage", "files"}  # by a rank of an earlier version
 LAST = "checkpoint"  # the folder of the finished training
 _READERS = 8  # threads that check files; reading and hashing release the interpreter's lock
 
@@ -82,7 +84,7 @@ def check(folder: Path) -> Checkpoint:
     Raises:
         ValueError: a file is missing or differs; the message names it.
     """
-    notes = {path.name: path for path in folder.glob("rank-*.json")}
+    notes = {path.name: path for path in folder.glob(NOTES)}
     if not notes:
         raise ValueError("no rank has finished it")
     first = _read_note(min(notes.values()), "num_ranks", "step", "zero_stage")
@@ -106,15 +108,21 @@ def check(folder: Path) -> Checkpoint:
 
 
 def recorded(folder: Path) -> dict[Path, str]:
-    """Return file -> sha256 of a checkpoint, as its ranks have noted them; none without notes.
+    """Return file -> sha256 of a checkpoint, as its ranks have noted them; none if it is not there.
 
     Raises:
-        ValueError: a note is damaged.
+        ValueError: a note is damaged or missing.
     """
+    notes = {path.name: _read_note(path, "files", "num_ranks") for path in folder.glob(NOTES)}
+    for number in range(max((each["num_ranks"] for each in notes.values()), default=0)):
+        if f"rank-{number}.json" not in notes:
+            raise ValueError(f"rank-{number}.json is missing")
+    if not notes and folder.is_dir():
+        raise ValueError("no rank has noted its files")
     return {
         folder / name: str(expected["sha256"])
-        for note in sorted(folder.glob("rank-*.json"))
-        for name, expected in _read_note(note, "files")["files"].items()
+        for _, each in sorted(notes.items())
+        for name, expected in each["files"].items()
     }
 
 
@@ -125,7 +133,8 @@ def _read_note(path: Path, *names: str) -> dict[str, Any]:
         ValueError: it is not as it was written.
     """
     found = read_fields(path, *names)
-    if found.pop("digest", None) not in (None, digest(found)):
+    noted = found.pop("digest", None)
+    if noted != digest(found) and (noted is not None or found.keys() != _NOTED):
         raise ValueError(f"{path.name} is damaged (its digest differs)")
     return found
 

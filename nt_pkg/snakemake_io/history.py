@@ -1,5 +1,6 @@
 """What the starts of a study took: time, memory, and the share of start-up."""
 
+import hashlib
 import os
 import threading
 import time
@@ -7,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.files import layout
-from nt_pkg.files.content import note
-from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.files.content import check, listed, note
+from nt_pkg.files.json_files import read_json, readable, write_json
 from nt_pkg.snakemake_io.progress_view import ProgressView
 from nt_pkg.snakemake_io.timings import seconds_per_stage
 
@@ -90,6 +91,9 @@ class History:
 
         `startup_share` is the share of all core-seconds that went into launching processes, imports
         and setting up ranks, and into Snakemake before its first job.
+
+        Raises:
+            ValueError: the summary is not as its job made it.
         """
         found = read_json(summary)
         count = next((n for n, each in enumerate(self._starts, 1) if each["is_complete"]), 0)
@@ -109,5 +113,12 @@ class History:
         # The report was written before its own time was known.
         own = seconds_per_stage(Path("timings/build_report"), {found["study"]})
         found["seconds_per_stage"]["report"] = own["report"]
-        write_json(summary, found)
-        note([summary])
+        content = readable(found).encode()
+        sha256 = hashlib.sha256(content).hexdigest()
+        # A kill between the next steps leaves the digest of what would have been written.
+        if listed(summary).get(summary) != sha256:
+            check(summary)
+        if content != summary.read_bytes():
+            note([summary], {summary: sha256})
+            write_json(summary, found)
+            note([summary], {summary: sha256})

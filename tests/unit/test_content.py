@@ -1,5 +1,6 @@
 """What is read is what was made, and files are read in full only when they may have changed."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import pytest
 
 from nt_pkg.engines._base import Model, checked_model
 from nt_pkg.files import content
-from nt_pkg.files.content import check, known_sha256, note
+from nt_pkg.files.content import check, compared_in_full, foreign_files, known_sha256, note
 from nt_pkg.files.json_files import sha256_file, write_json
 from nt_pkg.files.manifest import lacks_files, read_manifest
 from nt_pkg.files.parquet import read_columns, read_parquet, stream_parquet, write_parquet
@@ -114,6 +115,51 @@ def test_model_that_is_not_the_one_of_its_manifest_is_not_run(tmp_path: Path, da
     assert str(manifest.with_suffix("")) in str(refused.value)
     assert verify([manifest.with_suffix(""), manifest]).wrong
     assert Model.beside(manifest) == made, "its digest is that of what was made"
+
+
+def test_verify_takes_no_file_of_the_user_for_one_of_ours(tmp_path: Path) -> None:
+    """Otherwise the next job that makes the folder would remove it."""
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (folder / "scores.csv").write_text("1")
+    note([folder])
+    mine = folder / "mine.txt"
+    mine.write_text("mine")
+
+    for _ in range(2):
+        assert verify([folder]).wrong == {mine: "does not belong there"}
+        assert foreign_files(folder) == [mine]
+
+
+def test_what_changes_while_verify_runs_is_compared_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "weights"
+    path.write_text("as made")
+    note([path])
+
+    def read_and_changed(file: Path) -> tuple[str, list[int]]:
+        found = compared_in_full(file)
+        flip(file)
+        return found
+
+    monkeypatch.setattr("nt_pkg.plan.verify.compared_in_full", read_and_changed)
+    assert not verify([path]).wrong
+    with pytest.raises(ValueError, match="is not as it was made"):
+        check(path)
+
+
+def test_results_of_others_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be written there."""
+    path = tmp_path / "weights"
+    path.write_text("as made")
+    note([path])
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(content, "atomic_path", refused)
+    assert not verify([path]).wrong
 
 
 def test_hidden_files_of_a_folder_are_nobodys_content(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nt_pkg.config.load import read_study
+from nt_pkg.files.content import check, listed, note
 from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.terminal import headline
@@ -239,6 +240,30 @@ def test_history_adds_the_starts_up_to_the_first_complete_one(
     assert (found["wall_seconds"], found["peak_mib"], found["num_starts"]) == (30.0, 200.0, 2)
     assert found["startup_share"] == pytest.approx(2 * 0.5 * 2 / (2 * 30), abs=0.01)
     assert found["effects"] == []
+
+
+def test_history_believes_no_damaged_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start with nothing to do would give it the digest of what it is now."""
+    Path("results/prompts").mkdir(parents=True)
+    summary = Path("summary.json")
+    write_json(summary, {"effects": [0.5], "study": "demo", "seconds_per_stage": {}})
+    note([summary])
+    start(History(Path("work/invocations.json")), 10.0, True)
+    before = summary.read_bytes(), listed(summary)
+    History(Path("work/invocations.json")).complete(summary)
+    History(Path("work/invocations.json")).complete(summary)  # nothing changes
+    check(summary)
+
+    after = listed(summary)
+    summary.write_bytes(before[0])  # a kill between the note and the file
+    History(Path("work/invocations.json")).complete(summary)
+    assert listed(summary) == after != before[1]
+    check(summary)
+
+    summary.write_text(summary.read_text().replace("0.5", "0.6"))
+    with pytest.raises(ValueError, match="is not as it was made"):
+        History(Path("work/invocations.json")).complete(summary)
+    assert listed(summary) == after
 
 
 def test_history_begins_anew_without_results() -> None:
