@@ -4,19 +4,27 @@ Snakemake keeps rule, params, inputs and their checksums in `.snakemake/`. Resul
 into another clone come without it, and then Snakemake believes any file that exists: an edited
 selector plans nothing. So the same record stands beside each output, and where there is one, it
 decides. A dry run and a start read the same, and only the end of a job writes.
+
+A damaged record would be one that fits anything: then what it is about is made again, unless
+Snakemake has its own.
 """
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from snakemake.io import _IOFile
+from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
 from snakemake.persistence.file import FilePersistence
 
 from nt_pkg.files.beside import made_beside
 from nt_pkg.files.content import known_sha256
-from nt_pkg.files.json_files import write_json
+from nt_pkg.files.json_files import digest, write_json
+
+_DIGEST = "digest"
+_DAMAGED = {"params": ["'a damaged record'"], "record_format_version": RECORD_FORMAT_VERSION}
 
 
 def keep_beside_outputs() -> None:
@@ -25,12 +33,12 @@ def keep_beside_outputs() -> None:
     delete, mark = FilePersistence._io_delete, FilePersistence._mark_incomplete
 
     def read_record(self: Any, subject: Any, id: str) -> Any:
-        own = _read(id) if subject == self._metadata_path else None
-        return read(self, subject, id) if own is None else own
+        own = read_made(Path(id)) if subject == self._metadata_path else None
+        return read(self, subject, id) or own or {} if own in (None, _DAMAGED) else own
 
     def write_record(self: Any, subject: Any, value: Any, id: str, *more: Any, **named: Any) -> Any:
         if subject == self._metadata_path:
-            write_json(made_beside(Path(id)), value)
+            write_made(Path(id), value)
         return write(self, subject, value, id, *more, **named)
 
     def delete_record(self: Any, subject: Any, id: str) -> Any:
@@ -46,12 +54,25 @@ def keep_beside_outputs() -> None:
     FilePersistence._io_delete, FilePersistence._mark_incomplete = delete_record, mark_incomplete
 
 
-def _read(output: str) -> dict[str, Any] | None:
+def write_made(output: Path, record: Mapping[str, Any]) -> None:
+    """Keep what made an output beside it, with a digest."""
+    write_json(made_beside(output), {**record, _DIGEST: digest(record)})
+
+
+def read_made(output: Path) -> dict[str, Any] | None:
+    """Return what is kept beside an output: a record that fits nothing if it is damaged."""
     try:
-        found: dict[str, Any] = json.loads(made_beside(Path(output)).read_text())
-    except (OSError, ValueError):  # none, or a damaged one: then Snakemake's own counts
+        found: dict[str, Any] = json.loads(made_beside(output).read_bytes())
+        noted = found.pop(_DIGEST, None)
+        # Records of earlier versions have no digest.
+        is_whole = noted == digest(found) or (
+            noted is None and found.keys() <= MetadataRecord.model_fields.keys()
+        )
+    except OSError:
         return None
-    return found
+    except (ValueError, AttributeError, RecursionError):
+        is_whole = False
+    return found if is_whole else _DAMAGED
 
 
 def use_known_digests() -> None:

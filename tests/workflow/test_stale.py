@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nt_pkg.files.beside import content_beside, is_beside
+from nt_pkg.files.beside import content_beside, is_beside, made_beside
 from nt_pkg.files.json_files import read_json, sha256_file
 from tests.workflow.one_run import (
     ALL,
@@ -46,6 +46,17 @@ def test_copied_results_are_taken_over_and_only_what_changed_reruns(
     assert not rules_of(plan(clone, SNAKEMAKE))
 
     write_study(clone, subsets={"tiny-long": {"params": {"scale_tokens": 55}}})
+    assert rules_of(plan(clone, SNAKEMAKE)) == dict.fromkeys(BRANCH, 1)
+
+
+def test_copied_results_with_a_damaged_record_are_made_again(
+    finished: Path, tmp_path: Path
+) -> None:
+    """An artifact with no record would fit whatever the study says now."""
+    clone = copy_study(finished, tmp_path / "clone", ["results", "assets"])
+    [picked] = (clone / "results/subsets").rglob("seed0.parquet")
+    made_beside(picked).write_text("{")
+
     assert rules_of(plan(clone, SNAKEMAKE)) == dict.fromkeys(BRANCH, 1)
 
 
