@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from nt_pkg.annotators._labeller import labeller
 from nt_pkg.engines._base import Completion, Request
 from nt_pkg.files.json_files import storable
 from nt_pkg.files.schemas import Row
+from nt_pkg.jobs.model_folder import loading
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +63,17 @@ def label_questions(
         assert ask_student is not None
         found = _by_answers(by, checked, asked, ask_student)
     else:
+        start = by.start
+
+        def loaded() -> Callable[[Sequence[str]], list[Label]]:
+            with loading(model) if model else nullcontext():
+                return start(checked, model)
+
         found = label_in_batches(
             "questions",
             {key: each.question for key, each in asked.items()},
             len,
-            lambda: by.start(checked, model),
+            loaded,
             batch if by.needs_model else _PART_ROWS,
             work,
         )

@@ -20,6 +20,7 @@ from nt_pkg.annotators._base import (
 from nt_pkg.annotators._labeller import labeller
 from nt_pkg.files.json_files import storable
 from nt_pkg.files.schemas import Row
+from nt_pkg.jobs.model_folder import loading
 
 logger = logging.getLogger(__name__)
 
@@ -104,12 +105,17 @@ def _labels(
         return dict(zip((each.id for each in examples), labels, strict=True))
     if isinstance(by, StudentAnnotator):
         assert student is not None
-        folder = student.folder
+        folder, start = student.folder, by.start
+
+        def loaded() -> Callable[[Sequence[Example]], list[Label]]:
+            with loading(folder):
+                return start(checked, folder)
+
         return label_in_batches(
             "traces",
             {each.id: each for each in examples},
             lambda each: len(each.question) + len(each.reasoning) + len(each.answer),
-            lambda: by.start(checked, folder),
+            loaded,
             student.batch,
             student.work,
         )

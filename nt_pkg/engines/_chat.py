@@ -10,6 +10,7 @@ from nt_pkg.dialogue.chat_template import dialogue_text, token_ids
 from nt_pkg.dialogue.split_reasoning import TAGS
 from nt_pkg.engines._base import Completion, Request
 from nt_pkg.files.json_files import read_json
+from nt_pkg.jobs.model_folder import loading
 
 _TAG_TOKENS = 12  # of any tag, also in a tokenizer of letters
 _ANSWER = "An answer."
@@ -39,9 +40,10 @@ class Chat:
         """
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, padding_side="left", trust_remote_code=False
-        )
+        with loading(folder):
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, padding_side="left", trust_remote_code=False
+            )
         if template is None and not tokenizer.chat_template:
             raise ValueError(
                 f"{folder}: the model has no chat template: give one with `params.chat_template`"

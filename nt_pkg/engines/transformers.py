@@ -7,6 +7,7 @@ from nt_pkg.config.engines import EngineRuntime, Sampling
 from nt_pkg.engines._base import Completion, EngineKind, Model, Request
 from nt_pkg.engines._chat import Chat, ChatParams, no_room
 from nt_pkg.identity.seeds import digest_int
+from nt_pkg.jobs.model_folder import check_whole, loading
 from nt_pkg.jobs.progress import Progress
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ class TransformersEngine:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._chat = Chat.load(model.folder, params.chat_template)
         self._tokenizer = self._chat.tokenizer
-        self._model = AutoModelForCausalLM.from_pretrained(
-            model.folder, dtype="auto", trust_remote_code=False
-        )
+        with loading(model.folder):
+            self._model, info = AutoModelForCausalLM.from_pretrained(
+                model.folder, dtype="auto", trust_remote_code=False, output_loading_info=True
+            )
+            check_whole(model.folder, info)
         self._model.to(self._device).eval()
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token

@@ -10,11 +10,17 @@ from pathlib import Path
 
 from nt_pkg.files.foreign_text import printable, say
 from nt_pkg.jobs import usage
-from nt_pkg.jobs.full_disk import say_full
+from nt_pkg.jobs.full_disk import full_places, say_full
 
 ERROR = "error: "  # before what a command ended with, for those who read its log
 _CODE = Path(__file__).parents[2]  # the repository
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_SAYS_FULL = tuple(os.strerror(number) for number in _FULL)  # in errors of libraries without errno
+# What a machine does to any program: files of a lost server, limits, no memory.
+_OF_MACHINE = (
+    *(errno.EIO, errno.ESTALE, errno.EFBIG, errno.EROFS, errno.ENOTCONN, errno.ETIMEDOUT),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENODEV, errno.ENXIO),
+)
 _BUG = "This is a defect of the project, or of a library; please report it with the lines above"
 
 
@@ -54,15 +60,29 @@ def _run(main: Callable[[], int]) -> int:
 
 def explained(error: BaseException) -> str | None:
     """Return what to tell the user of an error, None if it is not for users."""
-    if any(isinstance(each, OSError) and each.errno in _FULL for each in _chain(error)):
+    if any(map(_is_full, _chain(error))):
         return say_full(str(error))
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in _OF_MACHINE:
+        return (
+            f"the machine refused something ({error}), which is no fault of the study: look at its "
+            "file systems and at the limits of its processes (`ulimit -a`), and run the same "
+            "command again: nothing that is finished is lost"
+        )
     is_ours = type(error) in (ValueError, RuntimeError) or type(error).__module__.startswith("nt_")
-    return str(error) if is_ours and _is_raised_here(error) else None
+    if is_ours and is_raised_here(error):
+        return str(error)
+    # Some libraries say only that they could not write.
+    return say_full(str(error)) if full_places() else None
 
 
-def _is_raised_here(error: BaseException) -> bool:
+def _is_full(error: BaseException) -> bool:
+    is_said = any(text in str(error) for text in _SAYS_FULL)
+    return is_said or (isinstance(error, OSError) and error.errno in _FULL)
+
+
+def is_raised_here(error: BaseException) -> bool:
     """Return whether code of this project has raised an error itself."""
     frames = traceback.extract_tb(error.__traceback__)
     place = Path(frames[-1].filename).resolve() if frames else Path()

@@ -11,9 +11,10 @@ import pyarrow as pa
 from nt_pkg.config.students import Format, Training
 from nt_pkg.dialogue.formats import target_kind, training_pair
 from nt_pkg.dialogue.rendering import render
-from nt_pkg.files.json_files import read_json, write_json
+from nt_pkg.files.json_files import read_fields, read_json, write_json
 from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import rng
+from nt_pkg.jobs.model_folder import loading
 from nt_pkg.jobs.progress import Progress
 from nt_pkg.sft.examples import Examples, join_examples, write_examples
 from nt_pkg.sft.selected import Selected
@@ -54,10 +55,13 @@ def build_examples(
         ValueError: no example is left, the chat template cannot be used (see `render`), or a token
             has no row in the student's embedding.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
-    num_embedded = _num_embedded(tokenizer_dir)
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir, trust_remote_code=False)
+    with loading(tokenizer_dir):
+        num_embedded = _num_embedded(tokenizer_dir)
+        if (tokenizer_dir / "config.json").exists():  # a training would end with this error
+            AutoConfig.from_pretrained(tokenizer_dir, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir, trust_remote_code=False)
     parts = {work / f"{at:09}.arrow": ids[at : at + _PART] for at in range(0, len(ids), _PART)}
     notes = {part: part.with_suffix(".json") for part in parts}
     done = sum(len(some) for part, some in parts.items() if notes[part].exists())
@@ -106,7 +110,7 @@ def _rows(
 
 def _num_embedded(folder: Path) -> float:
     path = folder / "config.json"
-    found: float | None = read_json(path).get("vocab_size") if path.exists() else None
+    found: float | None = read_fields(path).get("vocab_size") if path.exists() else None
     return found or float("inf")
 
 

@@ -10,6 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nt_pkg.jobs.model_folder import check_whole, loading
+
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
@@ -22,16 +24,23 @@ def read_mapped(folder: Path, dtype: str, attention: str) -> "PreTrainedModel":
         folder: of the model.
         dtype: what to convert weights to as they are read if they are no safetensors.
         attention: name of its attention in transformers.
+
+    Raises:
+        ValueError: the files are damaged, lack weights, or are of another kind of model.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        folder,
-        trust_remote_code=False,
-        dtype=_stored_dtype(folder) or getattr(torch, dtype),
-        attn_implementation=attention,
-    )
+    model: PreTrainedModel
+    with loading(folder):
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder,
+            trust_remote_code=False,
+            dtype=_stored_dtype(folder) or getattr(torch, dtype),
+            attn_implementation=attention,
+            output_loading_info=True,
+        )
+        check_whole(folder, info)
     return model
 
 
