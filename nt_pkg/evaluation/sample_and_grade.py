@@ -1,8 +1,10 @@
 """Evaluation: a student's answers to a benchmark, and their grades."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nt_pkg.benchmarks._base import Grade, Item
 from nt_pkg.config.base import Mode
 from nt_pkg.config.engines import Sampling
 from nt_pkg.dialogue.formats import THINK_OPEN, prompt_in_mode
@@ -14,6 +16,9 @@ from nt_pkg.files.schemas import Row
 from nt_pkg.identity.seeds import digest_int
 from nt_pkg.plugins import registry as plugins
 
+Grader = Callable[[Sequence[tuple[Item, str]]], list[Grade]]
+# Grades answers with a grader; the text is the grader's name.
+GradeWith = Callable[[str, Grader, Sequence[tuple[Item, str]]], list[Grade]]
 _NUM_EXAMPLES = 4  # answers shown in the report
 WITHHELD = "not shown: the benchmark is confidential, and the reason may hold its text"
 
@@ -89,6 +94,7 @@ def grade_samples(
     samples: list[Row],
     *,
     confidential: bool = False,
+    grade_with: GradeWith = lambda _, grade, answers: grade(answers),
 ) -> tuple[list[Row], dict[str, Any]]:
     """Return one grade per sample, and the score.
 
@@ -105,7 +111,7 @@ def grade_samples(
     answers = [each.answer for each in split]
     check_complete(items, samples, repeats)
     asked = [by_id[row["question_id"]] for row in samples]
-    grades = benchmark.grade(list(zip(asked, answers, strict=True)))
+    grades = grade_with("answers graded", benchmark.grade, list(zip(asked, answers, strict=True)))
     rows = [
         {
             "question_id": sample["question_id"],
@@ -119,7 +125,7 @@ def grade_samples(
     found = score(items, samples, grades, split, repeats)
     whole = [(item, row["text"]) for item, row in zip(asked, samples, strict=True)]
     found["alternatives"] = {
-        name: accuracy_of(items, samples, regrade(whole), repeats)
+        name: accuracy_of(items, samples, grade_with(f"graded by {name}", regrade, whole), repeats)
         for name, regrade in sorted(benchmark.alternatives.items())
     }
     found["is_confidential"] = is_confidential
