@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from nt_pkg.config.base import IMPORTED, NAME, UNTRAINED, Mode, Strict
+from nt_pkg.config.base import IMPORTED, MOST_NAME, NAME, UNTRAINED, Mode, Strict
 
 Column = Literal[
     "question_id",
@@ -22,6 +22,7 @@ class Answers(Strict):
 
     name: str = Field(
         pattern=f"^{NAME}$",
+        max_length=MOST_NAME,
         description="Name of the run: `student` in comparisons and in the report.",
     )
     benchmark: str = Field(description="Catalogue name.")

@@ -13,6 +13,9 @@ from pydantic import (
 )
 
 NAME = r"[a-z0-9][a-z0-9._-]*"
+# Characters of a name: with what is put around it, such as the name of a machine, it has to be that
+# of a file, for which file systems have room for 255 bytes, and some for 143.
+MOST_NAME = 100
 UNTRAINED = "none"  # subset and format of the untrained student
 IMPORTED = "imported"  # subset of answers from elsewhere; their format is UNTRAINED
 AGREEMENT = "agreement"  # annotator that difficulty mixes need

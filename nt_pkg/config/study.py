@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nt_pkg.config.answers import Answers
-from nt_pkg.config.base import IMPORTED, NAME, UNTRAINED, Mode, Strict, did_you_mean
+from nt_pkg.config.base import IMPORTED, MOST_NAME, NAME, UNTRAINED, Mode, Strict, did_you_mean
 from nt_pkg.config.benchmarks import Benchmark
 from nt_pkg.config.engines import Annotator, Teacher
 from nt_pkg.config.pools import Pool
@@ -121,7 +121,9 @@ class Study(Strict):
         description="Files that this one builds on, relative to it; read before it, in this "
         "order, and each once.",
     )
-    study: str = Field(pattern=f"^{NAME}$", description="Name: results/report/{study}.")
+    study: str = Field(
+        pattern=f"^{NAME}$", max_length=MOST_NAME, description="Name: results/report/{study}."
+    )
     pools: dict[str, Pool] = Field(default_factory=dict, description="Sets of prompts, by name.")
     teachers: dict[str, Teacher] = Field(
         default_factory=dict, description="Who writes traces, by name."
@@ -169,6 +171,11 @@ class Study(Strict):
                 if not re.fullmatch(NAME, name):
                     raise ValueError(
                         f"{section}.{name}: use lower-case letters, digits, dot, dash, underscore"
+                    )
+                if len(name) > MOST_NAME:
+                    raise ValueError(
+                        f"{section}.{name}: it has {len(name)} characters, and a name of a file "
+                        f"has room for {MOST_NAME} of them: take a shorter name"
                     )
         reserved = {UNTRAINED: "the untrained student", IMPORTED: "answers from elsewhere"}
         for section in ("subsets", "formats"):

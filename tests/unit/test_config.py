@@ -41,6 +41,9 @@ ASKED: Config = {
 }
 
 
+LONG = {"pool": "micro", "teacher": "micro-teacher", "selector": "random", "size": 3}
+
+
 def put(*keys: Any, value: Any) -> Callable[[Config], None]:
     """Return an edit that sets one entry."""
 
@@ -394,6 +397,9 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
             ["teachers.micro-teacher.params", "unknown key"],
         ),
         (put("study", value="a/b"), ["study: "]),
+        (put("study", value="a" * 101), ["study: ", "at most 100 characters"]),
+        (put("subsets", "a" * 101, value=LONG), [f"subsets.{'a' * 101}: it has 101 characters"]),
+        (answers({"name": "a" * 101}), ["answers.0.name", "at most 100 characters"]),
         (put("subsets", "imported", value={}), ["subsets.imported"]),
         (answers({"benchmark": "gpqa"}), ["answers[0].benchmark: unknown name 'gpqa'"]),
         (answers({"name": "micro-llama"}), ["answers[0].name: 'micro-llama' is a student"]),
