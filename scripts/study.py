@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "NT_WARM": f"{passing}/warm.sock",
             "NT_JOB_TIMES": f"{passing}/startup.jsonl",
             "OMP_NUM_THREADS": "1",
+            "PYTHONUTF8": "1",  # of the warm interpreter, and so of its jobs
             "TOKENIZERS_PARALLELISM": "false",
             "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
         }

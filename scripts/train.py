@@ -108,7 +108,7 @@ def _write_preview(args: argparse.Namespace, examples: Examples, training: Train
     first = Steps(examples.lengths, examples.loss_lengths, training, args.seed)[0]
     args.preview.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(args.preview) as path:
-        path.write_text(preview(tokenizer, examples, first, args.seed))
+        path.write_text(preview(tokenizer, examples, first, args.seed), encoding="utf-8")
 
 
 if __name__ == "__main__":

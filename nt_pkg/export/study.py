@@ -98,7 +98,8 @@ def export_subset(plan: Plan, wanted: Wanted) -> int:
     new = out.with_name(f".{out.name}.incomplete")
     shutil.rmtree(new, ignore_errors=True)
     num = _write_rows(plan, wanted, names, new)
-    (new / "README.md").write_text(render(_card(plan, wanted, names, manifest, num, new)))
+    card = render(_card(plan, wanted, names, manifest, num, new))
+    (new / "README.md").write_text(card, encoding="utf-8")
     if out.exists():
         out.rmdir()
     new.rename(out)

@@ -158,7 +158,7 @@ def _parse(module: str) -> tuple[dict[str, list[_Statement]], dict[str, _Place]]
     """Return a module's top-level definitions by name, and its imports from this package."""
     path = _module_file(module)
     assert path is not None, module
-    tree = ast.parse(path.read_text(), filename=str(path))
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     definitions: dict[str, list[_Statement]] = {}
     imports: dict[str, _Place] = {}
     statements: list[_Statement] = []
@@ -237,7 +237,7 @@ def _library_imports(module: str) -> dict[str, str]:
     path = _module_file(module)
     assert path is not None, module
     found = {}
-    for node in ast.parse(path.read_text(), filename=str(path)).body:
+    for node in ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body:
         if _runs_for_nobody(node):
             continue
         for each in _outside_definitions(node):

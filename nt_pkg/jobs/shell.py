@@ -28,7 +28,9 @@ def shell_prefix(root: Path, variables: Mapping[str, str], is_deployed: bool) ->
         )
     # Nobody answers a question that a library asks: `yes | snakemake` would, with yes.
     found = "exec < /dev/null; "
-    found += f"export PYTHONPATH={shlex.quote(str(root))} NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; "
+    # Files are UTF-8 whatever the language of the user is.
+    found += "export PYTHONUTF8=1 "
+    found += f"PYTHONPATH={shlex.quote(str(root))} NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; "
     if is_deployed:
         return found
     # Braces are doubled, because Snakemake fills them in.

@@ -143,9 +143,9 @@ def save_chart(chart: Chart, folder: Path) -> str:
     body = adapt_svg(printable(buffer.getvalue()), chart)  # XML holds no control characters
     inline = body.replace("<svg ", f'<svg style="{_size(body)}" ', 1)
     with atomic_path(folder / f"{chart.name}.svg") as path:
-        path.write_text(_stand_alone(body))
+        path.write_text(_stand_alone(body), encoding="utf-8")
     with atomic_path(folder / f"{chart.name}.csv") as path:
-        path.write_text(render_csv(chart.rows))
+        path.write_text(render_csv(chart.rows), encoding="utf-8")
     with atomic_path(folder / f"{chart.name}.png") as path:
         chart.figure.savefig(
             path,

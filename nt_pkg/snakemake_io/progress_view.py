@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from nt_pkg.files.foreign_text import printable, say
+from nt_pkg.files.foreign_text import printable, say, writable
 from nt_pkg.jobs.command import ERROR
 from nt_pkg.jobs.full_disk import full_places, say_full
 from nt_pkg.snakemake_io.events import Event
@@ -194,7 +194,7 @@ class ProgressView:
         return sum(known) / len(known) if known else self._earlier.get(rule)
 
     def _print(self, text: str, stays: bool = True) -> None:
-        text = printable(text)
+        text = writable(printable(text), sys.stdout)
         if self._is_terminal:
             if not stays:  # a line that wraps cannot be drawn over
                 text = text[: shutil.get_terminal_size().columns - 1]

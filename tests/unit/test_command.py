@@ -1,15 +1,19 @@
 """How a command ends, and what it prints."""
 
+import base64
 import errno
+import html
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
-from nt_pkg.files.foreign_text import cell, keep_secret, one_line, printable
+from nt_pkg.files.foreign_text import cell, keep_secret, one_line, printable, say
 from nt_pkg.files.json_files import read_fields
 from nt_pkg.jobs.command import explained, run_command
 from nt_pkg.jobs.progress import logger, start_job
@@ -63,6 +67,26 @@ def test_full_disk_is_named_whatever_said_it() -> None:
         assert "run the same command again" in said
 
 
+def test_full_disk_is_named_if_a_library_does_not_know_why_it_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one of safetensors says it in an error of its own, and torch says nothing of it."""
+    said = explained(Exception("I/O error: No space left on device (os error 28)"))
+    assert said is not None and said.startswith("no space left (")
+    torch = RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
+    assert explained(torch) is None
+    monkeypatch.setattr("nt_pkg.jobs.command.full_places", lambda: ["/x has 0 bytes left"])
+    said = explained(torch)
+    assert said is not None and said.startswith("no space left (PytorchStreamWriter")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EFBIG, errno.EMFILE])
+def test_what_the_machine_refuses_is_no_defect(number: int) -> None:
+    """The write of a file has no name of it."""
+    said = explained(OSError(number, os.strerror(number)))
+    assert said is not None and os.strerror(number) in said and "same command" in said
+
+
 def test_log_shows_neither_secrets_nor_escapes(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,12 +115,50 @@ def test_log_shows_neither_secrets_nor_escapes(
         ("-1.5", "-1.5"),
         ("+3", "+3"),
         (-1.5, -1.5),
+        ("\uff1d1", "'\uff1d1"),
         ("a=b", "a=b"),
         (None, None),
     ],
 )
 def test_no_cell_is_a_formula(value: object, stored: object) -> None:
     assert cell(value) == stored
+
+
+SECRET = r"sk-\"'<a/b+c=&%>"
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        SECRET,
+        json.dumps({"key": SECRET}),
+        json.dumps(SECRET).replace("/", r"\/"),
+        repr(SECRET),
+        html.escape(f"key={SECRET}"),
+        quote(SECRET),
+        quote(SECRET, safe="").lower(),
+        quote_plus(f"Bearer {SECRET}"),
+        SECRET.encode().hex(),
+        SECRET.encode().hex().upper(),
+        *(base64.b64encode(f"{'Bearer '[n:]}{SECRET} x".encode()).decode() for n in range(3)),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+    ],
+)
+def test_secret_is_hidden_however_it_is_spelled(
+    monkeypatch: pytest.MonkeyPatch, spelled: str
+) -> None:
+    monkeypatch.setattr("nt_pkg.files.foreign_text._secrets", set())
+    keep_secret(SECRET)
+    said = printable(f"no such key: {spelled}, sorry")
+    assert "***" in said and len(said) < len("no such key: {'key': ''}, sorry") + 20
+    assert printable("no such key, sorry") == "no such key, sorry"
+
+
+def test_what_a_terminal_cannot_write_is_shown() -> None:
+    """A language such as C has no letters for a path of another."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    say("\u00fcber \u6f22", stream)
+    assert stream.buffer.getvalue() == b"\\xfcber \\u6f22\n"
 
 
 def test_short_words_are_no_secrets() -> None:
