@@ -24,7 +24,7 @@ from nt_pkg.files import layout
 from nt_pkg.files.foreign_text import say
 from nt_pkg.jobs.command import run_command
 from nt_pkg.jobs.locks import lock
-from nt_pkg.jobs.shell import check_writable
+from nt_pkg.jobs.shell import cache_home, check_writable
 from nt_pkg.jobs.sockets import short_folder
 from nt_pkg.jobs.warm_interpreter import die_with_parent
 from nt_pkg.plan.validate import load_study
@@ -78,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="nt-", dir=temporary) as passing:
         environment = {
             **with_plugin(os.environ),
+            **cache_home(os.environ, Path(passing, "cache")),
             "NT_WARM": f"{passing}/warm.sock",
             "NT_JOB_TIMES": f"{passing}/startup.jsonl",
             "OMP_NUM_THREADS": "1",

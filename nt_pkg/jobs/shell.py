@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -42,6 +43,25 @@ def shell_prefix(root: Path, variables: Mapping[str, str], is_deployed: bool) ->
     return found + function.replace("{", "{{").replace("}", "}}")
 
 
+def cache_home(variables: Mapping[str, str], instead: Path) -> dict[str, str]:
+    """Return the variable of another folder for caches if the home cannot be written, else none.
+
+    Snakemake keeps files there, and ends in a trace if it cannot.
+
+    Args:
+        variables: the process's environment.
+        instead: the other folder.
+    """
+    home = variables.get("HOME", "~")
+    usual = Path(variables.get("XDG_CACHE_HOME") or Path(home, ".cache")).expanduser()
+    try:
+        usual.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="nt-", dir=usual):
+            return {}
+    except OSError:  # of somebody else, read-only, full, or no folder
+        return {"XDG_CACHE_HOME": str(instead)}
+
+
 def check_writable(names: Iterable[str]) -> None:
     """Look whether folders can be made and written.
 
@@ -58,7 +78,7 @@ def check_writable(names: Iterable[str]) -> None:
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{folder} is a file, and a folder is needed there: move it away")
         nearest = next(p for p in [folder, *folder.parents] if p.exists())
-        if not os.access(nearest, os.W_OK | os.X_OK):
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             raise ValueError(
                 f"{folder} cannot be written (no permission on {nearest}): run in a folder of "
                 "your own, or with --directory"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nt_pkg.jobs.shell import cache_home
 from nt_pkg.snakemake_io.events import Event, asking, environment, events_in
 
 
@@ -90,7 +91,7 @@ def dry_run(
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", "-n", *asking(arguments, path)],
             cwd=cwd,
-            env=environment(variables),
+            env={**environment(variables), **cache_home(variables, Path(folder, "cache"))},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

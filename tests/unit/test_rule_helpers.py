@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nt_pkg.config.load import read_study
-from nt_pkg.jobs.shell import check_writable, shell_prefix
+from nt_pkg.jobs.shell import cache_home, check_writable, shell_prefix
 from nt_pkg.plan.inputs import Inputs, names_of
 from nt_pkg.plan.start import cannot_run_yet, gpus_of_trainings
 from nt_pkg.plan.study_plan import Plan
@@ -192,3 +192,16 @@ def test_shell_prefix_works_in_a_folder_of_any_name(tmp_path: Path) -> None:
     assert said.stdout == str(root)
     with pytest.raises(ValueError, match=r"x\{y\}, and Snakemake takes braces .*: move it"):
         shell_prefix(tmp_path / "x{y}", {}, is_deployed=False)
+
+
+def test_home_that_cannot_be_written_is_not_needed(tmp_path: Path) -> None:
+    """Snakemake would end in a trace: it keeps a cache there."""
+    other = tmp_path / "other"
+    assert cache_home({"HOME": str(tmp_path / "home")}, other) == {}
+    assert cache_home({"HOME": "/nowhere", "XDG_CACHE_HOME": str(tmp_path)}, other) == {}
+    for variables in (
+        {"HOME": "/dev/null"},
+        {"HOME": "/proc"},
+        {"HOME": str(tmp_path), "XDG_CACHE_HOME": "/dev/null/x"},
+    ):
+        assert cache_home(variables, other) == {"XDG_CACHE_HOME": str(other)}
