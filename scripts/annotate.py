@@ -57,11 +57,7 @@ def _annotate(args: argparse.Namespace) -> None:
     )
     model = checked_model(args.model) if args.model else None
     ready("annotate")
-    if entry.engine is None and model is None:
-        _label(args, entry)
-        note([args.out])
-        return
-    if entry.engine is None:
+    if entry.engine is None and model is not None:
         has_gpus(args.runtime.gpu, args.runtime.or_cpu, "annotate")
     digest_of = model.digest if model else ""
     identity = (
@@ -69,8 +65,9 @@ def _annotate(args: argparse.Namespace) -> None:
     )
     files = [sha256_file(path) for path in (*args.prompts, *args.traces)]
     with work_dir([args.out], digest([args.spec, args.names, identity, files])) as folder:
-        if folder and entry.engine is None:
-            assert model is not None
+        if folder and entry.engine is None and model is None:
+            _label(args, entry, work=folder)
+        elif folder and model is not None and entry.engine is None:
             job = StudentJob(model.folder, args.runtime.batch, folder)
             _label(args, entry, student=job)
         elif folder:
@@ -85,12 +82,13 @@ def _label(
     entry: Annotator,
     ask_model: AskModel | None = None,
     student: StudentJob | None = None,
+    work: Path | None = None,
 ) -> None:
     if args.pool:
         check_columns(entry.kind, entry.params, read_fields(args.pool))
     prompts = [row for path in args.prompts for row in read_parquet(path, PROMPTS)]
     traces = [row for path in args.traces for row in read_parquet(path, TRACES)]
-    rows = annotate(entry.kind, entry.params, prompts, traces, ask_model, student)
+    rows = annotate(entry.kind, entry.params, prompts, traces, ask_model, student, work)
     write_parquet(args.out, ANNOTATIONS, rows, args.names)
 
 

@@ -20,6 +20,8 @@ from nt_pkg.annotators._base import (
 from nt_pkg.annotators._labeller import labeller
 from nt_pkg.files.json_files import storable
 from nt_pkg.files.schemas import Row
+from nt_pkg.jobs.in_pieces import FIRST, in_pieces
+from nt_pkg.jobs.journal import Journal
 from nt_pkg.jobs.model_folder import loading
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ def annotate(
     traces: list[Row],
     ask_model: AskModel | None = None,
     student: StudentJob | None = None,
+    work: Path | None = None,
 ) -> list[Row]:
     """Return one annotation row per trace, ordered by id.
 
@@ -63,6 +66,8 @@ def annotate(
         traces: the traces of the same shard.
         ask_model: asks the model of an entry that has an engine.
         student: the student of an entry that names one.
+        work: where labels by rules alone are kept until the job has ended; a start with the same
+            folder continues. None: not saved.
 
     Raises:
         ValueError: prompts and traces are not of the same shard.
@@ -72,7 +77,7 @@ def annotate(
         raise ValueError("prompts and traces do not hold the same ids: are they of one shard?")
     ordered = sorted(traces, key=lambda row: str(row["id"]))
     usable = [example(by_id[row["id"]], row) for row in ordered if row["status"] == "ok"]
-    found = _labels(kind, params, usable, ask_model, student)
+    found = _labels(kind, params, usable, ask_model, student, work)
     rows = []
     for row in ordered:
         label = found.get(row["id"])
@@ -96,12 +101,13 @@ def _labels(
     examples: list[Example],
     ask_model: AskModel | None,
     student: StudentJob | None,
+    work: Path | None,
 ) -> dict[str, Label]:
     """Return labels by id: from the rules, and from the model for examples that they leave open."""
     by, _ = labeller(kind, ask_model is not None)
     checked = by.params(**params)
     if isinstance(by, TraceAnnotator):
-        labels = by.annotate(checked, examples)
+        labels = _by_rules(lambda some: by.annotate(checked, some), examples, work)
         return dict(zip((each.id for each in examples), labels, strict=True))
     if isinstance(by, StudentAnnotator):
         assert student is not None
@@ -131,6 +137,19 @@ def _labels(
         example.id: each if isinstance(each, Label) else asked[example.id]
         for example, each in zip(examples, triaged, strict=True)
     }
+
+
+def _by_rules(
+    label: Callable[[Sequence[Example]], Sequence[Label]],
+    examples: Sequence[Example],
+    work: Path | None,
+) -> Sequence[Label]:
+    """Return labels by rules; those of many rows are kept, as a hostile row may take seconds."""
+    if work is None or len(examples) <= FIRST:
+        return label(examples)
+    with Journal(work / "labels.jsonl") as journal:
+        found = in_pieces("labels", examples, lambda some: [*map(vars, label(some))], journal)
+    return [Label(**each) for each in found]
 
 
 def example(prompt: Row, trace: Row) -> Example:

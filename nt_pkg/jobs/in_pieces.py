@@ -14,7 +14,6 @@ from nt_pkg.jobs.progress import Progress
 
 Item = TypeVar("Item")
 FIRST = 64  # items of the first piece of every start, so that a start gets past any of them
-_MOST = 2_000
 _GROWTH = 8
 _SECONDS = 60.0
 
@@ -46,5 +45,5 @@ def in_pieces(
         found += made
         progress.add(len(made))
         seconds = max(time.monotonic() - begun, 1e-3)
-        size = max(1, min(_MOST, len(piece) * _GROWTH, int(len(piece) * _SECONDS / seconds)))
+        size = max(1, int(len(piece) * min(_GROWTH, _SECONDS / seconds)))
     return found

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nt_pkg.annotations.label_traces import annotate
 from nt_pkg.jobs.in_pieces import in_pieces
 from nt_pkg.jobs.journal import Journal
 
@@ -56,7 +57,7 @@ def test_quick_work_is_a_few_pieces(tmp_path: Path, clock: list[float]) -> None:
     work = Work(clock)
     with Journal(tmp_path / "pieces.jsonl") as journal:
         in_pieces("doubled", range(8_000), work, journal)
-    assert len(work.sizes) <= 7
+    assert work.sizes == [64, 512, 4096, 8_000 - 64 - 512 - 4096]
 
 
 def test_slow_work_is_pieces_of_a_minute(tmp_path: Path, clock: list[float]) -> None:
@@ -64,3 +65,21 @@ def test_slow_work_is_pieces_of_a_minute(tmp_path: Path, clock: list[float]) -> 
     with Journal(tmp_path / "pieces.jsonl") as journal:
         in_pieces("doubled", range(200), work, journal)
     assert set(work.sizes[1:]) <= {12, (200 - 64) % 12}
+
+
+def test_labels_by_rules_are_the_same_in_pieces(tmp_path: Path) -> None:
+    prompts = [
+        {"id": f"{n:03}", "question": "q", "reference_answer": f"{n % 3}", "second_answer": f"{n}"}
+        for n in range(150)
+    ]
+    prompts[7]["second_answer"] = None
+    traces = [
+        {"id": row["id"], "reasoning": "r", "answer": "2", "completion_tokens": 3, "status": "ok"}
+        for row in prompts
+    ]
+    whole = annotate("agreement", {}, [{**row, "columns": None} for row in prompts], traces)
+
+    for _ in range(2):
+        rows = [{**row, "columns": None} for row in prompts]
+        assert annotate("agreement", {}, rows, traces, work=tmp_path) == whole
+    assert len((tmp_path / "labels.jsonl").read_text().splitlines()) == 2
