@@ -166,5 +166,7 @@ lock-check: $(READY) ## Check that all lists resolve on Python 3.11, 3.12 and 3.
 	envs/lock.sh --check
 
 clean-work: ## Remove the progress of unfinished jobs
+	@! [ -e results/.lock ] || ! command -v flock >/dev/null || flock -n results/.lock true \
+		|| { echo "error: a study runs in $(CURDIR): wait for it or stop it" >&2; exit 1; }
 	rm -rf work
-	[ ! -d results ] || find results -name '.*.finished' -prune -exec rm -rf {} +
+	[ ! -d results ] || find results/ -name '.*.finished' -prune -exec rm -rf {} +

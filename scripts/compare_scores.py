@@ -14,6 +14,7 @@ from pathlib import Path
 
 from nt_pkg.files.foreign_text import say
 from nt_pkg.files.json_files import read_fields, write_json
+from nt_pkg.files.path_lists import new_file
 from nt_pkg.jobs.command import run_command
 from nt_pkg.statistics.compare_runs import Answered, Difference, compare_runs, read_means
 
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scores", type=Path, nargs="+", metavar="SCORE.json")
     parser.add_argument("--with-first", action="store_true", help="only compare with the first")
-    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--out", type=new_file, help="new JSON file to write")
     args = parser.parse_args(argv)
     try:
         found = compare_runs([_run(path) for path in args.scores], only_with_first=args.with_first)

@@ -1,7 +1,7 @@
 """Write the card of a trained student: README.md with the front matter that the hub reads.
 
     python -m scripts.model_card --configfile config/mine.yaml --student small --subset long-300 \
-        --format whole --seed 0 --out README.md
+        --format whole --seed 0 --out card.md
 
 The student has to be trained and exported; scores and comparisons are those that are there.
 """
@@ -16,6 +16,7 @@ from nt_pkg.export.student import render_student
 from nt_pkg.files import layout
 from nt_pkg.files.foreign_text import say
 from nt_pkg.files.json_files import atomic_path
+from nt_pkg.files.path_lists import new_file
 from nt_pkg.jobs.command import run_command
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("student", "subset", "format"):
         parser.add_argument(f"--{name}", required=True, help="its name in the study")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True, help="README.md to write")
+    parser.add_argument("--out", type=new_file, required=True, help="new Markdown file to write")
     args = parser.parse_args(argv)
     names = {name: getattr(args, name) for name in ("student", "subset", "format", "seed")}
     try:

@@ -17,6 +17,7 @@ from nt_pkg.config.load import read_study
 from nt_pkg.dialogue.formats import prompt_in_mode
 from nt_pkg.files.foreign_text import say
 from nt_pkg.files.json_files import atomic_path
+from nt_pkg.files.path_lists import new_file
 from nt_pkg.jobs.command import run_command
 from nt_pkg.plan.questions import items_of
 from nt_pkg.plan.validate import load_study
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("benchmark", help="name in the catalogue of the study")
     parser.add_argument("--mode", choices=get_args(Mode), required=True)
     parser.add_argument("--configfile", type=Path, nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True, help="*.jsonl file to write")
+    parser.add_argument("--out", type=new_file, required=True, help="new *.jsonl file to write")
     args = parser.parse_args(argv)
     try:
         study = load_study(read_study(args.configfile))

@@ -1,4 +1,4 @@
-"""Lists of files on a command line, which Linux limits to 128 KiB for all that a shell runs."""
+"""Files on a command line: lists, which Linux limits to 128 KiB, and what a person lets write."""
 
 import argparse
 import base64
@@ -34,6 +34,18 @@ class Paths(argparse.Action):
         """Set the attribute to a list of `Path`."""
         words = [values] if isinstance(values, str) else values or ()
         setattr(namespace, self.dest, [Path(path) for word in words for path in _unpacked(word)])
+
+
+def new_file(text: str) -> Path:
+    """Return the path of a file to write; a `type` of argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: something is there, which only its owner can judge.
+    """
+    path = Path(text)
+    if path.exists() or path.is_symlink():
+        raise argparse.ArgumentTypeError(f"{path} is there: name a new file, or move it elsewhere")
+    return path
 
 
 def _unpacked(word: str) -> list[str]:

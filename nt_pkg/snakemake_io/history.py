@@ -59,7 +59,8 @@ class History:
     def __init__(self, path: Path) -> None:
         """Read the starts so far; a folder without results has none."""
         self._path = path
-        results = Path(layout.RESULTS)
+        self._folder = path.parent.parent  # --directory of the start
+        results = self._folder / layout.RESULTS
         fresh = not results.exists() or not any(results.glob("*/"))
         self._starts: list[dict[str, Any]] = read_json(path) if path.exists() and not fresh else []
 
@@ -111,7 +112,7 @@ class History:
                 num_starts=len(starts),
             )
         # The report was written before its own time was known.
-        own = seconds_per_stage(Path("timings/build_report"), {found["study"]})
+        own = seconds_per_stage(self._folder / "timings/build_report", {found["study"]})
         found["seconds_per_stage"]["report"] = own["report"]
         content = readable(found).encode()
         sha256 = hashlib.sha256(content).hexdigest()

@@ -4,11 +4,12 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nt_pkg.files.path_lists import Paths, packed
+from nt_pkg.files.path_lists import Paths, new_file, packed
 
 _MOST_BYTES = 128 * 1024  # of one argument; a shell gets a whole command as one
 _SHOW = """
@@ -51,3 +52,13 @@ def test_lists_may_be_mixed() -> None:
     found = parser.parse_args(["--files", "first", *packed(shards(500)).split(), "last"]).files
 
     assert found == [Path("first"), *map(Path, shards(500)), Path("last")]
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_what_is_there_is_not_written_over(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    """Such as README.md of this project, for the card of a student."""
+    path = tmp_path / "README.md"
+    assert new_file(str(path)) == path
+    make(path)
+    with pytest.raises(argparse.ArgumentTypeError, match=r"README.md is there: name a new file"):
+        new_file(str(path))
