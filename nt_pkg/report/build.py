@@ -60,6 +60,7 @@ def build_report(
         claims=report.claims,
         runs=inputs.runs,
         training_sd=None if stated is None else stated / 100,
+        labels=inputs.study.labels,
     )
     known = Runs(inputs.scores, answers, None if stated is None else stated / 100)
     gains, predictions = measure_gains(inputs.scores, inputs.subsets, known)

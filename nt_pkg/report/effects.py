@@ -5,6 +5,7 @@ Filters are those of `nt_pkg.config.filters`. Accuracies and differences are sha
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from nt_pkg.config.report import Claim, Comparison, Published
 from nt_pkg.report.judging import CLAIMS, NO_CLAIM, JudgedClaim, judge_study
 from nt_pkg.report.records import Effect, Run, Score, ScoresBySeed, Side
 from nt_pkg.report.runs import AnswersOf, Runs, is_untrained, keep_complete
+from nt_pkg.report.sentences import say_place
 from nt_pkg.report.wording import (
     DASH,
     describe_filter,
@@ -25,6 +27,7 @@ from nt_pkg.report.wording import (
     show_accuracy,
     show_count,
     show_interval,
+    show_list,
     show_percent,
     show_points,
     show_ratio,
@@ -87,6 +90,7 @@ def measure_effects(
     claims: Sequence[Claim] = (),
     runs: Sequence[Run] = (),
     training_sd: float | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> tuple[list[Effect], list[JudgedClaim]]:
     """Return every comparison and every claim with its verdict.
 
@@ -100,10 +104,29 @@ def measure_effects(
         claims: `report.claims`.
         runs: the trainings, for what else differs between two sides.
         training_sd: `report.training_sd`, as a share.
+        labels: what sentences call each benchmark.
     """
     known = Runs(scores, answers, training_sd)
     effects = [_measure(each, scores, known, published, lengths, runs) for each in comparisons]
-    return judge_study(claims, effects)
+    return judge_study(claims, _tell_apart(effects, labels or {}))
+
+
+def _tell_apart(effects: Sequence[Effect], labels: Mapping[str, str]) -> list[Effect]:
+    """Return the comparisons; those with the same sides in words say where, and if of tokens."""
+    places = [say_place(each.benchmark, labels) for each in effects]
+    found = _say_of(effects, places)
+    return _say_of(found, ["tokens" if each.tokens else "" for each in found])
+
+
+def _say_of(effects: Sequence[Effect], words: Sequence[str]) -> list[Effect]:
+    """Return the comparisons, with a word more where two have the same title."""
+    counts = Counter(each.title for each in effects)
+    return [
+        replace(each, of=", ".join(filter(None, (each.of, word))))
+        if counts[each.title] > 1
+        else each
+        for each, word in zip(effects, words, strict=True)
+    ]
 
 
 def _measure(
@@ -137,7 +160,9 @@ def _measure(
     if empty:
         return replace(effect, note="; ".join(f"no score of {describe_filter(f)}" for f in empty))
     sides, skipped = _pair(cells, wanted)
-    notes = [f"left out, not scored on both sides: seeds {skipped}"] if skipped else []
+    named = show_list([str(seed) for seed in skipped])
+    what = "seed" if len(skipped) == 1 else "seeds"
+    notes = [f"{what} {named} left out, not scored on both sides"] if skipped else []
     if not all(sides):
         return replace(effect, note="; ".join(notes))
     if comparison.kind == "modes":

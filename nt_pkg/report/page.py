@@ -144,7 +144,8 @@ def render_page(title: str, kicker: str, lede: Sequence[str], sections: Sequence
 <main id="main">
 {body}
 </main>
-<footer><p>Made by a workflow that reproduces NaturalThoughts (arXiv 2507.01921). One file, no
+<footer><p>Made by a workflow for selecting reasoning traces, built to reproduce NaturalThoughts
+(arXiv 2507.01921). One file, no
 network. Its tables and figures are next to it in <code>tables/</code> and <code>figures/</code>,
 its effects in <code>summary.json</code>.</p></footer>
 <script>{FOCUS_SCRIPT}</script>

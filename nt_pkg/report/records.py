@@ -264,6 +264,7 @@ class Trace:
     reasoning: str | None = None
     answer: str | None = None
     labels: Mapping[str, object] = field(default_factory=dict)
+    unlabelled: Mapping[str, str] = field(default_factory=dict)  # annotator -> why it has no label
     subsets: Sequence[str] = ()  # that picked it
 
 
@@ -318,8 +319,8 @@ class SolvedQuestion:
 class Solved:
     """Who solved a benchmark's questions: counts by outcome, and questions of each.
 
-    A side solved a question if more than half of its answers are right. Outcomes are both, only a,
-    only b and neither.
+    A side solved a question if more than half of its answers are right. Outcomes are both, only A,
+    only B and neither.
     """
 
     comparison: str
@@ -408,12 +409,14 @@ class Effect:
     a: Side = Side()
     b: Side = Side()
     sides: tuple[str, str] = ("", "")  # in words
+    of: str = ""  # what sets it apart from a comparison with the same sides, in words
 
     @property
     def title(self) -> str:
-        """The comparison in words, such as `Long traces - random ones`."""
+        """The comparison in words, such as `Long traces - random ones (hard questions)`."""
         a, b = self.sides
-        return f"{capitalise(a)} {MINUS} {b}" if a and b else self.name
+        words = f"{capitalise(a)} {MINUS} {b}" if a and b else self.name
+        return f"{words} ({self.of})" if self.of else words
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -167,7 +167,7 @@ def _read(
     """Return traces with their prompts and labels, by id."""
     pool, teacher = key
     wanted = pa.array(ids, pa.string())
-    labels = dict(_labels(key, wanted, texts))
+    labels = list(_labels(key, wanted, texts))
     asked = rows_of([texts.prompts[pool]], PROMPTS, wanted, ["id", "question", "reference_answer"])
     columns = ["id", "status", "reasoning", "answer", "completion_tokens"]
     told = rows_of(texts.traces[key], TRACES, wanted, columns)
@@ -190,12 +190,13 @@ def _read(
             teacher=teacher,
             status=trace["status"],
             num_tokens=trace["completion_tokens"],
-            labels={name: own[row_id] for name, own in labels.items() if row_id in own},
+            labels={name: own[row_id] for name, own, _ in labels if row_id in own},
+            unlabelled={name: lost[row_id] for name, _, lost in labels if row_id in lost},
             subsets=sorted(members[row_id]),
         )
         if pool in texts.confidential:
             numbers = {k: v for k, v in record.labels.items() if isinstance(v, bool | int | float)}
-            found[row_id] = replace(record, labels=numbers)
+            found[row_id] = replace(record, labels=numbers, unlabelled={})
             continue
         found[row_id] = replace(
             record,
@@ -207,8 +208,13 @@ def _read(
     return found
 
 
-def _labels(key: _TraceSet, ids: pa.Array, texts: Texts) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yield every annotator with its labels of some rows; vectors are left out."""
+def _labels(
+    key: _TraceSet, ids: pa.Array, texts: Texts
+) -> Iterator[tuple[str, dict[str, object], dict[str, str]]]:
+    """Yield every annotator with its labels of some rows, and why others have none.
+
+    Vectors are left out.
+    """
     pool, teacher = key
     for (of_pool, of_teacher, annotator), paths in sorted(
         texts.labels.items(), key=lambda item: str(item[0])
@@ -217,15 +223,16 @@ def _labels(key: _TraceSet, ids: pa.Array, texts: Texts) -> Iterator[tuple[str, 
             continue
         rows = rows_of(paths, ANNOTATIONS, ids, ["id", "status", "value", "error"])
         found: dict[str, object] = {}
+        lost: dict[str, str] = {}
         for row in rows:
             if row is None:
                 continue
             if row["status"] != "ok":
-                found[row["id"]] = f"{row['status']}: {row['error']}"[:_MOST_LETTERS]
+                lost[row["id"]] = (row["error"] or row["status"])[:_MOST_LETTERS]
             elif of_teacher is not None or not row["value"].startswith("["):
                 found[row["id"]] = _short(storable(json.loads(row["value"])))
-        if found:
-            yield annotator, found
+        if found or lost:
+            yield annotator, found, lost
 
 
 def _short(value: Any) -> object:

@@ -15,7 +15,7 @@ from nt_pkg.report.material import Material
 from nt_pkg.report.page import paragraph
 from nt_pkg.report.parts._base import Drawn
 from nt_pkg.report.samples import choose_samples
-from nt_pkg.report.wording import show_plural
+from nt_pkg.report.wording import name_benchmark, show_plural
 from nt_pkg.statistics.ratios import LONGER
 from nt_pkg.statistics.tests import MIN_SEEDS
 from nt_pkg.statistics.verdicts import ALPHA, MODELS_ALIKE, MODELS_DIFFER, NO_DATA
@@ -210,7 +210,7 @@ def _show_samples(material: Material) -> Sequence[str]:
         )
     ]
     for benchmark in sorted({sample.benchmark for sample in samples}):
-        parts.append(f"<h3>{escape(benchmark)}</h3>")
+        parts.append(f"<h3>{escape(name_benchmark(benchmark, material.study.labels))}</h3>")
         parts += [page.sample(sample) for sample in samples if sample.benchmark == benchmark]
     return parts
 

@@ -52,9 +52,18 @@ def say_no_difference(effects: Sequence[Effect], labels: Labels) -> str:
 
 def say_where(effect: Effect, labels: Labels) -> str:
     """Return ` on hard questions`, for the end of a sentence."""
-    if effect.benchmark.startswith("mean of "):
-        return f" on the {effect.benchmark} benchmarks"
-    return f" on {labels.get(effect.benchmark, effect.benchmark)}"
+    return (
+        f" on {'the ' if _is_mean(effect.benchmark) else ''}{say_place(effect.benchmark, labels)}"
+    )
+
+
+def say_place(benchmark: str, labels: Labels) -> str:
+    """Return `hard questions` or `mean of 2 benchmarks`."""
+    return f"{benchmark} benchmarks" if _is_mean(benchmark) else labels.get(benchmark, benchmark)
+
+
+def _is_mean(benchmark: str) -> bool:
+    return benchmark.startswith("mean of ")
 
 
 def _say_size(effect: Effect) -> str:

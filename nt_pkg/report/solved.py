@@ -16,7 +16,7 @@ from nt_pkg.report.runs import AnswersOf, is_untrained
 from nt_pkg.report.samples import shorten
 from nt_pkg.report.wording import describe_filter
 
-BOTH, ONLY_A, ONLY_B, NEITHER = "both", "only a", "only b", "neither"
+BOTH, ONLY_A, ONLY_B, NEITHER = "both", "only A", "only B", "neither"
 # Questions to open of every outcome, comparison and benchmark: those that differ say most.
 _NUM_SHOWN = {ONLY_A: 4, ONLY_B: 4, BOTH: 1, NEITHER: 1}
 MAX_SHOWN = 600  # of the whole study

@@ -97,6 +97,11 @@ def name_subset(subset: str) -> str:
     return "untrained" if subset == UNTRAINED else subset
 
 
+def name_benchmark(benchmark: str, labels: Mapping[str, str]) -> str:
+    """Return `micro_hard (hard questions)`; without the words, if a study gives none."""
+    return f"{benchmark} ({labels[benchmark]})" if benchmark in labels else benchmark
+
+
 def name_run(subset: str, form: str) -> str:
     """Return the name of a run: its subset and format."""
     return name_subset(subset) if subset in (UNTRAINED, IMPORTED) else f"{subset} / {form}"

@@ -94,8 +94,8 @@ def make_solved(**more: Any) -> Solved:
         "a": "long-512 / system2",
         "b": "random-512 / system2",
         "benchmark": "micro_steps",
-        "counts": {"both": 100, "only a": 40, "only b": 30, "neither": 130},
-        "questions": {"only a": [question]},
+        "counts": {"both": 100, "only A": 40, "only B": 30, "neither": 130},
+        "questions": {"only A": [question]},
     }
     return Solved(**(fields | more))
 

@@ -280,14 +280,22 @@ def test_start_with_nothing_to_do_is_not_remembered() -> None:
 
 
 def test_headline() -> None:
+    rest = {"kind": "difference", "claim": None, "contrast": "a - b", "benchmark": "words"}
     effect = {"name": "long_vs_random", "difference": 0.034, "standard_error": 0.011}
+    effect["sides"] = ["long traces", "random ones"]
     missing = {"name": "modes", "difference": None, "standard_error": None}
-    effects = [{**each, "num_seeds": 5, "verdict": "holds"} for each in (effect, missing)]
+    effects = [{**rest, **each, "num_seeds": 5, "verdict": "holds"} for each in (effect, missing)]
     Path("report").mkdir()
     Path("report/summary.json").write_text(json.dumps({"effects": effects}))
 
     lines = headline(Path("report")).splitlines()
 
-    assert lines[2].split() == ["long_vs_random", "+3.4", "1.1", "5", "holds"]
-    assert lines[3].split() == ["modes", "-", "-", "5", "holds"]
+    assert lines[2].split(maxsplit=4) == [
+        "+3.4",
+        "1.1",
+        "5",
+        "holds",
+        "Long traces \u2212 random ones",
+    ]
+    assert lines[3].split() == ["-", "-", "5", "holds", "modes"]
     assert lines[-1].startswith("report: ") and lines[-1].endswith("report/index.html")

@@ -97,7 +97,35 @@ def test_incomplete_seeds_are_left_out_and_named() -> None:
     (effect,), _ = measure_effects([question], rows)
 
     assert effect.num_seeds == 4
-    assert "[3]" in effect.note
+    assert effect.note == "seed 3 left out, not scored on both sides"
+
+
+def test_comparisons_that_read_alike_say_what_sets_them_apart() -> None:
+    """By their benchmark, then by what is compared; what reads unlike others says nothing more."""
+    rows = make_scores()
+    names = sorted({row.benchmark for row in rows})
+    a, b = side("long-512"), side("random-512")
+    words: dict[str, Any] = {"sides": ("long traces", "random ones"), "kind": "difference"}
+    words["claim"] = "Long ones win."
+    questions = [
+        Comparison(name="all", a=a, b=b, **words),
+        *(
+            Comparison(name=f"{tokens}{name}", a=a | place, b=b | place, tokens=tokens, **words)
+            for name in names
+            for place in [{"benchmark": name}]
+            for tokens in (None, "fewer")
+        ),
+        compare(b, a),
+    ]
+
+    effects, _ = measure_effects(questions, rows, labels={names[0]: "first questions"})
+
+    titles = [effect.title for effect in effects]
+    assert len(set(titles)) == len(titles)
+    assert titles[0] == f"Long traces \u2212 random ones (mean of {len(names)} benchmarks)"
+    assert titles[1] == "Long traces \u2212 random ones (first questions)"
+    assert titles[2] == "Long traces \u2212 random ones (first questions, tokens)"
+    assert titles[-1] == "Subset random-512 \u2212 subset long-512"
 
 
 def invent_answers(shift: float) -> Callable[[Score], dict[str, float]]:

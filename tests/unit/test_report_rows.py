@@ -146,7 +146,8 @@ def test_picks_have_their_place_score_text_and_labels(tmp_path: Path, draws: lis
     trace = only_a[row_id(3)].trace
     assert trace.question == "secret question 3" and trace.reasoning == "secret reasoning 3"
     assert trace.labels == {"domain": "secret domain", "verbosity": 3}
-    assert only_a[row_id(5)].trace.labels["verbosity"] == "failed: no number"
+    assert "verbosity" not in only_a[row_id(5)].trace.labels
+    assert only_a[row_id(5)].trace.unlabelled["verbosity"] == "no number"
     assert trace.subsets == ["a"] and only_a[row_id(5)].trace.subsets == ["a", "b"]
     assert len(sample) == len({each.id for each in sample}) == 10
 
@@ -234,8 +235,8 @@ def test_questions_are_counted_by_who_solved_them() -> None:
     """More than half of the answers have to be right: at one half, a question is not solved."""
     found = solve()
 
-    assert found.counts == {"both": 1, "only a": 1, "only b": 1, "neither": 1}
-    (question,) = found.questions["only a"]
+    assert found.counts == {"both": 1, "only A": 1, "only B": 1, "neither": 1}
+    (question,) = found.questions["only A"]
     assert (question.id, question.share_a, question.share_b) == ("q2", 1.0, 0.5)
     assert question.question == "secret text of q2"
     assert (question.answer_a, question.answer_b) == ("secret a q2", "secret b q2")
@@ -372,6 +373,24 @@ def test_the_sample_has_a_filter_for_labels_of_few_values() -> None:
     assert [key for key, _ in page.filters][-2:] == ["domain", "verbosity"]
     assert {each.label for each in page.words} == {"decompose", "restate", "verify"}
     assert "check" in next(each.words for each in page.words if each.label == "verify")
+
+
+def test_a_filter_is_of_labels_and_a_reason_is_none() -> None:
+    """Numbers that many traces share are a filter too; a missing label is one choice of it."""
+    rows = make_pool_sample()
+    each = replace(rows[0], labels={}, unlabelled={})
+    sample = [
+        *(replace(each, labels={"solve_rate": n % 4 / 4, "loss": n / 7}) for n in range(30)),
+        *(replace(each, unlabelled={"solve_rate": f"reason {n}"}) for n in range(3)),
+    ]
+
+    page = show_traces(make_material([], pool_sample=sample))
+
+    assert page is not None
+    assert dict(page.filters)["solve_rate"] == "Solve rate" and "loss" not in dict(page.filters)
+    seen = {value for entry in page.entries for value in entry.tags["solve_rate"]}
+    assert seen == {"0", "0.25", "0.5", "0.75", "no label"}
+    assert page.entries[-1].blocks[-1].text == "solve rate: none (reason 2)"
 
 
 def test_words_of_the_study_mark_its_strategies() -> None:

@@ -42,15 +42,25 @@ def list_strategies(trace: Trace) -> list[str]:
     return sorted({normalise_strategy(str(each)) for each in found})
 
 
-def show_labels(trace: Trace) -> str:
-    """Return the labels of a trace in one line."""
-    return "; ".join(f"{name}: {show_label(value)}" for name, value in sorted(trace.labels.items()))
+def label_blocks(trace: Trace, side: int | None = None) -> list[Block]:
+    """Return the labels of a trace in one line, and why others are missing."""
+    said = {name: show_label(value) for name, value in trace.labels.items()}
+    said |= {name: f"none ({reason})" for name, reason in trace.unlabelled.items()}
+    lines = "; ".join(f"{name_label(name)}: {said[name]}" for name in sorted(said))
+    return [Block("Labels", lines, side)] if said else []
+
+
+def name_label(name: str) -> str:
+    """Return the name of an annotator as words."""
+    return name.replace("_", " ")
 
 
 def show_label(value: object) -> str:
     """Return a label as text."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {show_label(own)}" for key, own in sorted(value.items()))
+        return ", ".join(
+            f"{name_label(key)} {show_label(own)}" for key, own in sorted(value.items())
+        )
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool):

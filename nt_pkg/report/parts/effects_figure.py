@@ -1,8 +1,6 @@
 """The figure of all differences with their intervals."""
 
 import textwrap
-from collections import Counter
-from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
@@ -27,16 +25,15 @@ def draw_effects(material: Material) -> Chart | None:
     for place, effect in enumerate(reversed(shown)):
         _draw_effect(axes, place, effect)
     axes.set_yticks(range(len(shown)), [""] * len(shown))
-    names = _name_effects(shown, material.study.labels)
-    for place, name in enumerate(reversed(names)):
-        _write_name(axes, place, name)
+    for place, effect in enumerate(reversed(shown)):
+        _write_name(axes, place, effect.title)
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("difference in accuracy, percentage points")
     said = "; ".join(
-        f"{name} {show_points(e.difference)} ({show_interval(e.interval)}), {e.verdict}"
-        for name, e in zip(names, shown, strict=True)
+        f"{e.title} {show_points(e.difference)} ({show_interval(e.interval)}), {e.verdict}"
+        for e in shown
     )
     is_once = any(e.basis == "models" for e in shown)
     models = " Where each side was trained once, it is about these two models." if is_once else ""
@@ -51,15 +48,6 @@ def draw_effects(material: Material) -> Chart | None:
         figure,
         [_describe_effect(effect) for effect in shown],
     )
-
-
-def _name_effects(effects: Sequence[Effect], labels: Mapping[str, str]) -> list[str]:
-    """Return the comparisons in words, with their benchmark where two have the same words."""
-    counts = Counter(effect.title for effect in effects)
-    return [
-        f"{e.title} ({labels.get(e.benchmark, e.benchmark)})" if counts[e.title] > 1 else e.title
-        for e in effects
-    ]
 
 
 def _write_name(axes: Axes, place: int, name: str) -> None:

@@ -27,8 +27,8 @@ def tabulate_gains(material: Material) -> list[Table] | None:
         "Mean of a label over a subset, against its student\u2019s gain over random at equal size. "
         "Points are selectors with their parameters. r is Pearson\u2019s, with Fisher\u2019s 95 % "
         "interval, which takes points as independent and normal and is not corrected for the "
-        "number of labels; p is (Holm). Noise: mean squared error of the gains, of their variance; "
-        f"near 100 % they differ by chance only.{few}"
+        "number of labels; p is corrected for it (Holm). Noise: mean squared error of the gains as "
+        f"a share of their variance; near 100 % they differ by chance only.{few}"
     )
     columns = (
         Column("label", "Label"),

@@ -9,8 +9,8 @@ from nt_pkg.report.parts._base import Drawn, Part
 from nt_pkg.report.parts._rows import (
     describe_trace,
     find_words,
+    label_blocks,
     list_strategies,
-    show_labels,
     shown,
     trace_blocks,
 )
@@ -73,22 +73,28 @@ def _entries(pick: Pick) -> list[Entry]:
             "pair": [f"{pick.a} against {pick.b}"],
             "strategies": sorted({name for each in present for name in list_strategies(each)}),
         }
-        blocks = [block for side, name, row in sides for block in _blocks(side, name, row)]
+        numbers = (pick.num_only_a, pick.num_only_b)
+        blocks = [
+            block for side, name, row in sides for block in _blocks(side, name, row, numbers[side])
+        ]
         head = f"{pick.a} against {pick.b}: rows {at}"
         found.append(Entry(head, f"seed {pick.seed}", tags, blocks))
     return found
 
 
-def _blocks(side: int, name: str, picked: PickedTrace | None) -> Sequence[Block]:
+def _blocks(side: int, name: str, picked: PickedTrace | None, num: int) -> Sequence[Block]:
     if picked is None:
-        return [Block(f"Only {name}", "no further row", side)]
+        said = (
+            f"All {show_plural(num, 'such row')} stand above." if num else "There is no such row."
+        )
+        return [Block(f"Only {name}", said, side)]
     trace = picked.trace
     place = f"place {picked.rank + 1:,}, score {picked.score:.4g}"
     return [
         Block(f"Only {name}", f"{place}\n{describe_trace(trace)}", side),
         *([] if trace.question is None else [Block("Question", shown(trace.question), side)]),
         *trace_blocks(trace, side),
-        *([Block("Labels", show_labels(trace), side)] if trace.labels else []),
+        *label_blocks(trace, side),
     ]
 
 

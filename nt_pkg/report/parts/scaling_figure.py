@@ -39,11 +39,12 @@ def draw_scaling(material: Material) -> Chart | None:
         return None
     benchmarks = sorted({benchmark for benchmark, _ in lines})
     names = list(dict.fromkeys(name for _, name in lines))
+    titles = {effect.name: effect.title for effect in material.effects}
     figure, panels = make_panels(len(benchmarks), sharey=True)
     for axes, benchmark in zip(panels, benchmarks, strict=True):
         inside = {name: line for (place, name), line in lines.items() if place == benchmark}
         for name, line in inside.items():
-            _draw_line(axes, line, names.index(name), name)
+            _draw_line(axes, line, names.index(name), titles.get(name, name))
             _draw_published(axes, line, names.index(name), published)
         _draw_levels(axes, benchmark, cells, next(iter(inside.values()))[0], chance)
         sizes = sorted({cell.size for line in inside.values() for cell in line})
@@ -58,7 +59,7 @@ def draw_scaling(material: Material) -> Chart | None:
     panels[0].set_ylabel("accuracy, %")
     label_below(figure, panels)
     said = (
-        f"{name} on {benchmark}: "
+        f"{titles.get(name, name)} on {benchmark}: "
         + ", ".join(f"{cell.size:,} examples {show_percent(cell.accuracy)} %" for cell in line)
         for (benchmark, name), line in lines.items()
     )

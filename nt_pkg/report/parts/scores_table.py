@@ -1,14 +1,21 @@
 """The tables of scores, one per benchmark: accuracy and answer length, modes side by side."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nt_pkg.report.cells import Cell, Group
 from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
 from nt_pkg.report.parts._columns import format_column, student_columns, subset_column
+from nt_pkg.report.records import Study
 from nt_pkg.report.tables import Column, Row, Table
-from nt_pkg.report.wording import PLUS_MINUS, show_accuracy, show_count, sort_modes
+from nt_pkg.report.wording import (
+    PLUS_MINUS,
+    name_benchmark,
+    show_accuracy,
+    show_count,
+    sort_modes,
+)
 
 ONE_SEED = "\u2020"
 
@@ -16,17 +23,15 @@ ONE_SEED = "\u2020"
 def tabulate_scores(material: Material) -> list[Table]:
     """Return the table of every benchmark."""
     return [
-        _tabulate_benchmark(material.cells, name, material.study.chance)
-        for name in material.benchmarks
+        _tabulate_benchmark(material.cells, name, material.study) for name in material.benchmarks
     ]
 
 
-def _tabulate_benchmark(
-    cells: Sequence[Cell], benchmark: str, chance: Mapping[str, float]
-) -> Table:
+def _tabulate_benchmark(cells: Sequence[Cell], benchmark: str, study: Study) -> Table:
     inside = [cell for cell in cells if cell.benchmark == benchmark]
     modes = sort_modes(sorted({cell.mode for cell in inside}))
     rows: list[Row] = []
+    chance = study.chance
     if benchmark in chance:
         guess = {f"{mode}_accuracy": chance[benchmark] for mode in modes}
         rows.append(
@@ -56,8 +61,9 @@ def _tabulate_benchmark(
         ]
     return Table(
         f"scores-{benchmark}",
-        f"{benchmark}: accuracy in per cent on {inside[0].num_questions:,} questions, mean "
-        f"{PLUS_MINUS} standard error over seeds, and mean tokens of an answer, by mode."
+        f"{name_benchmark(benchmark, study.labels)}: accuracy in per cent on "
+        f"{inside[0].num_questions:,} questions, mean {PLUS_MINUS} standard error over "
+        "seeds, and mean tokens of an answer, by mode."
         + (
             f" {ONE_SEED} one seed: standard error over questions."
             if any(cell.num_seeds == 1 for cell in inside)

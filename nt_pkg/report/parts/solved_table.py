@@ -14,17 +14,23 @@ def show_solved(material: Material) -> list[Drawn] | None:
     """Return counts of the questions that both, one or neither side solved, and some of each."""
     if not material.solved:
         return None
+    titles = {effect.name: effect.title for effect in material.effects}
     rows = tuple(_row(each) for each in material.solved)
     outcomes = ((BOTH, "Both"), (ONLY_A, "Only A"), (ONLY_B, "Only B"), (NEITHER, "Neither"))
     columns = (
-        Column("comparison", "Comparison", detail=lambda r: f"A: {r['a']}; B: {r['b']}"),
+        Column(
+            "comparison",
+            "Comparison",
+            show=lambda r: titles.get(str(r["comparison"]), str(r["comparison"])),
+            detail=lambda r: f"A: {r['a']}; B: {r['b']}",
+        ),
         Column("benchmark", "Benchmark"),
         *(Column(key, label, "number") for key, label in outcomes),
     )
     caption = "Questions that the student of one side solved, of both, or of neither."
     table = Table("solved", caption, columns, rows, fold="Questions solved by both, one or neither")
     entries = [
-        _entry(each, outcome, question)
+        _entry(each, titles.get(each.comparison, each.comparison), outcome, question)
         for each in material.solved
         for outcome, questions in each.questions.items()
         for question in questions
@@ -47,9 +53,9 @@ def _row(each: Solved) -> Row:
     return {**names, **each.counts}
 
 
-def _entry(solved: Solved, outcome: str, question: SolvedQuestion) -> Entry:
+def _entry(solved: Solved, title: str, outcome: str, question: SolvedQuestion) -> Entry:
     tags = {
-        "comparison": [solved.comparison],
+        "comparison": [title],
         "benchmark": [solved.benchmark],
         "outcome": [outcome],
     }

@@ -9,15 +9,17 @@ from nt_pkg.report.parts._rows import (
     describe_trace,
     find_words,
     head_of,
+    label_blocks,
     list_strategies,
+    name_label,
     show_label,
-    show_labels,
     trace_blocks,
 )
 from nt_pkg.report.records import Trace
-from nt_pkg.report.wording import show_plural
+from nt_pkg.report.wording import capitalise, show_plural
 
 _MOST_VALUES = 40  # of a filter
+_NONE = "no label"
 _OWN = ("status", "pool", "teacher", "subsets", "strategies")
 
 
@@ -41,7 +43,7 @@ def show_traces(material: Material) -> Page | None:
             *named,
             ("subsets", "Picked by"),
             ("strategies", "Strategy"),
-            *((name, name.capitalize()) for name in filters),
+            *((name, capitalise(name_label(name))) for name in filters),
         ),
         words,
     )
@@ -50,11 +52,16 @@ def show_traces(material: Material) -> Page | None:
 def _filters(traces: Sequence[Trace]) -> list[str]:
     """Return the labels whose values are few enough to choose from."""
     values: dict[str, set[str]] = {}
+    fractions = set()
     for trace in traces:
         for name, value in trace.labels.items():
-            if name not in _OWN and not isinstance(value, dict | float):
+            if name not in _OWN and not isinstance(value, dict):
                 values.setdefault(name, set()).update(_values(value))
-    return sorted(name for name, found in values.items() if len(found) <= _MOST_VALUES)
+            if isinstance(value, float):
+                fractions.add(name)
+    # A filter by a measured number is of use only if many traces share its values.
+    most = {name: min(_MOST_VALUES, len(traces) // 4) for name in fractions}
+    return sorted(n for n, found in values.items() if len(found) <= most.get(n, _MOST_VALUES))
 
 
 def _values(value: object) -> list[str]:
@@ -69,14 +76,14 @@ def _entry(trace: Trace, filters: list[str]) -> Entry:
         "subsets": list(trace.subsets),
         "strategies": list_strategies(trace),
         **{name: _values(trace.labels[name]) for name in filters if name in trace.labels},
+        **{name: [_NONE] for name in filters if name in trace.unlabelled},
     }
     asked = [] if trace.question is None else [Block("Question", trace.question)]
-    labels = [Block("Labels", show_labels(trace))] if trace.labels else []
     return Entry(
         head_of(trace.id, trace.question),
         describe_trace(trace),
         tags,
-        [*asked, *trace_blocks(trace), *labels],
+        [*asked, *trace_blocks(trace), *label_blocks(trace)],
     )
 
 
