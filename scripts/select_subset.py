@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ready("select_subset")
     labels, near = _labels(args.labels), _labels(args.near)
     tokens = spec.get("tokens")
-    traces = read_columns(args.traces, TRACES, ["id", "status", "completion_tokens"])
+    traces = read_columns(args.traces, TRACES, ["id", "status", "completion_tokens", "error"])
     chosen: dict[str, Any] = {}
     if "one_per_question" in spec:
         rule = {name: value for name, value in spec["one_per_question"].items() if name != "code"}

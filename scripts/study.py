@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ):
             earlier = mean_seconds(folder / "timings", study.names_in_use())
             events = Tail(events_path)
-            view = ProgressView(output_path, os.cpu_count() or 1, earlier=earlier)
+            view = ProgressView(output_path, os.cpu_count() or 1, earlier=earlier, folder=folder)
             meter.start()
             try:
                 status = _follow(snakemake, events, view)

@@ -142,11 +142,13 @@ class Study(Strict):
     )
     benchmarks: dict[str, Benchmark] = Field(default_factory=dict, description="Tests, by name.")
     runs: list[Runs] = Field(
-        default_factory=list, description="The plan: blocks of runs; may be empty with `answers`."
+        default_factory=list,
+        description="The plan: blocks of runs; may be empty with `answers` or `report.subsets`.",
     )
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         default_factory=list,
-        description="Seeds of all blocks that train, instead of their own: the same study again.",
+        description="Seeds of all blocks that train, instead of their own: the same study again. "
+        "Without such a block, those of `report.subsets`, by default 0.",
     )
     answers: list[Answers] = Field(
         default_factory=list,
@@ -194,8 +196,11 @@ class Study(Strict):
                     if name != UNTRAINED:
                         self.require(section, name, f"runs[{position}].{section}")
         self._check_held_out()
-        if not self.runs and not self.answers:
-            raise ValueError("there is nothing to do: give `runs`, `answers` or both")
+        if not (self.runs or self.answers or self.report.subsets):
+            raise ValueError(
+                "there is nothing to do: give `runs`, `answers`, or `report.subsets` to select "
+                "without a training"
+            )
         self._check_answers()
         for name in self.report.annotators:
             self.require("annotators", name, "report.annotators")

@@ -19,32 +19,35 @@ _END_SECONDS = 20.0
 _OF_MAIN_PROCESS = (".", layout.RESULTS, "logs", ".snakemake")
 
 
-def say_full(what: str) -> str:
-    """Return what to do about a full disk, which stopped something."""
-    places = full_places() or ["a file system is full, or a quota is used up"]
+def say_full(what: str, folder: Path = Path()) -> str:
+    """Return what to do about a full disk, which stopped something in a folder."""
+    places = full_places(folder=folder) or ["a file system is full, or a quota is used up"]
     return (
         f"no space left ({what}): {'; '.join(places)}. Make room, and run the same command again: "
         "nothing that is finished is lost. `python -m scripts.plan` says how much a study needs"
     )
 
 
-def full_places(names: Sequence[str] = ()) -> list[str]:
+def full_places(names: Sequence[str] = (), folder: Path = Path()) -> list[str]:
     """Return a line on each full file system, of those with folders that a study writes to.
 
     Args:
         names: the folders; by default all that are written to.
+        folder: where the workflow runs.
     """
     work = os.environ.get("NT_WORK", "work")
     found: dict[int, str] = {}
     for name in names or (*_OF_MAIN_PROCESS, work, tempfile.gettempdir()):
         try:
-            at, device = os.statvfs(name), Path(name).stat().st_dev
+            at, device = os.statvfs(folder / name), (folder / name).stat().st_dev
         except OSError:
             continue
         free = at.f_bavail * at.f_frsize
         if free < _FULL_BYTES or (at.f_files and not at.f_favail):
             what = f"{free:,} bytes" if free < _FULL_BYTES else "no inodes"
-            found.setdefault(device, f"the file system of {Path(name).absolute()} has {what} left")
+            found.setdefault(
+                device, f"the file system of {(folder / name).absolute()} has {what} left"
+            )
     return list(found.values())
 
 

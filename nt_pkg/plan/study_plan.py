@@ -196,11 +196,8 @@ class Plan:
     def subsets(self) -> list[Wildcards]:
         """Return every subset and seed in use."""
         runs = self.sft()
-        shown = [
-            (name, seed)
-            for name in self.study.report.subsets
-            for seed in sorted({run["seed"] for run in runs})
-        ]
+        seeds = sorted({run["seed"] for run in runs}) or self.study.seeds or [0]
+        shown = [(name, seed) for name in self.study.report.subsets for seed in seeds]
         used = [*((run["subset"], run["seed"]) for run in runs), *shown]
         return _unique(self.subset_wildcards(name, seed) for name, seed in used)
 

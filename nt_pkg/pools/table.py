@@ -9,17 +9,21 @@ r"""Any table of questions, with or without traces: JSON lines, JSON, CSV, Parqu
     {"conversations": [{"from": "human", "value": "Find x."}, {"from": "gpt", "value": "..."}]}
 
 Every further column stays with its row; the annotator `column` makes labels of it. Numbers become
-texts where a text is asked for.
+texts where a text is asked for. With `same_question: all` rows that share a question are several
+answers to it.
 """
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from nt_pkg.files.tables import table_rows
+from nt_pkg.identity.question_id import question_id
 from nt_pkg.jobs.work_dir import cache_dir
 from nt_pkg.pools._base import PoolKind, RawRow
 from nt_pkg.pools._files import (
@@ -61,6 +65,11 @@ class Params(FileParams):
     columns: tuple[str, ...] | None = Field(
         default=None, description="further columns to keep for labels; null keeps all"
     )
+    same_question: Literal["first", "all"] = Field(
+        default="first",
+        description="of rows with the same question, whether the first stays and the others are "
+        "duplicates, or all with different traces stay, as several answers to it",
+    )
 
     @model_validator(mode="after")
     def _one_shape(self) -> Self:
@@ -83,7 +92,7 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
         ValueError: the folder has no file to read, one is damaged, or a column is missing; the
             message lists those that are there.
     """
-    named = params.model_dump(exclude={"columns", "max_rows"})
+    named = params.model_dump(exclude={"columns", "max_rows", "same_question"})
     used = [name for name in named.values() if name is not None]
     needed = [*used, *(params.columns or ())]
     others = None if params.columns is None else ()
@@ -102,7 +111,25 @@ def rows(params: Params, source: Path | None) -> Iterator[RawRow]:
             _further(fields, used, params.columns),
         )
 
-    return raw_rows(found, take)
+    read = raw_rows(found, take)
+    return read if params.same_question == "first" else _as_answers(read)
+
+
+def _as_answers(rows: Iterable[RawRow]) -> Iterator[RawRow]:
+    """Yield the rows, numbered among those of their question; equal traces have one number."""
+    num_answers: Counter[str] = Counter()
+    known: dict[bytes, int] = {}
+    for row in rows:
+        try:
+            key = question_id(row.question)
+            text = hashlib.sha256(f"{key}{row.replay}".encode()).digest()[:16]
+        except UnicodeEncodeError:  # ingestion drops it
+            yield row
+            continue
+        if not row.defect and text not in known:
+            known[text] = num_answers[key]
+            num_answers[key] += 1
+        yield row if row.defect else row._replace(copy=known[text])
 
 
 def _trace(params: Params, fields: Fields) -> str | None:

@@ -29,6 +29,7 @@ class ProgressView:
         num_cores: int,
         begun: float | None = None,
         earlier: Mapping[str, float] | None = None,
+        folder: Path = Path(),
     ) -> None:
         """Start to count.
 
@@ -37,7 +38,9 @@ class ProgressView:
             num_cores: cores for jobs.
             begun: when the start began; by default now.
             earlier: mean seconds of a job of each rule that ran in this folder before.
+            folder: where the workflow runs; paths of logs start there.
         """
+        self._folder = folder
         self._earlier = earlier or {}
         self._output, self._cores = output, num_cores
         self._planned: Counter[str] = Counter()
@@ -95,8 +98,8 @@ class ProgressView:
         for (rule, error), number in self._errors.items():
             times = f" ({number} jobs)" if number > 1 else ""
             self._print(f"{rule}{times}: {error}")
-        if status and full_places():
-            self._print(f"{ERROR}{say_full('the study has ended')}")
+        if status and full_places(folder=self._folder):
+            self._print(f"{ERROR}{say_full('the study has ended', self._folder)}")
         if status:
             self._print(
                 f"stopped with status {status}; Snakemake's output is in {self._output}. The "
@@ -112,8 +115,9 @@ class ProgressView:
     def _show_failure(self, rule: str, log: Path) -> None:
         """Print the end of a failed job's log."""
         self._num_failures += 1
-        self._print(f"rule {rule} failed; the end of {log}:")
-        text = log.read_text(errors="replace") if log.exists() else ""
+        self._print(f"rule {rule} failed; the end of {self._folder / log}:")
+        path = self._folder / log
+        text = path.read_text(errors="replace") if path.exists() else ""
         lines = text.splitlines()
         for line in lines[-12:]:
             self._print(f"    {line}")

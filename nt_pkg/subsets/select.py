@@ -22,6 +22,8 @@ from nt_pkg.selectors._base import Candidates, Picks, idle_conditions
 logger = logging.getLogger(__name__)
 
 _CHUNK_ROWS = 65_536  # JSON values that are Python objects at the same time
+_LOST = ("incomplete", "failed")  # traces that were never complete
+_MOST_REASONS, _REASON_LETTERS = 3, 100
 
 
 def select_subset(
@@ -42,7 +44,7 @@ def select_subset(
         size: number of rows.
         seed: seed of the selection.
         traces: id and status of every trace of the pool, in any order; with `tokens` also
-            completion_tokens.
+            completion_tokens. The reasons (`error`) help if too few can be selected.
         annotations: id, status and value (JSON) of each annotator that the selector requires.
         near: the same of the questions that rows are chosen near to, for selectors that need them.
         tokens: tokens of the teacher that the rows may have together: the best ones as long as they
@@ -73,8 +75,8 @@ def select_subset(
     elif len(positions) < size:
         raise ValueError(
             f"selector {selector} found {len(positions)} rows of {num_candidates} candidates "
-            f"({len(traces)} traces; unusable: {dict(unusable) or 'none'}), {size} were asked for: "
-            "lower `size` in the catalogue's subsets, or enlarge the pool"
+            f"({len(traces)} traces; unusable: {_say_unusable(unusable, traces)}), {size} were "
+            "asked for: lower `size` in the catalogue's subsets, or enlarge the pool"
         )
     for line in idle_conditions(picks.conditions, num_candidates):
         logger.warning(
@@ -96,6 +98,19 @@ def select_subset(
         **({"conditions": dict(picks.conditions)} if picks.conditions else {}),
         **({"unusable_near": dict(lost)} if lost else {}),
     }
+
+
+def _say_unusable(unusable: Mapping[str, int], traces: pa.Table) -> str:
+    """Return the numbers of unusable rows, with the most frequent reasons of incomplete traces."""
+    said = ", ".join(f"{number} {what}" for what, number in sorted(unusable.items()))
+    if "error" not in traces.column_names:
+        return said or "none"
+    lost = pc.is_in(traces["status"], pa.array(_LOST))
+    reasons = Counter(traces["error"].filter(lost).to_pylist()).most_common(_MOST_REASONS)
+    if not reasons:
+        return said or "none"
+    why = ", ".join(f"{number} {str(what)[:_REASON_LETTERS]}" for what, number in reasons)
+    return f"{said}; the traces: {why}, which docs/baselines.md explains"
 
 
 def _within(most: int, ids: pa.Array, traces: pa.Table, where: str) -> tuple[int, int]:

@@ -40,6 +40,25 @@ def watch(events: list[dict[str, Any]], status: int = 0, output: str = "") -> Pr
     return view
 
 
+def test_log_of_a_job_is_in_the_folder_where_the_study_runs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With --directory; the start itself is somewhere else."""
+    log = Path("elsewhere/logs/select_subset/micro/micro-teacher/models-agree-300/seed0.log")
+    log.parent.mkdir(parents=True)
+    log.write_text("error: too few rows\n")
+    Path("study.log").write_text("")
+    view = ProgressView(Path("study.log"), 2, BEGUN, folder=Path("elsewhere"))
+
+    for event in EVENTS:
+        view.take(event)
+    view.close(1)
+
+    shown = capsys.readouterr().out
+    assert f"the end of {log}:" in shown
+    assert "select_subset: error: too few rows" in shown
+
+
 def test_jobs_of_stored_events_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """Six jobs of ours were planned, five ended well, one failed; `subsets` is only a target."""
     log = Path("logs/select_subset/micro/micro-teacher/models-agree-300/seed0.log")

@@ -186,6 +186,19 @@ def shuffled(table: pa.Table, num_shards: int) -> pa.Table:
     return pa.concat_tables(shards)
 
 
+def test_too_few_rows_say_why_traces_are_incomplete() -> None:
+    traces, labels = inputs(30, traces=dict.fromkeys(range(27), "incomplete") | {29: "failed"})
+    reasons = [*["no reasoning"] * 27, None, None, "refused"]
+    traces = traces.append_column("error", pa.array(reasons))
+
+    with pytest.raises(ValueError, match="2 rows of 2 candidates") as caught:
+        select_subset("random", {}, 3, 0, traces, labels)
+
+    assert "1 trace failed, 27 trace incomplete; the traces: 27 no reasoning, 1 refused" in str(
+        caught.value
+    )
+
+
 @every_selector
 def test_too_few_rows_are_an_error(name: str) -> None:
     traces, labels = inputs(30)
@@ -221,7 +234,7 @@ def test_unusable_rows_are_left_out_and_counted() -> None:
         "trace failed": 1,
         "trace incomplete": 1,
     }
-    with pytest.raises(ValueError, match=r"found 7 rows of 7 candidates.*'trace failed': 1"):
+    with pytest.raises(ValueError, match=r"found 7 rows of 7 candidates.* 1 trace failed,"):
         select_subset("long", {}, 8, 0, traces, labels)
 
 

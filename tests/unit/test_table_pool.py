@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from nt_pkg.dialogue.split_reasoning import split_reasoning
 from nt_pkg.pools import table
 from nt_pkg.pools._base import RawRow
+from nt_pkg.prompts.ingest import ingest
 
 Rows = list[dict[str, Any]]
 ROWS: Rows = [
@@ -268,6 +269,25 @@ def test_columns_limit_what_is_kept(folder: Path) -> None:
     assert kept(trace="a") == {"why": "Okay.", "gold": "4", "level": "hard", "more": 1.5}
     assert kept(columns=["level", "more"]) == {"level": "hard", "more": 1.5}
     assert kept(columns=[]) is None
+
+
+def test_rows_of_one_question_can_be_several_answers_to_it(folder: Path) -> None:
+    """By default one stays; with `all` those with different traces do, under ids of their own."""
+    first, other = ROWS[0], ROWS[1]
+    again = {**first, "q": " find  x. ", "why": "Let me see."}
+    (folder / "a.jsonl").write_bytes(jsonl([first, again, other, first, {**again, "a": "No."}]))
+
+    def ingested(**params: Any) -> tuple[list[int], dict[int, str]]:
+        kept: list[Any] = []
+        dropped, counts = ingest(read(folder, **PARAMS, **params), kept.extend)
+        assert len(kept) == counts["kept"] == len({row["id"] for row in kept})
+        return (
+            sorted(row["source_row"] for row in kept),
+            {row["source_row"]: row["reason"] for row in dropped},
+        )
+
+    assert ingested() == ([0, 2], {1: "duplicate", 3: "duplicate", 4: "duplicate"})
+    assert ingested(same_question="all") == ([0, 1, 2, 4], {3: "duplicate"})
 
 
 def test_folder_without_a_table_is_an_error(folder: Path) -> None:
