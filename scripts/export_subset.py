@@ -10,6 +10,7 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import get_args
 
@@ -35,11 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--shape", choices=get_args(Shape), default="messages")
     parser.add_argument("--split", default="train")
     parser.add_argument("--out", type=Path, required=True, help="folder to write, new or empty")
+    parser.add_argument("--directory", type=Path, default=Path(), help="as Snakemake's")
     args = parser.parse_args(argv)
     files = args.configfile
-    wanted = Wanted(args.subset, args.seed, args.shape, args.split, args.out, files, find_commit())
+    wanted = Wanted(
+        args.subset, args.seed, args.shape, args.split, args.out, files, find_commit(), Path.cwd(),
+        args.directory,
+    )  # fmt: skip
     try:
-        number = export_subset(Plan(load_study(read_study(files))), wanted)
+        study = load_study(read_study(files))
+        with chdir(args.directory):
+            number = export_subset(Plan(study), wanted)
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     say(f"written: {args.out}, {number:,} rows")

@@ -9,6 +9,7 @@ The student has to be trained and exported; scores and comparisons are those tha
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
 
 from nt_pkg.config.load import read_study
@@ -33,16 +34,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{name}", required=True, help="its name in the study")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=new_file, required=True, help="new Markdown file to write")
+    parser.add_argument("--directory", type=Path, default=Path(), help="as Snakemake's")
     args = parser.parse_args(argv)
     names = {name: getattr(args, name) for name in ("student", "subset", "format", "seed")}
     try:
-        plan = Plan(load_study(read_study(args.configfile)))
-        text = render_student(plan, names, args.configfile, find_commit())
+        study = load_study(read_study(args.configfile))
+        with chdir(args.directory):
+            text = render_student(
+                Plan(study), names, args.configfile, find_commit(), args.directory
+            )
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     with atomic_path(args.out) as path:
         path.write_text(text, encoding="utf-8")
-    model = layout.artifact(layout.TRAINING, **names).parent / "hf"
+    model = args.directory / layout.artifact(layout.TRAINING, **names).parent / "hf"
     say(f"written: {args.out}")
     say(f"to upload both: hf upload ORG/NAME {model} . ; hf upload ORG/NAME {args.out} README.md")
     return 0

@@ -22,7 +22,7 @@ class Comparison(Strict):
     )
     sides: tuple[str, str] | None = Field(
         None,
-        description="Both sides in words, a first, such as [Long traces, random ones]: the page "
+        description="Both sides in words, a first, such as [long traces, random ones]: the page "
         "then says so instead of names of the catalogue.",
     )
     claim: str | None = Field(None, description="What is expected; if absent, nothing is claimed.")
@@ -118,7 +118,7 @@ class Report(Strict):
     subsets: tuple[str, ...] = Field(
         (),
         description="Subsets to select and show in addition to those that runs train on; one for "
-        "each seed of the runs.",
+        "each seed of the runs, or of `seeds` where nothing is trained.",
     )
     claims: list[Claim] = Field(
         default_factory=list, description="Claims, each judged by one or more comparisons."

@@ -6,6 +6,11 @@ from typing import Any
 
 import yaml
 
+WHOSE = (
+    "\u201cPaper\u201d means NaturalThoughts (arXiv 2507.01921), \u201cours\u201d the workflow "
+    "that made this."
+)
+MADE_BY = "## Made by\n\nIn a clone of the workflow's repository, with the files of the study:"
 UNKNOWN = "unknown"
 OWN = "none of its own"  # nothing of others is in it
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -39,7 +44,8 @@ class Card:
         split: name of the split.
         num_rows: rows of the data set.
         rule: the selector's rule in words.
-        params: (name, value, meaning) of every parameter of the selector.
+        params: (name, value, meaning) of every parameter of the selector that has a value.
+        labels: (name, kind, parameters, meaning) of every annotator.
         names: study, pool, teacher, selector, seed and the like, in the order to show.
         columns: (name, meaning) of the columns.
         pool: counts of the pool: read, kept, and a number per reason for dropping.
@@ -57,6 +63,7 @@ class Card:
     num_rows: int
     rule: str
     params: Sequence[tuple[str, Any, str]]
+    labels: Sequence[tuple[str, str, str, str]]
     names: Mapping[str, Any]
     columns: Sequence[tuple[str, str]]
     pool: Mapping[str, int]
@@ -79,13 +86,17 @@ def render(card: Card) -> str:
         make_table(("", ""), card.names.items()),
         f"## How the rows were chosen\n\n{card.rule}",
         make_table(("parameter", "value", "meaning"), card.params) if card.params else "",
+        WHOSE,
         f"## Columns\n\n{make_table(('column', 'meaning'), card.columns)}",
+        f"## Labels\n\n{make_table(('label', 'kind', 'parameters', 'meaning'), card.labels)}"
+        if card.labels
+        else "",
         f"## What was left out\n\n{_losses(card)}",
         f"## Text of benchmarks\n\n{_decontamination(card.decontamination)}",
         f"## Sources and licences\n\n{render_origins(card.origins)}",
         "## From a row to its source\n\n" + "\n".join(card.trace),
         f"## Digests\n\n{make_table(('what', 'digest'), card.digests.items())}",
-        "## Made by\n\n```sh\n" + "\n".join(card.commands) + "\n```",
+        f"{MADE_BY}\n\n```sh\n" + "\n".join(card.commands) + "\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

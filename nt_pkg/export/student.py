@@ -11,8 +11,8 @@ import yaml
 
 from nt_pkg.config.base import UNTRAINED
 from nt_pkg.config.filters import expand_comparison
-from nt_pkg.export.card import OWN, UNKNOWN, Origin, make_table, render_origins
-from nt_pkg.export.study import find_origins, find_source
+from nt_pkg.export.card import MADE_BY, OWN, UNKNOWN, WHOSE, Origin, make_table, render_origins
+from nt_pkg.export.study import find_origins, find_source, name_path, say_module
 from nt_pkg.files import layout
 from nt_pkg.files.json_files import digest, read_fields
 from nt_pkg.plan.study_plan import Plan
@@ -20,7 +20,11 @@ from nt_pkg.statistics.tests import average_seeds
 
 
 def render_student(
-    plan: Plan, names: Mapping[str, Any], configfiles: Sequence[Path], commit: str
+    plan: Plan,
+    names: Mapping[str, Any],
+    configfiles: Sequence[Path],
+    commit: str,
+    directory: Path = Path(),
 ) -> str:
     """Return README.md of an exported student. Of benchmarks it has names and numbers, no text.
 
@@ -29,6 +33,7 @@ def render_student(
         names: student, subset, format and seed of the run.
         configfiles: files of the study, for the card.
         commit: commit of this repository, for the card.
+        directory: where the study runs, as its user names it.
 
     Raises:
         ValueError: the study has no such run, or it has not been trained and exported.
@@ -50,20 +55,22 @@ def render_student(
         Origin("student", names["student"], "the untrained model", source, license_),
         *find_origins(plan, entry.pool, entry.teacher),
     ]
-    config = shlex.join(map(str, configfiles))
+    config = shlex.join(map(name_path, configfiles))
+    where = "" if directory == Path() else f" --directory {name_path(directory)}"
     told = {**names, "pool": entry.pool, "teacher": entry.teacher, "selector": entry.selector}
     parts = [
         f"---\n{yaml.safe_dump(_front(names, student.source.hub, origins), sort_keys=False)}---",
         f"# {names['student']}, trained on {names['subset']}",
         make_table(("", ""), {"study": plan.study.study, **told}.items()),
+        f"## Training data\n\n{say_module('selectors', entry.selector)}\n\n{WHOSE}",
         f"## Training\n\n{make_table(('what', 'value'), _training(plan, names, run))}",
         f"## Scores\n\n{_scores(plan, names)}",
         f"## Comparisons\n\n{_comparisons(plan, names)}",
         f"## Sources and licences\n\n{render_origins(origins)}",
         "## Digests\n\n" + make_table(("file", "sha256"), model["files"].items()),
-        "## Made by\n\n```sh\n"
+        f"{MADE_BY}\n\n```sh\n"
         f"git checkout {commit}\n"
-        f"snakemake --profile profiles/local --configfile {config} -- {model_file}\n```",
+        f"snakemake --profile profiles/local{where} --configfile {config} -- {model_file}\n```",
     ]
     return "\n\n".join(parts) + "\n"
 

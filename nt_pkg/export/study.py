@@ -28,7 +28,7 @@ from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plugins.registry import plugin
 from nt_pkg.traces.generate import trace_request
 
-_GENERATED = "apache-2.0"  # of this repository, whose code generates a pool without a source
+_GENERATED = "apache-2.0"  # of this repository: pools that it generates, and what ships with it
 _COLUMNS = {
     "messages": "the question as the user's turn, the trace as the assistant's, with `<think>` "
     "around its reasoning",
@@ -37,7 +37,7 @@ _COLUMNS = {
     "question": "the question",
     "reasoning": "the reasoning of the trace",
     "answer": "the answer of the trace",
-    "id": "digest of the normalised question",
+    "id": "digest of the normalised question; further answers to it differ in the last 8 digits",
     "rank": "place in the selector's order, from 0; the first n are its subset of size n",
     "score": "why the row was picked, in the selector's own terms",
     "reference_answer": "the known answer, null if there is none",
@@ -62,6 +62,8 @@ class Wanted:
         out: folder to write.
         configfiles: files of the study, for the card.
         commit: commit of this repository, for the card.
+        here: where a relative `out` starts.
+        directory: where the study runs, as its user names it.
     """
 
     subset: str
@@ -71,6 +73,8 @@ class Wanted:
     out: Path
     configfiles: Sequence[Path]
     commit: str
+    here: Path = Path()
+    directory: Path = Path()
 
 
 def export_subset(plan: Plan, wanted: Wanted) -> int:
@@ -90,9 +94,9 @@ def export_subset(plan: Plan, wanted: Wanted) -> int:
             f"pool {pool} is confidential (`confidential: true` in its entry of the catalogue), so "
             "its rows are not exported"
         )
-    out = wanted.out
+    out = wanted.here / wanted.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is there already: give --out another name")
+        raise ValueError(f"{wanted.out} is there already: give --out another name")
     names = plan.subset_wildcards(wanted.subset, wanted.seed)
     manifest = _selection(plan, names)
     new = out.with_name(f".{out.name}.incomplete")
@@ -134,8 +138,19 @@ def _write_rows(plan: Plan, wanted: Wanted, names: dict[str, Any], folder: Path)
 def _selection(plan: Plan, names: dict[str, Any]) -> dict[str, Any]:
     """Return the manifest of the selection, if it is that of the study as it is now."""
     path = layout.artifact(layout.SUBSET_MANIFEST, **names)
-    again = f"run the study's target `subsets` first (wanted: {path})"
+    again = f"run the study's target `subsets` first (wanted: {path}, in {Path.cwd()})"
     if not path.exists():
+        asked = [each["seed"] for each in plan.subsets() if each["subset"] == names["subset"]]
+        if not asked:
+            raise ValueError(
+                f"nothing in the study selects {names['subset']}: add it to `report.subsets`"
+            )
+        if names["seed"] not in asked:
+            seeds = ", ".join(str(seed) for seed in asked)
+            raise ValueError(
+                f"the study does not select the subset with seed {names['seed']}; it does with "
+                f"--seed {seeds}"
+            )
         raise ValueError(f"the subset has not been selected with seed {names['seed']}: {again}")
     found: dict[str, Any] = read_json(path)
     if found["spec"] != json.loads(plan.subset_spec(names["subset"])):
@@ -163,23 +178,25 @@ def _card(
     folder: Path,
 ) -> Card:
     entry = plan.study.subsets[wanted.subset]
-    module = import_module(f"nt_pkg.selectors.{entry.selector}")
     params = plugin("selectors", entry.selector).params(**entry.params)
     pool = read_json(layout.artifact(layout.POOL, **names))
     counts = {key: value for key, value in pool.items() if isinstance(value, int)}
     files = sorted((folder / "data").iterdir())
     columns = pq.read_schema(files[0]).names
-    config = shlex.join(map(str, wanted.configfiles))
+    config = shlex.join(map(name_path, wanted.configfiles))
+    where = "" if wanted.directory == Path() else f" --directory {name_path(wanted.directory)}"
     subset_file = layout.artifact(layout.SUBSET, **names)
     return Card(
         title=wanted.subset,
         split=wanted.split,
         num_rows=num,
-        rule=inspect.cleandoc(module.__doc__ or ""),
+        rule=say_module("selectors", entry.selector),
         params=[
             (name, getattr(params, name), field.description or "")
             for name, field in type(params).model_fields.items()
+            if getattr(params, name) is not None
         ],
+        labels=describe_labels(plan, plan.annotators(entry.pool, entry.teacher)),
         names={
             "study": plan.study.study,
             "pool": entry.pool,
@@ -205,19 +222,44 @@ def _card(
         },
         commands=[
             f"git checkout {wanted.commit}",
-            f"snakemake --profile profiles/local --configfile {config} -- {subset_file}",
-            f"python -m scripts.export_subset --configfile {config} --subset {wanted.subset} "
-            f"--seed {wanted.seed} --shape {wanted.shape} --split {wanted.split} "
-            f"--out {shlex.quote(str(wanted.out))}",
+            f"snakemake --profile profiles/local{where} --configfile {config} -- {subset_file}",
+            f"python -m scripts.export_subset{where} --configfile {config} "
+            f"--subset {wanted.subset} --seed {wanted.seed} --shape {wanted.shape} "
+            f"--split {wanted.split} --out {shlex.quote(name_path(wanted.out))}",
         ],
         trace=[
-            "`source_row` is the row of the pool's source.",
+            "`source_row` is the row of the pool's source, whose files Sources and licences names.",
             "`request` is the digest of the engine, its settings, the sampling, the seed of the "
             "row and the question: two rows with the same digest asked the same.",
             f"The teacher's sampling: `{plan.study.teachers[entry.teacher].sampling}`.",
             "`rank` and `score` are what the selector gave it.",
         ],
     )
+
+
+def name_path(path: Path) -> str:
+    """Return a path as a card shows it: below the project, or its name alone.
+
+    What lies above is the business of the machine that made the card.
+    """
+    return path.name if path.is_absolute() or ".." in path.parts else str(path)
+
+
+def describe_labels(plan: Plan, names: Sequence[str]) -> list[tuple[str, str, str, str]]:
+    """Return name, kind, parameters and meaning of annotators."""
+    found = []
+    for name in names:
+        entry = plan.study.annotators[name]
+        asks = {"student": entry.student} if entry.student else {}
+        said = ", ".join(f"{key} {value}" for key, value in {**asks, **entry.params}.items())
+        meaning = " ".join(say_module("annotators", entry.kind).split("\n\n")[0].split())
+        found.append((name, entry.kind, said or "defaults", meaning))
+    return found
+
+
+def say_module(section: str, name: str) -> str:
+    """Return what a plug-in's module says of itself."""
+    return inspect.cleandoc(import_module(f"nt_pkg.{section}.{name}").__doc__ or "")
 
 
 def _choice_of(entry: Subset) -> dict[str, str]:
@@ -257,13 +299,14 @@ def find_source(kind: str, name: str, source: Source) -> tuple[str, str]:
     manifest = layout.artifact(layout.ASSET, kind=kind, name=name)
     made = read_json(manifest) if manifest.exists() else {}
     text = str(source.builtin or Path(source.path or "").name)
+    own = _GENERATED if source.builtin else None
     if source.hub is not None:
         text = f"{source.hub} at {made.get('commit', source.revision)}"
     if source.package is not None:
         text = f"{source.origin} of the package index, sha256 {source.package.sha256}"
     if "files" in made:
         text += f", digest of its files {digest(made['files'])}"
-    return text, source.license or _stated(manifest.parent / "README.md")
+    return text, source.license or own or _stated(manifest.parent / "README.md")
 
 
 def _stated(card: Path) -> str:

@@ -70,7 +70,13 @@ def build_report(
         effects=effects,
         claims=claims,
         judged=judge_truth(
-            report.comparisons, effects, inputs.scores, inputs.subsets, inputs.truth, inputs.recipes
+            report.comparisons,
+            effects,
+            inputs.scores,
+            inputs.subsets,
+            inputs.truth,
+            inputs.recipes,
+            inputs.runs,
         ),
         gains=gains,
         predictions=predictions,

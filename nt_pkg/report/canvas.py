@@ -115,9 +115,9 @@ def start_at_zero(panels: Sequence[Axes]) -> None:
 
     Call it when everything is drawn: setting one limit turns off autoscaling of the other.
     """
-    top = max(axes.get_ylim()[1] for axes in panels)
+    top = max(1.0, *(axes.get_ylim()[1] for axes in panels))  # all may be zero
     for axes in panels:
-        axes.set_ylim(-0.035 * top, top)
+        axes.set_ylim(-0.035 * top, 1.02 * top)
 
 
 def label_below(figure: Figure, panels: Sequence[Axes]) -> None:

@@ -16,7 +16,6 @@ from nt_pkg.report.runs import Runs, keep_complete
 from nt_pkg.statistics.correlation import Correlation, correlate
 from nt_pkg.statistics.tests import correct_holm
 
-RANDOM = "random"
 _Setting = tuple[str, str, str]  # student, format, mode
 
 
@@ -95,20 +94,13 @@ def _gain(
     known: Runs,
 ) -> Gain | None:
     own = draws[name][0]
-    if own.selector == RANDOM:
+    if own.is_random:
         return None
-    same = (own.pool, own.teacher, own.size)
-    against = next(
-        (
-            other
-            for other in sorted(cells)
-            if draws[other][0].selector == RANDOM
-            and (draws[other][0].pool, draws[other][0].teacher, draws[other][0].size) == same
-        ),
-        None,
-    )
-    if against is None:
+    found = [other for other in sorted(cells) if _is_baseline(draws[other][0], own)]
+    if not found:
         return None
+    # Of several, one that chooses among the answers to a question where the subset does.
+    against = min(found, key=lambda each: bool(draws[each][0].choice) != bool(own.choice))
     sides = [cells[name], cells[against]]
     wanted = sorted(set.intersection(*(set.union(*map(set, side.values())) for side in sides)))
     complete = [keep_complete(side, wanted) for side in sides]
@@ -122,7 +114,7 @@ def _gain(
         *setting,
         subset=name,
         size=own.size,
-        recipe=canonical([own.pool, own.teacher, own.selector, own.params, own.spec.get("near")]),
+        recipe=canonical([own.selector, own.params, {**own.around, "size": None}]),
         against=against,
         num_seeds=len(seeds),
         gain=test.mean if test else _mean(paired[0], wanted) - _mean(paired[1], wanted),
@@ -130,6 +122,12 @@ def _gain(
         basis=test.basis if test else "",
         means=_average_means([draw.means for draw in draws[name]]),
     )
+
+
+def _is_baseline(other: Subset, own: Subset) -> bool:
+    """Return whether a subset is a random one like another, but for which answers it chose."""
+    free = {"choice": None, "near": None}
+    return other.is_random and {**other.around, **free} == {**own.around, **free}
 
 
 def _mean(side: ScoresBySeed, wanted: Sequence[str]) -> float:

@@ -66,7 +66,11 @@ class Headline:
 def say_headline(material: Material) -> Headline:
     """Return the headline of a study."""
     cells, chance = material.cells, material.study.chance
-    opening = [say_what_was_run(material.scores, material.pools, material.traces)]
+    opening = [
+        say_what_was_run(material.scores, material.pools, material.traces)
+        if material.scores or material.runs or not material.subsets
+        else say_what_was_selected(material.subsets, material.traces)
+    ]
     opening += say_held_out(material.runs)
     if material.changes is not None:
         opening.append(say_changes(material.changes))
@@ -155,6 +159,19 @@ def say_what_was_run(
     if not traces:
         parts += [f"Pool {pool.pool} holds {show_count(pool.num_kept)} prompts." for pool in pools]
     return " ".join(parts)
+
+
+def say_what_was_selected(subsets: Sequence[Subset], traces: Sequence[TraceSet]) -> str:
+    """Return what a study without trainings and scores has selected."""
+    names = {each.subset for each in subsets}
+    sets = [
+        f"{show_count(each.num_rows)} traces of teacher {each.teacher} over pool {each.pool}"
+        for each in traces
+    ]
+    return (
+        f"{show_plural(len(names), 'subset')} selected from {show_list(sets)}. No student is "
+        "trained on them here."
+    )
 
 
 def say_unsolved(unsolved: Mapping[str, Cell], chance: Mapping[str, float], benchmarks: int) -> str:

@@ -176,6 +176,26 @@ class Subset:
     spec: Settings = field(default_factory=dict)
     source: Source | None = None
 
+    @property
+    def choice(self) -> Settings:
+        """The rule by which one answer per question was chosen before the selector; or nothing."""
+        made = self.spec.get("one_per_question")
+        return {k: v for k, v in made.items() if k != "code"} if isinstance(made, Mapping) else {}
+
+    @property
+    def around(self) -> Settings:
+        """What decided about the rows besides the selector: size, budget, choice of answers."""
+        own = ("selector", "params", "code", "one_per_question")
+        rest = {key: value for key, value in self.spec.items() if key not in own}
+        return {**rest, "pool": self.pool, "teacher": self.teacher, "size": self.size} | {
+            "choice": self.choice
+        }
+
+    @property
+    def is_random(self) -> bool:
+        """Whether nothing that a trace says decided about its rows."""
+        return self.selector == "random" and self.choice.get("rule", "random") == "random"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:

@@ -84,7 +84,9 @@ def _say_headline(material: Material) -> Sequence[str]:
         *(paragraph(text) for text in found.opening),
         *(page.note(text) for text in found.warnings),
         page.finding_list(found.findings),
-        paragraph("" if material.effects else "This study has no comparisons."),
+        paragraph(
+            "This study has no comparisons." if material.scores and not material.effects else ""
+        ),
     ]
 
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 
 from nt_pkg.config.filters import Filter, Named, expand_comparison, fits
 from nt_pkg.config.report import Comparison
-from nt_pkg.files.json_files import digest
+from nt_pkg.files.json_files import canonical, digest
 from nt_pkg.identity.recipe_key import recipe_key
-from nt_pkg.report.records import Effect, Judged, Subset, TrueEffect, TrueRecipe, Truth
+from nt_pkg.report.records import Effect, Judged, Run, Subset, TrueEffect, TrueRecipe, Truth
 from nt_pkg.report.summary import Summary
 from nt_pkg.report.wording import show_list, show_percent, show_plural
 from nt_pkg.statistics.ratios import LONGER, lean
@@ -110,6 +110,7 @@ def judge_truth(
     subsets: Sequence[Subset],
     truth: Truth | None,
     recipes: Mapping[str, str],
+    runs: Sequence[Run] = (),
 ) -> list[Judged]:
     """Return every verdict next to the truth; without a truth, only those with one by design."""
     kept = truth.effects if truth else ()
@@ -118,7 +119,7 @@ def judge_truth(
     names = {effect.name for effect in truth.effects} if truth else set()
     found = []
     for comparison, effect in zip(comparisons, effects, strict=True):
-        if is_zero_by_design(comparison, scores, subsets):
+        if is_zero_by_design(comparison, scores, subsets, runs):
             found.append(_judge(effect, BY_DESIGN, 0.0, 0.0, 0))
         elif truth is None:
             continue
@@ -185,23 +186,27 @@ def say_truth(judged: Sequence[Judged]) -> str:
 
 
 def is_zero_by_design(
-    comparison: Comparison, scores: Sequence[Named], subsets: Sequence[Subset]
+    comparison: Comparison,
+    scores: Sequence[Named],
+    subsets: Sequence[Subset],
+    runs: Sequence[Run] = (),
 ) -> bool:
-    """Return whether both sides differ only in selectors that know nothing of a row."""
+    """Return whether both sides differ only in selectors that know nothing of a row.
+
+    What else decided about their rows, such as which answer stands for a question, is the same for
+    both, and so are their trainings.
+    """
     sides = expand_comparison(comparison)
     found = [[s for s in scores if fits(s, side)] for side in sides]
     names = [{s.subset for s in side} for side in found]
     if any(len(each) != 1 for each in names) or names[0] == names[1]:
         return False
     others = [{(s.student, s.format, s.mode) for s in side} for side in found]
-    made = [
-        {(s.selector, s.pool, s.teacher, s.size) for s in subsets if s.subset in each}
-        for each in names
-    ]
-    if others[0] != others[1] or any(len(each) != 1 for each in made):
-        return False
-    (a,), (b,) = made
-    return {a[0], b[0]} <= set(BLIND) and a[1:] == b[1:]
+    draws = [[each for each in subsets if each.subset in side] for side in names]
+    around = [{canonical(each.around) for each in side} for side in draws]
+    trained = [{canonical(run.spec) for run in runs if run.subset in side} for side in names]
+    alike = others[0] == others[1] and around[0] == around[1] and trained[0] == trained[1]
+    return alike and len(around[0]) == 1 and all(d.selector in BLIND for s in draws for d in s)
 
 
 def _keys(scores: Sequence[Named], side: Filter) -> list[str]:

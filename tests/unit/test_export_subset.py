@@ -244,9 +244,27 @@ def test_card_says_how_it_was_made(plan: Plan, tmp_path: Path) -> None:
         sha256_file(next((tmp_path / "out" / "data").iterdir())),
         read_json(layout.artifact(layout.SUBSET_MANIFEST, **_names()))["sha256"],
         "python -m scripts.export_subset --configfile mine.yaml --subset longest --seed 3",
+        "| grade | column | column grade | A column of the pool's table as a label:",
     ):
         assert said in text
-    assert str(Path.cwd()) not in text and "unknown" not in text
+    assert str(Path.cwd()) not in text and "unknown" not in text and str(tmp_path) not in text
+
+
+def test_study_of_another_folder_is_exported_from_here(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --directory; the card names no folder above the project."""
+    there = Path.cwd()
+    monkeypatch.chdir(tmp_path)
+    export_subset.main(
+        ["--configfile", str(there / "mine.yaml"), "--directory", str(there), "--subset",
+         "longest", "--seed", "3", "--out", "mine"]
+    )  # fmt: skip
+
+    text = Path("mine/README.md").read_text()
+    assert list(Path("mine/data").iterdir())
+    assert f"--directory {there.name} --configfile mine.yaml" in text
+    assert str(there) not in text and str(tmp_path) not in text
 
 
 def test_benchmarks_appear_by_their_names_and_counts(plan: Plan, tmp_path: Path) -> None:
@@ -271,7 +289,8 @@ def test_benchmarks_appear_by_their_names_and_counts(plan: Plan, tmp_path: Path)
     ("options", "message"),
     [
         (["--subset", "nothing"], "unknown name 'nothing'; subsets has longest"),
-        (["--seed", "4"], "has not been selected with seed 4: run the study's target `subsets`"),
+        (["--seed", "4"], "does not select the subset with seed 4; it does with --seed 3"),
+        (["--directory", "empty"], "has not been selected with seed 3: run the study's target"),
         (["--out", "."], "is there already"),
     ],
 )
@@ -279,6 +298,7 @@ def test_what_cannot_be_exported(
     plan: Plan, tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--configfile", "mine.yaml", "--subset", "longest", "--seed", "3"]
+    Path("empty").mkdir(exist_ok=True)
 
     with pytest.raises(SystemExit):
         export_subset.main([*arguments, "--out", str(tmp_path / "out"), *options])

@@ -318,6 +318,40 @@ def test_gain_is_over_random_of_equal_size_and_sizes_of_one_selector_are_one_poi
     assert same.correlation.r is None and same.p_value is None
 
 
+def test_gain_of_a_choice_among_answers_is_over_a_random_choice() -> None:
+    """A random selection of right answers is no random subset, and no baseline."""
+    rules: dict[str, Any] = {
+        "a-right": {"rule": "right"}, "b-any": {"rule": "random"}, "c-all": None
+    }  # fmt: skip
+    levels = dict(zip([*rules, "d-long", "e-long"], (0.6, 0.5, 0.4, 0.7, 0.8), strict=True))
+    rules |= {"d-long": None, "e-long": {"rule": "right"}, "f-long": None}
+    levels["f-long"] = 0.9
+    scores = [
+        replace(score(name, "system2", seed, "think", "m"), accuracy=level)
+        for name, level in levels.items()
+        for seed in range(3)
+    ]
+    subsets = [
+        make_subset(
+            name,
+            selector="long" if "long" in name else "random",
+            spec={
+                **({"one_per_question": rule} if rule else {}),
+                **({"near": "other"} if name == "f-long" else {}),
+            },
+        )
+        for name, rule in rules.items()
+    ]
+
+    gains, _ = measure_gains(scores, subsets, Runs(scores))
+
+    found = {gain.subset: (gain.against, round(gain.gain, 3)) for gain in gains}
+    assert found == {
+        "a-right": ("b-any", 0.1), "d-long": ("c-all", 0.3), "e-long": ("b-any", 0.3),
+        "f-long": ("c-all", 0.5),
+    }  # fmt: skip
+
+
 # Pages of rows.
 
 

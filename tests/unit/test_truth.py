@@ -32,6 +32,7 @@ from tests.check_report import find_false
 from tests.unit.report_study import (
     compare,
     make_bare,
+    make_run,
     make_study,
     make_subset,
     score,
@@ -251,6 +252,40 @@ def test_zero_by_design(
     ]
 
     assert is_zero_by_design(compare(a, b, None), scores, subsets) is is_zero
+
+
+RULE = {"rule": "random", "code": "1"}
+
+
+@pytest.mark.parametrize(
+    ("specs", "epochs", "is_zero"),
+    [
+        (({}, {}), (2, 2), True),
+        (({}, {}), (2, 3), False),
+        (({"tokens": 900}, {}), (2, 2), False),
+        (({"one_per_question": RULE}, {}), (2, 2), False),
+        (({"one_per_question": RULE}, {"one_per_question": {**RULE, "code": "2"}}), (2, 2), True),
+        (({"one_per_question": RULE}, {"one_per_question": {"rule": "right"}}), (2, 2), False),
+        (({"one_per_question": {"rule": "right"}},) * 2, (2, 2), True),
+    ],
+)
+def test_zero_by_design_needs_all_else_to_be_alike(
+    specs: tuple[dict[str, Any], dict[str, Any]], epochs: tuple[int, int], is_zero: bool
+) -> None:
+    """A choice among answers looks at them, and it decides before a blind selector does."""
+    names = ("s", "r")
+    scores = [score(name, "system2", 0, "think") for name in names]
+    subsets = [
+        make_subset(name, selector="random", spec=spec)
+        for name, spec in zip(names, specs, strict=True)
+    ]
+    runs = [
+        replace(make_run(name, "system2", 0, 512), spec={"epochs": number})
+        for name, number in zip(names, epochs, strict=True)
+    ]
+
+    asked = compare(side("s"), side("r"), None)
+    assert is_zero_by_design(asked, scores, subsets, runs) is is_zero
 
 
 @pytest.mark.parametrize(("gap", "wrong"), [(0.3, 1), (-0.3, 1), (0.0, 0)])

@@ -27,6 +27,8 @@ def draw_effects(material: Material) -> Chart | None:
     axes.set_yticks(range(len(shown)), [""] * len(shown))
     for place, effect in enumerate(reversed(shown)):
         _write_name(axes, place, effect.title)
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, -1.0), max(high, 1.0))  # all may be zero
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)

@@ -30,8 +30,8 @@ def _draw(pool: str, overlaps: Sequence[Overlap], name: str) -> Chart | None:
     names = sort_naturally(list({side for each in overlaps for side in (each.a, each.b)}))
     left_out = names[MAX_SUBSETS:]
     names = names[:MAX_SUBSETS]
-    if len(names) < 2:
-        return None
+    if len(names) < 3:
+        return None  # a single number, which the table has
     size = 0.52 * len(names) + 2.0
     figure, (axes,) = make_axes(1, 1, min(8.6, size + 1.2), min(8.6, size))
     rows: list[Row] = []

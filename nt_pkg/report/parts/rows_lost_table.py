@@ -20,8 +20,10 @@ def tabulate_lost(material: Material) -> Table | None:
         incomplete = {f"incomplete: {why}": num for why, num in trace.incomplete.items()}
         where = f"{trace.pool} / {trace.teacher}"
         rows += _lose("traces", where, trace.num_rows, {**trace.failed, **incomplete})
+    several = len({(each.pool, each.teacher) for each in material.traces}) > 1
     for entry in material.annotations:
-        rows += _lose("annotations", entry.annotator, entry.num_rows, entry.failed)
+        of = f"{entry.pool} / " if several else ""
+        rows += _lose("annotations", f"{of}{entry.annotator}", entry.num_rows, entry.failed)
     rows += _lose_choices(material.subsets)
     rows += _lose_runs(material.runs)
     rows += _lose_answers(material.scores)

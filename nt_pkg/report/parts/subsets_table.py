@@ -3,7 +3,7 @@
 from nt_pkg.report.material import Material
 from nt_pkg.report.parts._base import Part
 from nt_pkg.report.parts._histograms import group_draws
-from nt_pkg.report.tables import Column, Table
+from nt_pkg.report.tables import Column, Row, Table
 from nt_pkg.report.wording import DASH, show_count, show_percent, show_settings
 
 
@@ -22,6 +22,7 @@ def tabulate_subsets(material: Material) -> Table | None:
             "teacher": members[0].teacher,
             "seeds": ", ".join(str(seed) for seed in sorted({draw.seed for draw in members})),
             "params": show_settings(members[0].params),
+            "choice": show_settings(members[0].choice),
             "conditions": "; ".join(
                 f"{condition}: {show_percent(count / members[0].num_available)} %"
                 for condition, count in members[0].conditions.items()
@@ -29,6 +30,7 @@ def tabulate_subsets(material: Material) -> Table | None:
         }
         for name, members in draws.items()
     )
+    has_choice = any(row["choice"] for row in rows)
     columns = (
         Column("subset", "Subset"),
         Column("selector", "Selector"),
@@ -38,9 +40,14 @@ def tabulate_subsets(material: Material) -> Table | None:
         Column("pool", "Pool"),
         Column("teacher", "Teacher"),
         Column("params", "Parameters", show=lambda r: r["params"] or DASH),
+        *([Column("choice", "Of each question", show=_show_choice)] if has_choice else []),
         Column("conditions", "Rows that fulfil", show=lambda r: r["conditions"] or DASH),
     )
     return Table("subsets", "The subsets and their selection rules.", columns, rows)
+
+
+def _show_choice(row: Row) -> str:
+    return row["choice"] or "every answer"
 
 
 PART = Part(section="selectors", place=20, draw=tabulate_subsets)
