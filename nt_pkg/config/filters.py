@@ -1,8 +1,8 @@
 """Filters on scores: which scores a comparison uses, and what is subtracted from what.
 
 A filter is a dict of field -> value on scores (student, subset, format, mode, benchmark). It must
-match at most one score per seed and benchmark. Without `benchmark` it means the mean over the
-study's benchmarks; with a list of benchmarks, the mean over these.
+match at most one score per seed and benchmark. Without `benchmark` a comparison means the mean over
+the benchmarks that both sides have; with a list of benchmarks, the mean over these.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,6 +69,24 @@ def fits(found: Named, wanted: Filter) -> bool:
 
 def _is_one_of(value: str | None, wanted: str | list[str]) -> bool:
     return value in wanted if isinstance(wanted, list) else value == wanted
+
+
+def list_benchmarks(
+    wanted: Filter, cells: Sequence[Mapping[int, Mapping[str, object]]]
+) -> list[str]:
+    """Return the benchmarks that a comparison is of: those named, or those that all sides have.
+
+    If the sides share none, it is those of any side, so that all are left out with a reason.
+
+    Args:
+        wanted: the filter of a side.
+        cells: scores of each side by seed and benchmark.
+    """
+    if "benchmark" in wanted:
+        named = wanted["benchmark"]
+        return list(named) if isinstance(named, list) else [named]
+    own = [{name for found in side.values() for name in found} for side in cells]
+    return sorted(set.intersection(*own) or set.union(*own))
 
 
 def match_scores(

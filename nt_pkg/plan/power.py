@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nt_pkg.config.base import IMPORTED, UNTRAINED
-from nt_pkg.config.filters import expand_comparison, match_scores
+from nt_pkg.config.filters import expand_comparison, list_benchmarks, match_scores
 from nt_pkg.config.published import find_published_effect
 from nt_pkg.config.report import Comparison, Report
 from nt_pkg.config.study import Study
@@ -197,9 +197,9 @@ def _foresee(
     comparison: Comparison, study: Study, scores: Sequence[_Planned], family: int, folder: Path
 ) -> Prospect | None:
     a, b = expand_comparison(comparison)
-    named = a.get("benchmark", sorted({each.benchmark for each in scores}))
-    wanted = named if isinstance(named, list) else [named]
-    cells = [_complete(match_scores(scores, side, comparison.name), wanted) for side in (a, b)]
+    found = [match_scores(scores, side, comparison.name) for side in (a, b)]
+    wanted = list_benchmarks(a, found)
+    cells = [_complete(each, wanted) for each in found]
     if all(_first(cell).is_trained for cell in cells if cell) and all(cells):
         both = set(cells[0]) & set(cells[1])
         cells = [{seed: cell[seed] for seed in both} for cell in cells]

@@ -9,10 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from nt_pkg.config.filters import (
-    expand_comparison,
-    match_scores,
-)
+from nt_pkg.config.filters import expand_comparison, list_benchmarks, match_scores
 from nt_pkg.config.published import find_published_effect
 from nt_pkg.config.report import Claim, Comparison, Published
 from nt_pkg.report.judging import CLAIMS, NO_CLAIM, JudgedClaim, judge_study
@@ -140,9 +137,8 @@ def _measure(
     """Return one comparison, measured but not yet judged, because a family is judged together."""
     a, b = expand_comparison(comparison)
     name = comparison.name
-    benchmarks = sorted({score.benchmark for score in scores})
-    named = a.get("benchmark", benchmarks)
-    wanted = named if isinstance(named, list) else [named]
+    cells = [match_scores(scores, side, name) for side in (a, b)]
+    wanted = list_benchmarks(a, cells)
     effect = Effect(
         name=name,
         kind=comparison.kind,
@@ -155,7 +151,6 @@ def _measure(
         within=None if comparison.within is None else comparison.within / 100,
         tokens=comparison.tokens,
     )
-    cells = [match_scores(scores, side, name) for side in (a, b)]
     empty = [text for text, found in zip((a, b), cells, strict=True) if not found]
     if empty:
         return replace(effect, note="; ".join(f"no score of {describe_filter(f)}" for f in empty))
@@ -163,6 +158,9 @@ def _measure(
     named = show_list([str(seed) for seed in skipped])
     what = "seed" if len(skipped) == 1 else "seeds"
     notes = [f"{what} {named} left out, not scored on both sides"] if skipped else []
+    own = [{name for found in cell.values() for name in found} for cell in cells]
+    if alone := sorted((own[0] ^ own[1]) - set(wanted)):
+        notes.append(f"without {show_list(alone)}, which one side lacks")
     if not all(sides):
         return replace(effect, note="; ".join(notes))
     if comparison.kind == "modes":

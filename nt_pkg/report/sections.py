@@ -97,8 +97,8 @@ def _say_how_judged(material: Material) -> Sequence[str]:
         "+ 2 \u03c9\u00b2 over S seeds. \u03c4\u00b2 + e\u00b2 is seen between the seeds, pooled "
         "over the recipes of a student where these vary alike; otherwise it is moderated, or that "
         "of the pair\u2019s own seeds. \u03c9\u00b2 is seen between the questions. Accuracy is "
-        "averaged over all benchmarks if none is named; a question that two of them share counts "
-        "as one."
+        "averaged over the benchmarks that both sides have if none is named; a question that two "
+        "of them share counts as one."
     )
     families = (
         "p values are two-sided and corrected (Holm) over a family: the claims of this page, or "

@@ -36,8 +36,11 @@ def say_difference(effect: Effect, labels: Labels) -> str:
     a, b = effect.sides
     if effect.difference is None:
         return f"{capitalise(a)} and {b} were not compared: {effect.note}."
+    where = say_where(effect, labels)
+    if show_points(effect.difference) == "0.0":
+        return f"{capitalise(a)} scored as much as {b}{where}."
     more = "more" if effect.difference > 0 else "less"
-    return f"{capitalise(a)} scored {_say_size(effect)} {more} than {b}{say_where(effect, labels)}."
+    return f"{capitalise(a)} scored {_say_size(effect)} {more} than {b}{where}."
 
 
 def say_no_difference(effects: Sequence[Effect], labels: Labels) -> str:

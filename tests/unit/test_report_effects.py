@@ -100,6 +100,23 @@ def test_incomplete_seeds_are_left_out_and_named() -> None:
     assert effect.note == "seed 3 left out, not scored on both sides"
 
 
+def test_comparison_is_of_the_benchmarks_that_both_sides_have() -> None:
+    """Other blocks of the study may ask others; a benchmark that one side lacks says nothing."""
+    rows = [
+        *(row for row in make_scores() if row.subset != "random-512"),
+        *(row for row in make_scores() if row.subset == "random-512"
+          and row.benchmark != "micro_mixed"),
+        replace(score("other", "system2", 0, "think"), benchmark="elsewhere"),
+    ]  # fmt: skip
+    names = sorted({row.benchmark for row in make_scores()} - {"micro_mixed"})
+
+    (effect,), _ = measure_effects([compare(side("long-512"), side("random-512"))], rows)
+
+    assert effect.num_seeds == 5
+    assert effect.note == "without micro_mixed, which one side lacks"
+    assert effect.benchmark == (names[0] if len(names) == 1 else f"mean of {len(names)}")
+
+
 def test_comparisons_that_read_alike_say_what_sets_them_apart() -> None:
     """By their benchmark, then by what is compared; what reads unlike others says nothing more."""
     rows = make_scores()
