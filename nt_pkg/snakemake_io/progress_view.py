@@ -157,7 +157,7 @@ class ProgressView:
             return ""
         begun, rule, job = jobs[0]
         others = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
-        told = _last_line(self._logs[job])
+        told = _last_line([self._folder / log for log in self._logs[job]])
         return f"; {rule}{others} for {_clock(time.time() - begun)}{told and f' ({told})'}"
 
     def _left(self, stage: str) -> int:
@@ -208,11 +208,11 @@ class ProgressView:
         sys.stdout.flush()
 
 
-def _last_line(logs: list[str]) -> str:
+def _last_line(logs: list[Path]) -> str:
     """Return the last line of a job's log, without its time."""
     for log in logs:
         try:
-            with Path(log).open("rb") as file:
+            with log.open("rb") as file:
                 file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
                 lines = file.read().decode(errors="replace").split("\n")[:-1]
         except OSError:

@@ -108,7 +108,7 @@ def test_a_job_that_takes_long_tells_how_far_it_is(
     now = BEGUN
     monkeypatch.setattr("time.time", lambda: now)
     log = Path("logs/train/a.log")
-    view = ProgressView(Path("study.log"), 2, BEGUN)
+    view = ProgressView(Path("study.log"), 2, BEGUN, folder=Path("there"))
     view.take({"event": "left", "rules": {"train": 2}, "time": now})
     for job, rule in enumerate(("train", "train", "all")):
         view.take({"event": "started", "id": job, "rule": rule, "log": [str(log)], "time": now})
@@ -122,8 +122,10 @@ def test_a_job_that_takes_long_tells_how_far_it_is(
 
     assert shown_after(20) == ""
     assert "0/2 jobs; train and 1 more for 0:31, more than" in shown_after(11)
-    log.parent.mkdir(parents=True)
-    log.write_text("12:00:00 steps: 1 of 9\n12:00:10 steps: \x1b2 of 9\n12:00:20 ste")
+    Path("there", log).parent.mkdir(parents=True)
+    Path("there", log).write_text(
+        "12:00:00 steps: 1 of 9\n12:00:10 steps: \x1b2 of 9\n12:00:20 ste"
+    )
     assert shown_after(20) == ""
     assert "; train and 1 more for 1:02 (steps: \\x1b2 of 9), more than" in shown_after(11)
     view.take({"event": "finished", "id": 0, "time": now})
