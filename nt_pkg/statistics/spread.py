@@ -7,10 +7,10 @@ measured against the others, per benchmark, because every benchmark shows again 
 vary:
 
 pooled      a factor of about two and a half in the standard deviation is excluded
-own         they vary more than the others, or less: only their own count
-moderated   neither is shown: their own variance and that of the others, the others with no more
-            degrees of freedom than their own (Smyth 2004 finds this number from many genes;
-            from a dozen recipes it cannot be found)
+own         they vary more than the others, or both sides vary less: only their own count
+moderated   none of these is shown: their own variance and that of the others, the others with no
+            more degrees of freedom than their own (Smyth 2004 finds this number from many
+            genes; from a dozen recipes it cannot be found)
 
 What is excluded and shown has levels that were chosen by simulation (`make bench-statistics`).
 """
@@ -30,6 +30,7 @@ LEVEL_EXCLUDED = 0.05
 LEVEL_MORE = 0.05  # below it both sides, or one, are said to vary more than the others
 LEVEL_LESS = 0.05  # and less; of the others, which then do not count
 LEVEL_SIDES = 0.05  # below it one side is said to vary more than the other
+LEVEL_BOTH = 0.2  # and below it one may, so that both together vary less because of the other
 LEVEL_SEEDS = 0.01  # below it a seed is said to shift all recipes alike
 PRIOR_SHARE = 0.5  # degrees of the others, for each of one's own, where they are only moderated
 
@@ -162,16 +163,22 @@ def _leave_out_steady(others: Sequence[_Scatter]) -> list[_Scatter]:
 
 def _own_degrees(own: Sequence[_Scatter]) -> float:
     """Return the degrees of the variance of one side or two, fewer if one is said to vary more."""
+    if _p_sides_alike(own) > LEVEL_SIDES:
+        return sum(each.degrees for each in own)
+    return _find_welch_degrees(own)
+
+
+def _p_sides_alike(own: Sequence[_Scatter]) -> float:
+    """Return the two-sided p value of the test that two sides vary alike; 1 for one side."""
     both = _add(own)
     assert both is not None
     known = both.variances > 0
     if len(own) == 1 or not known.any():
-        return both.degrees
+        return 1.0
     one, other = (float((each.variances[known] / both.variances[known]).mean()) for each in own)
     first, second = (each.degrees * _num_independent(both) for each in own)
     lower = fdtr(first, second, one / other) if other else 1.0
-    is_alike = LEVEL_SIDES / 2 < lower < 1 - LEVEL_SIDES / 2
-    return both.degrees if is_alike else _find_welch_degrees(own)
+    return float(2 * min(lower, 1 - lower))
 
 
 def _find_welch_degrees(own: Sequence[_Scatter]) -> float:
@@ -198,8 +205,10 @@ def _judge(mine: _Scatter, own: Sequence[_Scatter], rest: _Scatter) -> tuple[str
     more, less = float(fdtrc(above, below, ratio)), float(fdtr(above, below, ratio))
     alike = min(1.0, 2 * min(more, less))
     sides = [measure(each) for each in own]
-    if more < LEVEL_MORE or less < LEVEL_LESS:
+    if more < LEVEL_MORE:
         return "own", alike
+    if less < LEVEL_LESS:
+        return ("own" if _p_sides_alike(own) > LEVEL_BOTH else "moderated"), alike
     if any(fdtrc(df, below, each) < LEVEL_MORE for each, df in sides):
         return "own", alike
     is_excluded = ratio < FACTOR_BOTH * fdtri(above, below, LEVEL_EXCLUDED) and all(
