@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if {"-h", "--help"} & set(arguments):
-        say(__doc__)
+        say(__doc__ or "")
         return 0
     options = ["-s", str(ROOT / "Snakefile")]
     if not any(each.startswith(("--profile", "--workflow-profile")) for each in arguments):
@@ -82,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             "NT_WARM": f"{passing}/warm.sock",
             "NT_JOB_TIMES": f"{passing}/startup.jsonl",
             "OMP_NUM_THREADS": "1",
-            "PYTHONUTF8": "1",  # of the warm interpreter, and so of its jobs
+            # Of the warm interpreter, and so of its jobs (nt_pkg/jobs/shell.py).
+            "PYTHONUTF8": "1",
+            "PYTHONOPTIMIZE": "",
             "TOKENIZERS_PARALLELISM": "false",
             "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
         }

@@ -29,8 +29,9 @@ def shell_prefix(root: Path, variables: Mapping[str, str], is_deployed: bool) ->
         )
     # Nobody answers a question that a library asks: `yes | snakemake` would, with yes.
     found = "exec < /dev/null; "
-    # Files are UTF-8 whatever the language of the user is.
-    found += "export PYTHONUTF8=1 "
+    # Files are UTF-8 whatever the language of the user is. Assertions are there to find what is
+    # wrong before it is written, and transformers needs its docstrings.
+    found += "export PYTHONUTF8=1 PYTHONOPTIMIZE= "
     found += f"PYTHONPATH={shlex.quote(str(root))} NT_JOB_STARTED=${{{{EPOCHREALTIME:-}}}}; "
     if is_deployed:
         return found

@@ -182,3 +182,19 @@ def test_jobs_have_no_standard_input() -> None:
         env=dict(os.environ),
     )
     assert done.stdout == ""
+
+
+def test_jobs_are_the_same_whatever_the_user_has_set() -> None:
+    """Another encoding of files, or Python without assertions and docstrings."""
+    from nt_pkg.jobs.shell import shell_prefix
+
+    prefix = shell_prefix(ROOT, {}, is_deployed=False).replace("{{", "{").replace("}}", "}")
+    shown = "import sys; print(sys.flags.utf8_mode, sys.flags.optimize)"
+    done = subprocess.run(
+        ["bash", "-c", f"{prefix} python -c '{shown}'"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONOPTIMIZE": "2"},
+    )
+    assert done.stdout == "1 0\n"
