@@ -22,8 +22,8 @@ from nt_pkg.plan.study_plan import Plan, answers_file
 from nt_pkg.plan.validate import load_study
 from nt_pkg.report.summary import check_earlier, read_truth
 from nt_pkg.slurm.site import Site
-from nt_pkg.snakemake_io.measured import measure_jobs
 from nt_pkg.snakemake_io.clocks import accept_inputs_of_the_future
+from nt_pkg.snakemake_io.measured import measure_jobs
 from nt_pkg.snakemake_io.patterns import each
 from nt_pkg.snakemake_io.records import keep_beside_outputs, use_known_digests
 from nt_pkg.snakemake_io.remake import remake_command
