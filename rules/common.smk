@@ -86,8 +86,8 @@ for resource, most in admissions(PLAN.study).items():
         workflow.register_resource(resource, most)
 
 measure_jobs()
-
 accept_inputs_of_the_future()
+
 if workflow.is_main_process:
     keep_beside_outputs()
     use_known_digests()

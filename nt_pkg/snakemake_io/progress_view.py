@@ -87,7 +87,9 @@ class ProgressView:
             self._show()
 
     def close(self, status: int) -> None:
-        """Print where the output is if the study failed."""
+        """Print how far it came, and where the output is if it failed."""
+        if self._planned:
+            self._show()
         if self._is_terminal:
             sys.stdout.write("\n")
         if self._is_begun and not self._planned and not status:
