@@ -14,6 +14,7 @@ from nt_pkg.annotators._base import Example, Label, StudentParams
 from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN, training_pair
 from nt_pkg.dialogue.rendering import render, tokens_within
 from nt_pkg.engines._output_layer import has_plain_head
+from nt_pkg.jobs.model_folder import check_whole
 
 if TYPE_CHECKING:  # a start of Snakemake imports the annotators of its study
     import numpy as np
@@ -61,7 +62,10 @@ class StudentReader:
         self._device = torch.device("cuda" if has_gpu else "cpu")
         self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         dtype = "auto" if has_gpu else torch.float32
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, trust_remote_code=False, output_loading_info=True
+        )
+        check_whole(folder, info)
         self._model = model.to(self._device).eval()
         config = self._model.config.get_text_config()
         self._context: int | None = getattr(config, "max_position_embeddings", None)

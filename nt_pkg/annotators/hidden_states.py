@@ -23,6 +23,7 @@ from nt_pkg.config.base import Strict
 from nt_pkg.dialogue.chat_template import ids_around, plain_ids
 from nt_pkg.files.vectors import MAX_DIMENSIONS, encode
 from nt_pkg.identity.seeds import generator
+from nt_pkg.jobs.model_folder import check_whole
 
 if TYPE_CHECKING:  # a start of Snakemake imports the annotators of its study
     import numpy as np
@@ -62,11 +63,11 @@ class _Reader:
         self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self._before, self._behind = ids_around(self._tokenizer)
         dtype = "auto" if has_gpu else torch.float32
-        self._model = (
-            AutoModel.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
-            .to(self._device)
-            .eval()
+        model, info = AutoModel.from_pretrained(
+            folder, dtype=dtype, trust_remote_code=False, output_loading_info=True
         )
+        check_whole(folder, info, unused="pooler.")  # behind the last state
+        self._model = model.to(self._device).eval()
         num_layers = self._model.config.num_hidden_layers
         if not -num_layers - 1 <= params.layer <= num_layers:
             raise ValueError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nt_pkg.files.json_files import sha256_file
+from nt_pkg.jobs.model_folder import check_whole
 
 logger = logging.getLogger(__name__)
 _OF_THE_FILE = ("quantization_config", "_model_name_or_path")
@@ -34,9 +35,14 @@ def convert_gguf(path: Path, out_dir: Path) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(
-            path.parent, gguf_file=path.name, dtype=torch.float32, trust_remote_code=False
+        loaded, info = AutoModelForCausalLM.from_pretrained(
+            path.parent,
+            gguf_file=path.name,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
+        check_whole(path, info)
         tokenizer = AutoTokenizer.from_pretrained(
             path.parent, gguf_file=path.name, trust_remote_code=False
         )

@@ -37,17 +37,18 @@ def loading(folder: Path) -> Iterator[None]:
         raise ValueError(f"{folder} cannot be loaded: {said}") from error
 
 
-def check_whole(folder: Path, info: Mapping[str, Any]) -> None:
+def check_whole(folder: Path, info: Mapping[str, Any], unused: str = "\n") -> None:
     """Look whether the files had all weights of a model: transformers makes up those that lack.
 
     Args:
         folder: of the model.
         info: what transformers says of the loading (`output_loading_info`).
+        unused: how names of tensors begin that are not needed.
 
     Raises:
         ValueError: some are missing.
     """
-    if missing := sorted(info["missing_keys"]):
+    if missing := sorted(key for key in info["missing_keys"] if not key.startswith(unused)):
         raise ValueError(
             f"{folder} cannot be loaded: its files lack {len(missing)} tensors of the model, such "
             f"as {one_line(missing[0])}, and random numbers would take their place; {_REMEDY}"

@@ -120,8 +120,10 @@ def test_model_without_some_of_its_weights_is_not_made_up(tmp_path: Path) -> Non
     del tensors["model.layers.0.mlp.up_proj.weight"]
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
 
-    for read in (READERS["transformers"], lambda each: read_mapped(each, "float32", "eager")):
-        with pytest.raises(ValueError, match=r"lack 1 tensors .* model.layers.0.mlp.up_proj"):
+    read_for_training = lambda each: read_mapped(each, "float32", "eager")  # noqa: E731
+    labels = READERS["hidden_states"], READERS["surprisal"]
+    for read in (READERS["transformers"], read_for_training, *labels):
+        with pytest.raises(ValueError, match=r"lack 1 tensors .*layers.0.mlp.up_proj"):
             read(folder)
     read_mapped(BASE, "float32", "eager")
 
