@@ -9,17 +9,17 @@ strategies of the rows that it picked, over all seeds, against those of the pool
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from matplotlib.axes import Axes
 
 from nt_pkg.files.json_files import read_json
 from nt_pkg.files.parquet import read_parquet
 from nt_pkg.files.schemas import SUBSET
 from nt_pkg.report.canvas import INK, SERIES, chart_style, make_axes
-from nt_pkg.report.collect import Labels
+from nt_pkg.report.labels import Labels, TraceSet
 
 _TITLES = ("Length of the trace, in tokens", "Domain of the question", "Strategies of the trace")
 # As in the table of docs/selectors.md.
@@ -48,7 +48,7 @@ def main() -> None:
     )
     key = (args.pool, args.teacher)
     picked = _picked(args.results / "subsets" / args.pool / args.teacher, args.size)
-    pool = _shares(labels, key, labels.values[key]["length"])
+    pool = _shares(labels, key, None)
     with chart_style():
         _draw({name: _shares(labels, key, ids) for name, ids in picked.items()}, pool, args.out)
 
@@ -63,16 +63,16 @@ def _picked(folder: Path, size: int) -> dict[str, list[str]]:
     return {name: found[name] for name in _ORDER if name in found}
 
 
-def _shares(labels: Labels, key: tuple[str, str], ids: Iterable[str]) -> dict[str, Any]:
-    """Return shares of rows: by bin of length, by domain, and by strategy."""
-    ids = list(ids)
-    found = labels.histograms(key, ids)
+def _shares(labels: Labels, key: TraceSet, ids: list[str] | None) -> dict[str, Any]:
+    """Return shares of some rows, or of all: by bin of length, by domain, and by strategy."""
+    found = labels.histograms(key, None if ids is None else labels.places(key[0], pa.array(ids)))
     assert found.num_tokens is not None, "the traces have no lengths"
+    number = sum(found.num_tokens.counts)
     return {
         "edges": found.num_tokens.edges,
-        "num_tokens": [count / len(ids) for count in found.num_tokens.counts],
-        "domain": {name: count / len(ids) for name, count in found.domain.items()},
-        "strategies": {name: count / len(ids) for name, count in found.strategies.items()},
+        "num_tokens": [count / number for count in found.num_tokens.counts],
+        "domain": {name: count / number for name, count in found.domain.items()},
+        "strategies": {name: count / number for name, count in found.strategies.items()},
     }
 
 

@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from nt_pkg.report.overlaps import measure_overlaps, read_draws
     from nt_pkg.report.rows import choose_pairs, find_texts, show_rows
     from nt_pkg.report.solved import compare_questions
-    from nt_pkg.statistics.compare_runs import read_grades, read_lengths, read_means
+    from nt_pkg.statistics.compare_runs import read_first_answers, read_lengths, read_means
 
     spec = json.loads(args.spec)
     ready("build_report")
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         report.comparisons,
         found.scores,
         answers,
-        _beside_scores(read_grades),
+        lambda score, asked: read_first_answers(_file_of(score), asked),
         _questions(spec["benchmarks"], args.benchmarks),
     )
     earlier = [read_summary(path.parent, spec["study"]) for path in args.earlier]
@@ -137,11 +137,12 @@ def _beside_scores(read: Callable[[Path], Found]) -> Callable[[Score], Found]:
     """Return a function that reads the file next to a score, each file once."""
     kept = cache(read)
 
-    def read_beside(score: Score) -> Found:
-        assert score.source is not None, "a score that was read from a file has a source"
-        return kept(Path(score.source.path))
+    return lambda score: kept(_file_of(score))
 
-    return read_beside
+
+def _file_of(score: Score) -> Path:
+    assert score.source is not None, "a score that was read from a file has a source"
+    return Path(score.source.path)
 
 
 if __name__ == "__main__":

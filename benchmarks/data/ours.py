@@ -4,6 +4,7 @@ python -m benchmarks.data.ours STAGE ...    # prints one JSON object
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -78,24 +79,24 @@ def vectors(out: str, *labels: str) -> dict[str, Any]:
     return {}
 
 
-def collect(folder: str, num_rows: str) -> dict[str, Any]:
-    """Gather what the report says of labels: counts, histograms of the pool and of a subset."""
-    from benchmarks.data.labels import LABELS, NAMES, shards
-    from nt_pkg.files.parquet import read_parquet
-    from nt_pkg.files.schemas import TRACES
-    from nt_pkg.report.collect import Labels
+def report(folder: str) -> dict[str, Any]:
+    """Write the report of the study that benchmarks.data.study has made up."""
+    from scripts.build_report import main
 
-    paths = [
-        path
-        for annotator in (*LABELS, "embedding")
-        for path in shards(Path(folder), annotator, int(num_rows))
-    ]
-    some = read_parquet(shards(Path(folder), "traces", int(num_rows))[0], TRACES, ("id",))
-    known = Labels(paths)
-    known.summaries()
-    key = NAMES["pool"], NAMES["teacher"]
-    for ids in (None, [row["id"] for row in some[:10_000]]):
-        known.histograms(key, ids)
+    os.chdir(folder)
+    main(json.loads(Path("report.json").read_text()))
+    return {}
+
+
+def export(folder: str, subset: str) -> dict[str, Any]:
+    """Write the largest subset of that study as a data set."""
+    import shutil
+
+    from scripts.export_subset import main
+
+    os.chdir(folder)
+    shutil.rmtree("exported", ignore_errors=True)
+    main(["--configfile", "bench.yaml", "--subset", subset, "--out", "exported"])
     return {}
 
 
@@ -127,7 +128,8 @@ if __name__ == "__main__":
             decontaminate,
             rows_of_subset,
             vectors,
-            collect,
+            report,
+            export,
         )
     }
     print(json.dumps(stages[sys.argv[1]](*sys.argv[2:])))

@@ -11,12 +11,14 @@ from benchmarks.data.labels import NAMES, NUM_NEAR, SHARD_ROWS, shards
 from benchmarks.data.measure import Cost, Measurements
 from benchmarks.data.ours import against
 from benchmarks.data.rows import NUM_BENCHMARKS, PEER_ROWS
+from benchmarks.data.study import ALL_ROWS
 from benchmarks.fetched import write_manifest
 from nt_pkg.plugins import registry as plugins
 from nt_pkg.prompts.cleaning.rules import RULES
 
 TRACE_ROWS = 20_000  # rows of the shard whose traces have the paper's length
 MATRIX_ROWS, PICKS = 100_000, 1000
+EXPORTED, EXPORTED_ROWS = "nt-random-500k", 500_000  # of a study of the paper's size
 # Of selectors whose work grows with what they pick, this is what is asked for; of others a tenth.
 _MOST = {"coverage": PICKS}
 # Of selectors that go by any label.
@@ -90,8 +92,7 @@ class Bench:
         yield from self._decontamination(num_rows)
         yield from self._traces(num_rows)
         yield from self._selectors(num_rows)
-        yield self._line("report: labels", num_rows, "benchmarks.data.ours", "collect",
-                         self._labels, num_rows)  # fmt: skip
+        yield from self._report(num_rows)
 
     def summary(self, lines: list[Line]) -> dict[str, Any]:
         """Return the numbers of the largest pool, with the versions of the peers."""
@@ -211,6 +212,17 @@ class Bench:
                 "--out", out, "--manifest", out.with_suffix(".json"),
             )  # fmt: skip
             yield self._beside(line, name)
+
+    def _report(self, num_rows: int) -> Iterator[Line]:
+        """Yield the jobs that look at all of a study: its report, and the export of a subset."""
+        study = self._folder / f"study-{num_rows}"
+        self._module("study", num_rows, "benchmarks.data.study", study, num_rows)
+        yield self._line("report", num_rows, "benchmarks.data.ours", "report", study)
+        size = num_rows * EXPORTED_ROWS // ALL_ROWS
+        yield self._line(
+            f"export_subset {EXPORTED}", num_rows, "benchmarks.data.ours", "export", study,
+            EXPORTED, rows=size,
+        )  # fmt: skip
 
     def _beside(self, line: Line, name: str) -> Line:
         """Return the line of a selector with what scikit-learn takes for as much as it can do."""

@@ -23,12 +23,13 @@ import pyarrow.parquet as pq
 
 from nt_pkg.dialogue.formats import THINK_CLOSE, THINK_OPEN
 from nt_pkg.files.json_files import atomic_path, storable
-from nt_pkg.files.parquet import read_columns, rows_of
+from nt_pkg.files.parquet import rows_of, stream_columns
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES, Row
 
 Shape = Literal["messages", "prompt_completion", "parts"]
 FILE_ROWS = 50_000  # of one file: a gigabyte of long traces
 _GROUP_ROWS = 1000
+_BATCH_ROWS = 65_536
 _TEXT, _INT = pa.string(), pa.int64()
 _TURNS = pa.list_(pa.struct({"role": _TEXT, "content": _TEXT}))
 _SHAPES: dict[str, dict[str, pa.DataType]] = {
@@ -81,7 +82,7 @@ def export_rows(
             "source_row": (prompt or {})["source_row"],
             "request": request_of(prompt or {}),
         }
-        for picked, prompt, trace in zip(subset.to_pylist(), asked, told, strict=True)
+        for picked, prompt, trace in zip(_rows(subset), asked, told, strict=True)
     )
     schema = pa.schema({**_SHAPES[shape], **_REST})
     for start in count(0, _GROUP_ROWS):
@@ -113,6 +114,11 @@ def write_data_files(folder: Path, split: str, num_rows: int, tables: Iterator[p
                 writer.write_table(table)
 
 
+def _rows(table: pa.Table) -> Iterator[Row]:
+    for batch in table.to_batches(_GROUP_ROWS):
+        yield from batch.to_pylist()
+
+
 def _of_one_id(row_id: str, prompt: Row | None, trace: Row | None) -> tuple[str, str, str]:
     if prompt is None or trace is None:
         raise ValueError(
@@ -135,9 +141,19 @@ def _shaped(shape: Shape, question: str, reasoning: str, answer: str) -> dict[st
 
 def _labels(paths: Sequence[Path], ids: pa.Array) -> pa.Array:
     """Return the label of each id, null if it failed; labels of several types stay JSON."""
-    table = read_columns(paths, ANNOTATIONS, ["id", "value"])
-    texts = table["value"].take(pc.index_in(ids.cast(pa.large_string()), table["id"])).to_pylist()
     try:
-        return pa.array([text and storable(json.loads(text)) for text in texts])
+        return _columns(paths, ids, lambda text: text and storable(json.loads(text)))
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array(texts, _TEXT)
+        return _columns(paths, ids, lambda text: text)
+
+
+def _columns(paths: Sequence[Path], ids: pa.Array, read: Callable[[str | None], Any]) -> pa.Array:
+    """Return the label of each id; those of one batch of rows are Python objects at a time."""
+    parts = []
+    for path in paths:
+        for batch in stream_columns(path, ANNOTATIONS, ["id", "value"], _BATCH_ROWS):
+            own = batch.filter(pc.is_in(batch.column("id"), ids))
+            values = pa.array([read(text) for text in own.column("value").to_pylist()])
+            parts.append(pa.table({"id": own.column("id"), "value": values}))
+    found = pa.concat_tables(parts, promote_options="permissive")
+    return found["value"].combine_chunks().take(pc.index_in(ids, found["id"].combine_chunks()))

@@ -10,7 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
@@ -22,7 +21,7 @@ from nt_pkg.export.card import OWN, UNKNOWN, Card, Origin, render
 from nt_pkg.export.rows import Shape, export_rows, write_data_files
 from nt_pkg.files import layout
 from nt_pkg.files.json_files import digest, read_json, sha256_file
-from nt_pkg.files.parquet import read_parquet
+from nt_pkg.files.parquet import read_table
 from nt_pkg.files.schemas import SUBSET, Row
 from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plugins.registry import plugin
@@ -112,7 +111,7 @@ def export_subset(plan: Plan, wanted: Wanted) -> int:
 
 def _write_rows(plan: Plan, wanted: Wanted, names: dict[str, Any], folder: Path) -> int:
     entry = plan.study.subsets[wanted.subset]
-    subset = read_parquet(layout.artifact(layout.SUBSET, **names), SUBSET)
+    subset = read_table(layout.artifact(layout.SUBSET, **names), SUBSET)
     shards = [{**names, **shard} for shard in plan.shards(entry.pool)]
     labels = {}
     for name in plan.annotators(entry.pool, entry.teacher):
@@ -123,7 +122,7 @@ def _write_rows(plan: Plan, wanted: Wanted, names: dict[str, Any], folder: Path)
         if all(path.exists() for path in paths):
             labels[name] = paths
     tables = export_rows(
-        pa.Table.from_pylist(subset, schema=SUBSET),
+        subset,
         layout.artifact(layout.PROMPTS, **names),
         [layout.artifact(layout.TRACES, **shard) for shard in shards],
         labels,

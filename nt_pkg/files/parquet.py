@@ -101,11 +101,12 @@ def read_parquet(path: Path, schema: pa.Schema, columns: Sequence[str] | None = 
     Raises:
         ValueError: the file is truncated or has another schema; the message says what to do.
     """
-    rows: list[Row] = _read_table(path, schema, columns).to_pylist()
+    rows: list[Row] = read_table(path, schema, columns).to_pylist()
     return rows
 
 
-def _read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the same as a table, in the order of the file."""
     with _explained(path):
         _check_columns(path, pq.read_schema(path), schema)
         return pq.read_table(path, columns=None if columns is None else list(columns))
@@ -127,6 +128,17 @@ def stream_parquet(
         if behind is not None:
             wanted = pc.and_(wanted, pc.less(ids, behind))
         yield from batch.filter(wanted).to_pylist()
+
+
+def stream_columns(
+    path: Path, schema: pa.Schema, columns: Sequence[str], num_rows: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield some columns of a file with ids, at most so many rows at a time, in their order.
+
+    Raises:
+        ValueError: the file is truncated or has another schema; the message says what to do.
+    """
+    return _batches(path, schema, "", None, columns, num_rows)
 
 
 def _batches(
@@ -228,7 +240,7 @@ def read_columns(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str
     Raises:
         ValueError: a file is truncated or has another schema, or an id is in two shards.
     """
-    table = pa.concat_tables([_large(_read_table(path, schema, columns)) for path in paths])
+    table = pa.concat_tables([_large(read_table(path, schema, columns)) for path in paths])
     table = table.sort_by("id").combine_chunks()
     ids = table.column("id")
     twice = ids[1:].filter(pc.equal(ids[1:], ids[:-1]))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # a start of Snakemake imports the plugins of its study
 MAX_DIMENSIONS = 1024
 _LARGEST = 127
 _BLOCK_ROWS = 65_536
+_SOME_ROWS = 100  # that tell vectors from names
 
 
 def encode(vectors: "NDArray[np.float64]") -> list[str | None]:
@@ -42,6 +43,22 @@ def encode(vectors: "NDArray[np.float64]") -> list[str | None]:
         binascii.b2a_base64(row, newline=False).decode() if is_some else None
         for row, is_some in zip(signed, (largest > 0).tolist(), strict=True)
     ]
+
+
+def are_vectors(labels: "pa.Array") -> bool:
+    """Return whether some labels, as the JSON texts that files hold, are vectors and no names.
+
+    They are of one length, and the largest number of each is what `encode` made it.
+    """
+    import numpy as np
+    import pyarrow.compute as pc
+
+    some = labels.slice(0, _SOME_ROWS)
+    try:
+        vectors = decode("", pc.utf8_trim(some, characters='"'))
+    except ValueError:
+        return False
+    return bool((np.abs(vectors.astype(int)).max(axis=1) == _LARGEST).all())
 
 
 def decode(name: str, column: "pa.Array") -> "NDArray[np.int8]":

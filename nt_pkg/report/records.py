@@ -224,14 +224,13 @@ class TraceSet:
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotationCounts:
-    """The labels of an annotator: rows, failures by reason, values."""
+    """The labels of an annotator: rows, failures by reason."""
 
     pool: str
     teacher: str
     annotator: str
     num_rows: int
     failed: Counts
-    values: Counts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from nt_pkg.config.report import Comparison
 from nt_pkg.files.json_files import read_fields, storable
 from nt_pkg.files.parquet import read_columns, read_names, rows_of
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, TRACES
+from nt_pkg.files.vectors import are_vectors
 from nt_pkg.identity.seeds import order_keys
 from nt_pkg.report.overlaps import Draw
 from nt_pkg.report.records import Pick, PickedTrace, Trace
@@ -221,16 +222,18 @@ def _labels(
     ):
         if of_pool != pool or of_teacher not in (teacher, None):
             continue
-        rows = rows_of(paths, ANNOTATIONS, ids, ["id", "status", "value", "error"])
+        columns = ["id", "status", "value", "error"]
+        rows = [row for row in rows_of(paths, ANNOTATIONS, ids, columns) if row is not None]
+        texts = pa.array([row["value"] for row in rows if row["status"] == "ok"], pa.string())
+        if of_teacher is None and are_vectors(texts):
+            continue
         found: dict[str, object] = {}
         lost: dict[str, str] = {}
         for row in rows:
-            if row is None:
-                continue
-            if row["status"] != "ok":
-                lost[row["id"]] = (row["error"] or row["status"])[:_MOST_LETTERS]
-            elif of_teacher is not None or not row["value"].startswith("["):
+            if row["status"] == "ok":
                 found[row["id"]] = _short(storable(json.loads(row["value"])))
+            else:
+                lost[row["id"]] = (row["error"] or row["status"])[:_MOST_LETTERS]
         if found or lost:
             yield annotator, found, lost
 

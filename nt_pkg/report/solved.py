@@ -1,15 +1,16 @@
 """Who solved which question: the student of one side of a comparison, or that of the other."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from nt_pkg.benchmarks._questions import load_items
 from nt_pkg.config.filters import expand_comparison, match_scores
 from nt_pkg.config.report import Comparison
-from nt_pkg.files.schemas import Row
-from nt_pkg.identity.seeds import digest_int
+from nt_pkg.identity.seeds import digest_ints
 from nt_pkg.plugins.registry import plugin
 from nt_pkg.report.records import Question, Score, ScoresBySeed, Solved, SolvedQuestion
 from nt_pkg.report.runs import AnswersOf, is_untrained
@@ -40,7 +41,7 @@ def compare_questions(
     comparisons: Sequence[Comparison],
     scores: Sequence[Score],
     answers: AnswersOf,
-    grades: Callable[[Score], Sequence[Row]],
+    said: Callable[[Score, Collection[str]], Mapping[str, str]],
     questions: Callable[[str], Mapping[str, Question]],
 ) -> list[Solved]:
     """Return who solved the questions of every benchmark, for every comparison.
@@ -49,7 +50,8 @@ def compare_questions(
         comparisons: the comparisons of the study; lengths are not their business.
         scores: all scores.
         answers: returns the share of right answers per question of a score.
-        grades: returns the graded answers of a score; without text if it is confidential.
+        said: returns the first answer of a score to some questions; not called for one of a
+            confidential benchmark.
         questions: returns the questions of a benchmark by id; not called for a confidential one.
     """
     found: list[Solved] = []
@@ -69,7 +71,7 @@ def compare_questions(
             counts, chosen = solved
             shown = [] if left < len(chosen) else chosen
             left -= len(shown)
-            opened = _open(benchmark, own, shown, grades, questions)
+            opened = _open(benchmark, own, shown, said, questions)
             a, b = (describe_filter(side) for side in filters)
             found.append(
                 Solved(
@@ -115,11 +117,10 @@ def _compare(
         by_outcome[outcome].append((outcome, question, a, b))
     chosen = []
     for outcome, number in _NUM_SHOWN.items():
-        order = {
-            each: digest_int("solved", SEED, comparison, benchmark, each[1])
-            for each in by_outcome[outcome]
-        }
-        chosen += sorted(order, key=lambda each: order[each])[:number]
+        members = by_outcome[outcome]
+        names = (question for _, question, *_ in members)
+        order = np.argsort(digest_ints(names, "solved", SEED, comparison, benchmark))
+        chosen += [members[at] for at in order[:number]]
     return {name: len(members) for name, members in by_outcome.items()}, chosen
 
 
@@ -134,13 +135,13 @@ def _open(
     benchmark: str,
     own: Sequence[Sequence[Score]],
     chosen: Sequence[_Chosen],
-    grades: Callable[[Score], Sequence[Row]],
+    said: Callable[[Score, Collection[str]], Mapping[str, str]],
     questions: Callable[[str], Mapping[str, Question]],
 ) -> dict[str, list[SolvedQuestion]]:
     hidden = any(score.is_confidential for side in own for score in side)
     asked = {} if hidden or not chosen else questions(benchmark)
     wanted = {question for _, question, _, _ in chosen}
-    said = [{} if hidden else _first_answers(grades(side[0]), wanted) for side in own]
+    answers = [{} if hidden or not wanted else said(side[0], wanted) for side in own]
     found: dict[str, list[SolvedQuestion]] = {}
     for outcome, question, a, b in chosen:
         text = asked.get(question)
@@ -149,18 +150,14 @@ def _open(
                 id=question,
                 share_a=a,
                 share_b=b,
-                question=shorten(text.text) if text else None,
-                gold=shorten(text.gold) if text else None,
-                answer_a=said[0].get(question),
-                answer_b=said[1].get(question),
+                question=_shortened(text.text if text else None),
+                gold=_shortened(text.gold if text else None),
+                answer_a=_shortened(answers[0].get(question)),
+                answer_b=_shortened(answers[1].get(question)),
             )
         )
     return found
 
 
-def _first_answers(grades: Sequence[Row], wanted: set[str]) -> dict[str, str]:
-    return {
-        row["question_id"]: shorten(row["answer"])
-        for row in grades
-        if row["repeat"] == 0 and row["question_id"] in wanted
-    }
+def _shortened(text: str | None) -> str | None:
+    return None if text is None else shorten(text)

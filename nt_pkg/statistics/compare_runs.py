@@ -4,16 +4,19 @@ The report compares over seeds, which says whether a selector is better. This co
 answers question by question, which says whether one model is better, and needs no second seed.
 """
 
+import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.special import stdtrit
 
 from nt_pkg.files.layout import samples_of
-from nt_pkg.files.parquet import read_parquet
+from nt_pkg.files.parquet import read_parquet, read_table
 from nt_pkg.files.schemas import GRADES, SAMPLES, Row
 from nt_pkg.statistics.tests import MIN_QUESTIONS, correct_holm, run_paired_t
 from nt_pkg.statistics.verdicts import ALPHA
@@ -48,22 +51,28 @@ class Difference:
     p_value: float
 
 
-def question_means(grades: Sequence[Row]) -> dict[str, float]:
-    """Return the share of right answers of every question, from rows of the grades artifact."""
-    found: dict[str, list[bool]] = defaultdict(list)
-    for grade in grades:
-        found[grade["question_id"]].append(grade["is_correct"])
-    return {question: sum(each) / len(each) for question, each in found.items()}
-
-
 def read_means(score: Path) -> dict[str, float]:
-    """Return the share of right answers of every question, from the grades next to a score file."""
-    return question_means(read_parquet(grades_of(score), GRADES, ("question_id", "is_correct")))
+    """Return the share of right answers of every question, from the grades next to a score file.
+
+    Scores of one benchmark share the texts of its ids, and questions with equal shares the number.
+    """
+    table = read_table(grades_of(score), GRADES, ("question_id", "is_correct"))
+    counts = table.group_by("question_id", use_threads=False).aggregate(
+        [("is_correct", "sum"), ("is_correct", "count")]
+    )
+    shares: dict[tuple[int, int], float] = {}
+    return {
+        sys.intern(question): shares.setdefault((right, number), right / number)
+        for question, right, number in zip(*(c.to_pylist() for c in counts.columns), strict=True)
+    }
 
 
-def read_grades(score: Path) -> list[Row]:
-    """Return the rows of the grades next to a score file."""
-    return read_parquet(grades_of(score), GRADES)
+def read_first_answers(score: Path, questions: Collection[str]) -> dict[str, str]:
+    """Return the first answer to some questions, from the grades next to a score file."""
+    table = read_table(grades_of(score), GRADES, ("question_id", "repeat", "answer"))
+    wanted = pc.is_in(table["question_id"], pa.array(sorted(questions), pa.string()))
+    rows = table.filter(pc.and_(wanted, pc.equal(table["repeat"], 0))).to_pylist()
+    return {row["question_id"]: row["answer"] for row in rows}
 
 
 def grades_of(score: Path) -> Path:

@@ -312,7 +312,6 @@ def make_inputs() -> Inputs:
                 annotator="verbosity",
                 num_rows=5610,
                 failed={"no number": 12},
-                values={"5": 5598},
             )
         ],
         runs=[

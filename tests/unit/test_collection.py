@@ -1,16 +1,22 @@
 """What the report is given, gathered from files."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from nt_pkg.config.report import Report
 from nt_pkg.files.json_files import digest, read_json, write_json
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, SUBSET
-from nt_pkg.report.collect import Labels, collect
+from nt_pkg.files.vectors import encode
+from nt_pkg.identity.seeds import rng
+from nt_pkg.report.collect import collect
+from nt_pkg.report.labels import Labels
 from nt_pkg.report.parts.rows_lost_table import tabulate_lost
 from nt_pkg.report.records import Histograms, Sample, Source, Study, TraceSet
 from tests.unit.report_study import make_material
@@ -152,9 +158,7 @@ def test_annotators_are_counted_with_their_failures(study: dict[str, Any]) -> No
 
     assert found["agreement"].num_rows == 3
     assert found["agreement"].failed == {"why": 1}
-    assert found["agreement"].values == {"False": 1, "True": 1}
-    assert (found["length"].num_rows, found["length"].values) == (3, {})
-    assert found["strategies"].values == {"x": 2, "y": 1}
+    assert found["length"].num_rows == 3
 
 
 def test_runs_and_scores_say_where_they_come_from(study: dict[str, Any], tmp_path: Path) -> None:
@@ -215,8 +219,66 @@ def test_labels_of_two_teachers_are_kept_apart(tmp_path: Path) -> None:
 
     labels = Labels(paths)
 
-    assert labels.histograms(("p", "t"), ["a"]).domain == {"t": 1}
+    places = labels.places("p", pa.array(["a"]))
+    assert labels.histograms(("p", "t"), places).domain == {"t": 1}
     assert labels.histograms(("p", "u"), None).domain == {"u": 1}
+
+
+def test_columns_count_what_rows_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels in three shards, read some rows at a time; every annotator lacks other rows."""
+    monkeypatch.setattr("nt_pkg.report.labels._BATCH_ROWS", 7)
+    draw = rng("labels")
+    ids = [f"{at:032x}" for at in range(90)]
+    values: dict[str, dict[str, Any]] = {
+        "length": {i: {"num_tokens": draw.randint(1, 99), "num_steps": 2} for i in ids},
+        "domain": {i: draw.choice(["days", "winds"]) for i in draw.sample(ids, 70)},
+        "strategies": {i: draw.sample(["x", "y", "z"], 2) for i in draw.sample(ids, 60)},
+        "surprisal": {i: draw.random() for i in draw.sample(ids, 50)},
+        "agreement": {i: draw.random() < 0.5 for i in draw.sample(ids, 80)},
+    }
+    paths = [
+        write_labels(tmp_path / f"{name}{part}", name, {i: own.get(i) for i in ids[part::3]})
+        for part in (2, 0, 1)
+        for name, own in values.items()
+    ]
+    labels = Labels(paths)
+    chosen = [*draw.sample(ids, 40), "of no annotator"]
+    places = labels.places("p", pa.array(chosen))
+
+    found, whole = labels.histograms(("p", "t"), places), labels.histograms(("p", "t"), None)
+
+    assert found.domain == Counter(values["domain"].get(i, "unlabelled") for i in chosen)
+    assert whole.domain == Counter(values["domain"].values())
+    several = (values["strategies"].get(i, ["unlabelled"]) for i in chosen)
+    assert found.strategies == Counter(each for own in several for each in own)
+    assert found.num_tokens is not None and whole.num_tokens is not None
+    width = found.num_tokens.edges[1]
+    tokens = (values["length"][i]["num_tokens"] // width for i in chosen if i in ids)
+    assert Counter(dict(enumerate(found.num_tokens.counts))) == Counter(tokens)
+    assert sum(whole.num_tokens.counts) == len(ids)
+    numbers = [values["surprisal"][i] for i in chosen if i in values["surprisal"]]
+    means = labels.means("p", "t", places)
+    assert means["surprisal"].mean == np.mean(numbers)
+    assert means["surprisal"].num_rows == len(numbers)
+    assert means["number of strategies"].mean == 2.0
+    rights = [values["agreement"][i] for i in chosen if i in values["agreement"]]
+    assert means["agreement"].mean == pytest.approx(sum(rights) / len(rights))
+    assert "domain" not in means and "length.num_steps" in means
+
+
+def test_vectors_of_questions_are_counted_and_have_no_means(tmp_path: Path) -> None:
+    path = tmp_path / "vectors"
+    texts = map(json.dumps, encode(np.eye(9)))
+    rows = [
+        {"id": str(at), "status": "ok", "value": text, "error": None}
+        for at, text in enumerate(texts)
+    ]
+    write_parquet(path, ANNOTATIONS, rows, {"pool": "p", "annotator": "embedding"})
+
+    labels = Labels([path])
+
+    assert [each.num_rows for each in labels.summaries()] == [9]
+    assert labels.means("p", "t", labels.places("p", pa.array(["3"]))) == {}
 
 
 def test_spellings_of_one_strategy_are_counted_together(tmp_path: Path) -> None:
@@ -230,6 +292,6 @@ def test_label_with_half_an_emoji_can_be_shown(tmp_path: Path) -> None:
     """An earlier version stored it."""
     path = write_labels(tmp_path / "s0", "strategies", {"a": ["\ud83d"], "b": ["x"]})
 
-    [found] = Labels([path]).summaries()
+    found = Labels([path]).histograms(("p", "t"), None)
 
-    json.dumps(vars(found), ensure_ascii=False, default=str).encode()
+    json.dumps(found.strategies, ensure_ascii=False).encode()

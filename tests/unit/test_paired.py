@@ -10,7 +10,13 @@ from scipy import stats
 from nt_pkg.files.json_files import read_json, write_json
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import GRADES, SAMPLES
-from nt_pkg.statistics.compare_runs import Answered, compare_runs, question_means, read_lengths
+from nt_pkg.statistics.compare_runs import (
+    Answered,
+    compare_runs,
+    read_first_answers,
+    read_lengths,
+    read_means,
+)
 from scripts.compare_scores import main
 
 
@@ -86,9 +92,12 @@ def test_command_reads_grades_beside_scores(
         write_json(tmp_path / f"{name}.json", {**names, "mode": "think", "benchmark": "b"})
         row = {"answer": "A", "extracted": "A", "is_correct": is_correct}
         rows = [{**row, "question_id": f"{n}", "repeat": r} for n in range(40) for r in (0, 1)]
+        rows[7]["answer"] = "the second"
         rows[0]["is_correct"] = not is_correct
-        assert question_means(rows)["0"] == 0.5
         write_parquet(tmp_path / f"{name}.grades.parquet", GRADES, rows)
+        assert read_means(tmp_path / f"{name}.json")["0"] == 0.5
+        said = read_first_answers(tmp_path / f"{name}.json", {"3", "of another benchmark"})
+        assert said == {"3": "A"}
     scores = [str(tmp_path / f"{name}.json") for name in "xy"]
     assert main([*scores, "--out", str(tmp_path / "out.json")]) == 0
 

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -16,6 +16,7 @@ from nt_pkg.config.report import Comparison
 from nt_pkg.files.json_files import write_json
 from nt_pkg.files.parquet import write_parquet
 from nt_pkg.files.schemas import ANNOTATIONS, PROMPTS, SUBSET, TRACES
+from nt_pkg.files.vectors import encode
 from nt_pkg.report.browser import Block, Entry, Page, Words, render_browser
 from nt_pkg.report.gains import measure_gains
 from nt_pkg.report.overlaps import Draw, measure_overlaps, read_draws
@@ -180,6 +181,21 @@ def test_a_confidential_pool_is_shown_by_ids_and_numbers_only(
     assert "secret" not in written and HIDDEN in written and row_id(3) in written
 
 
+def test_vectors_are_not_shown(tmp_path: Path, draws: list[Draw]) -> None:
+    texts = write_pool(tmp_path)
+    rows = [
+        {"id": row_id(at), "status": "ok", "value": json.dumps(text), "error": None}
+        for at, text in enumerate(encode(np.eye(NUM_ROWS)))
+    ]
+    names = {"pool": "p", "annotator": "embedding"}
+    write_parquet(tmp_path / "vectors.parquet", ANNOTATIONS, rows, names)
+    labels = {**texts.labels, ("p", None, "embedding"): [tmp_path / "vectors.parquet"]}
+
+    _, sample = show_rows([], draws, replace(texts, labels=labels))
+
+    assert {name for each in sample for name in each.labels} == {"domain", "verbosity"}
+
+
 def test_a_row_without_its_trace_says_what_to_do(tmp_path: Path, draws: list[Draw]) -> None:
     """A subset that was chosen from other traces."""
     texts = write_pool(tmp_path)
@@ -216,18 +232,15 @@ def solve(*, is_confidential: bool = False) -> Any:
     def answers(one: Score) -> dict[str, float]:
         return {name: shares[one.subset == "b"] for name, shares in QUESTIONS.items()}
 
-    def grades(one: Score) -> list[dict[str, Any]]:
-        return [
-            {"question_id": name, "repeat": 0, "answer": f"secret {one.subset} {name}"}
-            for name in QUESTIONS
-        ]
+    def said(one: Score, asked: Collection[str]) -> dict[str, str]:
+        return {name: f"secret {one.subset} {name}" for name in asked}
 
     def questions(benchmark: str) -> dict[str, Question]:
         assert not is_confidential, "texts of a confidential benchmark were read"
         return {name: Question(f"secret text of {name}", "gold") for name in QUESTIONS}
 
     asked = [compare(side("a"), side("b"))]
-    (found,) = compare_questions(asked, scores, answers, grades, questions)
+    (found,) = compare_questions(asked, scores, answers, said, questions)
     return found
 
 

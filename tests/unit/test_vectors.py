@@ -1,12 +1,13 @@
 """Vectors as labels."""
 
+import json
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from nt_pkg.files.vectors import MAX_DIMENSIONS, decode, encode
+from nt_pkg.files.vectors import MAX_DIMENSIONS, are_vectors, decode, encode
 from nt_pkg.identity.seeds import generator
 
 
@@ -43,6 +44,22 @@ def test_products_are_exact_in_float32() -> None:
     products = vectors.astype(np.float32) @ vectors.astype(np.float32).T
 
     assert products.tolist() == [[127**2 * MAX_DIMENSIONS] * 2] * 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (encode(generator("test").normal(size=(300, 384))), True),
+        (["Engineerings"] * 300, False),  # three bytes for every four letters
+        (["law", "medicine"], False),
+        ([3.5, 4], False),
+        ([], False),
+    ],
+)
+def test_vectors_are_told_from_names(labels: list[Any], expected: bool) -> None:
+    texts = pa.array(map(json.dumps, labels), pa.string())
+
+    assert are_vectors(texts) is expected
 
 
 @pytest.mark.parametrize(
