@@ -5,7 +5,7 @@
 Pools, traces, labels, subsets, runs and scores are those of config/paper.yaml and stand where its
 rules would write them. The pool has ROWS rows; of what is large beside it, the other pools, the
 subsets and the questions of the benchmarks, there is the same share as of the rows. Files, columns
-and their sizes are as real ones, but for two: a reasoning has some 1,100 words, a third of R1's,
+and their sizes are as real ones, but for two: a reasoning has some 400 words, an eighth of R1's,
 and answers to benchmarks have their last part only.
 """
 

@@ -18,7 +18,7 @@ from nt_pkg.files.vectors import encode
 from nt_pkg.identity.question_id import question_id
 
 Draw = np.random.Generator
-_REASONING_WORDS, _ANSWER_WORDS, _SECOND_WORDS, _GRADED_WORDS = 1100, 120, 60, 120
+_REASONING_WORDS, _ANSWER_WORDS, _SECOND_WORDS, _GRADED_WORDS = 400, 120, 60, 120
 _QUESTION_WORDS, _TEST_WORDS = 55, 70
 _BLOCK_ROWS = 1000
 _DIMENSIONS = 384

@@ -1,16 +1,15 @@
 """The labels of a study, for the report: a column per annotator.
 
-A row is a place among the rows of its pool, and its label a number in a list of the values that
-occur. So a million rows take megabytes, whatever their labels are, and only what is counted becomes
-Python objects.
+A row is a place among the rows of its pool, and its label the number of a value that occurs. So a
+million rows take megabytes, and only values that are counted by name stay Python objects.
 """
 
 import json
 import math
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +28,30 @@ from nt_pkg.report.records import AnnotationCounts, Histogram, Histograms, Label
 _NUM_BINS = 12
 _BATCH_ROWS = 65_536
 _NO_LABEL = -1
+_COUNTED = ("domain", "strategies")  # annotators of whose values there are histograms
 _ANY = "any"  # teacher of labels of questions
 TraceSet = tuple[str, str]  # pool, teacher
 _Places = NDArray[np.int64]  # of rows among those of their pool
 
 
+_Numbers = tuple[NDArray[np.float64], NDArray[np.bool_]]  # and which values have one
+
+
 @dataclass(frozen=True)
 class _Column:
-    """The labels of an annotator: that of the row at a place is `values[codes[place]]`.
+    """The labels of an annotator: that of the row at a place is the value number `codes[place]`.
 
-    A value may stand in the list several times. Places behind the end of `codes` have no label.
+    Places behind the end of `codes` have no label. A value may have several numbers.
+
+    Attributes:
+        codes: by place.
+        numbers: of each value by name. A label that is true or false counts as 1 or 0, a list as
+            its length, and of one with fields each is a label: `length.num_tokens`.
+        values: of annotators whose values are counted.
     """
 
-    name: str
     codes: NDArray[np.int64]
+    numbers: Mapping[str, _Numbers]
     values: Sequence[Any]
 
     def at(self, places: _Places | None) -> NDArray[np.int64]:
@@ -53,21 +62,46 @@ class _Column:
         codes = self.codes[np.where(is_here, places, 0)]
         return np.asarray(np.where(is_here, codes, _NO_LABEL))
 
-    @cached_property
-    def numbers(self) -> Mapping[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]:
-        """The number of each value by name, and which values have one.
 
-        A label that is true or false counts as 1 or 0, a list as its length, and of one with fields
-        each is a label: `length.num_tokens`.
+class _Reading:
+    """The labels of an annotator as they are read."""
+
+    def __init__(self, annotator: str) -> None:
+        self._annotator, self._num_values = annotator, 0
+        self.ids: list[pa.Array] = []
+        self._codes: list[NDArray[np.int64]] = []
+        self._numbers: dict[str, tuple[array[int], array[float]]] = {}
+        self._values: list[Any] = []
+
+    def add(self, ids: pa.Array, texts: pa.Array) -> None:
+        """Take the labels of some rows."""
+        distinct = texts.dictionary_encode()
+        found = json.loads(f"[{','.join(distinct.dictionary.to_pylist())}]")
+        found = [_as_counted(self._annotator, storable(value)) for value in found]
+        for code, value in enumerate(found, self._num_values):
+            for name, number in _numbers(self._annotator, value):
+                own = self._numbers.setdefault(name, (array("q"), array("d")))
+                own[0].append(code)
+                own[1].append(number)
+        self.ids.append(ids)
+        self._codes.append(distinct.indices.to_numpy() + self._num_values)
+        self._values += found if self._annotator in _COUNTED else []
+        self._num_values += len(found)
+
+    def column(self, places: _Places, num_rows: int) -> _Column:
+        """Return all of them.
+
+        Args:
+            places: of the rows, in the order in which they were taken.
+            num_rows: rows that have a place.
         """
-        found: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]] = {}
-        for code, value in enumerate(self.values):
-            for name, number in _numbers(self.name, value):
-                if name not in found:
-                    empty = np.zeros(len(self.values))
-                    found[name] = empty, np.zeros(len(self.values), bool)
-                found[name][0][code], found[name][1][code] = number, True
-        return found
+        codes = np.full(num_rows, _NO_LABEL)
+        codes[places] = np.concatenate(self._codes)
+        numbers: dict[str, _Numbers] = {}
+        for name, (of, each) in self._numbers.items():
+            numbers[name] = np.zeros(self._num_values), np.zeros(self._num_values, bool)
+            numbers[name][0][np.asarray(of)], numbers[name][1][np.asarray(of)] = each, True
+        return _Column(codes, numbers, self._values)
 
 
 class Labels:
@@ -92,33 +126,20 @@ class Labels:
         self, pool: str, teacher: str, annotator: str, paths: Sequence[Path]
     ) -> _Column | None:
         key = pool, teacher, annotator
-        ids: list[pa.Array] = []
-        codes: list[NDArray[np.int64]] = []
-        values: list[Any] = []
-        failed = self._failed[key]
+        found, failed = _Reading(annotator), self._failed[key]
         for path in paths:
             for batch in stream_columns(path, ANNOTATIONS, ANNOTATIONS.names, _BATCH_ROWS):
                 status = batch.column("status")
-                errors = batch.column("error").filter(pc.equal(status, "failed"))
-                failed.update(errors.to_pylist())
-                is_ok = pc.equal(status, "ok")
-                texts = batch.column("value").filter(is_ok)
-                self._num_ok[key] += len(texts)
-                if not len(texts) or (teacher == _ANY and are_vectors(texts)):
-                    continue
-                distinct = texts.dictionary_encode()
-                codes.append(distinct.indices.to_numpy() + len(values))
-                values += [
-                    _as_counted(annotator, storable(json.loads(text)))
-                    for text in distinct.dictionary.to_pylist()
-                ]
-                ids.append(batch.column("id").filter(is_ok))
-        if not codes:
+                failed.update(batch.column("error").filter(pc.equal(status, "failed")).to_pylist())
+                labelled = batch.filter(pc.equal(status, "ok"))
+                self._num_ok[key] += len(labelled)
+                texts = labelled.column("value")
+                if len(texts) and not (teacher == _ANY and are_vectors(texts)):
+                    found.add(labelled.column("id"), texts)
+        if not found.ids:
             return None
-        places = self._add(pool, pa.concat_arrays(ids))
-        aligned = np.full(len(self._rows[pool]), _NO_LABEL)
-        aligned[places] = np.concatenate(codes)
-        return _Column(annotator, aligned, values)
+        places = self._add(pool, pa.concat_arrays(found.ids))
+        return found.column(places, len(self._rows[pool]))
 
     def _add(self, pool: str, ids: pa.Array) -> _Places:
         """Return the places of rows; those that are new come behind the others."""
@@ -171,9 +192,9 @@ class Labels:
 
     def _count_tokens(self, key: TraceSet, places: _Places | None) -> Histogram | None:
         column = self._columns.get(key, {}).get("length")
-        if column is None:
+        if column is None or "length.num_tokens" not in column.numbers:
             return None
-        tokens = np.array([value["num_tokens"] for value in column.values])
+        tokens = column.numbers["length.num_tokens"][0].astype(np.int64)
         width = max(1, -(-int(tokens.max()) // _NUM_BINS))
         codes = column.at(places)
         bins = np.bincount(tokens[codes[codes != _NO_LABEL]] // width, minlength=_NUM_BINS + 1)
