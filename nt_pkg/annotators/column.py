@@ -14,6 +14,8 @@ from pydantic import Field
 from nt_pkg.annotators._base import Example, Label, TraceAnnotator
 from nt_pkg.config.base import Strict
 
+_TRUTHS = {"true": 1, "false": 0}  # as Python, pandas and JSON write them
+
 
 class ColumnParams(Strict):
     """Which column, and what its values are."""
@@ -21,8 +23,8 @@ class ColumnParams(Strict):
     column: str = Field(description="Name of the column.")
     type: Literal["any", "number", "text"] = Field(
         "any",
-        description="any: values as they are; number: texts of CSV are read as numbers; text: "
-        "numbers become texts, for levels that name groups.",
+        description="any: values as they are; number: texts of CSV are read as numbers, true and "
+        "false are 1 and 0; text: numbers become texts, for levels that name groups.",
     )
 
 
@@ -35,14 +37,16 @@ def annotate_column(params: ColumnParams, examples: Sequence[Example]) -> list[L
 def _label(value: Any, params: ColumnParams) -> Label:
     if value is None or value == "":
         return Label(None, f"{params.column} is empty")
-    if params.type == "number" and isinstance(value, str):
+    if params.type == "number" and isinstance(value, str | bool):
+        if (said := str(value).strip().casefold()) in _TRUTHS:
+            return Label(_TRUTHS[said])
         try:
             value = float(value)
         except ValueError:
             return Label(None, f"{params.column} is no number: {value[:40]!r}")
     if isinstance(value, float) and not math.isfinite(value):
         return Label(None, f"{params.column} is not finite")
-    if params.type == "number" and (isinstance(value, bool) or not isinstance(value, int | float)):
+    if params.type == "number" and not isinstance(value, int | float):
         return Label(None, f"{params.column} is no number: {str(value)[:40]!r}")
     if params.type == "text" and not isinstance(value, str):
         return Label(json.dumps(value))

@@ -81,11 +81,19 @@ def explain(error: ValidationError, known: Sequence[str] | None = None) -> str:
         known: valid keys; by default those of all models in this package.
     """
     lines = []
-    for defect in error.errors():
+    found = error.errors()
+    for defect in found:
+        place_of = defect["loc"]
+        if defect["type"] == "too_short" and any(
+            each["loc"][: len(place_of)] == place_of and each is not defect for each in found
+        ):
+            continue  # pydantic leaves out the items that have errors of their own
         place = ".".join(str(part) for part in defect["loc"])
         text = defect["msg"].removeprefix("Value error, ")
         if defect["type"] == "extra_forbidden":
             text = "unknown key" + did_you_mean(str(defect["loc"][-1]), known or _all_keys())
+        if defect["type"] == "too_short":
+            text = f"give at least {defect['ctx']['min_length']}"
         lines.append(f"  {place}: {text}" if place else f"  {text}")
     return "\n".join(lines)
 

@@ -45,7 +45,6 @@ class Card:
         num_rows: rows of the data set.
         rule: the selector's rule in words.
         params: (name, value, meaning) of every parameter of the selector that has a value.
-        labels: (name, kind, parameters, meaning) of every annotator.
         names: study, pool, teacher, selector, seed and the like, in the order to show.
         columns: (name, meaning) of the columns.
         pool: counts of the pool: read, kept, and a number per reason for dropping.
@@ -56,6 +55,7 @@ class Card:
         digests: name -> sha256 or digest of a spec.
         commands: what makes the data set again.
         trace: how to find the source of one row, as sentences.
+        labels: (name, kind, parameters, meaning) of every annotator.
     """
 
     title: str
@@ -63,7 +63,6 @@ class Card:
     num_rows: int
     rule: str
     params: Sequence[tuple[str, Any, str]]
-    labels: Sequence[tuple[str, str, str, str]]
     names: Mapping[str, Any]
     columns: Sequence[tuple[str, str]]
     pool: Mapping[str, int]
@@ -74,6 +73,7 @@ class Card:
     digests: Mapping[str, str]
     commands: Sequence[str]
     trace: Sequence[str]
+    labels: Sequence[tuple[str, str, str, str]] = ()
 
 
 def render(card: Card) -> str:

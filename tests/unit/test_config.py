@@ -12,6 +12,7 @@ from nt_pkg.config.engines import Sampling
 from nt_pkg.config.load import BASE, json_schema, read_study
 from nt_pkg.config.sources import Source
 from nt_pkg.config.students import Format, Runtime, Training
+from nt_pkg.plan.study_plan import Plan
 from nt_pkg.plan.validate import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -202,7 +203,10 @@ def nearest(kind: str, **entry: Any) -> Callable[[Config], None]:
         ),
         (put("runs", 0, "modes", value=["thinking"]), ["runs.0.modes.0", "think"]),
         (put("runs", 0, "seeds", value=[-1]), ["runs.0.seeds.0", "greater than or equal to 0"]),
-        (put("runs", value=[]), ["there is nothing to do: give `runs`, `answers` or both"]),
+        (
+            put("runs", value=[]),
+            ["there is nothing to do: give `runs`, `answers`, or `report.subsets`"],
+        ),
         (put("report", "annotators", value=["topic"]), ["report.annotators: unknown name 'topic'"]),
         (
             put("pools", "micro", "decontaminate", value={"against": ["gpqa"]}),
@@ -417,6 +421,38 @@ def test_defect_is_named(demo: Config, edit: Callable[[Config], None], messages:
 
     for message in messages:
         assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("quality", "said"),
+    [
+        ([], "quality: give at least 1"),
+        ([{"label": "length", "weight": 0}], "quality.0.weight: Input should be greater than 0"),
+        ([{"label": "length", "wieght": 1}], "quality.0.wieght: unknown key"),
+    ],
+)
+def test_one_defect_is_one_line(demo: Config, quality: list[Any], said: str) -> None:
+    """A list that an item with a defect leaves empty is no defect of its own."""
+    subset = demo["subsets"]["random-300"]
+    subset |= {"selector": "combine", "params": {"quality": quality}}
+
+    with pytest.raises(ValueError) as caught:
+        load_study(demo)
+
+    assert len(str(caught.value).splitlines()) == 2 and said in str(caught.value)
+
+
+def test_a_study_may_select_without_a_training(demo: Config) -> None:
+    """Its seeds are `seeds`, or 0; nothing else runs."""
+    names = ["random-300", "long-300"]
+    demo |= {"runs": [], "report": {"title": "t", "subsets": names}}
+
+    for seeds in ([], [3, 4]):
+        plan = Plan(load_study({**demo, "seeds": seeds}))
+        assert {(each["subset"], each["seed"]) for each in plan.subsets()} == {
+            (name, seed) for name in names for seed in seeds or [0]
+        }
+        assert plan.annotations() and not plan.sft() and not plan.evals()
 
 
 def compared(**changes: Any) -> Callable[[Config], None]:

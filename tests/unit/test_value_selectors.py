@@ -151,7 +151,7 @@ def test_rows_without_a_number_are_left_out_and_counted(params: dict[str, Any], 
     assert {row["id"] for row in rows} == {"000", "002", "004"}
     assert counts["unusable"] == {lost: 1}
     assert counts["num_candidates"] == 3
-    with pytest.raises(ValueError, match=rf"found 3 rows of 3 candidates .*{{'{lost}': 1}}\)"):
+    with pytest.raises(ValueError, match=rf"found 3 rows of 3 candidates .* 1 {lost}\)"):
         select_subset("by_value", chosen, 4, 0, *tables(given))
 
 
@@ -167,8 +167,13 @@ def test_failed_labels_are_counted_by_annotator() -> None:
 @pytest.mark.parametrize(
     ("selector", "values", "field", "message"),
     [
-        ("by_value", ["a", "b"], None, "label score is no number but .*; selector `stratified`"),
-        ("by_value", [[1], [2]], None, "label score is no number but list"),
+        (
+            "by_value",
+            ["a", "b"],
+            None,
+            "label score is no number but text: selector `stratified`.*`type: number`",
+        ),
+        ("by_value", [[1], [2]], None, "label score is no number but a list"),
         ("by_value", [1.0, 2.0], "own", "no field 'own'; its labels have no fields"),
         ("by_value", [{"own": 1, "b": 2}], None, "name one with `field`; it has own, b"),
         ("by_value", [{"own": 1}], "b", "no field 'b'; it has own"),
@@ -176,9 +181,9 @@ def test_failed_labels_are_counted_by_annotator() -> None:
             "stratified",
             [0.5, 0.25],
             None,
-            "label score is no name but double; selectors `by_value`",
+            "label score is no name but a number with a fraction: selectors `by_value`",
         ),
-        ("stratified", [["a"], ["b"]], None, "label score is no name but list"),
+        ("stratified", [["a"], ["b"]], None, "label score is no name but a list"),
     ],
 )
 def test_labels_of_another_kind_are_refused(
@@ -295,7 +300,7 @@ def test_strata_are_names_or_whole_numbers(values: list[Any]) -> None:
 def test_column_of_nothing() -> None:
     for selector in ("by_value", "stratified"):
         with pytest.raises(
-            ValueError, match=r"found 0 rows of 0 candidates .*'without a n.* in score': 3"
+            ValueError, match=r"found 0 rows of 0 candidates .* 3 without a n.* in score\)"
         ):
             select_subset(selector, {"label": "score"}, 1, 0, *tables(scored([None] * 3)))
     assert pa.types.is_null(pa.array([None]).type)
