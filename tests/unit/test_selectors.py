@@ -43,6 +43,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     },
     "stratified": {"label": "domain"},
 }
+CERTAIN: frozenset[str] = frozenset()  # whose rule leaves nothing to chance, ties aside
 NUM = 240
 every_selector = pytest.mark.parametrize("name", plugins.names("selectors"))
 
@@ -128,7 +129,7 @@ def test_same_seed_same_choice_whatever_the_order_and_the_shards(name: str) -> N
 def test_another_seed_is_another_choice(name: str) -> None:
     one, other = (dict(pick(name, candidates(), 40, seed)) for seed in (0, 1))
 
-    assert set(one) != set(other)
+    assert (set(one) == set(other)) is (name in CERTAIN)
 
 
 @every_selector
