@@ -12,7 +12,7 @@ import yaml
 from nt_pkg.config.base import UNTRAINED
 from nt_pkg.config.filters import expand_comparison
 from nt_pkg.export.card import MADE_BY, OWN, UNKNOWN, WHOSE, Origin, make_table, render_origins
-from nt_pkg.export.study import find_origins, find_source, name_path, say_module
+from nt_pkg.export.study import describe_choice, find_origins, find_source, name_path, say_module
 from nt_pkg.files import layout
 from nt_pkg.files.json_files import digest, read_fields
 from nt_pkg.plan.study_plan import Plan
@@ -58,6 +58,9 @@ def render_student(
     config = shlex.join(map(name_path, configfiles))
     where = "" if directory == Path() else f" --directory {name_path(directory)}"
     told = {**names, "pool": entry.pool, "teacher": entry.teacher, "selector": entry.selector}
+    if entry.params:
+        told["its parameters"] = ", ".join(f"{name} {own}" for name, own in entry.params.items())
+    told |= describe_choice(entry)
     parts = [
         f"---\n{yaml.safe_dump(_front(names, student.source.hub, origins), sort_keys=False)}---",
         f"# {names['student']}, trained on {names['subset']}",

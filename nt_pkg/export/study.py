@@ -204,7 +204,7 @@ def _card(
             "size": num,
             "seed": wanted.seed,
             **({"near": entry.near} if entry.near else {}),
-            **_choice_of(entry),
+            **describe_choice(entry),
         },
         columns=[(name, _COLUMNS[name]) for name in columns],
         pool=counts,
@@ -261,7 +261,7 @@ def say_module(section: str, name: str) -> str:
     return inspect.cleandoc(import_module(f"nt_pkg.{section}.{name}").__doc__ or "")
 
 
-def _choice_of(entry: Subset) -> dict[str, str]:
+def describe_choice(entry: Subset) -> dict[str, str]:
     """Return how one answer per question was chosen, if it was."""
     if (choice := entry.one_per_question) is None:
         return {}

@@ -45,6 +45,7 @@ def test_card_has_training_scores_with_errors_and_comparisons(plan: Plan) -> Non
 
     front = yaml.safe_load(text.split("---")[1])
     assert front["library_name"] == "transformers" and "license" in front
+    assert "| its parameters | scale_tokens 60.0 |" in text and "Long: keep a trace" in text
     assert "| examples | 300 |" in text and "| last loss | 0.5000 |" in text
     # Two seeds of 60 and 40 %: mean 50, error sqrt(200) / sqrt(2) = 10 points.
     assert "| micro_free | think | 60.0 ± 5.0 | 50.0 ± 10.0 | 2 | 200 | 30 |" in text
