@@ -37,8 +37,9 @@ def numbers(candidates: Candidates, label: str, field: str | None) -> "np.ndarra
     known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
     if not any(is_of(column.type) for is_of in known):
         raise ValueError(
-            f"label {label_name(label, field)} is no number but {column.type}; selector "
-            "`stratified` goes by names"
+            f"label {label_name(label, field)} is no number but {_kind(column.type)}: selector "
+            "`stratified` goes by names, and annotator `column` with `type: number` reads numbers "
+            "from texts"
         )
     values: np.ndarray = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return np.where(np.isfinite(values), values, np.nan)
@@ -65,13 +66,26 @@ def names(candidates: Candidates, label: str, field: str | None) -> "tuple[np.nd
     )
     if not any(is_of(column.type) for is_of in known):
         raise ValueError(
-            f"label {label_name(label, field)} is no name but {column.type}; selectors `by_value` "
-            "and `combine` go by numbers"
+            f"label {label_name(label, field)} is no name but {_kind(column.type)}: selectors "
+            "`by_value` and `combine` go by numbers, and annotator `column` with `type: text` "
+            "makes names of numbers"
         )
     codes, found = codes_of(column.cast(pa.large_string()).fill_null(""))
     codes = codes.copy()
     codes[column.is_null().to_numpy(zero_copy_only=False)] = -1
     return codes, found
+
+
+def _kind(of: "pa.DataType") -> str:
+    """Return what labels of a type are, in words."""
+    import pyarrow as pa
+
+    known = {
+        "text": pa.types.is_large_string(of) or pa.types.is_string(of),
+        "a list": pa.types.is_list(of) or pa.types.is_large_list(of),
+        "a number with a fraction": pa.types.is_floating(of),
+    }
+    return next((word for word, holds in known.items() if holds), str(of))
 
 
 def _column(candidates: Candidates, label: str, field: str | None) -> "pa.Array":

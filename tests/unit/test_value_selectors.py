@@ -171,9 +171,9 @@ def test_failed_labels_are_counted_by_annotator() -> None:
             "by_value",
             ["a", "b"],
             None,
-            "label score is no number but .*; selector `stratified`",
+            "label score is no number but text: selector `stratified`.*`type: number`",
         ),
-        ("by_value", [[1], [2]], None, "label score is no number but list"),
+        ("by_value", [[1], [2]], None, "label score is no number but a list"),
         ("by_value", [1.0, 2.0], "own", "no field 'own'; its labels have no fields"),
         ("by_value", [{"own": 1, "b": 2}], None, "name one with `field`; it has own, b"),
         ("by_value", [{"own": 1}], "b", "no field 'b'; it has own"),
@@ -181,9 +181,9 @@ def test_failed_labels_are_counted_by_annotator() -> None:
             "stratified",
             [0.5, 0.25],
             None,
-            "label score is no name but double; selectors `by_value`",
+            "label score is no name but a number with a fraction: selectors `by_value`",
         ),
-        ("stratified", [["a"], ["b"]], None, "label score is no name but list"),
+        ("stratified", [["a"], ["b"]], None, "label score is no name but a list"),
     ],
 )
 def test_labels_of_another_kind_are_refused(
