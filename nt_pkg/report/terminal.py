@@ -12,12 +12,13 @@ def headline(report: Path) -> str:
     found = read_json(path)
     effects = [read_record(Effect, each, path) for each in found["effects"]]
     lines = []
+    width = max(len(text) for text in ["verdict", *(each.verdict for each in effects)])
     if effects:
-        lines = ["", f"{'difference':>10} {'s.e.':>7} {'seeds':>5}  {'verdict':{_WIDTH}}  between"]
+        lines = ["", f"{'difference':>10} {'s.e.':>7} {'seeds':>5}  {'verdict':{width}}  between"]
     for effect in effects:
         shown = _numbers(effect)
         lines.append(
-            f"{shown[0]:>10} {shown[1]:>7} {effect.num_seeds:>5}  {effect.verdict:{_WIDTH}}  "
+            f"{shown[0]:>10} {shown[1]:>7} {effect.num_seeds:>5}  {effect.verdict:{width}}  "
             f"{effect.title}"
         )
     if "wall_seconds" in found:
@@ -27,9 +28,6 @@ def headline(report: Path) -> str:
             f"start-up {100 * found['startup_share']:.0f} % of the time"
         )
     return "\n".join([*lines, "", f"report: {(report / 'index.html').resolve()}", ""])
-
-
-_WIDTH = len("no difference seen")
 
 
 def _numbers(effect: Effect) -> tuple[str, str]:
