@@ -42,7 +42,7 @@ def test_the_page_leads_to_a_report(tmp_path: Path) -> None:
         "answers of parrot to micro_free: can be imported (rows: 200)\n"
         "answers of monday to micro_free: can be imported (rows: 200, tokens not known: 200)\n"
     )
-    assert "Student parrot − student monday" in ran and "results/report/theirs/index.html" in ran
+    assert "Student parrot" in ran and "results/report/theirs/index.html" in ran
     parrot, monday = (read_json(tmp_path / SCORE.format(name)) for name in ("parrot", "monday"))
     assert (parrot["mean_tokens"], monday["mean_tokens"]) == (1.0, None)
     assert 0 < monday["accuracy"] < 0.3
