@@ -139,6 +139,8 @@ class ProgressView:
     def _show(self) -> None:
         self._shown = time.time()
         total, done = sum(self._planned.values()), self.num_done
+        if not total:
+            return
         busy = [stage for stage in dict.fromkeys(STAGES.values()) if self._left(stage)]
         parts = [
             f"{self._count(stage, self._done)}/{self._count(stage, self._planned)} {stage}"

@@ -75,7 +75,9 @@ def test_all_places_disagree_and_the_stated_order_holds(
     for folder, title in ((copy, "wrong"), (copy / "there", "right")):
         for name in ("base", "included", "file", "override"):
             effect = dict.fromkeys(("difference", "standard_error"))
-            effect |= {"name": f"{title}-{name}", "num_seeds": 0, "verdict": "none"}
+            known = {"name": f"{title}-{name}", "num_seeds": 0, "verdict": "none", "claim": None}
+            known |= {"kind": "difference", "contrast": "", "benchmark": ""}
+            effect |= known
             summary = {"effects": [effect], "study": name, "seconds_per_stage": {}}
             write_json(folder / "results/report" / name / "summary.json", summary)
     options = ["--directory", "there", "--configfile", "studies/mine.yaml", "--config", *OVERRIDES]
