@@ -25,6 +25,7 @@ from nt_pkg.report.records import read_record
 from nt_pkg.report.summary import read_summary
 from nt_pkg.report.tables import Column, Row, Table, render_markdown
 from nt_pkg.report.wording import show_count, show_percent, show_plural, show_points, show_ratio
+from nt_pkg.statistics.verdicts import NO_DATA
 
 STUDY = "paper"
 NOT_RUN = "not run yet"
@@ -98,12 +99,16 @@ class OwnNumber:
 
 @dataclass(frozen=True)
 class OwnEffect:
-    """The result of one of our comparisons; empty if it was not run."""
+    """The result of one of our comparisons; empty if it was not run.
+
+    benchmark: what it is of, as in `Effect`; "" if it is of those that the comparison names.
+    """
 
     difference: float | None = None
     standard_error: float | None = None
     tokens_ratio: float | None = None
     verdict: str | None = None
+    benchmark: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,11 @@ def read_report(folder: Path) -> Ours:
         )
     effects = {
         effect.name: OwnEffect(
-            effect.difference, effect.standard_error, effect.tokens_ratio, effect.verdict
+            effect.difference,
+            effect.standard_error,
+            effect.tokens_ratio,
+            effect.verdict,
+            effect.benchmark,
         )
         for effect in summary.effects
     }
@@ -229,9 +238,15 @@ def _claim_rows(report: Report, ours: Ours) -> Iterator[Row]:
                 if len(benchmarks) < len(everywhere)
                 else "mean of all",
                 "paper": None if comparison.tokens else paper,
-                **vars(ours.effects.get(name, OwnEffect())),
+                **vars(_of_these(ours.effects.get(name, OwnEffect()), benchmarks)),
             }
             heading = ""
+
+
+def _of_these(own: OwnEffect, benchmarks: Sequence[str]) -> OwnEffect:
+    """Return our result if it is of these benchmarks; one of fewer cannot stand by the paper's."""
+    wanted = benchmarks[0] if len(benchmarks) == 1 else f"mean of {len(benchmarks)}"
+    return own if own.benchmark in ("", wanted) else OwnEffect(verdict=NO_DATA)
 
 
 def _say_state(cells: Sequence[Row], ours: Ours | None) -> str:

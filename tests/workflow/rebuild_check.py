@@ -276,7 +276,7 @@ CASES = (
     Case(
         "code that gathers what the report shows",
         {"build_report": 1},
-        files=(("nt_pkg/report/collect.py", "_NUM_BINS = 12", "_NUM_BINS = 10"),),
+        files=(("nt_pkg/report/labels.py", "_NUM_BINS = 12", "_NUM_BINS = 10"),),
     ),
     Case(
         "selector that still picks the same ids (run)",
