@@ -117,7 +117,7 @@ bench-grade: $(READY) ## Measure grading against lighteval and lm-evaluation-har
 base: $(READY) ## Pre-train the micro-world's base student again (about 20 minutes)
 	python -m snakemake --profile profiles/local results/micro-base/manifest.json
 
-truth: $(READY) ## Measure the demo's comparisons with seeds of their own, as its truth (half an hour)
+truth: $(READY) ## Measure the demo's comparisons with seeds of their own, as its truth (40 minutes)
 	python -m scripts.study results/truth/demo-truth.json --directory truth --configfile config/truth.yaml
 	mkdir -p config/truth && cp truth/results/truth/demo-truth.json config/truth/demo.json
 
