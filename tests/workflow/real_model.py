@@ -11,6 +11,7 @@ found is printed with the words of each cluster.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -18,8 +19,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from nt_pkg.config.load import read_study
 from nt_pkg.files.json_files import read_json
 from nt_pkg.jobs.warm_interpreter import die_with_parent
+from nt_pkg.plan.validate import load_study
 from tests import check_report
 from tests.workflow.real_model_rows import write_rows
 from tests.workflow.sandbox import ROOT, command, environment
@@ -56,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     runs = sorted(folder.glob("results/sft/*/*/*/seed*/run.json"))
     wrong = [line for run in runs for line in _wrong_loss(run)]
     wrong += _unusable(runs[-1].parent)
-    _show_clusters(folder)
+    _show_clusters(folder, config)
     for line in wrong:
         print(f"real-model: {line}")
     print(f"all: {time.monotonic() - begun:.0f} s")
@@ -99,11 +102,15 @@ def _unusable(run: Path) -> list[str]:
     return []
 
 
-def _show_clusters(folder: Path) -> None:
+def _show_clusters(folder: Path, config: Path) -> None:
+    """Show what the study's own `semantic`, its last one, found."""
+    subsets = load_study(read_study([config])).subsets.values()
+    params = [dict(each.params) for each in subsets if each.selector == "semantic"][-1]
     results = folder / "results"
     labels = sorted(results.glob("question_labels/questions/embedding/*.parquet"))
     prompts = str(results / "prompts/questions/all.parquet")
     ask = command("benchmarks.cluster_words", "--prompts", prompts, "--labels", *map(str, labels))
+    ask += ["--set", json.dumps(params)]
     subprocess.run(ask, env=environment(ROOT), check=True)
 
 
