@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from functools import cache
+from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ _SHORTEST = 8  # characters of a secret; a shorter one, such as EMPTY, is a word
 # Of the hub's library, which sends them.
 _OF_LIBRARIES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _HIDDEN = "***"
+_END_BYTES = 4096
 _FORMULAS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the full-width ones too, says OWASP
 # Controls without tab and newline, marks that reorder text, and halves of surrogate pairs.
 _CONTROLS = re.compile(
@@ -110,3 +112,14 @@ def _is_number(text: str) -> bool:
 def _visible(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def read_end(path: Path) -> str:
+    """Return the last few thousand letters of a text, which may begin in the middle of a line.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
+        return file.read().decode(errors="replace")

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from nt_pkg.files.foreign_text import read_end
+
 logger = logging.getLogger("nt")
 _LINE = re.compile(r" used ([0-9.]+) s of CPU, ([0-9.]+) MiB in its largest process$", re.MULTILINE)
-_TAIL_BYTES = 4096
 _MAX_RSS_BYTES = 1 if sys.platform == "darwin" else 1024
 _begun: list[str] = []  # the job that this process does
 
@@ -52,9 +53,7 @@ def counted() -> Iterator[None]:
 def read_usage(log: Path) -> Usage | None:
     """Return what the last job of a log used; None if the log does not say."""
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-            text = file.read().decode(errors="replace")
+        text = read_end(log)
     except OSError:
         return None
     found = _LINE.findall(text)

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from nt_pkg.files.foreign_text import printable, say, writable
+from nt_pkg.files.foreign_text import printable, read_end, say, writable
 from nt_pkg.jobs.command import ERROR
 from nt_pkg.jobs.full_disk import full_places, say_full
 from nt_pkg.snakemake_io.events import Event
@@ -16,7 +16,6 @@ from nt_pkg.snakemake_io.stages import STAGES
 
 _EVERY_SECONDS = 10.0
 _QUIET_SECONDS = 30.0  # without a finished job, until a log tells what runs
-_TAIL_BYTES = 4096
 _MOST_NAMED = 2  # rules that were never timed
 
 
@@ -216,9 +215,7 @@ def _last_line(logs: list[Path]) -> str:
     """Return the last line of a job's log, without its time."""
     for log in logs:
         try:
-            with log.open("rb") as file:
-                file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
-                lines = file.read().decode(errors="replace").split("\n")[:-1]
+            lines = read_end(log).split("\n")[:-1]
         except OSError:
             continue
         if lines:
