@@ -360,7 +360,8 @@ def say_limits(prospects: Sequence[Prospect], hours: Mapping[Recipe, float]) -> 
     found = []
     asked = [each for each in prospects if each.effect is not None]
     if blind := [each for each in asked if not each.sees()]:
-        tau = f"{100 * blind[0].tau:.2g} point{'s' if blind[0].tau != 0.01 else ''}"
+        points = f"by {100 * blind[0].tau:.2g} point{'s' if blind[0].tau != 0.01 else ''}"
+        tau = points if blind[0].tau else "no more than the sampling of answers explains"
         remedies = [
             _say_with(seeds, asked, hours)
             for seeds in WITH_SEEDS
@@ -369,7 +370,7 @@ def say_limits(prospects: Sequence[Prospect], hours: Mapping[Recipe, float]) -> 
         found.append(
             Limit(
                 f"{len(blind)} of {len(asked)} comparisons CANNOT SEE the difference that is "
-                f"published or claimed, if trainings vary by {tau} ({blind[0].source})",
+                f"published or claimed, if trainings vary {tau} ({blind[0].source})",
                 "; ".join(remedies) or "more questions, or fewer claims",
             )
         )
